@@ -1,0 +1,155 @@
+"""The part of Kong's schema language that external plugins use: fill in defaults, find every fault.
+
+Kong applies a plugin's schema itself when a configuration reaches it. `otlp-tracing check` and the
+stand-in gateway apply it here, so that a fault is found before Kong sees the file, in the same words
+for every field. Pure: knows no plugin and no file.
+
+Supported: types string, number, integer, boolean, array, set, map, record; `required`, `default`,
+`one_of`, `between`, `match`, `len_min`, `referenceable`, `elements`, `keys`, `values`, `fields`.
+
+Source: kong/db/schema/init.lua and metaschema.lua of Kong 3.9.1.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from otlp_tracing.errors import Fault
+
+__all__ = ["FieldList", "complete", "is_vault_reference"]
+
+FieldList = Sequence[Mapping[str, Mapping[str, Any]]]
+"""Kong's way to keep fields in order: a list of one-entry maps, name to definition."""
+
+_TYPE_NAMES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "integer": (int,),
+    "boolean": (bool,),
+    "array": (list,),
+    "set": (list,),
+    "map": (dict,),
+    "record": (dict,),
+}
+
+
+def complete(fields: FieldList, config: object) -> tuple[dict[str, Any], list[Fault]]:
+    """Fill in what is left out and list all that is wrong.
+
+    Args:
+        fields: a record's fields, as a plugin's schema has them.
+        config: what a user wrote; `None` and an empty list count as an empty record, since Lua's empty
+            table is either.
+
+    Returns:
+        The configuration with every default filled in (unset optional fields are `None`), and the
+        faults in the order of the fields. With faults, the configuration is not fit for use.
+    """
+    faults: list[Fault] = []
+    completed = _complete_record(fields, _as_record(config), "", faults)
+    return completed, faults
+
+
+def is_vault_reference(value: object) -> bool:
+    """Tell whether Kong would ask a vault for this value: the whole string is `{vault://…}`."""
+    return isinstance(value, str) and value.startswith("{vault://") and value.endswith("}")
+
+
+def _complete_record(fields: FieldList, config: object, path: str, faults: list[Fault]) -> dict[str, Any]:
+    if not isinstance(config, dict):
+        faults.append(Fault(path or "config", _shown(config), "must be a record of named fields"))
+        return {}
+    definitions = dict(_definitions(fields))
+    faults.extend(
+        Fault(_join(path, str(name)), "", f"no such field; there are {', '.join(definitions)}")
+        for name in config
+        if name not in definitions
+    )
+    return {name: _complete(definition, config.get(name), _join(path, name), faults)
+            for name, definition in definitions.items()}  # fmt: skip
+
+
+def _complete(definition: Mapping[str, Any], value: object, path: str, faults: list[Fault]) -> Any:
+    kind = definition["type"]
+    if value is None:
+        value = copy.deepcopy(definition.get("default"))
+    if kind == "record" and (value is not None or definition.get("required")):
+        return _complete_record(definition["fields"], _as_record(value), path, faults)
+    if value is None:
+        if definition.get("required"):
+            faults.append(Fault(path, "", "is required"))
+        return None
+    if kind in {"array", "set"} and value == {}:
+        value = []
+    # What may come from a vault may be a secret when it does not: it is not shown.
+    shown = "" if definition.get("referenceable") else _shown(value)
+    if not _has_type(kind, value):
+        faults.append(Fault(path, shown, f"must be {_article(kind)} {kind}"))
+        return value
+    if definition.get("referenceable") and is_vault_reference(value):
+        return value
+    faults.extend(Fault(path, shown, rule) for rule in _broken_rules(definition, value))
+    return _complete_children(definition, value, path, faults)
+
+
+def _complete_children(definition: Mapping[str, Any], value: Any, path: str, faults: list[Fault]) -> Any:
+    if definition["type"] in {"array", "set"}:
+        return [_complete(definition["elements"], item, f"{path}[{n}]", faults) for n, item in enumerate(value, 1)]
+    if definition["type"] == "map":
+        return {key: _complete(definition["values"], item, _join(path, key), faults) for key, item in value.items()}
+    if definition["type"] == "integer":
+        return int(value)
+    return value
+
+
+def _broken_rules(definition: Mapping[str, Any], value: Any) -> Iterator[str]:
+    if "one_of" in definition and value not in definition["one_of"]:
+        yield f"must be one of {', '.join(map(str, definition['one_of']))}"
+    if "between" in definition:
+        low, high = definition["between"]
+        if not low <= value <= high:
+            yield f"must be between {low} and {high}"
+    if "match" in definition and not _matches(definition["match"], value):
+        yield definition.get("err", f"must match {definition['match']}")
+    if "len_min" in definition and len(value) < definition["len_min"]:
+        yield f"must have at least {definition['len_min']} characters or elements"
+
+
+def _matches(pattern: str, value: str) -> bool:
+    # Kong reads `match` as a Lua pattern, we as a regular expression. The schemas served here keep to
+    # what means the same in both: literals, `.`, `?`, `*`, `+`, `^`, `$` and plain character classes.
+    return re.fullmatch(pattern.removeprefix("^").removesuffix("$"), value, re.DOTALL) is not None
+
+
+def _has_type(kind: str, value: object) -> bool:
+    if kind != "boolean" and isinstance(value, bool):
+        return False
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, _TYPE_NAMES[kind])
+
+
+def _definitions(fields: FieldList) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for field in fields:
+        yield from field.items()
+
+
+def _as_record(value: object) -> object:
+    return {} if value is None or value == [] else value
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[0] in "aeiou" else "a"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "…"
