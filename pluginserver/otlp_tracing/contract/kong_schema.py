@@ -5,7 +5,8 @@ stand-in gateway apply it here, so that a fault is found before Kong sees the fi
 for every field. Pure: knows no plugin and no file.
 
 Supported: types string, number, integer, boolean, array, set, map, record; `required`, `default`,
-`one_of`, `between`, `match`, `len_min`, `referenceable`, `elements`, `keys`, `values`, `fields`.
+`one_of`, `between`, `match`, `len_min`, `err`, `referenceable`, `elements`, `values`, `fields`, and
+`encrypted`, which marks a secret: its value is never part of a fault.
 
 Source: kong/db/schema/init.lua and metaschema.lua of Kong 3.9.1.
 """
@@ -85,8 +86,7 @@ def _complete(definition: Mapping[str, Any], value: object, path: str, faults: l
         return None
     if kind in {"array", "set"} and value == {}:
         value = []
-    # What may come from a vault may be a secret when it does not: it is not shown.
-    shown = "" if definition.get("referenceable") else _shown(value)
+    shown = "" if definition.get("encrypted") else _shown(value)
     if not _has_type(kind, value):
         faults.append(Fault(path, shown, f"must be {_article(kind)} {kind}"))
         return value

@@ -1,0 +1,123 @@
+"""Every metric, declared once, and the plain counters that processes without Prometheus keep.
+
+The gateway's processes count in a Counters and report its totals to the sidecar, which shows them on
+/metrics beside its own (sidecar/metrics.py). Totals, not differences: a report that gets lost is made
+good by the next.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "EVENTS_FAILED",
+    "METRICS",
+    "RECORDS_REFUSED",
+    "REQUESTS",
+    "REQUESTS_UNTRACED",
+    "SPANS_DROPPED",
+    "SPANS_EXPORTED",
+    "SPANS_IN_FLIGHT",
+    "SPANS_QUEUED",
+    "SPANS_RECEIVED",
+    "SPANS_REJECTED",
+    "Counters",
+    "Metric",
+    "Total",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A time series family.
+
+    Args:
+        name: as Prometheus shows it.
+        kind: a counter's name ends in `_total`.
+        help: one sentence for a person.
+        labels: names of its labels.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+# Counted in the gateway's processes.
+EVENTS_FAILED = Metric(
+    "otlp_tracing_events_failed_total", "counter", "Events that a phase ended with an exception.", ("phase",)
+)
+REQUESTS_UNTRACED = Metric(
+    "otlp_tracing_requests_untraced_total",
+    "counter",
+    "Requests of which the sidecar got no record: capture_failed, bad_configuration, queue_full, record_too_large.",
+    ("reason",),
+)
+
+# Counted in the sidecar.
+REQUESTS = Metric(
+    "otlp_tracing_requests_total",
+    "counter",
+    "Requests seen, by the head decision: sampled, not_sampled.",
+    ("decision",),
+)
+RECORDS_REFUSED = Metric(
+    "otlp_tracing_records_refused_total",
+    "counter",
+    "What the sidecar was sent and could not read: bad_frame, bad_record, bad_configuration, foreign_user.",
+    ("reason",),
+)
+SPANS_RECEIVED = Metric(
+    "otlp_tracing_spans_received_total", "counter", "Spans taken over for delivery.", ("destination",)
+)
+SPANS_EXPORTED = Metric(
+    "otlp_tracing_spans_exported_total", "counter", "Spans that the collector accepted.", ("destination",)
+)
+SPANS_REJECTED = Metric(
+    "otlp_tracing_spans_rejected_total",
+    "counter",
+    "Spans that the collector answered it would not take.",
+    ("destination",),
+)
+SPANS_DROPPED = Metric(
+    "otlp_tracing_spans_dropped_total",
+    "counter",
+    "Spans given up: queue_full, export_failed, bad_span, shutdown.",
+    ("destination", "reason"),
+)
+SPANS_QUEUED = Metric("otlp_tracing_spans_queued", "gauge", "Spans waiting to be sent.", ("destination",))
+SPANS_IN_FLIGHT = Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent and not yet answered.", ("destination",))
+
+METRICS: tuple[Metric, ...] = (
+    EVENTS_FAILED,
+    REQUESTS_UNTRACED,
+    REQUESTS,
+    RECORDS_REFUSED,
+    SPANS_RECEIVED,
+    SPANS_EXPORTED,
+    SPANS_REJECTED,
+    SPANS_DROPPED,
+    SPANS_QUEUED,
+    SPANS_IN_FLIGHT,
+)
+
+Total = tuple[str, tuple[str, ...], int]
+"""A metric's name, its label values in the declared order, what was counted so far."""
+
+
+class Counters:
+    """Counters of one process."""
+
+    def __init__(self) -> None:
+        self._values: defaultdict[tuple[str, tuple[str, ...]], int] = defaultdict(int)
+
+    def add(self, metric: Metric, *label_values: str, amount: int = 1) -> None:
+        """Count `amount` more."""
+        self._values[metric.name, label_values] += amount
+
+    def totals(self) -> list[Total]:
+        """Return all that was counted since the process started."""
+        return [(name, labels, value) for (name, labels), value in self._values.items()]

@@ -1,0 +1,192 @@
+"""The frames between the gateway's processes and the sidecar.
+
+A frame is a length (4 bytes, big-endian) and a MessagePack array: a number for the kind, then its
+fields. The first frame of a connection is the sender's Hello, with the version. Records are numbered
+from 1 by their sender; an Ack takes all of them up to a number over. Pure: bytes in, frames out.
+
+Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to
+32 KiB, which a log record shows up to three times (headers, uri, url and querystring), each byte
+escaped to six at the worst.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgpack
+
+from otlp_tracing.contract.counters import Total
+from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+
+__all__ = ["MAX_FRAME_BYTES", "VERSION", "Ack", "Config", "Decoder", "Frame", "Hello", "Record", "Totals", "encode"]
+
+VERSION = 1
+MAX_FRAME_BYTES = 1 << 20
+_LENGTH = struct.Struct(">I")
+_MAX_ENTRIES = 1024  # elements of an array or map; a Totals frame has a few dozen
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who speaks: the protocol version, and 8 random bytes that name the sending process."""
+
+    KIND: ClassVar[int] = 0
+    version: int
+    sender: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A plugin entry's configuration, sent once a connection before the first record that needs it.
+
+    Args:
+        key: 16 bytes, settings.settings_key of it.
+        config: JSON, UTF-8.
+    """
+
+    KIND: ClassVar[int] = 1
+    key: bytes
+    config: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request: `kong.log.serialize()` as it came, unread.
+
+    Args:
+        number: the sender's count, from 1.
+        key: the Config that applies.
+        log: JSON, whatever bytes its strings hold.
+    """
+
+    KIND: ClassVar[int] = 2
+    number: int
+    key: bytes
+    log: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the sender has counted since it started."""
+
+    KIND: ClassVar[int] = 3
+    totals: list[Total]
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """All records up to this number are the receiver's now."""
+
+    KIND: ClassVar[int] = 4
+    number: int
+
+
+Frame = Hello | Config | Record | Totals | Ack
+
+
+def encode(frame: Frame) -> bytes:
+    """Write a frame.
+
+    Raises:
+        FrameTooLarge: past MAX_FRAME_BYTES.
+    """
+    match frame:
+        case Hello(version, sender):
+            fields: list[Any] = [version, sender]
+        case Config(key, config):
+            fields = [key, config]
+        case Record(number, key, log):
+            fields = [number, key, log]
+        case Totals(totals):
+            fields = [totals]
+        case Ack(number):
+            fields = [number]
+    body: bytes = msgpack.packb([frame.KIND, *fields])
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameTooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
+    return _LENGTH.pack(len(body)) + body
+
+
+class Decoder:
+    """Bytes in, frames out, for one connection. After a WireError it must not be used again."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._greeted = False
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take what was received, in pieces of any size, and yield the frames it completes.
+
+        Raises:
+            WireError: for bytes that break the protocol; never anything else.
+        """
+        self._buffer += data
+        position = 0
+        try:
+            while len(self._buffer) - position >= _LENGTH.size:
+                (size,) = _LENGTH.unpack_from(self._buffer, position)
+                if size > MAX_FRAME_BYTES:
+                    raise FrameTooLarge(f"a frame of {size} bytes is announced; the limit is {MAX_FRAME_BYTES}")
+                end = position + _LENGTH.size + size
+                if len(self._buffer) < end:
+                    break
+                body = bytes(memoryview(self._buffer)[position + _LENGTH.size : end])
+                position = end
+                yield self._check_greeting(_decode(body))
+        finally:
+            del self._buffer[:position]
+
+    def _check_greeting(self, frame: Frame) -> Frame:
+        # The sidecar's side of a connection sends nothing but acknowledgements, and needs no greeting.
+        if isinstance(frame, Hello):
+            if frame.version != VERSION:
+                raise UnsupportedVersion(f"the peer speaks version {frame.version} of the frames, this side {VERSION}")
+            self._greeted = True
+        elif not self._greeted and not isinstance(frame, Ack):
+            raise WireError(f"the first frame is a {type(frame).__name__}, not a Hello")
+        return frame
+
+
+def _decode(body: bytes) -> Frame:
+    try:
+        message = msgpack.unpackb(
+            body,
+            strict_map_key=True,
+            max_array_len=_MAX_ENTRIES,
+            max_map_len=_MAX_ENTRIES,
+            max_ext_len=0,
+            unicode_errors="strict",
+        )
+    except Exception as error:
+        # msgpack raises half a dozen unrelated kinds of exception for bad input.
+        raise WireError(f"not MessagePack: {type(error).__name__}") from error
+    frame = _frame(message)
+    if frame is None:
+        raise WireError("a frame of no known form")
+    return frame
+
+
+def _frame(message: object) -> Frame | None:
+    match message:
+        case [Hello.KIND, int(version), bytes(sender)] if len(sender) == 8:
+            return Hello(version, sender)
+        case [Config.KIND, bytes(key), bytes(config)] if len(key) == 16:
+            return Config(key, config)
+        case [Record.KIND, int(number), bytes(key), bytes(log)] if number > 0 and len(key) == 16:
+            return Record(number, key, log)
+        case [Totals.KIND, list(entries)]:
+            totals = [_total(entry) for entry in entries]
+            return Totals([total for total in totals if total]) if all(totals) else None
+        case [Ack.KIND, int(number)] if number >= 0:
+            return Ack(number)
+    return None
+
+
+def _total(entry: object) -> Total | None:
+    match entry:
+        case [str(name), list(labels), int(value)] if value >= 0 and all(isinstance(label, str) for label in labels):
+            return name, tuple(labels), value
+    return None

@@ -1,0 +1,113 @@
+"""Trace context: what came with a request, what was decided about it, and how that rides in Kong's log.
+
+`access` writes a RequestContext into Kong's own log record under `otlp_tracing`; the sidecar reads it
+there, and so does every other Kong log plugin, hence the speaking names. State travels with the
+request: no process has to remember it.
+
+Source: W3C Trace Context level 2; OpenTelemetry specification, trace/api.md (SpanContext).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["FLAG_RANDOM", "FLAG_SAMPLED", "LOG_FIELD", "RequestContext", "SpanContext"]
+
+FLAG_SAMPLED = 0x01
+FLAG_RANDOM = 0x02
+
+LOG_FIELD = "otlp_tracing"
+"""The field of Kong's log record that carries a RequestContext."""
+
+_HEX_ID = {16: re.compile(r"[0-9a-f]{32}"), 8: re.compile(r"[0-9a-f]{16}")}
+
+
+@dataclass(frozen=True, slots=True)
+class SpanContext:
+    """A span as its trace context names it.
+
+    Args:
+        trace_id: 16 bytes, not all zero.
+        span_id: 8 bytes, not all zero.
+        flags: W3C trace flags, 8 bits.
+        trace_state: the `tracestate` header's value, checked; empty where there is none.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    flags: int = 0
+    trace_state: str = ""
+
+    @property
+    def sampled(self) -> bool:
+        """The caller recorded this trace."""
+        return bool(self.flags & FLAG_SAMPLED)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What `access` decided for one request.
+
+    Args:
+        trace_id: 16 bytes.
+        span_id: 8 bytes; the gateway's SERVER span.
+        upstream_span_id: 8 bytes; the CLIENT span of the last try, the parent-id that the upstream saw.
+        parent_span_id: 8 bytes; the caller's span, None where the trace starts here.
+        flags: W3C trace flags, as sent upstream; the sampled bit is the decision.
+        trace_state: as sent upstream.
+    """
+
+    trace_id: bytes
+    span_id: bytes
+    upstream_span_id: bytes
+    parent_span_id: bytes | None
+    flags: int
+    trace_state: str
+
+    @property
+    def sampled(self) -> bool:
+        """The trace is kept."""
+        return bool(self.flags & FLAG_SAMPLED)
+
+    def to_log_field(self) -> dict[str, Any]:
+        """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset."""
+        field: dict[str, Any] = {
+            "trace_id": self.trace_id.hex(),
+            "span_id": self.span_id.hex(),
+            "upstream_span_id": self.upstream_span_id.hex(),
+            "flags": self.flags,
+            "sampled": self.sampled,
+        }
+        if self.parent_span_id is not None:
+            field["parent_span_id"] = self.parent_span_id.hex()
+        if self.trace_state:
+            field["trace_state"] = self.trace_state
+        return field
+
+    @classmethod
+    def from_log_field(cls, field: object) -> RequestContext | None:
+        """Read what `to_log_field` wrote; None for anything else.
+
+        Any log plugin can write this field, so nothing in it is taken on trust.
+        """
+        if not isinstance(field, Mapping):
+            return None
+        trace_id, span_id = _id(field.get("trace_id"), 16), _id(field.get("span_id"), 8)
+        upstream_span_id, flags = _id(field.get("upstream_span_id"), 8), field.get("flags")
+        trace_state = field.get("trace_state", "")
+        # Kong's JSON knows one kind of number: an integer may come back as 3.0.
+        if not isinstance(flags, (int, float)) or not 0 <= flags <= 0xFF or not isinstance(trace_state, str):
+            return None
+        if trace_id is None or span_id is None or upstream_span_id is None:
+            return None
+        parent_span_id = _id(field.get("parent_span_id"), 8)
+        return cls(trace_id, span_id, upstream_span_id, parent_span_id, int(flags), trace_state)
+
+
+def _id(value: object, size: int) -> bytes | None:
+    if not isinstance(value, str) or not _HEX_ID[size].fullmatch(value) or not value.strip("0"):
+        return None
+    return bytes.fromhex(value)

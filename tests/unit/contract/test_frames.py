@@ -1,0 +1,112 @@
+"""Promises of contract/frames.py."""
+
+from __future__ import annotations
+
+import struct
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otlp_tracing.contract.frames import (
+    MAX_FRAME_BYTES,
+    VERSION,
+    Ack,
+    Config,
+    Decoder,
+    Frame,
+    Hello,
+    Record,
+    Totals,
+    encode,
+)
+from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+
+HELLO = Hello(VERSION, b"sender-1")
+FRAMES: list[Frame] = [
+    HELLO,
+    Config(b"k" * 16, b"{}"),
+    Record(1, b"k" * 16, b'{"request":{"uri":"/\xff"}}'),
+    Totals([("otlp_tracing_events_failed_total", ("access",), 3)]),
+    Ack(7),
+]
+
+
+def test_frames_survive_the_wire() -> None:
+    """What one side encodes, the other decodes."""
+    assert list(Decoder().feed(b"".join(map(encode, FRAMES)))) == FRAMES
+
+
+def test_frames_survive_in_pieces() -> None:
+    """The bytes may come one at a time."""
+    decoder = Decoder()
+    found = [frame for byte in b"".join(map(encode, FRAMES)) for frame in decoder.feed(bytes([byte]))]
+
+    assert found == FRAMES
+
+
+def test_version_1_does_not_change() -> None:
+    """A golden frame: whoever changes the format changes VERSION."""
+    assert (
+        encode(Record(1, b"k" * 16, b"{}")).hex() == "00000019" + "94" + "02" + "01" + "c410" + "6b" * 16 + "c4027b7d"
+    )
+
+
+def test_a_frame_too_large_is_not_written() -> None:
+    """The sender learns that a record is too large before anything is sent."""
+    with pytest.raises(FrameTooLarge):
+        encode(Record(1, b"k" * 16, b"x" * MAX_FRAME_BYTES))
+
+
+def test_a_frame_too_large_is_not_waited_for() -> None:
+    """A length of four gigabytes is refused when the length is read."""
+    with pytest.raises(FrameTooLarge):
+        list(Decoder().feed(struct.pack(">I", 0xFFFFFFFF)))
+
+
+def test_another_version_is_refused() -> None:
+    """Two versions do not talk past each other."""
+    with pytest.raises(UnsupportedVersion):
+        list(Decoder().feed(encode(Hello(VERSION + 1, b"sender-1"))))
+
+
+def test_a_sender_says_who_it_is_first() -> None:
+    """A record before the greeting is refused."""
+    with pytest.raises(WireError):
+        list(Decoder().feed(encode(Record(1, b"k" * 16, b"{}"))))
+
+
+def frame_of(message: object) -> bytes:
+    body: bytes = msgpack.packb(message)
+    return struct.pack(">I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        None, 5, [], [9], [2, 0, b"k" * 16, b"{}"], [2, 1, b"k", b"{}"], [2, 1, b"k" * 16, "text"], [3, [["name"]]],
+        [3, [["name", [1], 2]]], [1, b"k" * 16], msgpack.ExtType(1, b"x"), {1: 2}, [0, "1", b"12345678"],
+    ],
+)  # fmt: skip
+def test_what_is_no_frame_is_refused(message: object) -> None:
+    """A message of another form is a WireError."""
+    with pytest.raises(WireError):
+        list(Decoder().feed(encode(HELLO) + frame_of(message)))
+
+
+def test_a_small_frame_cannot_grow() -> None:
+    """A frame full of empty maps, 77 times larger in memory, is refused by its count of elements."""
+    with pytest.raises(WireError):
+        list(Decoder().feed(encode(HELLO) + frame_of([{}] * 100_000)))
+
+
+@given(st.lists(st.binary(max_size=64), max_size=8))
+def test_any_bytes_give_frames_or_a_wire_error(pieces: list[bytes]) -> None:
+    """Whatever a peer sends, the result is frames or a WireError."""
+    decoder = Decoder()
+    try:
+        for piece in pieces:
+            list(decoder.feed(piece))
+    except WireError:
+        pass

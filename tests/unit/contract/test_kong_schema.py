@@ -1,0 +1,106 @@
+"""Promises of contract/kong_schema.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otlp_tracing.contract.kong_schema import complete, is_vault_reference
+from otlp_tracing.contract.plugin_schema import SCHEMA
+
+FIELDS: list[dict[str, dict[str, Any]]] = [
+    {"name": {"type": "string", "required": True, "match": "^[a-z]+$", "err": "must be lower case"}},
+    {"size": {"type": "integer", "default": 5, "between": [1, 10]}},
+    {"rate": {"type": "number"}},
+    {"kinds": {"type": "array", "default": [], "elements": {"type": "string", "one_of": ["a", "b"]}}},
+    {"key": {"type": "string", "encrypted": True, "referenceable": True, "len_min": 8}},
+    {"inner": {"type": "record", "required": True, "fields": [{"on": {"type": "boolean", "default": True}}]}},
+    {"labels": {"type": "map", "keys": {"type": "string"}, "values": {"type": "integer"}}},
+]
+
+
+def faults(config: object) -> list[str]:
+    return [str(fault) for fault in complete(FIELDS, config)[1]]
+
+
+def test_defaults_are_filled_in() -> None:
+    """What is left out gets its default, records their fields' defaults, the rest None."""
+    completed, found = complete(FIELDS, {"name": "x"})
+
+    assert not found
+    assert completed == {
+        "name": "x", "size": 5, "rate": None, "kinds": [], "key": None, "inner": {"on": True}, "labels": None,
+    }  # fmt: skip
+
+
+def test_every_fault_is_found_at_once() -> None:
+    """All faults are listed, each with its field, its value and the rule."""
+    assert faults({"name": "X", "size": 11, "kinds": ["a", "c"], "inner": {"on": "yes"}, "more": 1}) == [
+        "more: no such field; there are name, size, rate, kinds, key, inner, labels",
+        'name = "X": must be lower case',
+        "size = 11: must be between 1 and 10",
+        'kinds[2] = "c": must be one of a, b',
+        'inner.on = "yes": must be a boolean',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ({}, "name: is required"),
+        ({"name": 3}, "name = 3: must be a string"),
+        ({"name": "x", "size": 2.5}, "size = 2.5: must be an integer"),
+        ({"name": "x", "size": True}, "size = true: must be an integer"),
+        ({"name": "x", "kinds": "a"}, 'kinds = "a": must be an array'),
+        ({"name": "x", "inner": "on"}, 'inner = "on": must be a record of named fields'),
+        ({"name": "x", "labels": {"a": "b"}}, 'labels.a = "b": must be an integer'),
+        ("text", 'config = "text": must be a record of named fields'),
+    ],
+)
+def test_types_are_held(config: object, fault: str) -> None:
+    """A value of another type is named together with the type it must have."""
+    assert fault in faults(config)
+
+
+def test_a_secret_is_not_shown() -> None:
+    """A fault in an encrypted field names the field and the rule, never the value."""
+    assert faults({"name": "x", "key": "hunter2"}) == ["key: must have at least 8 characters or elements"]
+
+
+def test_a_vault_reference_passes_where_it_may_stand() -> None:
+    """Kong resolves a reference that is the whole value, so no rule applies to it before."""
+    assert not faults({"name": "x", "key": "{vault://env/k}"})
+    assert is_vault_reference("{vault://env/k}")
+    assert not is_vault_reference("x: {vault://env/k}")
+
+
+@pytest.mark.parametrize("empty", [None, {}, []])
+def test_an_empty_table_of_lua_is_a_record_and_a_list(empty: object) -> None:
+    """Lua's empty table arrives as an object or a list; both are empty."""
+    assert complete([{"kinds": FIELDS[3]["kinds"]}], {"kinds": empty or {}})[0] == {"kinds": []}
+    assert complete(FIELDS, empty)[0]["inner"] == {"on": True}
+
+
+def test_a_number_without_fraction_is_an_integer() -> None:
+    """Kong's JSON writes 5 as 5.0 now and then."""
+    completed, found = complete(FIELDS, {"name": "x", "size": 5.0})
+
+    assert not found
+    assert repr(completed["size"]) == "5"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(), children, max_size=4),
+    max_leaves=20,
+)
+some_config = st.dictionaries(st.sampled_from([name for field in SCHEMA for name in field]), json_values)
+
+
+@given(some_config | json_values)
+def test_any_configuration_gives_faults_or_none(config: object) -> None:
+    """Whatever is configured, the answer is a list of faults, never an exception."""
+    complete(SCHEMA, config)

@@ -1,0 +1,75 @@
+"""Promises of contract/plugin_schema.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from otlp_tracing.contract.kong_schema import complete
+from otlp_tracing.contract.plugin_schema import NOT_YET_IN_EFFECT, SCHEMA
+
+README = Path(__file__).parents[3] / "README.md"
+
+# As the guide that users come from has it.
+GUIDE_CONFIG = {
+    "endpoint": "http://otel-collector:4317",
+    "headers": ["x-api-key: your-api-key"],
+    "resource_attributes": [
+        {"key": "service.name", "value": "kong-gateway"},
+        {"key": "service.version", "value": "1.0.0"},
+    ],
+    "batch_export": {"timeout": 5000, "send_batch_size": 512},
+    "sampling": {"rate": 1.0},
+}
+
+
+def leaves(fields: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for field in fields:
+        for name, definition in field.items():
+            if definition["type"] == "record":
+                yield f"{path}{name}", definition
+                yield from leaves(definition["fields"], f"{path}{name}.")
+            else:
+                yield f"{path}{name}", definition
+
+
+def test_every_field_is_described() -> None:
+    """Kong's Admin API and Manager show a description of ten characters or more for every field."""
+    assert [path for path, field in leaves(SCHEMA) if len(field.get("description", "")) < 10] == []
+
+
+def test_the_guides_configuration_is_accepted_as_it_stands() -> None:
+    """A kong.yml written after the guide needs no change but the plugin's name."""
+    completed, faults = complete(SCHEMA, GUIDE_CONFIG)
+
+    assert not faults
+    assert completed["headers"] == GUIDE_CONFIG["headers"]
+
+
+def test_an_empty_configuration_is_complete() -> None:
+    """Every field has a default or may stay unset."""
+    assert complete(SCHEMA, {})[1] == []
+
+
+def test_numbers_have_a_range() -> None:
+    """No number is taken without bounds."""
+    unbounded = [
+        path for path, field in leaves(SCHEMA) if field["type"] in {"number", "integer"} and "between" not in field
+    ]
+
+    assert unbounded == []
+
+
+def test_a_header_can_come_from_a_vault() -> None:
+    """A header line may be a reference as a whole; within a line Kong would not resolve it."""
+    assert complete(SCHEMA, {"headers": ["{vault://env/otlp-header}"]})[1] == []
+
+
+def test_what_is_not_in_effect_yet_is_said() -> None:
+    """Each field that changes nothing yet exists, and the README names it."""
+    known = {path for path, _ in leaves(SCHEMA)}
+    readme = README.read_text()
+
+    assert known >= NOT_YET_IN_EFFECT
+    assert [field for field in sorted(NOT_YET_IN_EFFECT) if f"`{field}`" not in readme] == []

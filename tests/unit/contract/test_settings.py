@@ -1,0 +1,47 @@
+"""Promises of contract/settings.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from otlp_tracing.contract.settings import KeyValue, Settings, settings_key
+from otlp_tracing.errors import ConfigError
+
+FROM_KONG = {
+    "__seq__": 5,
+    "__key__": "plugins:otlp-tracing:::::",
+    "__plugin_id": "479343e1",
+    "route_id": "7dbfe890",
+    "$refs": {"headers": ["{vault://env/otlp-header}"]},
+    "endpoint": "https://collector:4317",
+    "headers": {},
+    "resource_attributes": [{"key": "service.name", "value": "edge"}],
+    "sampling": {"rate": 0.25, "parent": "ignore"},
+}
+
+
+def test_what_kong_hands_over_is_read() -> None:
+    """Kong's own additions are passed over, its empty tables are empty lists, the rest is typed."""
+    settings = Settings.from_config(FROM_KONG)
+
+    assert settings.endpoint == "https://collector:4317"
+    assert settings.headers == ()
+    assert settings.resource_attributes == (KeyValue("service.name", "edge"),)
+    assert (settings.sampling.rate, settings.sampling.parent) == (0.25, "ignore")
+    assert settings.batch_export.timeout == 5000
+
+
+def test_every_fault_is_told() -> None:
+    """A configuration that cannot work is refused with all its faults."""
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_config({"endpoint": "collector:4317", "sampling": {"rate": 2}})
+
+    assert [fault.field for fault in refused.value.faults] == ["endpoint", "sampling.rate"]
+
+
+def test_a_configuration_is_named_by_what_a_user_wrote() -> None:
+    """The key changes with the configuration, not with Kong's sequence numbers or the order of fields."""
+    again = dict(reversed(list(FROM_KONG.items()))) | {"__seq__": 99}
+
+    assert settings_key(again) == settings_key(FROM_KONG)
+    assert settings_key({**FROM_KONG, "protocol": "grpc"}) != settings_key(FROM_KONG)
