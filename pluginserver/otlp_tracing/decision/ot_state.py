@@ -1,0 +1,44 @@
+"""OpenTelemetry's member of the tracestate: `ot=th:…;rv:…`.
+
+Source: OpenTelemetry specification, trace/tracestate-handling.md.
+"""
+
+from __future__ import annotations
+
+from otlp_tracing.decision.propagation import trace_state
+
+__all__ = ["read", "with_threshold", "without_threshold"]
+
+_KEY = "ot"
+_LONGEST = 256  # the whole value, by the specification
+
+
+def read(members: trace_state.Members) -> dict[str, str]:
+    """Return the sub-keys; empty where there is no `ot` member or it breaks the grammar."""
+    value = trace_state.get(members, _KEY)
+    if not value or len(value) > _LONGEST:
+        return {}
+    pairs = [entry.partition(":") for entry in value.split(";")]
+    return {key: text for key, colon, text in pairs if colon}
+
+
+def with_threshold(members: trace_state.Members, encoded: str) -> trace_state.Members:
+    """State the threshold that this trace was sampled with."""
+    entries = {"th": encoded, **{key: text for key, text in read(members).items() if key != "th"}}
+    return _put(members, entries)
+
+
+def without_threshold(members: trace_state.Members) -> trace_state.Members:
+    """Take the threshold out: what is counted by it is no longer known."""
+    entries = read(members)
+    if "th" not in entries:
+        return members
+    del entries["th"]
+    return _put(members, entries)
+
+
+def _put(members: trace_state.Members, entries: dict[str, str]) -> trace_state.Members:
+    value = ";".join(f"{key}:{text}" for key, text in entries.items())
+    if not value or len(value) > _LONGEST:
+        return trace_state.remove(members, _KEY)
+    return trace_state.put(members, _KEY, value)

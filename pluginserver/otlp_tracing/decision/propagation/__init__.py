@@ -1,0 +1,48 @@
+"""Trace context in request headers. One format a file; FORMATS is where a format is made known.
+
+A format is a module with `extract(headers)` and `inject(context)`. Nothing received is passed on as it
+came: every header that goes out is built from what was parsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.decision.propagation import w3c
+
+__all__ = ["FORMATS", "Format", "Headers", "extract", "inject"]
+
+Headers = Mapping[str, Sequence[str]]
+"""Lower-case names to every value received, in order."""
+
+
+class Format(Protocol):
+    """One way to write a trace context into headers."""
+
+    def extract(self, headers: Headers) -> SpanContext | None:
+        """Read the caller's context; None where it is absent or malformed, whatever the bytes."""
+
+    def inject(self, context: SpanContext) -> dict[str, list[str]]:
+        """Write a context: names to values; an empty list means that the header must go."""
+
+
+FORMATS: Mapping[str, Format] = {"w3c": w3c}
+
+
+def extract(headers: Headers, formats: Iterable[str]) -> SpanContext | None:
+    """Return the context of the first format, in the order given, that finds one."""
+    for name in formats:
+        context = FORMATS[name].extract(headers)
+        if context is not None:
+            return context
+    return None
+
+
+def inject(context: SpanContext, formats: Iterable[str]) -> dict[str, list[str]]:
+    """Return the headers of every format given."""
+    headers: dict[str, list[str]] = {}
+    for name in formats:
+        headers.update(FORMATS[name].inject(context))
+    return headers

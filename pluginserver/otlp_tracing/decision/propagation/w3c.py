@@ -1,0 +1,50 @@
+"""`traceparent` and `tracestate`, W3C Trace Context level 2.
+
+Source: https://www.w3.org/TR/trace-context-2/, sections 3.2 (traceparent), 3.3 (tracestate), 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
+from otlp_tracing.decision.propagation import trace_state
+
+__all__ = ["extract", "inject"]
+
+_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
+# A longer value of a later version is cut to what we know; past this it is no trace context.
+_LONGEST = 512
+_KNOWN_FLAGS = FLAG_SAMPLED | FLAG_RANDOM
+
+
+def extract(headers: Mapping[str, Sequence[str]]) -> SpanContext | None:
+    """Read the caller's context.
+
+    Two `traceparent` lines are as malformed as a broken one: the trace then starts here, and the
+    caller's `tracestate` is not looked at.
+    """
+    values = headers.get("traceparent", ())
+    if len(values) != 1 or len(values[0]) > _LONGEST:
+        return None
+    match = _TRACEPARENT.fullmatch(values[0].strip(" \t"))
+    if match is None:
+        return None
+    version, trace_id, span_id, flags, rest = match.groups()
+    if version == "ff" or (version == "00" and rest):
+        return None
+    if not trace_id.strip("0") or not span_id.strip("0"):
+        return None
+    state = trace_state.parse(headers.get("tracestate", ()))
+    return SpanContext(
+        bytes.fromhex(trace_id), bytes.fromhex(span_id), int(flags, 16) & _KNOWN_FLAGS, trace_state.render(state)
+    )
+
+
+def inject(context: SpanContext) -> dict[str, list[str]]:
+    """Write version 00, whatever version came in; an empty `tracestate` is removed, not sent empty."""
+    return {
+        "traceparent": [f"00-{context.trace_id.hex()}-{context.span_id.hex()}-{context.flags & _KNOWN_FLAGS:02x}"],
+        "tracestate": [context.trace_state] if context.trace_state else [],
+    }

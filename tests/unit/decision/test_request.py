@@ -1,0 +1,73 @@
+"""Promises of decision/request.py."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.decision.request import RequestTracer
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+SPAN = "b7ad6b7169203331"
+CALLER = {"traceparent": [f"00-{TRACE}-{SPAN}-01"], "tracestate": ["v=1"]}
+
+
+def tracer(rate: float = 1.0, parent: str = "follow") -> RequestTracer:
+    return RequestTracer.of(Sampling(rate, parent), lambda size: bytes(range(1, size + 1)))  # type: ignore[arg-type]
+
+
+def test_a_callers_trace_is_continued() -> None:
+    """Trace id and flags stay, the caller's span becomes the parent, new ids are drawn for ours."""
+    context = tracer().begin(CALLER)
+
+    assert context.trace_id.hex() == TRACE
+    assert context.parent_span_id == bytes.fromhex(SPAN)
+    assert context.flags == 1
+    assert len({context.span_id, context.upstream_span_id, context.parent_span_id}) == 3
+
+
+def test_the_upstream_sees_the_client_span() -> None:
+    """The parent-id that goes upstream is the id of the last try's span."""
+    context = tracer().begin(CALLER)
+
+    assert tracer().upstream_headers(context) == {
+        "traceparent": [f"00-{TRACE}-{context.upstream_span_id.hex()}-01"],
+        "tracestate": ["v=1"],
+    }
+
+
+def test_a_new_trace_says_that_its_id_is_random() -> None:
+    """Level 2: flag 02 with a trace id that is random; and the rate it was kept at."""
+    context = tracer().begin({"tracestate": ["v=1"]})
+
+    assert context.parent_span_id is None
+    assert context.flags == 0b11
+    assert context.trace_state == "ot=th:0"
+
+
+def test_a_trace_that_is_not_kept_is_propagated() -> None:
+    """The upstream learns the trace id and that it is not sampled."""
+    context = tracer(rate=0).begin({})
+
+    assert not context.sampled
+    assert tracer().upstream_headers(context)["traceparent"][0].endswith("-02")
+    assert context.trace_state == ""
+
+
+def test_a_callers_flag_can_be_ignored() -> None:
+    """With `parent: ignore` the rate decides, in the caller's trace."""
+    context = tracer(rate=0, parent="ignore").begin(CALLER)
+
+    assert context.trace_id.hex() == TRACE
+    assert not context.sampled
+    assert context.trace_state == "v=1"
+
+
+def test_an_id_is_never_zero() -> None:
+    """Zeros are no id in any format, whatever the source of randomness gives."""
+    zeros = dataclasses.replace(tracer(), random_bytes=bytes)
+    context = zeros.begin({})
+
+    assert any(context.trace_id)
+    assert any(context.span_id)
+    assert any(context.upstream_span_id)
