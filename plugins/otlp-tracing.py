@@ -1,0 +1,34 @@
+"""The Kong plugin `otlp-tracing`: what a plugin server loads.
+
+Runs in `otlp-tracing serve` and, over MessagePack, in Kong's own kong-python-pluginserver. Kong executes
+this file before it is a module of its own, and runs every .py beside it as a plugin: so it holds names
+only, and nothing else may lie in this folder.
+"""
+
+from typing import Any
+
+from otlp_tracing import __version__
+from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.gateway.environment import process_emitter
+from otlp_tracing.gateway.phases import Phases
+
+Schema = SCHEMA
+version = __version__
+# Above zipkin and ddtrace (100000) and correlation-id (100001), so that a request which one of them or an
+# authentication plugin ends has joined its caller's trace by then.
+priority = 100_010
+
+
+class Plugin:
+    """One instance a plugin entry and Kong worker."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._phases = Phases(config, process_emitter())
+
+    def access(self, kong: Any) -> None:
+        """Decide and propagate, before the request goes upstream."""
+        self._phases.access(kong)
+
+    def log(self, kong: Any) -> None:
+        """Hand the log record over, after the response."""
+        self._phases.log(kong)

@@ -1,0 +1,262 @@
+"""The way to the sidecar: the only socket that the gateway's side opens.
+
+Keeps every record until the sidecar has acknowledged it, in a ring of bounded size; a full ring gives up
+its oldest. Never blocks: `submit` only queues, `pump` does what the socket allows at once. The host
+calls `pump`: our worker's loop when the socket is ready and on its timer, `start_pump_thread` elsewhere.
+
+Linux only: SO_PEERCRED tells whether the process that listens belongs to us.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otlp_tracing.contract.counters import REQUESTS_UNTRACED, Counters
+from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Hello, Record, Totals, encode
+from otlp_tracing.contract.settings import settings_key, user_config
+from otlp_tracing.errors import FrameTooLarge, WireError
+
+__all__ = ["Emitter", "Origin", "start_pump_thread"]
+
+_log = logging.getLogger("otlp_tracing.gateway.emitter")
+
+# Half a minute of 500 requests/s with log records of 2 kB, about what a restart of the sidecar under load needs.
+MAX_RING_BYTES = 32 << 20
+_WRITE_BYTES = 64 << 10  # what one send is handed; a unix socket takes about 200 KiB
+_RECONNECT_SECONDS = 0.2  # a sidecar that was restarted listens within a few of these
+_SAY_LOST_SECONDS = 3.0  # a sidecar that starts beside us, or again, takes less
+_TOTALS_SECONDS = 1.0
+_BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads in far less
+_ACKNOWLEDGED_SECONDS = 0.05
+_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The plugin entry that a record belongs to.
+
+    Args:
+        key: settings.settings_key of its configuration.
+        frame: the Config frame that tells the sidecar the configuration.
+    """
+
+    key: bytes
+    frame: bytes
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Origin:
+        """Make one from what Kong handed over.
+
+        Raises:
+            FrameTooLarge: for a configuration that no frame can hold.
+        """
+        key = settings_key(config)
+        return cls(key, encode(Config(key, json.dumps(user_config(config)).encode())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    number: int
+    origin: Origin
+    frame: bytes
+
+
+class Emitter:
+    """Hands records over, from any thread.
+
+    Args:
+        path: the sidecar's socket.
+        clock: monotonic seconds.
+        max_ring_bytes: what unacknowledged records may take.
+    """
+
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.monotonic, max_ring_bytes: int = MAX_RING_BYTES
+    ) -> None:
+        self.counters = Counters()
+        self._path = path
+        self._clock = clock
+        self._max_ring_bytes = max_ring_bytes
+        self._hello = encode(Hello(VERSION, os.urandom(8)))
+        self._lock = threading.Lock()
+        self._number = 0
+        self._waiting: deque[_Kept] = deque()  # not yet written on this connection
+        self._unacknowledged: deque[_Kept] = deque()  # written, not yet taken over
+        self._ring_bytes = 0
+        self._socket: socket.socket | None = None
+        self._decoder = Decoder()
+        self._announced: set[bytes] = set()
+        self._outgoing = memoryview(b"")
+        self._connect_at = 0.0
+        self._totals_at = 0.0
+        self._lost_at: float | None = None
+        self._said_lost = False
+
+    def __repr__(self) -> str:
+        state = "connected" if self._socket else "not connected"
+        return f"<Emitter {state} | {len(self._waiting)} waiting, {len(self._unacknowledged)} unacknowledged>"
+
+    def submit(self, origin: Origin, log: bytes) -> None:
+        """Queue one log record; the oldest goes if there is no room."""
+        with self._lock:
+            self._number += 1
+            try:
+                frame = encode(Record(self._number, origin.key, log))
+            except FrameTooLarge:
+                self.counters.add(REQUESTS_UNTRACED, "record_too_large")
+                return
+            self._waiting.append(_Kept(self._number, origin, frame))
+            self._ring_bytes += len(frame)
+            while self._ring_bytes > self._max_ring_bytes:
+                self._give_up_oldest()
+
+    def pump(self) -> float:
+        """Connect, write and read as far as it goes without waiting.
+
+        Returns:
+            Seconds after which it wants to be called again, if nothing is submitted before.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._socket is None:
+                self._connect(now)
+            if self._socket is None:
+                return _RECONNECT_SECONDS
+            try:
+                self._read_acknowledgements()
+                self._report_totals(now)
+                self._write()
+            except (OSError, WireError) as error:
+                self._disconnect(error)
+            if self._outgoing or self._waiting:
+                return _BLOCKED_SECONDS
+            return _ACKNOWLEDGED_SECONDS if self._unacknowledged else _TOTALS_SECONDS
+
+    def drain(self, seconds: float) -> bool:
+        """Pump until the sidecar has taken everything over, or for so long; for the end of a process."""
+        end = self._clock() + seconds
+        self._totals_at = 0.0
+        while True:
+            self.pump()
+            if not (self._outgoing or self._waiting or self._unacknowledged):
+                return True
+            if self._clock() >= end:
+                return False
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Close the connection; what was not acknowledged stays queued."""
+        with self._lock:
+            if self._socket:
+                self._disconnect(None)
+
+    def _give_up_oldest(self) -> None:
+        oldest = (self._unacknowledged or self._waiting).popleft()
+        self._ring_bytes -= len(oldest.frame)
+        self.counters.add(REQUESTS_UNTRACED, "queue_full")
+
+    def _connect(self, now: float) -> None:
+        if now < self._connect_at:
+            return
+        self._connect_at = now + _RECONNECT_SECONDS
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            connection.connect(str(self._path))
+            _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+            if uid not in {os.geteuid(), 0}:
+                raise PermissionError(f"it belongs to user {uid}, this process to {os.geteuid()}")
+        except OSError as error:
+            connection.close()
+            self._report_unreachable(error)
+            return
+        self._socket = connection
+        self._decoder = Decoder()
+        self._announced.clear()
+        self._outgoing = memoryview(self._hello)
+        self._lost_at = None
+        if self._said_lost:
+            self._said_lost = False
+            _log.info("the sidecar at %s is there again", self._path)
+
+    def _disconnect(self, error: Exception | None) -> None:
+        if self._socket:
+            self._socket.close()
+        self._socket = None
+        self._outgoing = memoryview(b"")
+        self._waiting.extendleft(reversed(self._unacknowledged))
+        self._unacknowledged.clear()
+        if error:
+            self._report_unreachable(error)
+
+    def _report_unreachable(self, error: Exception) -> None:
+        now = self._clock()
+        if self._lost_at is None:
+            self._lost_at = now
+        elif not self._said_lost and now >= self._lost_at + _SAY_LOST_SECONDS:
+            self._said_lost = True
+            _log.warning("the sidecar at %s is not there (%s); records are kept and sent later", self._path, error)
+
+    def _write(self) -> None:
+        while self._socket and (self._outgoing or self._waiting):
+            if not self._outgoing:
+                self._fill()
+            try:
+                sent = self._socket.send(self._outgoing)
+            except BlockingIOError:
+                return
+            self._outgoing = self._outgoing[sent:]
+
+    def _fill(self) -> None:
+        pieces: list[bytes] = []
+        size = 0
+        while self._waiting and size < _WRITE_BYTES:
+            kept = self._waiting.popleft()
+            if kept.origin.key not in self._announced:
+                self._announced.add(kept.origin.key)
+                pieces.append(kept.origin.frame)
+            pieces.append(kept.frame)
+            size += len(kept.frame)
+            self._unacknowledged.append(kept)
+        self._outgoing = memoryview(b"".join(pieces))
+
+    def _report_totals(self, now: float) -> None:
+        if now >= self._totals_at:
+            self._totals_at = now + _TOTALS_SECONDS
+            self._outgoing = memoryview(bytes(self._outgoing) + encode(Totals(self.counters.totals())))
+
+    def _read_acknowledgements(self) -> None:
+        assert self._socket is not None
+        while True:
+            try:
+                data = self._socket.recv(4096)
+            except BlockingIOError:
+                return
+            if not data:
+                raise ConnectionResetError("it closed the connection")
+            for frame in self._decoder.feed(data):
+                if not isinstance(frame, Ack):
+                    raise WireError(f"the sidecar sent a {type(frame).__name__}")
+                while self._unacknowledged and self._unacknowledged[0].number <= frame.number:
+                    self._ring_bytes -= len(self._unacknowledged.popleft().frame)
+
+
+def start_pump_thread(emitter: Emitter, interval_seconds: float = 0.05) -> None:
+    """Pump from a daemon thread, for a server whose loop is not ours."""
+
+    def run() -> None:
+        while True:
+            emitter.pump()
+            time.sleep(interval_seconds)
+
+    threading.Thread(target=run, name="otlp-tracing emitter", daemon=True).start()

@@ -1,0 +1,74 @@
+"""Kong's plugin development kit, as far as tracing needs it: the only module that names `kong.*`.
+
+Every method is one round trip to Kong. The PDK's names are unchecked and its results depend on the
+server's style: `(data, err)` or data and an exception (kong-pdk, `--no-lua-style`); here both are one.
+
+Source: https://docs.konghq.com/gateway/3.9.x/plugin-development/pdk/; kong_pdk/pdk/__init__.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from otlp_tracing.contract.trace_context import LOG_FIELD
+from otlp_tracing.errors import TracingError
+
+__all__ = ["KongCallError", "KongCalls"]
+
+# Kong reads 100 headers unless told otherwise; a trace header behind the hundredth is one all the same.
+_MAX_HEADERS = 1000
+
+
+class KongCallError(TracingError):
+    """Kong answered a call with an error, or with something that the PDK does not promise."""
+
+
+class KongCalls:
+    """The calls of one event.
+
+    Args:
+        kong: the object that a phase is given.
+    """
+
+    __slots__ = ("_kong",)
+
+    def __init__(self, kong: Any) -> None:
+        self._kong = kong
+
+    def request_headers(self) -> Mapping[str, Sequence[str]]:
+        """Return the request's headers, lower-case names to every value. Phase: access."""
+        headers = _result(self._kong.request.get_headers(_MAX_HEADERS))
+        # Lua's empty table is an empty list as well.
+        if not headers:
+            return {}
+        if not isinstance(headers, Mapping):
+            raise KongCallError(f"kong.request.get_headers gave {type(headers).__name__}")
+        return headers
+
+    def set_upstream_headers(self, headers: Mapping[str, Sequence[str]]) -> None:
+        """Set headers of the upstream request; an empty list removes one. Phase: access."""
+        _result(self._kong.service.request.set_headers(headers))
+
+    def remember(self, context: Mapping[str, Any]) -> None:
+        """Put the trace context into the log record, for `log` and every other log plugin. Phase: access."""
+        _result(self._kong.log.set_serialize_value(LOG_FIELD, context))
+
+    def read_log(self) -> bytes:
+        """Return the request's log record: JSON, with whatever bytes its strings hold. Phase: log."""
+        record = _result(self._kong.log.serialize())
+        if isinstance(record, bytes):
+            return record
+        if isinstance(record, str):
+            # Our server hands over bytes that are not UTF-8 as surrogates (server/rpc_msgpack.py).
+            return record.encode("utf-8", "surrogateescape")
+        raise KongCallError(f"kong.log.serialize gave {type(record).__name__}")
+
+
+def _result(answer: Any) -> Any:
+    if not isinstance(answer, tuple):
+        return answer
+    data, error = answer
+    if error is not None:
+        raise KongCallError(str(error))
+    return data

@@ -1,0 +1,79 @@
+"""What the plugin does in its phases, written once for every server it runs in.
+
+Whatever goes wrong here is counted, and the request goes on: nothing but the end of the process
+leaves a phase as an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from otlp_tracing.contract.counters import EVENTS_FAILED, REQUESTS_UNTRACED
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.errors import ConfigError, FrameTooLarge
+from otlp_tracing.gateway.emitter import Emitter, Origin
+from otlp_tracing.gateway.kong_calls import KongCalls
+from otlp_tracing.limited_log import LimitedLog
+
+__all__ = ["Phases"]
+
+_log = logging.getLogger("otlp_tracing.gateway.phases")
+_failures = LimitedLog(_log)
+
+
+class Phases:
+    """The phases of one plugin instance.
+
+    A configuration that cannot work does not fail the instance, which Kong would turn into a 500 for
+    every request of the route: it traces nothing, says so once, and counts.
+
+    Args:
+        config: what Kong hands over at the start of an instance.
+        emitter: the way to the sidecar.
+        random_bytes: where ids come from.
+    """
+
+    def __init__(
+        self, config: Mapping[str, Any], emitter: Emitter, random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._emitter = emitter
+        self._tracer: RequestTracer | None = None
+        try:
+            self._tracer = RequestTracer.of(Settings.from_config(config).sampling, random_bytes)
+            self._origin = Origin.of(config)
+        except (ConfigError, FrameTooLarge) as error:
+            self._tracer = None
+            _log.error("this configuration traces nothing: %s", error)
+
+    def access(self, kong: Any) -> None:
+        """Decide, tell the upstream, and remember: three calls to Kong."""
+        if self._tracer is None:
+            return
+        try:
+            calls = KongCalls(kong)
+            received = calls.request_headers()
+            context = self._tracer.begin(received)
+            outgoing = self._tracer.upstream_headers(context)
+            calls.set_upstream_headers({name: lines for name, lines in outgoing.items() if lines or name in received})
+            calls.remember(context.to_log_field())
+        except Exception:
+            self._failed("access")
+
+    def log(self, kong: Any) -> None:
+        """Hand the log record over unread: one call to Kong."""
+        if self._tracer is None:
+            self._emitter.counters.add(REQUESTS_UNTRACED, "bad_configuration")
+            return
+        try:
+            self._emitter.submit(self._origin, KongCalls(kong).read_log())
+        except Exception:
+            self._emitter.counters.add(REQUESTS_UNTRACED, "capture_failed")
+            self._failed("log")
+
+    def _failed(self, phase: str) -> None:
+        self._emitter.counters.add(EVENTS_FAILED, phase)
+        _failures.warning("%s failed; the request goes on", phase, exc_info=True)

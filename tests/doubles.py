@@ -1,0 +1,60 @@
+"""Doubles that the tests share, named as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class FakeKong:
+    """A `kong` object whose answers are scripted; an unknown PDK method fails, and calls are counted.
+
+    Args:
+        answers: by PDK method; an exception is raised, anything else returned.
+        lua_style: answers come as `(data, None)`.
+    """
+
+    KNOWN = frozenset({
+        "kong.request.get_headers",
+        "kong.service.request.set_headers",
+        "kong.log.set_serialize_value",
+        "kong.log.serialize",
+    })  # fmt: skip
+
+    def __init__(self, answers: Mapping[str, Any] | None = None, *, lua_style: bool = False) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self._answers = answers or {}
+        self._lua_style = lua_style
+
+    def __getattr__(self, name: str) -> _Path:
+        return _Path(self, f"kong.{name}")
+
+    def answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
+        assert method in self.KNOWN, f"{method} is no method of Kong's PDK that the plugin uses"
+        self.calls.append((method, arguments))
+        answer = self._answers.get(method)
+        if isinstance(answer, BaseException):
+            raise answer
+        return (answer, None) if self._lua_style else answer
+
+
+class _Path:
+    def __init__(self, kong: FakeKong, path: str) -> None:
+        self._kong = kong
+        self._path = path
+
+    def __getattr__(self, name: str) -> _Path:
+        return _Path(self._kong, f"{self._path}.{name}")
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._kong.answer(self._path, arguments)
+
+
+class ManualClock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now

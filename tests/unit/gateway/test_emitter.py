@@ -1,0 +1,194 @@
+"""Promises of gateway/emitter.py, held against a socket that a test answers on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doubles import ManualClock
+from otlp_tracing.contract.counters import EVENTS_FAILED
+from otlp_tracing.contract.frames import Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
+from otlp_tracing.gateway.emitter import Emitter, Origin
+
+ORIGIN = Origin.of({"endpoint": "http://collector:4317"})
+
+
+class Sidecar:
+    """The other end of the socket, driven by the test: a double of the receiver."""
+
+    def __init__(self, path: Path) -> None:
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._listener.settimeout(5)
+
+    def accept(self) -> None:
+        self.connection, _ = self._listener.accept()
+        self.connection.settimeout(5)
+        self._decoder = Decoder()
+
+    def read(self) -> list[Frame]:
+        return list(self._decoder.feed(self.connection.recv(1 << 20)))
+
+    def acknowledge(self, number: int) -> None:
+        self.connection.sendall(encode(Ack(number)))
+
+    def close(self) -> None:
+        self.connection.close()
+        self._listener.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sidecar.sock"
+
+
+@pytest.fixture
+def sidecar(path: Path) -> Iterator[Sidecar]:
+    sidecar = Sidecar(path)
+    yield sidecar
+    sidecar.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def emitter(path: Path, clock: ManualClock) -> Iterator[Emitter]:
+    emitter = Emitter(path, clock)
+    yield emitter
+    emitter.close()
+
+
+def records(frames: list[Frame]) -> list[tuple[int, bytes]]:
+    return [(frame.number, frame.log) for frame in frames if isinstance(frame, Record)]
+
+
+def untraced(emitter: Emitter) -> dict[str, int]:
+    return {labels[0]: value for name, labels, value in emitter.counters.totals() if "untraced" in name}
+
+
+def test_records_arrive_after_their_configuration(sidecar: Sidecar, emitter: Emitter) -> None:
+    """A greeting first, each configuration once, then the records in order."""
+    emitter.submit(ORIGIN, b"one")
+    emitter.submit(ORIGIN, b"two")
+    emitter.pump()
+    sidecar.accept()
+    frames = sidecar.read()
+
+    assert isinstance(frames[0], Hello)
+    assert [frame.key for frame in frames if isinstance(frame, Config)] == [ORIGIN.key]
+    assert records(frames) == [(1, b"one"), (2, b"two")]
+
+
+def test_what_is_not_acknowledged_is_sent_again(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
+    """A connection that breaks loses nothing: the rest is repeated on the next one, in order."""
+    for log in (b"one", b"two", b"three"):
+        emitter.submit(ORIGIN, log)
+    emitter.pump()
+    sidecar.accept()
+    sidecar.read()
+    sidecar.acknowledge(1)
+    emitter.pump()
+    sidecar.connection.close()
+    emitter.submit(ORIGIN, b"four")
+    emitter.pump()
+    clock.now += 1
+    emitter.pump()
+    sidecar.accept()
+
+    assert records(sidecar.read()) == [(2, b"two"), (3, b"three"), (4, b"four")]
+
+
+def test_a_missing_sidecar_is_never_waited_for(emitter: Emitter) -> None:
+    """Without a socket to connect to, records are kept."""
+    emitter.submit(ORIGIN, b"one")
+    emitter.pump()
+
+    assert "1 waiting" in repr(emitter)
+
+
+def test_a_stopped_sidecar_is_never_waited_for(sidecar: Sidecar, emitter: Emitter) -> None:
+    """A sidecar that reads nothing fills the kernel's buffer, and then the ring; no call blocks."""
+    for _ in range(100):
+        emitter.submit(ORIGIN, b"x" * 10_000)
+        emitter.pump()
+    sidecar.accept()
+
+    assert "0 waiting" not in repr(emitter)
+    assert untraced(emitter) == {}
+
+
+def test_a_full_ring_gives_up_its_oldest(sidecar: Sidecar, path: Path, clock: ManualClock) -> None:
+    """Memory is bounded, and what is given up is counted."""
+    emitter = Emitter(path, clock, max_ring_bytes=1000)
+    for number in range(10):
+        emitter.submit(ORIGIN, b"%d" % number * 170)
+    emitter.pump()
+    sidecar.accept()
+    kept = [log[:1] for _, log in records(sidecar.read())]
+    emitter.close()
+
+    assert kept == [b"5", b"6", b"7", b"8", b"9"]
+    assert untraced(emitter) == {"queue_full": 5}
+
+
+def test_a_record_too_large_is_counted(emitter: Emitter) -> None:
+    """A record that no frame can hold is given up alone."""
+    emitter.submit(ORIGIN, b"x" * (1 << 20))
+
+    assert untraced(emitter) == {"record_too_large": 1}
+    assert "0 waiting" in repr(emitter)
+
+
+def test_totals_are_reported(sidecar: Sidecar, emitter: Emitter) -> None:
+    """The sidecar learns what was counted here, without a record to go with it."""
+    emitter.counters.add(EVENTS_FAILED, "access", amount=3)
+    emitter.pump()
+    sidecar.accept()
+    totals = [frame for frame in sidecar.read() if isinstance(frame, Totals)]
+
+    assert totals == [Totals([(EVENTS_FAILED.name, ("access",), 3)])]
+
+
+def test_garbage_from_the_sidecar_ends_the_connection(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
+    """A peer that does not speak the protocol is left, and tried again."""
+    emitter.pump()
+    sidecar.accept()
+    sidecar.connection.sendall(b"\xff" * 100)
+    emitter.pump()
+    assert "not connected" in repr(emitter)
+
+    clock.now += 1
+    emitter.pump()
+
+    assert "not connected" not in repr(emitter)
+
+
+def test_only_a_lasting_absence_is_said(emitter: Emitter, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
+    """A sidecar that starts beside us is no news; one that stays away is said once."""
+    emitter.pump()
+    assert not caplog.records
+
+    for _ in range(10):
+        clock.now += 1
+        emitter.pump()
+
+    assert len(caplog.records) == 1
+
+
+def test_draining_waits_for_the_acknowledgement(sidecar: Sidecar, path: Path) -> None:
+    """At the end of a process, written is not delivered."""
+    emitter = Emitter(path)
+    emitter.submit(ORIGIN, b"one")
+
+    assert not emitter.drain(0.02)
+    sidecar.accept()
+    sidecar.acknowledge(1)
+    assert emitter.drain(5)
+    emitter.close()

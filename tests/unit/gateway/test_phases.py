@@ -1,0 +1,127 @@
+"""Promises of gateway/phases.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doubles import FakeKong
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.gateway.emitter import Emitter, Origin
+from otlp_tracing.gateway.phases import Phases
+
+HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "tracestate": ["v=1"]}
+
+
+class RecordingEmitter(Emitter):
+    """An emitter that keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent/sidecar.sock"))
+        self.submitted: list[tuple[Origin, bytes]] = []
+
+    def submit(self, origin: Origin, log: bytes) -> None:
+        self.submitted.append((origin, log))
+
+
+@pytest.fixture
+def emitter() -> RecordingEmitter:
+    return RecordingEmitter()
+
+
+def counted(emitter: Emitter) -> dict[tuple[str, ...], int]:
+    return {(name.removeprefix("otlp_tracing_"), *labels): value for name, labels, value in emitter.counters.totals()}
+
+
+def test_access_makes_three_calls_and_log_one(emitter: RecordingEmitter) -> None:
+    """Every call is a round trip to Kong: their number is the price of tracing."""
+    phases = Phases({}, emitter)
+    access, log = FakeKong({"kong.request.get_headers": HEADERS}), FakeKong({"kong.log.serialize": "{}"})
+    phases.access(access)
+    phases.log(log)
+
+    assert [method for method, _ in access.calls] == [
+        "kong.request.get_headers",
+        "kong.service.request.set_headers",
+        "kong.log.set_serialize_value",
+    ]
+    assert [method for method, _ in log.calls] == ["kong.log.serialize"]
+
+
+def test_what_upstream_sees_is_what_the_log_remembers(emitter: RecordingEmitter) -> None:
+    """The parent-id sent upstream is the upstream_span_id in the log record."""
+    kong = FakeKong({"kong.request.get_headers": HEADERS})
+    Phases({}, emitter).access(kong)
+    sent, remembered = kong.calls[1][1][0], kong.calls[2][1]
+    context = RequestContext.from_log_field(remembered[1])
+
+    assert remembered[0] == "otlp_tracing"
+    assert context is not None
+    assert sent["traceparent"][0].split("-")[2] == context.upstream_span_id.hex()
+    assert sent["tracestate"] == ["v=1"]
+
+
+@pytest.mark.parametrize(("received", "sent"), [(["broken="], [[]]), (None, [])])
+def test_a_tracestate_is_removed_only_where_there_is_one(
+    emitter: RecordingEmitter, received: list[str] | None, sent: list[list[str]]
+) -> None:
+    """A header that must go is named in the call; one that is not there is left alone."""
+    headers: dict[str, list[str]] = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"]}
+    kong = FakeKong({"kong.request.get_headers": headers | ({"tracestate": received} if received else {})})
+    Phases({}, emitter).access(kong)
+
+    assert [lines for name, lines in kong.calls[1][1][0].items() if name == "tracestate"] == sent
+
+
+def test_the_log_is_handed_over_unread(emitter: RecordingEmitter) -> None:
+    """Whatever Kong logged goes to the sidecar, sound or not."""
+    Phases({"endpoint": "http://a:1"}, emitter).log(FakeKong({"kong.log.serialize": "no json at all"}))
+
+    assert [log for _, log in emitter.submitted] == [b"no json at all"]
+
+
+@pytest.mark.parametrize("method", sorted(FakeKong.KNOWN))
+@pytest.mark.parametrize("odd", [RuntimeError("boom"), 5, "text", {"a": {"b": 1}}])
+def test_no_answer_of_kongs_leaves_a_phase(emitter: RecordingEmitter, method: str, odd: Any) -> None:
+    """Whatever a call raises or gives, the phase returns and the request goes on."""
+    phases = Phases({}, emitter)
+    phases.access(FakeKong({"kong.request.get_headers": HEADERS, method: odd}))
+    phases.log(FakeKong({"kong.log.serialize": "{}", method: odd}))
+
+
+def test_a_failure_is_counted(emitter: RecordingEmitter) -> None:
+    """A request that could not be captured is told from one that was not there."""
+    Phases({}, emitter).access(FakeKong({"kong.request.get_headers": RuntimeError("boom")}))
+    Phases({}, emitter).log(FakeKong({"kong.log.serialize": RuntimeError("boom")}))
+
+    assert counted(emitter) == {
+        ("events_failed_total", "access"): 1,
+        ("events_failed_total", "log"): 1,
+        ("requests_untraced_total", "capture_failed"): 1,
+    }
+
+
+def test_a_configuration_that_cannot_work_traces_nothing(
+    emitter: RecordingEmitter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The instance starts, says once what is wrong, calls nothing, and counts."""
+    phases = Phases({"endpoint": "nowhere", "headers": ["x" * (2 << 20)]}, emitter)
+    kong = FakeKong()
+    phases.access(kong)
+    phases.log(kong)
+
+    assert kong.calls == []
+    assert not emitter.submitted
+    assert counted(emitter) == {("requests_untraced_total", "bad_configuration"): 1}
+    assert len(caplog.records) == 1
+    assert "endpoint" in caplog.text
+
+
+def test_a_configuration_too_large_for_a_frame_traces_nothing(emitter: RecordingEmitter) -> None:
+    """A megabyte of configuration is refused like any other that cannot work."""
+    phases = Phases({"headers": [f"x: {'y' * (1 << 20)}"]}, emitter)
+    phases.log(FakeKong())
+
+    assert counted(emitter) == {("requests_untraced_total", "bad_configuration"): 1}
