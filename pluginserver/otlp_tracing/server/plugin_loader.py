@@ -1,0 +1,47 @@
+"""Loads a plugin file and describes it as Kong's `pluginserver_*_query_cmd` must.
+
+Source: kong/runloop/plugin_servers/process.lua of Kong 3.9.1 (query_external_plugin_info).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kong_pdk.module import Module
+
+from otlp_tracing.errors import ConfigError, Fault
+
+__all__ = ["describe", "load"]
+
+# The plugin runs before the consumer is known (kong/db/schema/typedefs.lua, no_consumer).
+_NO_CONSUMER = {"consumer": {"type": "foreign", "reference": "consumers", "eq": None}}
+
+
+def load(path: Path) -> Module:
+    """Load a plugin; its name is the file's.
+
+    Raises:
+        ConfigError: if it is not there or does not load.
+    """
+    try:
+        return Module(path.stem, path=str(path))
+    except Exception as error:
+        raise ConfigError([Fault("plugin", str(path), f"cannot be loaded: {error}")]) from error
+
+
+def describe(module: Module) -> list[dict[str, Any]]:
+    """Return the description, to be written as JSON and alone on stdout; a bare list means MessagePack."""
+    fields: list[dict[str, Any]] = [
+        _NO_CONSUMER,
+        {"config": {"type": "record", "required": True, "fields": module.schema}},
+    ]
+    return [
+        {
+            "Name": module.name,
+            "Phases": module.phases,
+            "Priority": module.priority,
+            "Version": module.version,
+            "Schema": {"name": module.name, "fields": fields},
+        }
+    ]

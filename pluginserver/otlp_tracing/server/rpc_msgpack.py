@@ -1,0 +1,97 @@
+"""The MessagePack protocol, `MsgPack:1`, as bytes and values: no socket here.
+
+Kong asks `[0, id, method, [arguments]]`, the server answers `[1, id, error, result]`. Kong's strings are
+bytes of any kind; they become text by UTF-8, and a byte that is not UTF-8 becomes a lone surrogate, as
+Python does for file names (PEP 383), so that it goes back to Kong as the byte it was.
+
+Source: kong/runloop/plugin_servers/rpc/mp_rpc.lua of Kong 3.9.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from otlp_tracing.errors import WireError
+
+__all__ = ["Decoder", "Request", "encode_error", "encode_result"]
+
+# The largest thing Kong sends is the answer to get_raw_body, which it holds in memory itself
+# (client_body_buffer_size, 8 KiB unless raised).
+MAX_MESSAGE_BYTES = 16 << 20
+_MAX_ELEMENTS = 10_000  # headers and query arguments come in maps, 1000 at most
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call from Kong.
+
+    Args:
+        id: what the answer must repeat.
+        method: such as `plugin.HandleEvent`.
+        arguments: as they came.
+    """
+
+    id: int
+    method: str
+    arguments: list[Any]
+
+
+class Decoder:
+    """Bytes in, requests out, for one connection. After a WireError it must not be used again."""
+
+    def __init__(self) -> None:
+        self._unpacker = msgpack.Unpacker(
+            strict_map_key=False,
+            unicode_errors="surrogateescape",
+            max_buffer_size=MAX_MESSAGE_BYTES,
+            max_array_len=_MAX_ELEMENTS,
+            max_map_len=_MAX_ELEMENTS,
+            max_ext_len=0,
+        )
+
+    def feed(self, data: bytes) -> Iterator[Request]:
+        """Take what was received, in pieces of any size, and yield the requests it completes.
+
+        Raises:
+            WireError: for bytes that break the protocol; never anything else.
+        """
+        try:
+            self._unpacker.feed(data)
+            messages = iter(self._unpacker)
+            while (message := next(messages, None)) is not None:
+                yield _request(message)
+        except WireError:
+            raise
+        except Exception as error:
+            # msgpack raises half a dozen unrelated kinds of exception for bad input.
+            raise WireError(f"not MessagePack: {type(error).__name__}") from error
+
+
+def _request(message: object) -> Request:
+    match message:
+        case [0, int(identifier), str(method), list(arguments)]:
+            return Request(identifier, method, arguments)
+    raise WireError("a message that is no request")
+
+
+def encode_result(identifier: int, value: Any) -> bytes:
+    """Answer a request.
+
+    Raises:
+        TypeError, ValueError, OverflowError: for a value that MessagePack cannot hold.
+    """
+    return _pack([1, identifier, None, value])
+
+
+def encode_error(identifier: int, sentence: str) -> bytes:
+    """Refuse a request. Only a string lets Kong's client have its answer."""
+    return _pack([1, identifier, sentence, None])
+
+
+def _pack(message: list[Any]) -> bytes:
+    packed: bytes = msgpack.packb(message, unicode_errors="surrogateescape")
+    return packed

@@ -1,0 +1,220 @@
+"""Promises of server/plugin_host.py and server/event.py."""
+
+from __future__ import annotations
+
+import gc
+import json
+from typing import Any
+
+import msgpack
+import pytest
+from greenlet import GreenletExit
+from kong_pdk.module import Module
+
+from doubles import ManualClock
+from otlp_tracing.server.plugin_host import EVENT_SECONDS, PluginHost
+from otlp_tracing.server.rpc_msgpack import Request
+
+
+class Probe:
+    """A plugin whose access phase does what its configuration says."""
+
+    ended: list[str] = []
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        if config.get("broken"):
+            raise ValueError("broken")
+        self.config = config
+
+    def access(self, kong: Any) -> None:
+        if self.config.get("raise_at") == 0:
+            raise RuntimeError("before the first call")
+        for number in range(1, self.config.get("calls", 2) + 1):
+            try:
+                self.config.setdefault("answers", []).append(kong.request.get_header(f"x-{number}"))
+            except GreenletExit:
+                self.ended.append("abandoned")
+                raise
+            if self.config.get("raise_at") == number:
+                raise RuntimeError(f"after call {number}")
+        if self.config.get("exit"):
+            kong.response.exit(418, "teapot")
+            self.ended.append("after exit")
+        if self.config.get("unpackable"):
+            kong.response.exit(object())
+
+    def log(self, kong: Any) -> None:
+        kong.log.serialize()
+
+
+class module:  # noqa: N801  # what kong_pdk takes for a module
+    Plugin = Probe
+    Schema: list[Any] = []
+    version = "1"
+    priority = 1
+
+
+class Kong:
+    """Asks a host as Kong would, without a socket."""
+
+    def __init__(self, **options: Any) -> None:
+        self.failures: list[str] = []
+        self.clock = ManualClock()
+        self.host = PluginHost(
+            Module("probe", module=module), on_failure=self.failures.append, clock=self.clock, **options
+        )
+
+    def ask(self, method: str, *arguments: Any) -> tuple[Any, Any]:
+        _, _, error, result = msgpack.unpackb(self.host.answer(Request(1, method, list(arguments))))
+        return error, result
+
+    def start(self, **config: Any) -> int:
+        error, result = self.ask("plugin.StartInstance", {"Name": "probe", "Config": json.dumps(config)})
+        assert error is None
+        identifier: int = result["Id"]
+        return identifier
+
+    def run(self, instance: int, phase: str = "access") -> list[Any]:
+        """Run an event to its end; return the calls made, and the error last if there was one."""
+        made: list[Any] = []
+        error, result = self.ask("plugin.HandleEvent", {"InstanceId": instance, "EventName": phase})
+        while error is None and result["Data"] != "ret":
+            made.append(result["Data"]["Method"])
+            if result["Data"]["Method"] == "kong.response.exit":
+                return made
+            error, result = self.ask("plugin.Step", {"EventId": result["EventId"], "Data": f"answer {len(made)}"})
+        return [*made, error] if error else made
+
+
+@pytest.fixture
+def kong() -> Kong:
+    Probe.ended = []
+    return Kong()
+
+
+def test_a_phase_runs_a_call_at_a_time(kong: Kong) -> None:
+    """Each call to Kong is an answer to Kong's last request, and `ret` ends the event."""
+    assert kong.run(kong.start(calls=3)) == ["kong.request.get_header"] * 3
+    assert kong.run(kong.start(), "log") == ["kong.log.serialize"]
+
+
+def test_lua_style_gives_pairs() -> None:
+    """A plugin written for `(data, err)` gets them."""
+    kong = Kong(lua_style=True)
+    instance = kong.start(calls=1)
+    kong.run(instance)
+
+    assert kong.host._instances[instance].config["answers"] == [("answer 1", None)]
+
+
+def test_events_of_one_instance_run_side_by_side(kong: Kong) -> None:
+    """A phase that waits for Kong holds up no other."""
+    instance = kong.start(calls=1)
+    started = [kong.ask("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"})[1] for _ in range(50)]
+    ended = [kong.ask("plugin.Step", {"EventId": event["EventId"]})[1] for event in reversed(started)]
+
+    assert [event["Data"] for event in ended] == ["ret"] * 50
+    assert len({event["EventId"] for event in ended}) == 50
+
+
+@pytest.mark.parametrize("raise_at", [0, 1, 2, 3])
+def test_an_exception_ends_its_event_and_no_other(kong: Kong, raise_at: int) -> None:
+    """The error is a string, which lets the client have its answer; it is counted; the next event works."""
+    made = kong.run(kong.start(calls=3, raise_at=raise_at))
+
+    assert made == ["kong.request.get_header"] * raise_at + ["access raised RuntimeError"]
+    assert kong.failures == ["access"]
+    assert kong.run(kong.start(calls=1)) == ["kong.request.get_header"]
+    assert "0 events" in repr(kong.host)
+
+
+def test_ten_thousand_exceptions_leave_nothing_behind(kong: Kong) -> None:
+    """Failed events are freed with everything they held."""
+    instances = [kong.start(calls=3, raise_at=number) for number in range(4)]
+    for instance in instances:
+        kong.run(instance)
+    gc.collect()
+    before = len(gc.get_objects())
+    for number in range(10_000):
+        kong.host._instances[instances[number % 4]].config["answers"] = []
+        kong.run(instances[number % 4])
+    kong.failures.clear()
+    gc.collect()
+
+    assert len(gc.get_objects()) - before < 100
+
+
+def test_a_request_that_is_ended_takes_no_further_call(kong: Kong) -> None:
+    """After kong.response.exit Kong sends no step; the phase still runs to its end."""
+    assert kong.run(kong.start(calls=1, exit=True)) == ["kong.request.get_header", "kong.response.exit"]
+    assert Probe.ended == ["after exit"]
+    assert "0 events" in repr(kong.host)
+
+
+def test_an_abandoned_event_is_freed(kong: Kong) -> None:
+    """A step that never comes, because the call threw inside Kong, costs memory for a minute at most."""
+    kong.ask("plugin.HandleEvent", {"InstanceId": kong.start(), "EventName": "access"})
+    kong.clock.now += EVENT_SECONDS - 1
+    assert kong.host.free_abandoned() == 0
+    kong.clock.now += 2
+
+    assert kong.host.free_abandoned() == 1
+    assert Probe.ended == ["abandoned"]
+    assert kong.failures == []
+
+
+def test_instance_numbers_differ_between_processes() -> None:
+    """Numbers that began at 0 would name another route's configuration after a restart."""
+    first, second = Kong().start(), Kong().start()
+
+    assert abs(first - second) > 1000
+    assert first < 1 << 53
+
+
+def test_an_unknown_instance_is_said_in_kongs_words(kong: Kong) -> None:
+    """Kong starts the instance again when it reads these words."""
+    for method, argument in (("HandleEvent", {"InstanceId": 1, "EventName": "access"}), ("CloseInstance", 1)):
+        error, _ = kong.ask(f"plugin.{method}", argument)
+        assert "no plugin instance" in error
+
+
+def test_a_closed_instance_is_gone(kong: Kong) -> None:
+    """CloseInstance ends an instance."""
+    instance = kong.start()
+
+    assert kong.ask("plugin.CloseInstance", instance)[0] is None
+    assert "no plugin instance" in kong.run(instance)[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("plugin.SetPluginDir", ["/"]), ("plugin._load_plugins", []), ("plugin.Cleanup", []), ("os.system", ["true"]),
+        ("plugin.Step", [{"EventId": 99}]), ("plugin.Step", []), ("plugin.Step", ["x"]), ("plugin.HandleEvent", [5]),
+        ("plugin.HandleEvent", [{"InstanceId": [], "EventName": "access"}]), ("plugin.StartInstance", [{}]),
+        ("plugin.StartInstance", [{"Name": "other", "Config": "{}"}]), ("plugin.CloseInstance", [{}]),
+        ("plugin.StartInstance", [{"Name": "probe", "Config": "no json"}]), ("", []), ("x" * 10_000, []),
+        ("plugin.StartInstance", [{"Name": "probe", "Config": '{"broken": true}'}]),
+    ],
+)  # fmt: skip
+def test_every_error_is_a_string(kong: Kong, method: str, arguments: list[Any]) -> None:
+    """Whatever is asked, the answer is well formed, and an error that is no string would mean a 500."""
+    error, result = kong.ask(method, *arguments)
+
+    assert isinstance(error, str)
+    assert len(error) < 200
+    assert result is None
+
+
+def test_an_answer_that_cannot_be_packed_is_an_error(kong: Kong) -> None:
+    """A plugin that hands Kong an object of its own ends its event."""
+    error, _ = kong.ask(
+        "plugin.HandleEvent", {"InstanceId": kong.start(calls=0, unpackable=True), "EventName": "access"}
+    )
+
+    assert error == "plugin.HandleEvent failed: TypeError"
+
+
+def test_a_phase_that_the_plugin_lacks_is_refused(kong: Kong) -> None:
+    """Only the plugin's own phases can be called, not every attribute it has."""
+    assert kong.run(kong.start(), "__init__") == ["probe has no phase __init__"]

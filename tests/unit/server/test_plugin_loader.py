@@ -1,0 +1,38 @@
+"""Promises of server/plugin_loader.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
+from otlp_tracing.server.plugin_loader import describe, load
+
+
+def test_the_plugin_is_described_for_kong() -> None:
+    """Name, phases, priority and schema, as one JSON list: Kong takes a list for MessagePack."""
+    (described,) = json.loads(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE))))
+
+    assert described["Name"] == "otlp-tracing"
+    assert sorted(described["Phases"]) == ["access", "log"]
+    assert described["Priority"] > 100_001
+    assert described["Schema"]["fields"][1]["config"]["fields"] == SCHEMA
+
+
+def test_a_consumer_cannot_be_configured() -> None:
+    """The plugin runs before the consumer is known, so Kong refuses a configuration for one."""
+    (described,) = describe(load(plugin_folder() / PLUGIN_FILE))
+
+    assert described["Schema"]["fields"][0] == {"consumer": {"type": "foreign", "reference": "consumers", "eq": None}}
+
+
+def test_a_plugin_that_does_not_load_is_named(tmp_path: Path) -> None:
+    """One sentence with the path and the reason."""
+    (tmp_path / "broken.py").write_text("import no_such_module")
+
+    with pytest.raises(ConfigError, match=r"broken\.py.*no_such_module"):
+        load(tmp_path / "broken.py")

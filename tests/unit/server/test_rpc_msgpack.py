@@ -1,0 +1,68 @@
+"""Promises of server/rpc_msgpack.py."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otlp_tracing.errors import WireError
+from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_result
+
+
+def test_requests_are_read_in_pieces() -> None:
+    """The bytes may come one at a time, several requests in one."""
+    data = msgpack.packb([0, 1, "plugin.Step", [{"EventId": 2}]]) + msgpack.packb([0, 2, "plugin.CloseInstance", [7]])
+    decoder = Decoder()
+    found = [request for byte in data for request in decoder.feed(bytes([byte]))]
+
+    assert found == [Request(1, "plugin.Step", [{"EventId": 2}]), Request(2, "plugin.CloseInstance", [7])]
+    assert list(Decoder().feed(data)) == found
+
+
+def test_bytes_of_any_kind_come_and_go() -> None:
+    """A byte that is not UTF-8 becomes a surrogate, and goes back to Kong as the byte it was."""
+    (request,) = Decoder().feed(b"\x94\x00\x01\xa1m\x91\xa2\xc3\xff")
+
+    assert request.arguments == ["\udcc3\udcff"]
+    assert encode_result(1, request.arguments[0]) == b"\x94\x01\x01\xc0\xa2\xc3\xff"
+
+
+def test_answers_have_kongs_form() -> None:
+    """`[1, id, error, result]`, one of the two nil."""
+    assert msgpack.unpackb(encode_result(5, {"Data": "ret"})) == [1, 5, None, {"Data": "ret"}]
+    assert msgpack.unpackb(encode_error(5, "no")) == [1, 5, "no", None]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xc1", msgpack.packb(5), msgpack.packb([1, 1, None, None]), msgpack.packb([0, "1", "m", []]),
+        msgpack.packb([0, 1, "m", {}]), msgpack.packb([0, 1, "m", [msgpack.ExtType(1, b"x")]]),
+        b"\xdd\xff\xff\xff\xff", b"\x91" * 100_000, b"\xdc\xff\xff" + b"\x80" * 65_535,
+    ],
+)  # fmt: skip
+def test_what_is_no_request_is_refused(data: bytes) -> None:
+    """Garbage, other messages, extensions, announced gigabytes, deep nesting: one kind of error."""
+    with pytest.raises(WireError):
+        list(Decoder().feed(data))
+
+
+def test_a_message_cannot_grow_past_its_bound() -> None:
+    """A length of four gigabytes is announced; what follows is refused long before."""
+    decoder = Decoder()
+    with pytest.raises(WireError):
+        for piece in [b"\xc6\xff\xff\xff\xff", *[b"x" * (1 << 20)] * 17]:
+            list(decoder.feed(piece))
+
+
+@given(st.lists(st.binary(max_size=64), max_size=8))
+def test_any_bytes_give_requests_or_a_wire_error(pieces: list[bytes]) -> None:
+    """Whatever a peer sends, the result is requests or a WireError."""
+    decoder = Decoder()
+    try:
+        for piece in pieces:
+            list(decoder.feed(piece))
+    except WireError:
+        pass

@@ -1,0 +1,121 @@
+"""Promises of server/supervisor.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.server.supervisor import bind
+
+CHILD = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
+PROGRAM = """
+import sys
+from otlp_tracing.server.supervisor import Child, supervise
+supervise([Child([sys.executable, "-c", {child!r}, {pids!r}])])
+"""
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pids(path: Path) -> list[int]:
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def test_the_socket_is_the_owners_alone(tmp_path: Path) -> None:
+    """Nobody else may speak to the plugin server."""
+    listener = bind(tmp_path / "kong.socket")
+
+    assert stat.S_IMODE((tmp_path / "kong.socket").stat().st_mode) == 0o600
+    listener.close()
+
+
+def test_a_socket_is_taken_over_in_one_step(tmp_path: Path) -> None:
+    """The path always leads to a listener: to the old one until it leads to the new one."""
+    path = tmp_path / "kong.socket"
+    old = bind(path)
+    early = socket.socket(socket.AF_UNIX)
+    early.connect(str(path))
+    new = bind(path)
+    late = socket.socket(socket.AF_UNIX)
+    late.connect(str(path))
+
+    accepted = [listener.accept()[0] for listener in (old, new)]
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kong.socket"]
+    for one in (old, new, early, late, *accepted):
+        one.close()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    """One sentence: which folder, and what to do."""
+    with pytest.raises(ConfigError, match=r"--kong-prefix = .*/missing: there is no such folder; create it"):
+        bind(tmp_path / "missing" / "kong.socket")
+
+
+def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    """What is no socket is not replaced."""
+    (tmp_path / "kong.socket").write_text("precious")
+
+    with pytest.raises(ConfigError, match="is not a socket"):
+        bind(tmp_path / "kong.socket")
+    assert (tmp_path / "kong.socket").read_text() == "precious"
+
+
+def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+    """A unix socket's path has 107 bytes at the most."""
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+
+    with pytest.raises(ConfigError, match="cannot listen there"):
+        bind(folder / "kong.socket")
+
+
+def test_a_child_that_dies_is_started_again_and_ends_with_us(tmp_path: Path) -> None:
+    """Killed, it is back within two seconds; SIGTERM ends both."""
+    started = tmp_path / "pids"
+    supervisor = subprocess.Popen([sys.executable, "-c", PROGRAM.format(child=CHILD, pids=str(started))])
+    wait_for(lambda: len(pids(started)) == 1)
+    os.kill(pids(started)[0], signal.SIGKILL)
+    wait_for(lambda: len(pids(started)) == 2)
+    supervisor.terminate()
+
+    assert supervisor.wait(10) == 0
+    assert not alive(pids(started)[1])
+
+
+def test_children_end_when_kong_is_gone(tmp_path: Path) -> None:
+    """A supervisor whose parent died without a word ends by itself, and takes its children along."""
+    started = tmp_path / "pids"
+    code = (
+        f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', "
+        f"{PROGRAM.format(child=CHILD, pids=str(started))!r}]); time.sleep(60)"
+    )
+    kong = subprocess.Popen([sys.executable, "-c", code])
+    wait_for(lambda: len(pids(started)) == 1)
+    kong.kill()
+    kong.wait()
+
+    wait_for(lambda: not alive(pids(started)[0]))
