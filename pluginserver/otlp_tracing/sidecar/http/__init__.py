@@ -1,0 +1,1 @@
+"""The sidecar's HTTP side: /healthz, /readyz and /metrics, on loopback unless told otherwise."""

@@ -1,0 +1,166 @@
+"""Kong's log record, `kong.log.serialize()`, as typed values.
+
+Every field is optional: Kong 3.4 lacks some that 3.9 has, a request that found no route has no tries,
+and any log plugin can change the record. Fields that nothing reads are passed over.
+
+Source: kong/pdk/log.lua of Kong 3.4.2 and 3.9.1; recorded examples in tests/testdata/transcripts/.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from otlp_tracing.errors import WireError
+
+__all__ = ["Consumer", "Latencies", "LogRecord", "Request", "Response", "Route", "Service", "Try", "decode"]
+
+Number = int | float
+HeaderValues = dict[str, str | list[str]]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """The client's request; its headers are those that the upstream saw, names in lower case."""
+
+    method: str = ""
+    uri: str = ""
+    url: str = ""
+    id: str | None = None
+    headers: dict[str, Any] | list[Any] = {}
+
+
+class Response(msgspec.Struct, frozen=True):
+    """What the client got."""
+
+    status: Number | None = None
+    headers: dict[str, Any] | list[Any] = {}
+
+
+class Latencies(msgspec.Struct, frozen=True):
+    """Milliseconds; -1 where the request never went upstream."""
+
+    request: Number | None = None
+    kong: Number | None = None
+    proxy: Number | None = None
+    receive: Number | None = None
+
+
+class Try(msgspec.Struct, frozen=True):
+    """One attempt of the balancer.
+
+    Args:
+        state: "failed" (no response), "next" (a response that calls for another try), else None.
+        code: the status that goes with the state.
+        balancer_start: milliseconds since 1970.
+        balancer_start_ns: nanoseconds since 1970, a float that is good to 1 µs (3.4: 0.1 ms).
+    """
+
+    ip: str | None = None
+    port: Number | None = None
+    state: str | None = None
+    code: Number | None = None
+    balancer_start: Number | None = None
+    balancer_start_ns: Number | None = None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """The route that matched."""
+
+    id: str | None = None
+    name: str | None = None
+    paths: list[str] | dict[str, Any] | None = None
+
+
+class Service(msgspec.Struct, frozen=True):
+    """The service behind the route."""
+
+    id: str | None = None
+    name: str | None = None
+    protocol: str | None = None
+    host: str | None = None
+    port: Number | None = None
+
+
+class Consumer(msgspec.Struct, frozen=True):
+    """Who was authenticated."""
+
+    id: str | None = None
+    username: str | None = None
+
+
+class LogRecord(msgspec.Struct, frozen=True):
+    """One request.
+
+    Args:
+        started_at: milliseconds since 1970.
+        upstream_status: a status a try, "502, 200"; "-" where there was no response.
+        source: "upstream" or "kong"; None before 3.6.
+        otlp_tracing: what the plugin's `access` put there; None where it did not run.
+    """
+
+    request: Request = Request()
+    response: Response = Response()
+    latencies: Latencies = Latencies()
+    tries: list[Try] | dict[str, Any] | None = None
+    route: Route | None = None
+    service: Service | None = None
+    consumer: Consumer | None = None
+    started_at: Number | None = None
+    client_ip: str | None = None
+    upstream_uri: str | None = None
+    upstream_status: str | None = None
+    source: str | None = None
+    workspace: str | None = None
+    workspace_name: str | None = None
+    otlp_tracing: Any = None
+
+
+_decoder = msgspec.json.Decoder(LogRecord)
+
+
+def decode(log: bytes) -> LogRecord:
+    """Read a record as Kong wrote it.
+
+    A string that is not UTF-8 is read as Latin-1, and only that one.
+
+    Raises:
+        WireError: for what is no log record.
+    """
+    try:
+        log.decode()
+    except UnicodeDecodeError:
+        return _decode_mixed(log)
+    try:
+        return _decoder.decode(log)
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        raise WireError(f"not a log record: {error}") from error
+
+
+def _decode_mixed(log: bytes) -> LogRecord:
+    try:
+        document = json.loads(log.decode("utf-8", "surrogateescape"))
+        return msgspec.convert(_repaired(document), LogRecord)
+    except (ValueError, msgspec.ValidationError, RecursionError) as error:
+        raise WireError(f"not a log record: {error}") from error
+
+
+def _repaired(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, dict):
+        return {_text(key): _repaired(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_repaired(item) for item in value]
+    return value
+
+
+def _text(value: str) -> str:
+    if value.isascii():
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -1,0 +1,75 @@
+"""The sidecar's side of /metrics: what it counts itself, and what the gateway's processes report."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
+
+from otlp_tracing import __version__
+from otlp_tracing.contract.counters import METRICS, Metric, Total
+
+__all__ = ["Metrics"]
+
+_log = logging.getLogger("otlp_tracing.sidecar.metrics")
+
+_MAX_SENDERS = 1024  # processes of the gateway remembered; a worker that is respawned is a new one
+_MAX_REPORTED = 256  # label combinations taken from reports; ours have a few dozen
+
+
+class Metrics:
+    """Every metric of contract.counters, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Info("otlp_tracing_build", "Version of otlp-tracing.", registry=self.registry).info({"version": __version__})
+        self._families: dict[str, Counter | Gauge] = {metric.name: self._family(metric) for metric in METRICS}
+        self._labels = {metric.name: len(metric.labels) for metric in METRICS if metric.kind == "counter"}
+        self._reported: OrderedDict[bytes, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
+        self._combinations: set[tuple[str, tuple[str, ...]]] = set()
+
+    def add(self, metric: Metric, *label_values: str, amount: int = 1) -> None:
+        """Count `amount` more; 0 makes the series visible."""
+        family = self._families[metric.name]
+        (family.labels(*label_values) if metric.labels else family).inc(amount)
+
+    def set(self, metric: Metric, *label_values: str, value: float) -> None:
+        """Set a gauge."""
+        family = self._families[metric.name]
+        assert isinstance(family, Gauge)
+        (family.labels(*label_values) if metric.labels else family).set(value)
+
+    def value(self, metric: Metric, **labels: str) -> float:
+        """Return a series' value, 0 where it is not there."""
+        return self.registry.get_sample_value(metric.name, labels) or 0.0
+
+    def report(self, sender: bytes, totals: Sequence[Total]) -> None:
+        """Take over what a process of the gateway has counted since it started."""
+        known = self._reported.setdefault(sender, {})
+        self._reported.move_to_end(sender)
+        if len(self._reported) > _MAX_SENDERS:
+            self._reported.popitem(last=False)
+        for name, label_values, total in totals:
+            if self._labels.get(name) != len(label_values) or not self._admit(name, label_values):
+                continue
+            increase = total - known.get((name, label_values), 0)
+            if increase > 0:
+                family = self._families[name]
+                (family.labels(*label_values) if label_values else family).inc(increase)
+                known[name, label_values] = total
+
+    def _admit(self, name: str, label_values: tuple[str, ...]) -> bool:
+        if (name, label_values) in self._combinations:
+            return True
+        if len(self._combinations) >= _MAX_REPORTED:
+            return False
+        self._combinations.add((name, label_values))
+        return True
+
+    def _family(self, metric: Metric) -> Counter | Gauge:
+        if metric.kind == "counter":
+            return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self.registry)
+        return Gauge(metric.name, metric.help, metric.labels, registry=self.registry)

@@ -1,0 +1,136 @@
+"""From a record to its destination: decode, assemble, redact, encode, hand to the exporter."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otlp_tracing.contract.counters import RECORDS_REFUSED, REQUESTS
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.errors import ConfigError, WireError
+from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.sidecar.assembly import assemble
+from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.exporter import Exporter
+from otlp_tracing.sidecar.log_record import LogRecord, decode
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.redaction.query import QueryRedactor
+from otlp_tracing.sidecar.span_record import SpanRecord
+
+__all__ = ["Entry", "Pipeline"]
+
+_log = logging.getLogger("otlp_tracing.sidecar.pipeline")
+_refused = LimitedLog(_log)
+
+# Configurations remembered; each reload of Kong with changes brings new ones, the longest unused goes.
+MAX_ENTRIES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A plugin entry, ready for its records."""
+
+    tracer: RequestTracer
+    query: QueryRedactor
+    exporter: Exporter
+
+    def spans(self, record: LogRecord) -> list[SpanRecord]:
+        """Return the spans of a request; none if the trace is not kept."""
+        context = RequestContext.from_log_field(record.otlp_tracing)
+        if context is None:
+            # `access` did not run: no route, or a plugin of even higher priority ended the request.
+            context = self.tracer.begin(_headers(record))
+        return assemble(record, context, self.query) if context.sampled else []
+
+
+class Pipeline:
+    """All entries and destinations of a sidecar.
+
+    Args:
+        metrics: where everything is counted.
+        environment: `OTEL_*` variables.
+        random_bytes: where ids come from that `access` did not choose.
+    """
+
+    def __init__(
+        self, metrics: Metrics, environment: Mapping[str, str], random_bytes: Callable[[int], bytes] = os.urandom
+    ) -> None:
+        self._metrics = metrics
+        self._environment = environment
+        self._random_bytes = random_bytes
+        self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
+        self._exporters: dict[Destination, Exporter] = {}
+
+    def configure(self, key: bytes, config: bytes) -> None:
+        """Take a plugin entry's configuration over; one that cannot work is said and counted, once."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return
+        try:
+            settings = Settings.from_config(json.loads(config))
+            self._entries[key] = Entry(
+                RequestTracer.of(settings.sampling, self._random_bytes),
+                QueryRedactor(settings.redaction),
+                self._exporter(Destination.of(settings, self._environment)),
+            )
+        except (ConfigError, ValueError) as error:
+            _log.error("this configuration traces nothing: %s", error)
+            self._metrics.add(RECORDS_REFUSED, "bad_configuration")
+            self._entries[key] = None
+        if len(self._entries) > MAX_ENTRIES:
+            self._entries.popitem(last=False)
+
+    def take(self, key: bytes, log: bytes) -> None:
+        """Take one request's record over; whatever is wrong with it is counted."""
+        entry = self._entries.get(key)
+        if entry is None:
+            self._metrics.add(RECORDS_REFUSED, "bad_configuration")
+            return
+        try:
+            spans = entry.spans(decode(log))
+        except WireError as error:
+            _refused.warning("refused a record: %s", error)
+            self._metrics.add(RECORDS_REFUSED, "bad_record")
+            return
+        self._metrics.add(REQUESTS, "sampled" if spans else "not_sampled")
+        if spans:
+            self._deliver(spans, entry.exporter)
+
+    async def close(self, seconds: float) -> None:
+        """Flush every destination, for so long at the most."""
+        for exporter in self._exporters.values():
+            await exporter.close(seconds)
+
+    def _deliver(self, spans: list[SpanRecord], exporter: Exporter) -> None:
+        encoded = []
+        for span in spans:
+            try:
+                encoded.append(encode_span(span))
+            except (ValueError, TypeError):
+                # One field that protobuf refuses must not cost the others.
+                exporter.refuse(1)
+        exporter.submit(encoded)
+
+    def _exporter(self, destination: Destination) -> Exporter:
+        exporter = self._exporters.get(destination)
+        if exporter is None:
+            exporter = self._exporters[destination] = Exporter(destination, self._metrics)
+        return exporter
+
+
+def _headers(record: LogRecord) -> dict[str, list[str]]:
+    headers: Any = record.request.headers
+    if not isinstance(headers, dict):
+        return {}
+    return {
+        name: [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
+        for name, value in headers.items()
+    }

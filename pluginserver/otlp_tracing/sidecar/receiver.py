@@ -1,0 +1,128 @@
+"""The sidecar's unix socket: frames in, acknowledgements out.
+
+A connection belongs to one process of the gateway; whatever breaks the protocol closes that connection
+and no other. The socket is the owner's alone, and so must its peers be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import struct
+from collections import OrderedDict
+from pathlib import Path
+
+from otlp_tracing.contract.counters import RECORDS_REFUSED
+from otlp_tracing.contract.frames import Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
+from otlp_tracing.errors import ConfigError, Fault, WireError
+from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.pipeline import Pipeline
+
+__all__ = ["Receiver", "bind"]
+
+_closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.receiver"))
+
+_READ_BYTES = 256 << 10
+_MAX_SENDERS = 1024  # processes of the gateway remembered, for what they send twice
+_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
+
+
+def bind(path: Path) -> socket.socket:
+    """Listen on a unix socket of the owner's, in a folder of the owner's.
+
+    Raises:
+        ConfigError: if the path is too long, cannot be written, or holds something that is no socket.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(path.lstat().st_mode):
+                raise ConfigError([Fault("--listen", str(path), "is there already and is not a socket; move it away")])
+            path.unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        previous = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(previous)
+        listener.listen(128)
+    except OSError as error:
+        raise ConfigError([Fault("--listen", str(path), f"cannot listen there: {error.strerror or error}")]) from error
+    return listener
+
+
+class Receiver:
+    """Takes records over from every process of the gateway."""
+
+    def __init__(self, pipeline: Pipeline, metrics: Metrics) -> None:
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._taken: OrderedDict[bytes, int] = OrderedDict()
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until it ends."""
+        self._writers.add(writer)
+        try:
+            self._check_peer(writer)
+            await self._take_all(reader, writer)
+        except WireError as error:
+            _closed.warning("closed a connection: %s", error)
+            self._metrics.add(RECORDS_REFUSED, "bad_frame")
+        except PermissionError as error:
+            _closed.warning("closed a connection: %s", error)
+            self._metrics.add(RECORDS_REFUSED, "foreign_user")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    def close(self) -> None:
+        """Close every connection; what was not acknowledged stays with its sender."""
+        for writer in self._writers:
+            writer.close()
+
+    async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder, sender = Decoder(), b""
+        while data := await reader.read(_READ_BYTES):
+            last = 0
+            for frame in decoder.feed(data):
+                if isinstance(frame, Hello):
+                    sender = frame.sender
+                last = self._take(sender, frame) or last
+            if last:
+                writer.write(encode(Ack(last)))
+                await writer.drain()
+
+    def _take(self, sender: bytes, frame: Frame) -> int | None:
+        match frame:
+            case Config(key, config):
+                self._pipeline.configure(key, config)
+            case Totals(totals):
+                self._metrics.report(sender, totals)
+            case Record(number, key, log):
+                # After a lost connection a sender repeats what it has no acknowledgement for.
+                if number > self._taken.get(sender, 0):
+                    self._pipeline.take(key, log)
+                    self._remember(sender, number)
+                return number
+        return None
+
+    def _remember(self, sender: bytes, number: int) -> None:
+        self._taken[sender] = number
+        self._taken.move_to_end(sender)
+        if len(self._taken) > _MAX_SENDERS:
+            self._taken.popitem(last=False)
+
+    @staticmethod
+    def _check_peer(writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("socket")
+        _, uid, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+        if uid not in {os.geteuid(), 0}:
+            raise PermissionError(f"user {uid} is not the owner of this socket, {os.geteuid()}")

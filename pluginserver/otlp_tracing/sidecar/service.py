@@ -1,0 +1,117 @@
+"""The sidecar as a process: brings its parts up, keeps them until SIGTERM, takes them down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar import receiver
+from otlp_tracing.sidecar.http.application import application
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.receiver import Receiver
+
+__all__ = ["SidecarOptions", "run"]
+
+_log = logging.getLogger("otlp_tracing.sidecar.service")
+
+# Kong kills a plugin server ten seconds after SIGTERM; the supervisor waits eight.
+FLUSH_SECONDS = 5.0
+
+
+# A port that is taken when a Kong reload runs two server groups side by side is free within ten seconds.
+_PORT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class SidecarOptions:
+    """How a sidecar runs.
+
+    Args:
+        listen: its unix socket.
+        http_host: address of /healthz, /readyz and /metrics.
+        http_port: likewise; 0 takes a free one.
+        embedded: started by `serve`: it ends with its parent, and waits for its port where a sidecar of
+            its own would refuse to start.
+    """
+
+    listen: Path
+    http_host: str
+    http_port: int
+    embedded: bool = False
+
+
+async def run(options: SidecarOptions, environment: Mapping[str, str] = os.environ) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: if the socket or the port cannot be had.
+    """
+    stop = _stop_event(options)
+    metrics = Metrics()
+    pipeline = Pipeline(metrics, environment)
+    intake = Receiver(pipeline, metrics)
+    server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
+    _log.info("taking records at %s", options.listen)
+    runner = web.AppRunner(application(metrics, lambda: "stopping" if stop.is_set() else None), access_log=None)
+    await runner.setup()
+    http = asyncio.create_task(_serve_http(runner, options))
+    try:
+        await asyncio.wait({http, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if http.done():
+            http.result()
+            await stop.wait()
+    finally:
+        http.cancel()
+        server.close()
+        intake.close()
+        await pipeline.close(FLUSH_SECONDS)
+        await runner.cleanup()
+
+
+def _stop_event(options: SidecarOptions) -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    parent = os.getppid()
+
+    def look() -> None:
+        if os.getppid() != parent:
+            stop.set()
+        else:
+            loop.call_later(0.5, look)
+
+    if options.embedded:
+        look()
+    return stop
+
+
+async def _serve_http(runner: web.AppRunner, options: SidecarOptions) -> None:
+    said = False
+    while True:
+        try:
+            await web.TCPSite(runner, options.http_host, options.http_port).start()
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            rule = "is taken; name another with --http" if taken else f"cannot be used: {error.strerror}"
+            fault = ConfigError([Fault("--http", f"{options.http_host}:{options.http_port}", rule)])
+            if not (options.embedded and taken):
+                raise fault from error
+            if not said:
+                _log.warning("%s; tracing goes on, /metrics waits for the port", fault)
+            said = True
+            await asyncio.sleep(_PORT_SECONDS)
+        else:
+            host, port = runner.addresses[0][:2]
+            _log.info("health and metrics at http://%s:%d", host, port)
+            return

@@ -1,0 +1,48 @@
+"""Every recorded log record, Kong 3.9.1 and 3.4.2, gives the spans that were written by hand for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.sidecar.assembly import assemble
+from otlp_tracing.sidecar.log_record import decode
+from otlp_tracing.sidecar.redaction.query import QueryRedactor
+from otlp_tracing.sidecar.span_record import SpanRecord
+
+TESTDATA = Path(__file__).parents[1] / "testdata"
+RECORDS = sorted((TESTDATA / "transcripts").rglob("*.serialize.json"))
+CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, None, 1, "")
+QUERY = QueryRedactor(Settings.from_config({}).redaction)
+
+
+def shown(span: SpanRecord) -> dict[str, Any]:
+    return {
+        "name": span.name,
+        "kind": span.kind,
+        "start_unix_ns": span.start_unix_ns,
+        "end_unix_ns": span.end_unix_ns,
+        "status": "error" if span.is_error else "unset",
+        "attributes": dict(sorted(span.attributes.items())),
+    }
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: str(path.relative_to(TESTDATA / "transcripts")))
+def test_a_recorded_request_gives_the_expected_spans(path: Path) -> None:
+    """The spans of a request are those of the file that a person wrote from the specification."""
+    relative = path.relative_to(TESTDATA / "transcripts").with_name(path.name.replace(".serialize.json", ".yaml"))
+    expected = yaml.safe_load((TESTDATA / "expected_spans" / relative).read_text())
+
+    spans = assemble(decode(path.read_bytes()), CONTEXT, QUERY)
+
+    assert [shown(span) for span in spans] == expected["spans"]
+
+
+def test_every_record_is_there() -> None:
+    """The recordings are not lost on the way: 29 of Kong 3.9.1, 8 of 3.4.2."""
+    assert len(RECORDS) == 37

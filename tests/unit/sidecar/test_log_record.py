@@ -1,0 +1,45 @@
+"""Promises of sidecar/log_record.py."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otlp_tracing.errors import WireError
+from otlp_tracing.sidecar.log_record import decode
+
+
+def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:
+    """The byte is kept as the character it is in Latin-1; strings that are UTF-8 stay what they are."""
+    record = decode(b'{"request":{"headers":{"a":"caf\xe9","b":"caf\xc3\xa9"},"uri":"/\xff"}}')
+
+    assert record.request.headers == {"a": "café", "b": "café"}
+    assert record.request.uri == "/ÿ"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        b"", b"[]", b"5", b"{", b'{"request":5}', b'{"tries":"x"}', b'{"request":"\xff"}', b"\xff", b"[" * 100_000,
+        b'{"response":{"status":"200"}}',
+    ],
+)  # fmt: skip
+def test_what_is_no_log_record_is_refused(log: bytes) -> None:
+    """One kind of error, whatever is wrong."""
+    with pytest.raises(WireError):
+        decode(log)
+
+
+def test_what_nothing_reads_is_passed_over() -> None:
+    """Other plugins add fields of any shape."""
+    assert decode(b'{"more":{"a":[1]},"started_at":5.0}').started_at == 5
+
+
+@given(st.binary())
+def test_any_bytes_give_a_record_or_a_wire_error(log: bytes) -> None:
+    """Never another exception."""
+    with contextlib.suppress(WireError):
+        decode(log)

@@ -1,0 +1,36 @@
+"""Promises of sidecar/metrics.py."""
+
+from __future__ import annotations
+
+from otlp_tracing.contract.counters import EVENTS_FAILED, SPANS_DROPPED
+from otlp_tracing.sidecar.metrics import Metrics
+
+NAME = EVENTS_FAILED.name
+
+
+def test_totals_of_several_processes_add_up() -> None:
+    """A report repeats what came before; only the difference counts, and each process has its own."""
+    metrics = Metrics()
+    for sender, total in ((b"a", 3), (b"a", 5), (b"a", 5), (b"b", 2)):
+        metrics.report(sender, [(NAME, ("access",), total)])
+
+    assert metrics.value(EVENTS_FAILED, phase="access") == 7
+
+
+def test_a_report_makes_no_metrics_up() -> None:
+    """Unknown names, wrong labels and endless label values are passed over."""
+    metrics = Metrics()
+    metrics.report(b"a", [("made_up_total", (), 1), (NAME, (), 1), (NAME, ("a", "b"), 1)])
+    metrics.report(b"a", [(NAME, (f"phase {number}",), 1) for number in range(5000)])
+
+    (family,) = metrics.registry.restricted_registry([NAME]).collect()
+    assert len(family.samples) <= 256
+
+
+def test_a_series_can_be_read() -> None:
+    """What is counted is there under its labels."""
+    metrics = Metrics()
+    metrics.add(SPANS_DROPPED, "http://c:1", "queue_full", amount=4)
+
+    assert metrics.value(SPANS_DROPPED, destination="http://c:1", reason="queue_full") == 4
+    assert metrics.value(SPANS_DROPPED, destination="http://c:2", reason="queue_full") == 0

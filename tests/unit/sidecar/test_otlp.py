@@ -1,0 +1,79 @@
+"""Promises of sidecar/otlp.py; the SDK's own encoder is the oracle."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+
+from otlp_tracing import __version__
+from otlp_tracing.sidecar import otlp
+from otlp_tracing.sidecar.span_record import SpanRecord
+
+SPAN = SpanRecord(
+    trace_id=bytes(range(16)),
+    span_id=bytes(range(1, 9)),
+    parent_span_id=bytes(range(2, 10)),
+    name="GET /users",
+    kind="server",
+    start_unix_ns=1_795_327_875_925_000_000,
+    end_unix_ns=1_795_327_875_932_000_000,
+    attributes={"text": "é", "int": 200, "float": 0.5, "flag": True, "list": ["a", "b"]},
+    flags=3,
+    trace_state="ot=th:8,v=1",
+    is_error=True,
+)
+
+
+def sdk_span(span: SpanRecord) -> ReadableSpan:
+    def context(span_id: bytes, is_remote: bool) -> SpanContext:
+        state = TraceState.from_header([span.trace_state])
+        trace_id = int.from_bytes(span.trace_id, "big")
+        return SpanContext(trace_id, int.from_bytes(span_id, "big"), is_remote, TraceFlags(span.flags), state)
+
+    kinds = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
+    return ReadableSpan(
+        name=span.name,
+        context=context(span.span_id, is_remote=False),
+        parent=context(span.parent_span_id, is_remote=span.kind == "server") if span.parent_span_id else None,
+        resource=Resource({"service.name": "kong"}),
+        attributes=dict(span.attributes),
+        kind=kinds[span.kind],
+        status=Status(StatusCode.ERROR if span.is_error else StatusCode.UNSET),
+        start_time=span.start_unix_ns,
+        end_time=span.end_unix_ns,
+        instrumentation_scope=InstrumentationScope("otlp_tracing", __version__, otlp.SCHEMA_URL),
+    )
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        SPAN,
+        dataclasses.replace(SPAN, kind="client", is_error=False),
+        dataclasses.replace(SPAN, parent_span_id=None, trace_state="", flags=1, attributes={}),
+        dataclasses.replace(SPAN, kind="internal"),
+    ],
+)
+def test_our_bytes_are_the_official_encoders(span: SpanRecord) -> None:
+    """Field by field the message that opentelemetry-python makes of the same span."""
+    expected = encode_spans([sdk_span(span)])
+    ours = otlp.request(otlp.encode_resource({"service.name": "kong"}), [otlp.encode_span(span)])
+    encoded = expected.resource_spans[0].scope_spans[0].spans[0]
+    # opentelemetry-python 1.45 leaves out the W3C flags, bits 0 to 7 by trace.proto.
+    encoded.flags |= span.flags
+    if not span.is_error:
+        encoded.ClearField("status")
+
+    assert ours == expected
+
+
+def test_a_value_that_protobuf_refuses_is_an_error() -> None:
+    """It is raised for the one span, before it can spoil a batch."""
+    with pytest.raises((ValueError, TypeError)):
+        otlp.encode_span(dataclasses.replace(SPAN, name="\ud800"))
