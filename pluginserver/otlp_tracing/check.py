@@ -1,0 +1,107 @@
+"""`otlp-tracing check`: every fault of every otlp-tracing entry of a kong.yml, at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from otlp_tracing.contract.kong_schema import complete
+from otlp_tracing.contract.plugin_schema import NOT_YET_IN_EFFECT, SCHEMA
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.destination import Destination
+
+__all__ = ["check", "faults_of", "plugin_entries"]
+
+PLUGIN = "otlp-tracing"
+
+
+def check(path: Path) -> int:
+    """Check a file, say what was found, and return the exit code: 0, or 2 with any fault."""
+    entries = list(plugin_entries(_read(path)))
+    faulty = 0
+    for place, entry in entries:
+        faults = faults_of(entry)
+        faulty += bool(faults)
+        for fault in faults:
+            print(f"{path}: {place}: {fault}", file=sys.stderr)
+        for field in _not_in_effect(entry.get("config")):
+            print(f"{path}: {place}: {field} is accepted and not yet in effect", file=sys.stderr)
+    if not entries:
+        print(f"{path}: no {PLUGIN} entry")
+        return 0
+    print(f"{path}: {len(entries)} {PLUGIN} entries, {faulty} with faults")
+    return 2 if faulty else 0
+
+
+def plugin_entries(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Find the plugin's entries wherever Kong allows one, each with the place it stands at."""
+    yield from _own_entries(document, "")
+    for service in _records(document, "services"):
+        service_place = f"service {service.get('name', '?')}"
+        yield from _own_entries(service, service_place)
+        for route in _records(service, "routes"):
+            yield from _own_entries(route, f"{service_place}, route {route.get('name', '?')}")
+    for kind in ("routes", "consumers", "consumer_groups"):
+        for record in _records(document, kind):
+            name = record.get("name", record.get("username", "?"))
+            yield from _own_entries(record, f"{kind[:-1].replace('_', ' ')} {name}")
+
+
+def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
+    """Return what is wrong with one entry, by the schema and beyond it."""
+    faults = []
+    if entry.get("consumer") is not None:
+        faults.append(Fault("consumer", "", "cannot be set: the plugin runs before the consumer is known"))
+    _, schema_faults = complete(SCHEMA, entry.get("config"))
+    if schema_faults:
+        return [*faults, *schema_faults]
+    try:
+        Destination.of(Settings.from_config(entry.get("config") or {}), os.environ)
+    except ConfigError as error:
+        faults.extend(error.faults)
+    return faults
+
+
+def _own_entries(record: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for entry in _records(record, "plugins"):
+        if entry.get("name") == PLUGIN:
+            scopes = [f"{scope} {entry[scope]}" for scope in ("service", "route", "consumer") if entry.get(scope)]
+            yield place or ", ".join(scopes) or "global", entry
+
+
+def _records(record: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
+    for item in record.get(name) or ():
+        if isinstance(item, dict):
+            yield item
+
+
+def _not_in_effect(config: object) -> Iterator[str]:
+    completed, _ = complete(SCHEMA, config)
+    defaults, _ = complete(SCHEMA, {})
+    for field in sorted(NOT_YET_IN_EFFECT):
+        if _value(completed, field) != _value(defaults, field):
+            yield field
+
+
+def _value(config: Any, field: str) -> Any:
+    for name in field.split("."):
+        config = config.get(name) if isinstance(config, dict) else None
+    return config
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError([Fault(str(path), "", f"cannot be read: {error.strerror}")]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError([Fault(str(path), "", f"is not YAML: {' '.join(str(error).split())}")]) from error
+    if not isinstance(document, dict):
+        raise ConfigError([Fault(str(path), "", "is not a declarative configuration: no record of fields at its top")])
+    return document

@@ -1,0 +1,201 @@
+"""The command `otlp-tracing`: reads options, wires the parts, turns what goes wrong into a sentence.
+
+Each command imports what it runs when it runs, so that `serve` listens before anything slow is loaded,
+and a process of the plugin server never loads what only the sidecar needs.
+
+Exit codes: 0 done, 1 anything unforeseen, 2 bad usage or configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from otlp_tracing import __version__
+from otlp_tracing.errors import ConfigError
+
+__all__ = ["main"]
+
+_PREFIX = "OTLP_TRACING_"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=options.log_level.upper(),
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        return int(options.run(options) or 0)
+    except ConfigError as error:
+        for fault in error.faults:
+            print(f"otlp-tracing: {fault}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="otlp-tracing",
+        description="OpenTelemetry tracing for Kong Gateway.",
+        epilog="Every option can be given as an environment variable too: --http as OTLP_TRACING_HTTP, "
+        "--kong-prefix as OTLP_TRACING_KONG_PREFIX. Kong starts a plugin server with its own environment.",
+    )
+    parser.add_argument("--version", action="version", version=f"otlp-tracing {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_dump(commands)
+    _add_sidecar(commands)
+    _add_check(commands)
+    _add_demo(commands)
+    _add_worker(commands)
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    command = _command(commands, "serve", _serve, "run Kong's plugin server, with a sidecar beside it")
+    _option(command, "--kong-prefix", "Kong's prefix; the socket goes there", Path("/usr/local/kong"), "DIR")
+    _option(command, "--socket-name", "name of the socket in the prefix", "otlp-tracing.socket", "NAME")
+    _option(command, "--plugins", "folder of otlp-tracing.py", None, "DIR")
+    _option(
+        command,
+        "--sidecar",
+        "embedded starts one and keeps it alive; else the socket of one that runs already",
+        "embedded",
+        "embedded|PATH",
+    )
+    _sidecar_options(command)
+
+
+def _add_dump(commands: Any) -> None:
+    command = _command(commands, "dump", _dump, "print the plugin's description for Kong's pluginserver_*_query_cmd")
+    _option(command, "--plugins", "folder of otlp-tracing.py", None, "DIR")
+
+
+def _add_sidecar(commands: Any) -> None:
+    command = _command(commands, "sidecar", _sidecar, "run the sidecar on its own")
+    _option(
+        command, "--listen", "unix socket to take records at", Path("/usr/local/kong/otlp-tracing/sidecar.sock"), "PATH"
+    )
+    command.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
+    _sidecar_options(command)
+
+
+def _add_check(commands: Any) -> None:
+    command = _command(commands, "check", _check, "find every fault of the otlp-tracing entries in a kong.yml")
+    command.add_argument("file", type=Path, metavar="KONG_YML")
+
+
+def _add_demo(commands: Any) -> None:
+    command = _command(commands, "demo", _demo, "show traces through a gateway and two services, on this machine alone")
+    _option(command, "--requests", "requests to send", 20, "N")
+    command.add_argument("--exit", action="store_true", help="end after the last request instead of waiting for Ctrl-C")
+
+
+def _add_worker(commands: Any) -> None:
+    command = _command(commands, "worker", _worker, argparse.SUPPRESS)
+    command.add_argument("--listener", type=int, required=True, metavar="DESCRIPTOR")
+    command.add_argument("--plugins", type=Path, required=True, metavar="DIR")
+
+
+def _sidecar_options(command: argparse.ArgumentParser) -> None:
+    _option(command, "--http", "address of /healthz, /readyz and /metrics", "127.0.0.1:9464", "ADDRESS:PORT")
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    shown = {} if text is argparse.SUPPRESS else {"help": text}
+    command: argparse.ArgumentParser = commands.add_parser(name, description=None if not shown else text, **shown)
+    command.set_defaults(run=run)
+    _option(command, "--log-level", "debug, info, warning or error", "info", "LEVEL")
+    return command
+
+
+def _option(command: argparse.ArgumentParser, name: str, text: str, default: Any, metavar: str) -> None:
+    variable = _PREFIX + name.removeprefix("--").replace("-", "_").upper()
+    kind = str if default is None else type(default)
+    kind = Path if isinstance(default, Path) else kind
+    shown = "" if default is None else f" (default {default})"
+    command.add_argument(
+        name, type=kind, default=os.environ.get(variable, default), metavar=metavar, help=f"{text}{shown}"
+    )
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from otlp_tracing.server import supervisor
+
+    listener = supervisor.bind(options.kong_prefix / options.socket_name)
+    supervisor.supervise(_server_group(options, listener.fileno()))
+
+
+def _server_group(options: argparse.Namespace, listener: int) -> list[Any]:
+    from otlp_tracing.gateway.environment import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
+    from otlp_tracing.installation import command_line, plugin_folder
+    from otlp_tracing.server.supervisor import Child
+
+    embedded = options.sidecar == "embedded"
+    socket = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if embedded else Path(options.sidecar)
+    plugins = Path(options.plugins) if options.plugins else plugin_folder()
+    level = ["--log-level", options.log_level]
+    worker = Child(
+        command_line("worker", "--listener", str(listener), "--plugins", str(plugins), *level),
+        environment={SIDECAR_SOCKET_VARIABLE: str(socket), HOSTED_VARIABLE: "1"},
+        descriptors=[listener],
+    )
+    if not embedded:
+        return [worker]
+    sidecar = Child(command_line("sidecar", "--embedded", "--listen", str(socket), "--http", options.http, *level))
+    return [worker, sidecar]
+
+
+def _worker(options: argparse.Namespace) -> None:
+    from otlp_tracing.server_process import run_worker
+
+    run_worker(options.listener, options.plugins)
+
+
+def _dump(options: argparse.Namespace) -> None:
+    import json
+
+    from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
+    from otlp_tracing.server.plugin_loader import describe, load
+
+    folder = Path(options.plugins) if options.plugins else plugin_folder()
+    json.dump(describe(load(folder / PLUGIN_FILE)), sys.stdout)
+
+
+def _sidecar(options: argparse.Namespace) -> None:
+    import asyncio
+
+    from otlp_tracing.sidecar.service import SidecarOptions, run
+
+    host, port = _address(options.http)
+    asyncio.run(run(SidecarOptions(options.listen, host, port, options.embedded)))
+
+
+def _check(options: argparse.Namespace) -> int:
+    from otlp_tracing.check import check
+
+    return check(options.file)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from otlp_tracing.demo import run
+
+    return run(requests=options.requests, leave=options.exit)
+
+
+def _address(text: str) -> tuple[str, int]:
+    from otlp_tracing.errors import Fault
+
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65_535:
+        raise ConfigError([Fault("--http", text, "must be ADDRESS:PORT, such as 127.0.0.1:9464")])
+    return host.strip("[]") or "127.0.0.1", int(port)

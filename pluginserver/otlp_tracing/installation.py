@@ -1,0 +1,38 @@
+"""Where the parts that are no Python package lie: in a checkout beside the package, installed as data."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+from otlp_tracing.errors import ConfigError, Fault
+
+__all__ = ["PLUGIN_FILE", "command_line", "declaration_file", "plugin_folder"]
+
+PLUGIN_FILE = "otlp-tracing.py"
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def plugin_folder() -> Path:
+    """Return the folder that holds the plugin and nothing else."""
+    return _data(Path("plugins"))
+
+
+def declaration_file() -> Path:
+    """Return the `kong.yml` that ships with the project."""
+    return _data(Path("kong", "kong.yml"))
+
+
+def command_line(*arguments: str) -> list[str]:
+    """Return the command line of one of our processes, such that a process list shows its role."""
+    script = Path(sys.executable).with_name("otlp-tracing")
+    return [sys.executable, *([str(script)] if script.is_file() else ["-m", "otlp_tracing"]), *arguments]
+
+
+def _data(relative: Path) -> Path:
+    installed = Path(sysconfig.get_path("data"), "share", "otlp-tracing")
+    for root in (_CHECKOUT, installed):
+        if (root / "plugins" / PLUGIN_FILE).is_file():
+            return root / relative
+    raise ConfigError([Fault("--plugins", "", f"{PLUGIN_FILE} is neither in {_CHECKOUT} nor in {installed}")])

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Build the collector of builder.yaml with the official builder, once a version, outside the checkout.
+# Prints the path of the binary. Needs Go 1.25 or newer.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+version=0.155.0
+cache=${OTLP_TRACING_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/otlp-tracing}
+target=$cache/collector-$version-$(cksum <"$here/builder.yaml" | cut -d' ' -f1)
+if [ ! -x "$target/otelcol" ]; then
+    command -v go >/dev/null || { echo "building the collector needs Go: https://go.dev/dl/" >&2; exit 2; }
+    echo "building the collector into $target; a few minutes, once" >&2
+    mkdir -p "$target"
+    sed "s|output_path: .*|output_path: $target/build|" "$here/builder.yaml" >"$target/builder.yaml"
+    # The builder would run `go mod tidy`, which wants the modules that only the components' own tests need.
+    {
+        go run "go.opentelemetry.io/collector/cmd/builder@v$version" --config "$target/builder.yaml" \
+            --skip-get-modules --skip-compilation &&
+            (cd "$target/build" && go build -mod=mod -trimpath -ldflags="-s -w" -o otelcol .)
+    } >"$target/build.log" 2>&1 || { tail -n 20 "$target/build.log" >&2; exit 1; }
+    mv "$target/build/otelcol" "$target/otelcol"
+    rm -rf "$target/build"
+fi
+echo "$target/otelcol"

@@ -1,0 +1,118 @@
+"""The dependency graph: who may import whom, and what never gets loaded where."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import otlp_tracing
+
+PACKAGE = Path(otlp_tracing.__file__).parent
+CHECKOUT = PACKAGE.parents[1]
+
+# Every part of the package, and the parts it may import. One way only: no cycle can hide in here,
+# since a part may name only those that stand above it.
+MAY_IMPORT = {
+    "errors": set(),
+    "limited_log": set(),
+    "contract": {"errors"},
+    "decision": {"contract"},
+    "gateway": {"errors", "limited_log", "contract", "decision"},
+    "server": {"errors", "limited_log"},
+    "sidecar": {"errors", "limited_log", "contract", "decision"},
+    "testing": {"errors", "contract"},
+    "installation": {"errors"},
+    "server_process": {"contract", "gateway", "server", "installation"},
+    "check": {"errors", "contract", "sidecar"},
+    "demo": {"errors", "installation", "testing"},
+    "cli": {"errors", "gateway", "server", "sidecar", "installation", "server_process", "check", "demo"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            if node.module == "otlp_tracing":
+                yield from (f"otlp_tracing.{alias.name}" for alias in node.names)
+
+
+def parts_imported(path: Path) -> set[str]:
+    names = (name.split(".") for name in imports(path) if name.startswith("otlp_tracing."))
+    return {name[1] for name in names} - {"__version__"}
+
+
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_parts_import_only_what_they_may(part: str) -> None:
+    """A part of the package imports no part but those it is allowed to."""
+    files = [PACKAGE / f"{part}.py"] if (PACKAGE / f"{part}.py").exists() else sorted((PACKAGE / part).rglob("*.py"))
+    found = {other for path in files for other in parts_imported(path)}
+
+    assert files
+    assert found - {part} <= MAY_IMPORT[part]
+
+
+def test_every_part_is_in_the_graph() -> None:
+    """A new module or folder has to be given its place."""
+    parts = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+    assert parts == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    "module", ["otlp_tracing.gateway.environment", "otlp_tracing.server_process", "otlp_tracing.gateway.phases"]
+)
+def test_the_request_path_loads_no_sdk(module: str) -> None:
+    """Neither OpenTelemetry nor gRPC nor anything of the sidecar is loaded into the plugin server's worker."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    heavy = {"opentelemetry", "grpc", "aiohttp", "google", "prometheus_client", "otlp_tracing.sidecar"}
+    assert not [name for name in loaded if name in heavy or name.startswith("opentelemetry")]
+
+
+def test_the_socket_comes_before_anything_slow() -> None:
+    """The supervisor listens without having loaded msgpack, greenlet or the plugin."""
+    code = "import sys, otlp_tracing.cli, otlp_tracing.server.supervisor; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    assert not {"msgpack", "greenlet", "kong_pdk", "gevent", "yaml", "asyncio"} & set(loaded)
+
+
+def test_kong_is_named_in_one_module_only() -> None:
+    """No module but gateway/kong_calls.py calls `kong.*`; the doubles in testing/ answer such calls."""
+    callers = []
+    for path in (*(PACKAGE / "gateway").rglob("*.py"), CHECKOUT / "plugins" / "otlp-tracing.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "kong":
+                callers.append(path.name)
+
+    assert set(callers) <= {"kong_calls.py"}
+
+
+def test_the_plugin_lies_alone() -> None:
+    """Kong's own plugin server loads every .py in plugins/ as a plugin, so there is one."""
+    assert [path.name for path in (CHECKOUT / "plugins").iterdir() if path.name != "__pycache__"] == ["otlp-tracing.py"]
+
+
+def test_every_test_is_a_promise() -> None:
+    """Every test says in one sentence what it promises."""
+    silent = [
+        f"{path.name}: {node.name}"
+        for path in (CHECKOUT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+
+    assert silent == []
