@@ -1,0 +1,53 @@
+# What can be done here; each target is one line of `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+KONG ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix e2e bench collector lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything, at the locked versions
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "otlp-tracing needs Python 3.10 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "installing into $(VENV); a minute or two, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## see traces: a gateway, two services and a collector's double on this machine
+	@$(BIN)/otlp-tracing demo
+
+test: $(READY) ## run the unit and conformance tests
+	@$(BIN)/pytest --quiet tests/unit tests/conformance
+
+check: $(READY) ## check format, lint and types
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make fix"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+
+fix: $(READY) ## format, and mend what the linter can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+e2e: $(READY) ## run the end-to-end tests; on a real Kong with KONG=/path/to/kong
+	@$(BIN)/pytest --quiet -rs tests/e2e $(if $(KONG),--kong=$(KONG))
+
+bench: $(READY) ## measure cost and speed beside the stock plugin server; with KONG=/path/to/kong beside Kong's own plugins
+	@$(BIN)/python -m tests.bench $(if $(KONG),--kong=$(KONG))
+
+collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (needs Go)
+	@tests/e2e/collector/build.sh
+
+lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
+	@for out in requirements.lock "requirements-dev.lock --group dev"; do \
+		uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
+
+clean: ## remove .venv and what tests and tools left
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
