@@ -1,0 +1,17 @@
+"""A stand-in for Kong Gateway 3.9.1: a double for demos and tests, not a gateway.
+
+It reads a declarative kong.yml, routes, balances and proxies HTTP/1.1, and runs external plugins over
+the MessagePack protocol as Kong does, phase by phase, down to what throws where and which bytes are
+sent. Start one with `StandInGateway`, or with `python -m otlp_tracing.testing.gateway`.
+
+Left out: ProtoBuf, HTTP/2 and gRPC, several workers, the Admin API, `kong reload`, health checks,
+upstream keep-alive, HTML and XML error pages, and all bundled plugins but key-auth, rate-limiting,
+request-termination and prometheus.
+"""
+
+from otlp_tracing.testing.gateway.declaration import parse_declaration, read_declaration
+from otlp_tracing.testing.gateway.entities import Declaration
+from otlp_tracing.testing.gateway.gateway import StandInGateway
+from otlp_tracing.testing.gateway.plugin_description import PluginServerCommands
+
+__all__ = ["Declaration", "PluginServerCommands", "StandInGateway", "parse_declaration", "read_declaration"]

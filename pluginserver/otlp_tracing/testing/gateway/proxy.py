@@ -1,0 +1,227 @@
+"""The way of one request: phases, route, tries, answer, log.
+
+Joins the other modules; holds the rules that concern more than one of them. Speaks to clients through
+`ClientRequest` and `Responder`, to upstreams through `exchange`.
+
+Source: kong/init.lua and kong/runloop/handler.lua of Kong 3.9.1; transcripts 01-25, 51.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from otlp_tracing.testing.gateway.answering import send_on, send_own
+from otlp_tracing.testing.gateway.answers import OwnAnswer, error_answer
+from otlp_tracing.testing.gateway.balancer import Address, Balancer, NoPeerError, Try
+from otlp_tracing.testing.gateway.context import Peer, RequestContext, TlsInfo, now_ms
+from otlp_tracing.testing.gateway.entities import Service
+from otlp_tracing.testing.gateway.headers import Headers
+from otlp_tracing.testing.gateway.http1 import MessageError
+from otlp_tracing.testing.gateway.listener import ClientRequest, Responder
+from otlp_tracing.testing.gateway.phases import Phases
+from otlp_tracing.testing.gateway.plugin_chain import ConfiguredPlugin
+from otlp_tracing.testing.gateway.proxied_headers import drop_connection_headers, upstream_headers
+from otlp_tracing.testing.gateway.request_body import BodyTooLargeError, RequestBody
+from otlp_tracing.testing.gateway.router import Router
+from otlp_tracing.testing.gateway.upstream import Timeouts, UpstreamAnswer, UpstreamError, UpstreamRequest, exchange
+
+__all__ = ["Proxy"]
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "MKCOL", "COPY", "MOVE", "PROPFIND"})
+_CLIENT_CLOSED = 499  # nginx's status for a client that did not wait
+
+
+class _ClientGoneError(Exception):
+    """The client closed its connection before an answer's head was there."""
+
+
+class Proxy:
+    """Handles requests for one worker."""
+
+    def __init__(self, router: Router, balancer: Balancer, phases: Phases, node_id: str) -> None:
+        self._router = router
+        self._balancer = balancer
+        self._phases = phases
+        self._node_id = node_id
+
+    async def handle(self, request: ClientRequest, responder: Responder) -> None:
+        """Answer one request, then start its log phases; the client never waits for those."""
+        context = _context(request, self._node_id)
+        collected: list[ConfiguredPlugin] = []
+        try:
+            await self._answer(context, request, responder, collected)
+        finally:
+            context.times.end_ms = now_ms()
+            context.sent_bytes = responder.sent_bytes
+            self._phases.log(context, collected)
+
+    async def _answer(
+        self, context: RequestContext, request: ClientRequest, responder: Responder, collected: list[ConfiguredPlugin]
+    ) -> None:
+        body = RequestBody(request)
+        context.read_body = body.visible
+        try:
+            own = await self._before_upstream(context, collected)
+            if own is None:
+                await self._proxy(context, request, responder, body)
+                return
+        except NoPeerError as error:
+            context.proxied, context.exited = False, True
+            own = error_answer(context, 503, str(error))
+        except UpstreamError as error:
+            own = _failed(context, error.status)
+        except BodyTooLargeError:
+            own = _failed(context, 413)
+        except (_ClientGoneError, MessageError):
+            context.status = _CLIENT_CLOSED
+            context.response_headers = Headers([("connection", "keep-alive")])  # transcript 23
+            responder.abandon()
+            return
+        await send_own(context, own, responder)
+
+    async def _before_upstream(self, context: RequestContext, collected: list[ConfiguredPlugin]) -> OwnAnswer | None:
+        """Run the phases before the upstream; an answer means it is not asked."""
+        own = await self._phases.rewrite(context)
+        if own:
+            return own
+        host = context.headers.get("host") or ""
+        context.match = self._router.match(context.method, host, context.raw_path, context.headers)
+        if context.match is None:
+            context.exited = True
+            return error_answer(context, 404, "no Route matched with those values")
+        context.tries = []
+        context.upstream_path = context.match.upstream_path
+        if context.match.route.preserve_host:
+            context.upstream_host = context.headers.get("host")
+        own = await self._https_only(context) or await self._phases.access(context, collected)
+        if own is None and context.service is None:
+            context.exited = True
+            own = error_answer(context, 503, "no Service found with those values")
+        return own
+
+    async def _https_only(self, context: RequestContext) -> OwnAnswer | None:
+        if context.route and "http" not in context.route.protocols and not context.tls:
+            context.exited = True
+            own = error_answer(context, 426, "Please use HTTPS protocol")
+            own.headers.set("Upgrade", "TLS/1.2, HTTP/1.1")
+            return own
+        return None
+
+    async def _proxy(
+        self, context: RequestContext, request: ClientRequest, responder: Responder, body: RequestBody
+    ) -> None:
+        service = context.service
+        if service is None:
+            raise NoPeerError("no Service found with those values")
+        drop_connection_headers(context.headers)
+        context.proxied = True
+        asking = asyncio.ensure_future(self._try_all(context, service, body))
+        answer = await _unless_gone(asking, request.gone, context)
+        try:
+            await send_on(context, service, answer, responder)
+        finally:
+            await answer.close()
+
+    async def _try_all(self, context: RequestContext, service: Service, body: RequestBody) -> UpstreamAnswer:
+        """Ask one address after the other until one answers or the retries are used up."""
+        if context.raw_body is not None:
+            body.replace(context.raw_body)
+        elif body.present and (context.route is None or context.route.request_buffering):
+            await body.buffer()
+        retries = service.retries if context.retries is None else context.retries
+        tries = context.tries if context.tries is not None else []
+        while True:
+            attempt = Try()
+            tries.append(attempt.record)
+            try:
+                answer = await self._try_one(context, service, body, attempt)
+            except NoPeerError:
+                tries.pop()  # nothing was tried
+                raise
+            except UpstreamError as error:
+                context.upstream_statuses.append(str(error.status))
+                if len(tries) > retries or not _may_retry(context, body, error):
+                    raise
+                attempt.failed(error.status)
+                continue
+            context.upstream_statuses.append(str(answer.status))
+            return answer
+
+    async def _try_one(
+        self, context: RequestContext, service: Service, body: RequestBody, attempt: Try
+    ) -> UpstreamAnswer:
+        address = await self._balancer.pick(context.peer or Peer(service.host, service.port))
+        context.times.balancer_end_ms = attempt.ready(address)
+        timeouts = Timeouts(
+            service.connect_timeout_ms / 1000, service.write_timeout_ms / 1000, service.read_timeout_ms / 1000
+        )
+        tls = _unverified() if service.protocol == "https" else None
+        request = _upstream_request(context, service, body, address)
+        return await exchange(address.ip, address.port, request, timeouts, tls)
+
+
+def _context(request: ClientRequest, node_id: str) -> RequestContext:
+    tls = request.tls
+    return RequestContext(
+        method=request.method,
+        target=request.target,
+        http_version=request.http_version,
+        headers=request.headers,
+        client_ip=request.client_ip,
+        client_port=request.client_port,
+        server_port=request.server_port,
+        node_id=node_id,
+        tls=TlsInfo(tls.version() or "", (tls.cipher() or ("",))[0]) if tls else None,
+        received_bytes=lambda: request.received_bytes,
+    )
+
+
+def _failed(context: RequestContext, status: int) -> OwnAnswer:
+    """An error nginx found rather than a plugin; kong/init.lua, handle_error."""
+    context.unexpected = True
+    return error_answer(context, status)
+
+
+async def _unless_gone(
+    asking: asyncio.Future[UpstreamAnswer], gone: asyncio.Event, context: RequestContext
+) -> UpstreamAnswer:
+    """Wait for the answer's head, as long as the client does."""
+    leaving = asyncio.ensure_future(gone.wait())
+    waited_for: set[asyncio.Future[object]] = {asking, leaving}  # type: ignore[arg-type]
+    try:
+        await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            context.upstream_statuses.append("-")
+            raise _ClientGoneError
+        return asking.result()
+    finally:
+        leaving.cancel()
+        if not asking.done():
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+
+
+def _may_retry(context: RequestContext, body: RequestBody, error: UpstreamError) -> bool:
+    """proxy_next_upstream, nginx's default: what was sent is repeated only where that does no harm."""
+    return body.repeatable and (not error.sent or context.method in _IDEMPOTENT)
+
+
+def _upstream_request(
+    context: RequestContext, service: Service, body: RequestBody, address: Address
+) -> UpstreamRequest:
+    default_port = {"http": 80, "https": 443}[service.protocol]
+    host = address.hostname if address.port == default_port else f"{address.hostname}:{address.port}"
+    path = context.upstream_path
+    target = path if context.query is None else f"{path}?{context.query}"
+    chunked = body.present and body.length is None
+    headers = upstream_headers(context, host, body.length if body.present else None, chunked=chunked)
+    return UpstreamRequest(context.method, target, headers, body.pieces if body.present else None, chunked)
+
+
+def _unverified() -> ssl.SSLContext:
+    """Kong does not verify an upstream's certificate unless a service says so (tls_verify)."""
+    tls = ssl.create_default_context()
+    tls.check_hostname = False
+    tls.verify_mode = ssl.CERT_NONE
+    return tls
