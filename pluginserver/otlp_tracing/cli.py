@@ -72,12 +72,15 @@ def _add_serve(commands: Any) -> None:
         "embedded",
         "embedded|PATH",
     )
+    _option(command, "--workers", "processes that serve; auto is one a core, as Kong has workers", "auto", "auto|N")
+    _protocol_option(command)
     _sidecar_options(command)
 
 
 def _add_dump(commands: Any) -> None:
     command = _command(commands, "dump", _dump, "print the plugin's description for Kong's pluginserver_*_query_cmd")
     _option(command, "--plugins", "folder of otlp-tracing.py", None, "DIR")
+    _protocol_option(command)
 
 
 def _add_sidecar(commands: Any) -> None:
@@ -102,8 +105,19 @@ def _add_demo(commands: Any) -> None:
 
 def _add_worker(commands: Any) -> None:
     command = _command(commands, "worker", _worker, argparse.SUPPRESS)
-    command.add_argument("--listener", type=int, required=True, metavar="DESCRIPTOR")
-    command.add_argument("--plugins", type=Path, required=True, metavar="DIR")
+    for name in ("--inherited", "--socket", "--bound", "--kong", "--protocol", "--plugins"):
+        command.add_argument(name, required=True)
+
+
+def _protocol_option(command: argparse.ArgumentParser) -> None:
+    _option(
+        command,
+        "--protocol",
+        "msgpack never fails a request, protobuf costs Kong a third; the same for serve and dump",
+        "msgpack",
+        "msgpack|protobuf",
+        choices=("msgpack", "protobuf"),
+    )
 
 
 def _sidecar_options(command: argparse.ArgumentParser) -> None:
@@ -118,47 +132,68 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     return command
 
 
-def _option(command: argparse.ArgumentParser, name: str, text: str, default: Any, metavar: str) -> None:
+def _option(command: argparse.ArgumentParser, name: str, text: str, default: Any, metavar: str, **rules: Any) -> None:
     variable = _PREFIX + name.removeprefix("--").replace("-", "_").upper()
     kind = str if default is None else type(default)
     kind = Path if isinstance(default, Path) else kind
     shown = "" if default is None else f" (default {default})"
     command.add_argument(
-        name, type=kind, default=os.environ.get(variable, default), metavar=metavar, help=f"{text}{shown}"
+        name,
+        type=kind,
+        default=os.environ.get(variable, default),
+        metavar=metavar,
+        **rules,
+        help=f"{text}{shown}",
     )
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from otlp_tracing.server import supervisor
-
-    listener = supervisor.bind(options.kong_prefix / options.socket_name)
-    supervisor.supervise(_server_group(options, listener.fileno()))
-
-
-def _server_group(options: argparse.Namespace, listener: int) -> list[Any]:
-    from otlp_tracing.gateway.environment import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
+    from otlp_tracing.gateway.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
     from otlp_tracing.installation import command_line, plugin_folder
-    from otlp_tracing.server.supervisor import Child
+    from otlp_tracing.server_group import GroupOptions, run_group
 
     embedded = options.sidecar == "embedded"
     socket = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if embedded else Path(options.sidecar)
-    plugins = Path(options.plugins) if options.plugins else plugin_folder()
     level = ["--log-level", options.log_level]
-    worker = Child(
-        command_line("worker", "--listener", str(listener), "--plugins", str(plugins), *level),
-        environment={SIDECAR_SOCKET_VARIABLE: str(socket), HOSTED_VARIABLE: "1"},
-        descriptors=[listener],
+    sidecar = command_line("sidecar", "--embedded", "--listen", str(socket), "--http", options.http, *level)
+    run_group(
+        GroupOptions(
+            socket=options.kong_prefix / options.socket_name,
+            workers=_workers(options.workers),
+            protocol=options.protocol,
+            plugins=Path(options.plugins) if options.plugins else plugin_folder(),
+            environment={SIDECAR_SOCKET_VARIABLE: str(socket), HOSTED_VARIABLE: "1"},
+            sidecar=sidecar if embedded else None,
+            log_level=options.log_level,
+        )
     )
-    if not embedded:
-        return [worker]
-    sidecar = Child(command_line("sidecar", "--embedded", "--listen", str(socket), "--http", options.http, *level))
-    return [worker, sidecar]
+
+
+def _workers(text: str) -> int:
+    from otlp_tracing.errors import Fault
+
+    if text == "auto":
+        return min(len(os.sched_getaffinity(0)), 64)
+    if not text.isdecimal():
+        raise ConfigError([Fault("--workers", text, "must be auto or 1 to 64")])
+    return int(text)
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from otlp_tracing.server_process import run_worker
+    from otlp_tracing.server_group import Inherited
+    from otlp_tracing.worker_process import WorkerOptions, run_worker
 
-    run_worker(options.listener, options.plugins)
+    device, _, inode = options.bound.partition(":")
+    run_worker(
+        WorkerOptions(
+            inherited=Inherited.parse(options.inherited),
+            socket=Path(options.socket),
+            bound=(int(device), int(inode)),
+            kong=int(options.kong),
+            protocol=options.protocol,
+            plugins=Path(options.plugins),
+        )
+    )
 
 
 def _dump(options: argparse.Namespace) -> None:
@@ -168,7 +203,7 @@ def _dump(options: argparse.Namespace) -> None:
     from otlp_tracing.server.plugin_loader import describe, load
 
     folder = Path(options.plugins) if options.plugins else plugin_folder()
-    json.dump(describe(load(folder / PLUGIN_FILE)), sys.stdout)
+    json.dump(describe(load(folder / PLUGIN_FILE), options.protocol), sys.stdout)
 
 
 def _sidecar(options: argparse.Namespace) -> None:

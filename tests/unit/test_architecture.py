@@ -27,10 +27,21 @@ MAY_IMPORT = {
     "sidecar": {"errors", "limited_log", "contract", "decision"},
     "testing": {"errors", "contract"},
     "installation": {"errors"},
-    "server_process": {"contract", "gateway", "server", "installation"},
+    "server_group": {"errors", "installation", "server"},
+    "worker_process": {"contract", "gateway", "server", "installation", "server_group"},
     "check": {"errors", "contract", "sidecar"},
     "demo": {"errors", "installation", "testing"},
-    "cli": {"errors", "gateway", "server", "sidecar", "installation", "server_process", "check", "demo"},
+    "cli": {
+        "errors",
+        "gateway",
+        "server",
+        "sidecar",
+        "installation",
+        "server_group",
+        "worker_process",
+        "check",
+        "demo",
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -69,7 +80,7 @@ def test_every_part_is_in_the_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["otlp_tracing.gateway.environment", "otlp_tracing.server_process", "otlp_tracing.gateway.phases"]
+    "module", ["otlp_tracing.gateway.environment", "otlp_tracing.worker_process", "otlp_tracing.gateway.phases"]
 )
 def test_the_request_path_loads_no_sdk(module: str) -> None:
     """Neither OpenTelemetry nor gRPC nor anything of the sidecar is loaded into the plugin server's worker."""
@@ -82,7 +93,7 @@ def test_the_request_path_loads_no_sdk(module: str) -> None:
 
 def test_the_socket_comes_before_anything_slow() -> None:
     """The supervisor listens without having loaded msgpack, greenlet or the plugin."""
-    code = "import sys, otlp_tracing.cli, otlp_tracing.server.supervisor; print(*sys.modules)"
+    code = "import sys, otlp_tracing.cli, otlp_tracing.server_group; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
     assert not {"msgpack", "greenlet", "kong_pdk", "gevent", "yaml", "asyncio"} & set(loaded)

@@ -39,6 +39,7 @@ _SAY_LOST_SECONDS = 3.0  # a sidecar that starts beside us, or again, takes less
 _TOTALS_SECONDS = 1.0
 _BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads in far less
 _ACKNOWLEDGED_SECONDS = 0.05
+_BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
 _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
 
@@ -142,6 +143,10 @@ class Emitter:
             if self._outgoing or self._waiting:
                 return _BLOCKED_SECONDS
             return _ACKNOWLEDGED_SECONDS if self._unacknowledged else _TOTALS_SECONDS
+
+    def urgency(self) -> float | None:
+        """Return the seconds within which queued records want to be written; None if there are none."""
+        return _BATCH_SECONDS if self._waiting and self._socket else None
 
     def drain(self, seconds: float) -> bool:
         """Pump until the sidecar has taken everything over, or for so long; for the end of a process."""

@@ -1,4 +1,4 @@
-"""What the process that hosts the plugin tells it by environment variables, and the emitter that follows.
+"""The emitter of a process, as the environment that it was started with says.
 
 The plugin file is loaded by name, by our server or by Kong's own, so nothing can be handed to it.
 """
@@ -10,14 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from otlp_tracing.gateway.emitter import Emitter, start_pump_thread
+from otlp_tracing.gateway.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
 
-__all__ = ["DEFAULT_SIDECAR_SOCKET", "HOSTED_VARIABLE", "SIDECAR_SOCKET_VARIABLE", "process_emitter"]
-
-SIDECAR_SOCKET_VARIABLE = "OTLP_TRACING_SIDECAR"
-"""Names the sidecar's socket; `serve` sets it for its workers, a person for Kong's own server."""
-
-HOSTED_VARIABLE = "OTLP_TRACING_HOSTED"
-"""Set where the host's own loop pumps the emitter."""
+__all__ = ["DEFAULT_SIDECAR_SOCKET", "process_emitter"]
 
 DEFAULT_SIDECAR_SOCKET = Path("/usr/local/kong/otlp-tracing/sidecar.sock")
 

@@ -30,13 +30,18 @@ def load(path: Path) -> Module:
         raise ConfigError([Fault("plugin", str(path), f"cannot be loaded: {error}")]) from error
 
 
-def describe(module: Module) -> list[dict[str, Any]]:
-    """Return the description, to be written as JSON and alone on stdout; a bare list means MessagePack."""
+def describe(module: Module, protocol: str = "msgpack") -> list[dict[str, Any]] | dict[str, Any]:
+    """Return the description, to be written as JSON and alone on stdout.
+
+    Args:
+        module: the plugin.
+        protocol: msgpack, which a bare list means to Kong, or protobuf, which has to be said.
+    """
     fields: list[dict[str, Any]] = [
         _NO_CONSUMER,
         {"config": {"type": "record", "required": True, "fields": module.schema}},
     ]
-    return [
+    plugins = [
         {
             "Name": module.name,
             "Phases": module.phases,
@@ -45,3 +50,4 @@ def describe(module: Module) -> list[dict[str, Any]]:
             "Schema": {"name": module.name, "fields": fields},
         }
     ]
+    return {"Protocol": "ProtoBuf:1", "Plugins": plugins} if protocol == "protobuf" else plugins

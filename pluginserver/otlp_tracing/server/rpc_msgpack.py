@@ -17,7 +17,7 @@ import msgpack
 
 from otlp_tracing.errors import WireError
 
-__all__ = ["Decoder", "Request", "encode_error", "encode_result"]
+__all__ = ["Decoder", "Request", "encode_error", "encode_request", "encode_result"]
 
 # The largest thing Kong sends is the answer to get_raw_body, which it holds in memory itself
 # (client_body_buffer_size, 8 KiB unless raised).
@@ -71,9 +71,11 @@ class Decoder:
             raise WireError(f"not MessagePack: {type(error).__name__}") from error
 
 
-def _request(message: object) -> Request:
-    match message:
-        case [0, int(identifier), str(method), list(arguments)]:
+def _request(message: Any) -> Request:
+    # A match statement says the same and takes three times as long, six times a request.
+    if type(message) is list and len(message) == 4 and message[0] == 0:
+        _, identifier, method, arguments = message
+        if type(identifier) is int and type(method) is str and type(arguments) is list:
             return Request(identifier, method, arguments)
     raise WireError("a message that is no request")
 
@@ -85,6 +87,11 @@ def encode_result(identifier: int, value: Any) -> bytes:
         TypeError, ValueError, OverflowError: for a value that MessagePack cannot hold.
     """
     return _pack([1, identifier, None, value])
+
+
+def encode_request(request: Request) -> bytes:
+    """Write a request as Kong did."""
+    return _pack([0, request.id, request.method, request.arguments])
 
 
 def encode_error(identifier: int, sentence: str) -> bytes:

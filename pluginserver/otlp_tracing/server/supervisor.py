@@ -1,7 +1,8 @@
-"""Keeps the processes of one plugin server alive: a worker, and whatever serves beside it.
+"""Keeps the processes of one plugin server alive: its workers, and whatever serves beside them.
 
 Binds Kong's socket before anything else, so that nothing ever finds it missing, and hands it to the
-workers as an inherited descriptor: it outlives them. Ends with Kong, and takes its children along.
+workers as an inherited descriptor: it outlives them, and they outlive this process (lifecycle.py). Ends
+with Kong, and when another group has taken the socket over; takes its children along.
 Must import nothing that takes time.
 """
 
@@ -20,13 +21,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.server.lifecycle import identity, is_running, watch
+from otlp_tracing.server.slots import SlotTable, Watchdog
 
 __all__ = ["Child", "bind", "supervise"]
 
 _log = logging.getLogger("otlp_tracing.server.supervisor")
 
 _BACKLOG = 4096  # what the stock server listens with; the kernel caps it at net.core.somaxconn
-_RESPAWN_SECONDS = 1.0  # Kong's own pace for a server that keeps ending (process.lua)
+_RESPAWN_SECONDS = 1.0  # between starts of a child that keeps ending; Kong's own pace (process.lua)
+_START_SECONDS = 5.0  # what a worker may take until it serves
+_RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
 STOP_SECONDS = 8.0  # Kong kills what is left after ten
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 
@@ -69,24 +74,23 @@ class Child:
     """A process to keep alive.
 
     Args:
+        role: what it is, for the log.
         command: its command line.
         environment: added to ours.
         descriptors: inherited.
+        slot: of a worker, in the slot table; None for others.
     """
 
+    role: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     descriptors: Sequence[int] = ()
+    slot: int | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = float("-inf")
 
-    @property
-    def role(self) -> str:
-        """What it is, for the log."""
-        return self.command[-1] if len(self.command) < 3 else self.command[2]
-
     def start_if_due(self, now: float) -> None:
-        """Start it unless it runs, at most once a second."""
+        """Start it unless it runs; at once if it had run for a while, else a second after the last start."""
         if self.process is not None or now < self.started_at + _RESPAWN_SECONDS:
             return
         self.started_at = now
@@ -99,31 +103,64 @@ class Child:
             preexec_fn=_unblock_signals,  # noqa: PLW1509
         )
 
-    def note_end(self) -> None:
+    def note_end(self, table: SlotTable) -> None:
         """Say it and forget the process, if it has ended."""
-        if self.process is not None and self.process.poll() is not None:
-            _log.warning("the %s (pid %d) ended with %d", self.role, self.process.pid, self.process.returncode)
-            self.process = None
+        if self.process is None or self.process.poll() is None:
+            return
+        _log.warning("the %s (pid %d) ended with %d", self.role, self.process.pid, self.process.returncode)
+        if self.slot is not None and table.read(self.slot)[0] == self.process.pid:
+            table.write(self.slot, 0, 0.0)
+        self.process = None
+
+    def end_if_stuck_at_start(self, table: SlotTable, now: float) -> None:
+        """Kill a worker that never came to serve: the watchdog looks only after those that do."""
+        if self.slot is None or self.process is None or now < self.started_at + _START_SECONDS:
+            return
+        if table.read(self.slot)[0] != self.process.pid:
+            self.process.kill()
 
 
-def supervise(children: Sequence[Child], clock: Callable[[], float] = time.monotonic) -> None:
-    """Run the children until SIGTERM, SIGINT, or the end of the process that started this one.
+def supervise(
+    children: Sequence[Child], table: SlotTable, path: Path, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Run the children until SIGTERM, SIGINT, the end of the process that started this one, or a successor.
 
-    They are stopped in the order given, each before the next: what sends before what receives.
+    Workers are stopped before the rest: what sends before what receives.
+
+    Args:
+        children: workers and others.
+        table: of the workers' slots.
+        path: of Kong's socket; another socket there means another group.
+        clock: monotonic seconds.
     """
-    parent = os.getppid()
+    bound, kong, watchdog = identity(path), watch(os.getppid()), Watchdog(table, None)
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     while True:
+        for pid in watchdog.look():
+            _log.warning("the worker with pid %d did not move; killed", pid)
         for child in children:
-            child.note_end()
+            child.note_end(table)
+            child.end_if_stuck_at_start(table, clock())
             child.start_if_due(clock())
-        received = signal.sigtimedwait(_SIGNALS, 0.2)
+        received = signal.sigtimedwait(_SIGNALS, 0.1)
         if received is not None and received.si_signo != signal.SIGCHLD:
             break
-        if os.getppid() != parent:
-            _log.info("Kong (pid %d) is gone; ending", parent)
+        if kong is not None and not is_running(kong):
+            _log.info("the process that started this one is gone; ending")
+            break
+        if identity(path) != bound:
+            _log.info("another plugin server has taken %s over; making room", path)
+            _retire([child for child in children if child.slot is not None])
             break
     _stop(children)
+
+
+def _retire(workers: Sequence[Child]) -> None:
+    deadline = time.monotonic() + _RETIRE_SECONDS
+    while any(worker.process and worker.process.poll() is None for worker in workers):
+        received = signal.sigtimedwait(_SIGNALS, 0.1)
+        if time.monotonic() > deadline or (received is not None and received.si_signo != signal.SIGCHLD):
+            return
 
 
 def _unblock_signals() -> None:
@@ -132,13 +169,19 @@ def _unblock_signals() -> None:
 
 def _stop(children: Sequence[Child]) -> None:
     deadline = time.monotonic() + STOP_SECONDS
-    for child in children:
-        if child.process is None:
-            continue
-        child.process.terminate()
-        try:
-            child.process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _log.warning("the %s (pid %d) did not end in time; killed", child.role, child.process.pid)
-            child.process.kill()
-            child.process.wait()
+    workers = [child for child in children if child.slot is not None]
+    for stage in (workers, [child for child in children if child.slot is None]):
+        running = [child.process for child in stage if child.process is not None]
+        for process in running:
+            process.terminate()
+        for process in running:
+            _wait_or_kill(process, deadline)
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes], deadline: float) -> None:
+    try:
+        process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        _log.warning("pid %d did not end in time; killed", process.pid)
+        process.kill()
+        process.wait()

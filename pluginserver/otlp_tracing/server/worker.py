@@ -1,22 +1,29 @@
-"""The worker's loop: one thread, one selector, every connection from Kong.
+"""The worker's loop: one thread, one epoll, every connection from Kong.
 
-A connection carries one call at a time, but a phase's calls may come over several; so connections hold
-no state beyond their bytes. Garbage closes its connection and no other.
+Connections hold no state beyond their dialogue. Garbage closes its connection and no other. A connection
+goes to the worker that has the instance it asks for: by the peer's pid when it is accepted, since each
+Kong worker starts its own instances, and by the instance's number where that says otherwise.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
-import selectors
+import os
+import select
 import socket
+import struct
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.plugin_host import PluginHost
-from otlp_tracing.server.rpc_msgpack import Decoder
+from otlp_tracing.server.dialogue import Dialogue, ElsewhereError, HangUpError
+from otlp_tracing.server.lifecycle import Lifecycle, Stage
+from otlp_tracing.server.siblings import Siblings
+from otlp_tracing.server.slots import Watchdog
 
 __all__ = ["SideChannel", "Worker"]
 
@@ -24,115 +31,227 @@ _closed = LimitedLog(logging.getLogger("otlp_tracing.server.worker"))
 
 # Kong pools 256 connections a worker (lua_socket_pool_size); this leaves room for sixteen of them.
 MAX_CONNECTIONS = 4096
-_READ_BYTES = 64 << 10
-_SWEEP_SECONDS = 1.0
+_READ_BYTES = 16 << 10  # most of what Kong sends is far smaller; Python allocates this much for each read
+_TICK_SECONDS = 0.05  # a sign of life nine times before a sibling takes us for stuck
+_LOOK_SECONDS = 0.25
+_RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
+_END_SECONDS = 3.0
+_OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
+_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
 
 class SideChannel(Protocol):
-    """Something of the plugin's that wants a turn in the loop."""
+    """Something of the plugin's that wants a turn in the loop now and then."""
 
     def pump(self) -> float:
         """Do what can be done at once; return the seconds until the next turn is wanted."""
 
+    def urgency(self) -> float | None:
+        """Return the seconds within which a turn is wanted sooner than `pump` said; None if it is not."""
+
 
 class _Connection:
-    def __init__(self, peer: socket.socket) -> None:
+    def __init__(self, peer: socket.socket, dialogue: Dialogue) -> None:
         self.socket = peer
-        self.decoder = Decoder()
+        self.dialogue = dialogue
         self.outgoing = b""
+        self.is_blocked = False
 
 
 class Worker:
-    """Serves one listening socket.
+    """Serves one listening socket together with its siblings.
 
     Args:
-        listener: bound and listening; the worker does not own it.
-        host: answers the requests.
+        listener: bound and listening, shared by all workers.
+        siblings: the other workers, and this one's inbox.
+        open_dialogue: makes the dialogue of a new connection.
+        sweep: called a few times a second, to free what was abandoned.
         side_channel: pumped after every batch of events, and when it asks for it.
-        stopping: asked in every turn; the loop ends once it says so and no event is under way.
+        lifecycle: tells when to end.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        host: PluginHost,
+        siblings: Siblings,
+        *,
+        open_dialogue: Callable[[], Dialogue],
+        sweep: Callable[[], object],
         side_channel: SideChannel,
-        stopping: Callable[[], bool],
+        lifecycle: Lifecycle,
     ) -> None:
         self._listener = listener
-        self._host = host
+        self._siblings = siblings
+        self._open_dialogue = open_dialogue
+        self._sweep = sweep
         self._side_channel = side_channel
-        self._stopping = stopping
-        self._selector = selectors.DefaultSelector()
-        self._connections: set[_Connection] = set()
+        self._lifecycle = lifecycle
+        self._watchdog = Watchdog(siblings.table, siblings.slot)
+        self._connections: dict[int, _Connection] = {}
+        self._epoll = select.epoll()
+        self._pid = os.getpid()
+        self._stage = Stage.SERVING
+        self._look_at = 0.0
+        self._end_at = float("inf")
 
     def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until the lifecycle ends."""
         self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ, None)
-        wait = 0.0
+        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+        self._epoll.register(self._siblings.inbox.fileno(), select.EPOLLIN)
         try:
-            while not self._stopping():
-                for key, events in self._selector.select(min(wait, _SWEEP_SECONDS)):
-                    if key.data is None:
-                        self._accept()
-                    else:
-                        self._serve(key.data, events)
-                self._host.free_abandoned()
-                wait = self._side_channel.pump()
+            self._loop()
         finally:
-            for connection in list(self._connections):
+            self._siblings.table.write(self._siblings.slot, 0, 0.0)
+            for connection in list(self._connections.values()):
                 self._close(connection)
-            self._selector.close()
+            self._epoll.close()
+
+    def _loop(self) -> None:
+        tick_at = pump_at = wait = 0.0
+        while self._goes_on():
+            for descriptor, events in self._epoll.poll(wait):
+                self._dispatch(descriptor, events)
+            now = time.monotonic()
+            if now >= tick_at:
+                tick_at = now + _TICK_SECONDS
+                self._tick(now)
+            urgency = self._side_channel.urgency()
+            if urgency is not None:
+                pump_at = min(pump_at, now + urgency)
+            if now >= pump_at:
+                pump_at = now + self._side_channel.pump()
+            wait = max(0.0, min(tick_at, pump_at) - now)
+
+    def _tick(self, now: float) -> None:
+        self._siblings.table.write(self._siblings.slot, self._pid, now)
+        self._watchdog.look()
+        if now >= self._look_at:
+            self._look(now)
+
+    def _goes_on(self) -> bool:
+        if self._stage is Stage.SERVING:
+            return True
+        return bool(self._connections) and time.monotonic() < self._end_at
+
+    def _look(self, now: float) -> None:
+        self._look_at = now + _LOOK_SECONDS
+        self._sweep()
+        stage = self._lifecycle.stage()
+        if stage is not self._stage:
+            self._stage = stage
+            self._end_at = now + (_END_SECONDS if stage is Stage.ENDING else _RETIRE_SECONDS)
+        for connection in list(self._connections.values()):
+            if connection.dialogue.overdue or self._may_go(connection):
+                self._close(connection)
+
+    def _may_go(self, connection: _Connection) -> bool:
+        return self._stage is not Stage.SERVING and connection.dialogue.idle and not connection.outgoing
+
+    def _dispatch(self, descriptor: int, events: int) -> None:
+        connection = self._connections.get(descriptor)
+        if connection is not None:
+            self._serve(connection, events)
+        elif descriptor == self._listener.fileno():
+            self._accept()
+        elif descriptor == self._siblings.inbox.fileno():
+            self._take_over()
 
     def _accept(self) -> None:
         while True:
             try:
                 peer, _ = self._listener.accept()
-            except OSError:
+            except OSError as error:
                 # BlockingIOError: another worker was faster. Else: out of descriptors, or the peer is gone.
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    time.sleep(_OUT_OF_DESCRIPTORS_SECONDS)
                 return
-            if len(self._connections) >= MAX_CONNECTIONS:
-                peer.close()  # Kong then goes on without the plugin; left in the queue it would wait
-                continue
-            peer.setblocking(False)
-            connection = _Connection(peer)
-            self._connections.add(connection)
-            self._selector.register(peer, selectors.EVENT_READ, connection)
+            slot = _peer_pid(peer) % self._siblings.table.slots
+            if self._siblings.hand_over(slot, peer, b"", time.monotonic()):
+                peer.close()
+            else:
+                self._adopt(peer)
+
+    def _take_over(self) -> None:
+        while (handed := self._siblings.take_over()) is not None:
+            peer, request = handed
+            connection = self._adopt(peer)
+            if connection is not None and request:
+                self._answer(connection, request, settle=True)
+
+    def _adopt(self, peer: socket.socket) -> _Connection | None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            peer.close()  # Kong then goes on without the plugin; left open it would wait
+            return None
+        peer.setblocking(False)
+        connection = _Connection(peer, self._open_dialogue())
+        self._connections[peer.fileno()] = connection
+        self._epoll.register(peer.fileno(), select.EPOLLIN)
+        return connection
 
     def _serve(self, connection: _Connection, events: int) -> None:
-        try:
-            if events & selectors.EVENT_READ:
-                self._read(connection)
-            if connection in self._connections:
-                self._write(connection)
-        except WireError as error:
-            _closed.warning("closed a connection: %s", error)
-            self._close(connection)
-        except OSError:
-            self._close(connection)
-
-    def _read(self, connection: _Connection) -> None:
+        if events & select.EPOLLOUT:
+            self._write(connection)
+        if not events & ~select.EPOLLOUT or connection.socket.fileno() < 0:
+            return
         try:
             data = connection.socket.recv(_READ_BYTES)
         except BlockingIOError:
             return
-        if not data:
+        except OSError:
+            data = b""
+        if data:
+            self._answer(connection, data)
+        else:
             self._close(connection)
-            return
-        for request in connection.decoder.feed(data):
-            connection.outgoing += self._host.answer(request)
+
+    def _answer(self, connection: _Connection, data: bytes, *, settle: bool = False) -> None:
+        try:
+            answer = connection.dialogue.receive(data, settle=settle)
+        except ElsewhereError as elsewhere:
+            self._send_on(connection, elsewhere)
+        except HangUpError:
+            self._close(connection)
+        except WireError as error:
+            _closed.warning("closed a connection: %s", error)
+            self._close(connection)
+        else:
+            if answer:
+                connection.outgoing += answer
+                self._write(connection)
+
+    def _send_on(self, connection: _Connection, elsewhere: ElsewhereError) -> None:
+        if self._siblings.hand_over(elsewhere.slot, connection.socket, elsewhere.request, time.monotonic()):
+            self._close(connection)
+        else:
+            self._answer(connection, elsewhere.request, settle=True)
 
     def _write(self, connection: _Connection) -> None:
-        if connection.outgoing:
-            with contextlib.suppress(BlockingIOError):
-                sent = connection.socket.send(connection.outgoing)
-                connection.outgoing = connection.outgoing[sent:]
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.outgoing else 0)
-        if self._selector.get_key(connection.socket).events != wanted:
-            self._selector.modify(connection.socket, wanted, connection)
+        try:
+            sent = connection.socket.send(connection.outgoing)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._close(connection)
+            return
+        connection.outgoing = connection.outgoing[sent:]
+        if self._may_go(connection):
+            self._close(connection)
+        elif connection.is_blocked != bool(connection.outgoing):
+            connection.is_blocked = not connection.is_blocked
+            wanted = select.EPOLLIN | (select.EPOLLOUT if connection.is_blocked else 0)
+            self._epoll.modify(connection.socket.fileno(), wanted)
 
     def _close(self, connection: _Connection) -> None:
-        self._connections.discard(connection)
-        self._selector.unregister(connection.socket)
+        if self._connections.pop(connection.socket.fileno(), None) is None:
+            return
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(connection.socket.fileno())
+        connection.dialogue.close()
         connection.socket.close()
+
+
+def _peer_pid(peer: socket.socket) -> int:
+    # 0 where the peer lives in another pid namespace.
+    pid, _, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(pid)

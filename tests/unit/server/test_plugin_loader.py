@@ -25,7 +25,7 @@ def test_the_plugin_is_described_for_kong() -> None:
 
 def test_a_consumer_cannot_be_configured() -> None:
     """The plugin runs before the consumer is known, so Kong refuses a configuration for one."""
-    (described,) = describe(load(plugin_folder() / PLUGIN_FILE))
+    (described,) = json.loads(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE))))
 
     assert described["Schema"]["fields"][0] == {"consumer": {"type": "foreign", "reference": "consumers", "eq": None}}
 
@@ -36,3 +36,11 @@ def test_a_plugin_that_does_not_load_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"broken\.py.*no_such_module"):
         load(tmp_path / "broken.py")
+
+
+def test_protobuf_has_to_be_said() -> None:
+    """A list alone means MessagePack to Kong; the other protocol is named beside it."""
+    described = json.loads(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE), "protobuf")))
+
+    assert described["Protocol"] == "ProtoBuf:1"
+    assert [plugin["Name"] for plugin in described["Plugins"]] == ["otlp-tracing"]

@@ -17,11 +17,26 @@ import pytest
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.server.supervisor import bind
 
-CHILD = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); time.sleep(60)"
+# A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves nobody.
+CHILD = """
+import os, sys, time
+from otlp_tracing.server.slots import SlotTable
+table = SlotTable(int(sys.argv[2]), 1)
+with open(sys.argv[1], "a") as file:
+    file.write(f"{os.getpid()}\\n")
+while True:
+    table.write(0, os.getpid(), time.monotonic())
+    time.sleep(0.02)
+"""
 PROGRAM = """
 import sys
-from otlp_tracing.server.supervisor import Child, supervise
-supervise([Child([sys.executable, "-c", {child!r}, {pids!r}])])
+from pathlib import Path
+from otlp_tracing.server.slots import SlotTable
+from otlp_tracing.server.supervisor import Child, bind, supervise
+path = Path({folder!r}, "kong.socket")
+listener, table = bind(path), SlotTable.create(1)
+command = [sys.executable, "-c", {child!r}, {folder!r} + "/pids", str(table.descriptor)]
+supervise([Child("worker 0", command, descriptors=[table.descriptor], slot=0)], table, path)
 """
 
 
@@ -93,29 +108,57 @@ def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
         bind(folder / "kong.socket")
 
 
+def start_supervisor(folder: Path) -> subprocess.Popen[bytes]:
+    supervisor = subprocess.Popen([sys.executable, "-c", PROGRAM.format(child=CHILD, folder=str(folder))])
+    wait_for(lambda: len(pids(folder / "pids")) == 1)
+    return supervisor
+
+
 def test_a_child_that_dies_is_started_again_and_ends_with_us(tmp_path: Path) -> None:
     """Killed, it is back within two seconds; SIGTERM ends both."""
-    started = tmp_path / "pids"
-    supervisor = subprocess.Popen([sys.executable, "-c", PROGRAM.format(child=CHILD, pids=str(started))])
-    wait_for(lambda: len(pids(started)) == 1)
-    os.kill(pids(started)[0], signal.SIGKILL)
-    wait_for(lambda: len(pids(started)) == 2)
+    supervisor = start_supervisor(tmp_path)
+    os.kill(pids(tmp_path / "pids")[0], signal.SIGKILL)
+    wait_for(lambda: len(pids(tmp_path / "pids")) == 2)
     supervisor.terminate()
 
     assert supervisor.wait(10) == 0
-    assert not alive(pids(started)[1])
+    assert not alive(pids(tmp_path / "pids")[1])
+
+
+def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
+    """A worker that does not move holds up requests: it is killed, and another started."""
+    supervisor = start_supervisor(tmp_path)
+    stopped = pids(tmp_path / "pids")[0]
+    os.kill(stopped, signal.SIGSTOP)
+    wait_for(lambda: len(pids(tmp_path / "pids")) == 2)
+    supervisor.terminate()
+
+    assert supervisor.wait(10) == 0
+    assert not alive(stopped)
 
 
 def test_children_end_when_kong_is_gone(tmp_path: Path) -> None:
     """A supervisor whose parent died without a word ends by itself, and takes its children along."""
-    started = tmp_path / "pids"
     code = (
-        f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', "
-        f"{PROGRAM.format(child=CHILD, pids=str(started))!r}]); time.sleep(60)"
+        "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', "
+        f"{PROGRAM.format(child=CHILD, folder=str(tmp_path))!r}]); time.sleep(60)"
     )
     kong = subprocess.Popen([sys.executable, "-c", code])
-    wait_for(lambda: len(pids(started)) == 1)
+    wait_for(lambda: len(pids(tmp_path / "pids")) == 1)
     kong.kill()
     kong.wait()
 
-    wait_for(lambda: not alive(pids(started)[0]))
+    wait_for(lambda: not alive(pids(tmp_path / "pids")[0]))
+
+
+def test_a_group_makes_room_for_the_next(tmp_path: Path) -> None:
+    """A second group at the same path is the one that stays."""
+    first = start_supervisor(tmp_path)
+    second = subprocess.Popen([sys.executable, "-c", PROGRAM.format(child=CHILD, folder=str(tmp_path))])
+    wait_for(lambda: len(pids(tmp_path / "pids")) == 2)
+    os.kill(pids(tmp_path / "pids")[0], signal.SIGKILL)  # the double does not look at its lifecycle itself
+
+    assert first.wait(20) == 0
+    assert alive(pids(tmp_path / "pids")[1])
+    second.terminate()
+    assert second.wait(10) == 0

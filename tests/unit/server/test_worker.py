@@ -13,7 +13,11 @@ import msgpack
 import pytest
 from kong_pdk.module import Module
 
-from otlp_tracing.server.plugin_host import PluginHost
+from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.server.instances import Instances
+from otlp_tracing.server.lifecycle import Lifecycle, identity
+from otlp_tracing.server.siblings import Siblings, create_inboxes
+from otlp_tracing.server.slots import SlotTable
 from otlp_tracing.server.worker import Worker
 
 
@@ -41,6 +45,9 @@ class Pumped:
         self.turns += 1
         return 0.05
 
+    def urgency(self) -> float | None:
+        return None
+
 
 class Client:
     """One connection of Kong's."""
@@ -65,23 +72,56 @@ class Client:
             self._unpacker.feed(data)
 
 
+class Group:
+    """Workers that share a socket, each in a thread of its own."""
+
+    def __init__(self, folder: Path, slots: int) -> None:
+        self.path = folder / "worker.socket"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+        self.bound = identity(self.path)
+        assert self.bound is not None
+        self.pumped = Pumped()
+        self.table = SlotTable.create(slots)
+        self.inboxes = create_inboxes(slots)
+        self.instances = [Instances(Module("echo", module=module), slot) for slot in range(slots)]
+        self.threads = [threading.Thread(target=self.worker(slot).run) for slot in range(slots)]
+        for thread in self.threads:
+            thread.start()
+
+    def worker(self, slot: int) -> Worker:
+        assert self.bound is not None
+        events = MsgPackEvents(self.instances[slot], slots=len(self.inboxes))
+        return Worker(
+            self.listener,
+            Siblings(slot, self.table, self.inboxes[slot][0], [writing for _, writing in self.inboxes]),
+            open_dialogue=lambda: MsgPackDialogue(events),
+            sweep=events.free_abandoned,
+            side_channel=self.pumped,
+            lifecycle=Lifecycle(self.path, self.bound, None),
+        )
+
+    def end(self) -> None:
+        self.path.unlink(missing_ok=True)  # what a successor's rename does to the identity
+        for thread in self.threads:
+            thread.join(15)
+        assert not any(thread.is_alive() for thread in self.threads)
+        for one in (self.listener, *(end for inbox in self.inboxes for end in inbox)):
+            one.close()
+
+
+@pytest.fixture(params=[1, 3], ids=["one worker", "three workers"])
+def group(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Group]:
+    group = Group(tmp_path, request.param)
+    yield group
+    group.end()
+    assert group.pumped.turns
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "worker.socket"
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(path))
-    listener.listen()
-    stop = threading.Event()
-    pumped = Pumped()
-    worker = Worker(listener, PluginHost(Module("echo", module=module)), pumped, stop.is_set)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    yield path
-    stop.set()
-    thread.join(10)
-    listener.close()
-    assert not thread.is_alive()
-    assert pumped.turns
+def path(group: Group) -> Path:
+    return group.path
 
 
 @pytest.fixture
@@ -142,4 +182,39 @@ def test_a_hundred_connections_are_served(client: Client, path: Path) -> None:
 
     assert len({answer["EventId"] for answer in answers}) == 100
     for one in clients:
+        one.socket.close()
+
+
+def test_the_connections_of_one_kong_worker_meet_its_instance(group: Group, path: Path) -> None:
+    """Whoever accepts a connection, the worker that has the instance answers it."""
+    clients = [Client(path) for _ in range(20)]
+    instance = start(clients[0])
+    for one in clients:
+        assert one.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"})["Data"]["Args"] == ["x"]
+        one.socket.close()
+
+    assert sum(map(len, group.instances)) == 1
+
+
+def test_an_instance_of_a_worker_that_is_gone_is_started_again(client: Client) -> None:
+    """A number of a slot that nobody serves is unknown; Kong then starts the instance anew."""
+    assert "no plugin instance" in client.call("plugin.HandleEvent", {"InstanceId": 64 * 5 + 2, "EventName": "access"})
+
+
+def test_a_group_whose_socket_was_taken_over_makes_room(tmp_path: Path) -> None:
+    """Events that are under way are ended, idle connections closed, and then the worker ends."""
+    group = Group(tmp_path, 1)
+    idle, busy = Client(group.path), Client(group.path)
+    instance = start(busy)
+    start(idle)
+    event = busy.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"})
+    group.path.unlink()
+
+    assert idle.read() is None
+    step = busy.call("plugin.Step", {"EventId": event["EventId"], "Data": "a"})
+    assert step["Data"]["Args"] == ["x-echo", "a"]
+    assert busy.call("plugin.Step", {"EventId": event["EventId"]})["Data"] == "ret"
+    assert busy.read() is None
+    group.end()
+    for one in (idle, busy):
         one.socket.close()

@@ -1,4 +1,4 @@
-"""Promises of server/plugin_host.py and server/event.py."""
+"""Promises of server/dialogue_msgpack.py, and of the events and instances behind it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from greenlet import GreenletExit
 from kong_pdk.module import Module
 
 from doubles import ManualClock
-from otlp_tracing.server.plugin_host import EVENT_SECONDS, PluginHost
-from otlp_tracing.server.rpc_msgpack import Request
+from otlp_tracing.server.dialogue import ElsewhereError
+from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS, MsgPackDialogue, MsgPackEvents
+from otlp_tracing.server.instances import Instances, slot_of
+from otlp_tracing.server.rpc_msgpack import Request, encode_request
 
 
 class Probe:
@@ -55,18 +57,20 @@ class module:  # noqa: N801  # what kong_pdk takes for a module
 
 
 class Kong:
-    """Asks a host as Kong would, without a socket."""
+    """Asks a worker's events as Kong would, without a socket."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, slot: int = 0, **options: Any) -> None:
         self.failures: list[str] = []
         self.clock = ManualClock()
-        self.host = PluginHost(
-            Module("probe", module=module), on_failure=self.failures.append, clock=self.clock, **options
-        )
+        self.instances = Instances(Module("probe", module=module), slot)
+        self.events = MsgPackEvents(self.instances, on_failure=self.failures.append, clock=self.clock, **options)
 
     def ask(self, method: str, *arguments: Any) -> tuple[Any, Any]:
-        _, _, error, result = msgpack.unpackb(self.host.answer(Request(1, method, list(arguments))))
+        _, _, error, result = msgpack.unpackb(self.events.answer(Request(1, method, list(arguments))))
         return error, result
+
+    def config(self, instance: int) -> dict[str, Any]:
+        return self.instances._instances[instance].config  # type: ignore[no-any-return]
 
     def start(self, **config: Any) -> int:
         error, result = self.ask("plugin.StartInstance", {"Name": "probe", "Config": json.dumps(config)})
@@ -104,7 +108,7 @@ def test_lua_style_gives_pairs() -> None:
     instance = kong.start(calls=1)
     kong.run(instance)
 
-    assert kong.host._instances[instance].config["answers"] == [("answer 1", None)]
+    assert kong.config(instance)["answers"] == [("answer 1", None)]
 
 
 def test_events_of_one_instance_run_side_by_side(kong: Kong) -> None:
@@ -125,7 +129,7 @@ def test_an_exception_ends_its_event_and_no_other(kong: Kong, raise_at: int) -> 
     assert made == ["kong.request.get_header"] * raise_at + ["access raised RuntimeError"]
     assert kong.failures == ["access"]
     assert kong.run(kong.start(calls=1)) == ["kong.request.get_header"]
-    assert "0 events" in repr(kong.host)
+    assert len(kong.events) == 0
 
 
 def test_ten_thousand_exceptions_leave_nothing_behind(kong: Kong) -> None:
@@ -136,7 +140,7 @@ def test_ten_thousand_exceptions_leave_nothing_behind(kong: Kong) -> None:
     gc.collect()
     before = len(gc.get_objects())
     for number in range(10_000):
-        kong.host._instances[instances[number % 4]].config["answers"] = []
+        kong.config(instances[number % 4])["answers"] = []
         kong.run(instances[number % 4])
     kong.failures.clear()
     gc.collect()
@@ -148,17 +152,17 @@ def test_a_request_that_is_ended_takes_no_further_call(kong: Kong) -> None:
     """After kong.response.exit Kong sends no step; the phase still runs to its end."""
     assert kong.run(kong.start(calls=1, exit=True)) == ["kong.request.get_header", "kong.response.exit"]
     assert Probe.ended == ["after exit"]
-    assert "0 events" in repr(kong.host)
+    assert len(kong.events) == 0
 
 
 def test_an_abandoned_event_is_freed(kong: Kong) -> None:
     """A step that never comes, because the call threw inside Kong, costs memory for a minute at most."""
     kong.ask("plugin.HandleEvent", {"InstanceId": kong.start(), "EventName": "access"})
     kong.clock.now += EVENT_SECONDS - 1
-    assert kong.host.free_abandoned() == 0
+    assert kong.events.free_abandoned() == 0
     kong.clock.now += 2
 
-    assert kong.host.free_abandoned() == 1
+    assert kong.events.free_abandoned() == 1
     assert Probe.ended == ["abandoned"]
     assert kong.failures == []
 
@@ -168,7 +172,7 @@ def test_instance_numbers_differ_between_processes() -> None:
     first, second = Kong().start(), Kong().start()
 
     assert abs(first - second) > 1000
-    assert first < 1 << 53
+    assert first < 1 << 31
 
 
 def test_an_unknown_instance_is_said_in_kongs_words(kong: Kong) -> None:
@@ -218,3 +222,40 @@ def test_an_answer_that_cannot_be_packed_is_an_error(kong: Kong) -> None:
 def test_a_phase_that_the_plugin_lacks_is_refused(kong: Kong) -> None:
     """Only the plugin's own phases can be called, not every attribute it has."""
     assert kong.run(kong.start(), "__init__") == ["probe has no phase __init__"]
+
+
+def test_a_request_for_another_workers_instance_is_sent_on() -> None:
+    """The slot stands in the number: the request goes to the worker that gave it out."""
+    first, second = Kong(slot=0, slots=2), Kong(slot=1, slots=2)
+    number = second.start()
+    request = Request(7, "plugin.HandleEvent", [{"InstanceId": number, "EventName": "access"}])
+    assert slot_of(number) == 1
+    with pytest.raises(ElsewhereError) as elsewhere:
+        first.events.answer(request)
+
+    assert elsewhere.value.slot == 1
+    assert elsewhere.value.request == encode_request(request)
+    assert MsgPackDialogue(second.events).receive(elsewhere.value.request, settle=True)
+
+
+def test_a_request_that_nobody_else_can_take_is_settled_here() -> None:
+    """If the other worker is gone, Kong is told to start the instance again, and does so here."""
+    kong = Kong(slot=0, slots=2)
+    request = Request(7, "plugin.HandleEvent", [{"InstanceId": 65, "EventName": "access"}])
+
+    assert b"no plugin instance" in kong.events.answer(request, settle=True)
+
+
+def test_a_connection_is_idle_between_events() -> None:
+    """While an event waits for its next step, the connection that it came over is not closed."""
+    kong = Kong()
+    dialogue = MsgPackDialogue(kong.events)
+    instance = kong.start(calls=1)
+    dialogue.receive(
+        encode_request(Request(1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": "access"}]))
+    )
+    assert not dialogue.idle
+    (number,) = kong.events._running
+    dialogue.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))
+
+    assert dialogue.idle

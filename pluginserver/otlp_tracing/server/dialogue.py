@@ -1,0 +1,55 @@
+"""What a connection from Kong is to the worker's loop, whichever protocol it speaks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from otlp_tracing.errors import TracingError
+
+__all__ = ["Dialogue", "ElsewhereError", "HangUpError"]
+
+
+class HangUpError(TracingError):
+    """The answer is to close the connection."""
+
+
+class ElsewhereError(TracingError):
+    """Another worker has to answer: it gets the connection, and the request as it came.
+
+    Args:
+        slot: of that worker.
+        request: its bytes.
+    """
+
+    def __init__(self, slot: int, request: bytes) -> None:
+        super().__init__(f"worker {slot} answers this")
+        self.slot = slot
+        self.request = request
+
+
+class Dialogue(Protocol):
+    """One connection: bytes in, bytes out, no socket."""
+
+    @property
+    def idle(self) -> bool:
+        """No event is under way here: closing the connection now interrupts nothing."""
+
+    @property
+    def overdue(self) -> bool:
+        """An event has waited here for longer than Kong ever takes; the connection is to be closed."""
+
+    def receive(self, data: bytes, *, settle: bool = False) -> bytes:
+        """Take what Kong sent and return what it is answered, as far as there is an answer yet.
+
+        Args:
+            data: in pieces of any size.
+            settle: answer here, even what belongs to another worker, which could not.
+
+        Raises:
+            WireError: the peer broke the protocol.
+            HangUpError: the connection is to be closed.
+            ElsewhereError: another worker has to answer; never with `settle`.
+        """
+
+    def close(self) -> None:
+        """The connection has ended, on either side."""

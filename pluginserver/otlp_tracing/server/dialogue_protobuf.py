@@ -1,0 +1,156 @@
+"""Kong's side of `ProtoBuf:1`: one connection carries a whole event, and calls are written ahead.
+
+Whatever needs no answer is written without waiting for one, and an event whose last call is known ends,
+for Kong, with that call: `access` waits once, `log` not at all before Kong is done with it.
+
+An unknown instance is said by closing the connection: Kong then starts the instance again and repeats
+the event. Kong has no way to be told of a phase that failed; the event is ended as if it had not.
+
+Source: kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1; tests/testdata/transcripts/60-protobuf.jsonl.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.server import rpc_protobuf as rpc
+from otlp_tracing.server.dialogue import ElsewhereError, HangUpError
+from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS
+from otlp_tracing.server.event import Call, Event
+from otlp_tracing.server.instances import Instances, NoInstanceError, RefusalError, slot_of
+
+__all__ = ["ProtoBufDialogue"]
+
+_failures = LimitedLog(logging.getLogger("otlp_tracing.server.dialogue_protobuf"))
+
+
+class ProtoBufDialogue:
+    """One connection that speaks ProtoBuf.
+
+    Args:
+        instances: of this worker.
+        lua_style: calls to Kong return `(data, error)`.
+        on_failure: told the phase of each event that ended with an exception.
+        clock: monotonic seconds.
+        slots: how many workers there are to pass a request on to.
+    """
+
+    def __init__(
+        self,
+        instances: Instances,
+        *,
+        lua_style: bool = False,
+        on_failure: Callable[[str], None] = lambda _phase: None,
+        clock: Callable[[], float] = time.monotonic,
+        slots: int = 1,
+    ) -> None:
+        self._instances = instances
+        self._lua_style = lua_style
+        self._on_failure = on_failure
+        self._clock = clock
+        self._slots = slots
+        self._final_calls: Mapping[str, str] = getattr(instances.module.cls, "final_calls", {})
+        self._frames = rpc.FrameDecoder()
+        self._event: Event | None = None
+        self._phase = ""
+        self._sequence = 0
+        self._end_said = True
+        self._unanswered: deque[Call] = deque()
+        self._waiting_since = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """No event is under way, and Kong owes no answer."""
+        return self._event is None and not self._unanswered
+
+    @property
+    def overdue(self) -> bool:
+        """Kong has owed an answer for longer than it ever takes."""
+        return not self.idle and self._clock() > self._waiting_since + EVENT_SECONDS
+
+    def receive(self, data: bytes, *, settle: bool = False) -> bytes:
+        """Answer what the bytes complete; see dialogue.Dialogue."""
+        return b"".join([self._take(frame, settle) for frame in self._frames.feed(data)])
+
+    def close(self) -> None:
+        """End the event that was under way here."""
+        if self._event is not None:
+            self._event.abandon()
+            self._event = None
+
+    def _take(self, frame: bytes, settle: bool) -> bytes:
+        if not self._unanswered:
+            return self._answer(rpc.decode_call(frame), frame, settle)
+        call = self._unanswered.popleft()
+        if self._unanswered or self._event is None:
+            return b""  # the answer to a call that was written ahead
+        return self._resume(self._event, (rpc.decode_reply(call.method, frame), None))
+
+    def _answer(self, call: rpc.Call, frame: bytes, settle: bool) -> bytes:
+        number = getattr(call, "instance_id", None)
+        if number is not None and not settle and self._instances.slot != slot_of(number) < self._slots:
+            raise ElsewhereError(slot_of(number), rpc.encode_frame(frame))
+        match call:
+            case rpc.StartInstance(sequence, name, config):
+                return self._start_instance(sequence, name, config)
+            case rpc.CloseInstance(sequence, number):
+                return self._close_instance(sequence, number)
+            case rpc.HandleEvent(sequence, number, phase):
+                return self._handle_event(sequence, number, phase)
+        return rpc.encode_return(call.sequence)
+
+    def _start_instance(self, sequence: int, name: str, config: bytes) -> bytes:
+        try:
+            number, _ = self._instances.start(name, config)
+        except Exception as error:
+            _failures.warning("an instance of %s did not start", name[:80], exc_info=True)
+            raise HangUpError(f"no instance: {type(error).__name__}") from error
+        return rpc.encode_start_return(sequence, name, number, config, int(time.time()))
+
+    def _close_instance(self, sequence: int, number: int) -> bytes:
+        with contextlib.suppress(NoInstanceError):  # what was to go is gone
+            self._instances.close(number)
+        return rpc.encode_return(sequence)
+
+    def _handle_event(self, sequence: int, number: int, phase: str) -> bytes:
+        self._sequence, self._phase, self._end_said = sequence, phase, False
+        try:
+            method = self._instances.phase(number, phase)
+        except NoInstanceError as error:
+            raise HangUpError(str(error)) from error
+        except RefusalError:
+            return self._end()
+        self._event = Event(
+            method,
+            lua_style=self._lua_style,
+            written_ahead=rpc.NO_REPLY,
+            final_call=self._final_calls.get(phase),
+        )
+        return self._resume(self._event, None)
+
+    def _resume(self, event: Event, answer: tuple[Any, Any] | None) -> bytes:
+        try:
+            turn = event.resume(answer)
+            written = b"".join([rpc.encode_call(call.method, call.arguments) for call in turn.calls])
+        except Exception:
+            self._on_failure(self._phase)
+            _failures.warning("%s raised an exception; the request goes on", self._phase, exc_info=True)
+            self.close()
+            return self._end()
+        self._unanswered.extend(turn.calls)
+        self._waiting_since = self._clock()
+        if turn.ended:
+            self._event = None
+        return written + self._end() if turn.ended or turn.final else written
+
+    def _end(self) -> bytes:
+        if self._end_said:
+            return b""
+        self._end_said = True
+        return rpc.END_OF_EVENT + rpc.encode_return(self._sequence)

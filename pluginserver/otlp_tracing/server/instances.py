@@ -1,0 +1,110 @@
+"""The plugin instances of one worker process.
+
+Their numbers carry the worker's slot, so that any worker can tell whose instance a request is for, and
+begin at a random place: numbers that began at 0 would name another route's configuration after a
+restart (Kong/kong #8370). They fit the 31 bits that the ProtoBuf protocol has for them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from kong_pdk.module import Module
+
+from otlp_tracing.errors import TracingError
+
+__all__ = ["MAX_SLOTS", "Instances", "NoInstanceError", "Numbers", "RefusalError", "slot_of"]
+
+MAX_SLOTS = 64  # workers of one server; six bits of a number
+
+
+class RefusalError(TracingError):
+    """A request that cannot be served; the message is for Kong's log."""
+
+
+class NoInstanceError(RefusalError):
+    """The instance is not here: Kong has to start it again."""
+
+    def __init__(self, number: object) -> None:
+        # Kong looks for these words (mp_rpc.lua, handle_event).
+        super().__init__(f"no plugin instance {number}")
+
+
+def slot_of(number: int) -> int:
+    """Return the slot of the worker that gave a number out."""
+    return number % MAX_SLOTS
+
+
+class Numbers:
+    """Gives numbers out, each once, all of them of one slot."""
+
+    def __init__(self, slot: int) -> None:
+        self._next = random.SystemRandom().randrange(1 << 24) * MAX_SLOTS + slot
+
+    def take(self) -> int:
+        """Return the next one: below 2^31 for the first hundred million."""
+        number, self._next = self._next, self._next + MAX_SLOTS
+        return number
+
+
+class Instances:
+    """Starts, finds and closes instances.
+
+    Args:
+        module: the plugin.
+        slot: this worker's, 0 to MAX_SLOTS - 1.
+    """
+
+    def __init__(self, module: Module, slot: int = 0) -> None:
+        self.module = module
+        self.slot = slot
+        self._numbers = Numbers(slot)
+        self._instances: dict[int, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def start(self, name: str, config: str | bytes) -> tuple[int, Any]:
+        """Start one; return its number and its configuration.
+
+        Raises:
+            RefusalError: if there is no such plugin, or its configuration is no JSON.
+            Exception: whatever the plugin raises.
+        """
+        if name != self.module.name:
+            raise RefusalError(f"there is no plugin {name[:80]}")
+        try:
+            document = json.loads(config)
+        except ValueError as error:
+            raise RefusalError("the configuration is no JSON") from error
+        instance = self.module.cls(document)
+        number = self._numbers.take()
+        self._instances[number] = instance
+        return number, document
+
+    def close(self, number: int) -> None:
+        """Forget one.
+
+        Raises:
+            NoInstanceError: if it is not here.
+        """
+        if self._instances.pop(number, None) is None:
+            raise NoInstanceError(number)
+
+    def phase(self, number: int, phase: str) -> Callable[[Any], Any]:
+        """Return the method that handles an event.
+
+        Raises:
+            NoInstanceError: if the instance is not here.
+            RefusalError: if the plugin has no such phase.
+        """
+        instance = self._instances.get(number)
+        if instance is None:
+            raise NoInstanceError(number)
+        if phase not in self.module.phases:
+            raise RefusalError(f"{self.module.name} has no phase {phase[:80]}")
+        method: Callable[[Any], Any] = getattr(instance, phase)
+        return method

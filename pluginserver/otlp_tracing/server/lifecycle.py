@@ -1,0 +1,82 @@
+"""When a worker serves, when it makes room for a successor, and when it ends.
+
+It outlives its supervisor: a supervisor that was killed is replaced by Kong within a second, and until
+then nobody may find the socket without a listener. It ends with Kong, and when another group has taken
+the socket's path over (`kong reload`, a second `serve`).
+
+Linux only: pidfd.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import select
+import signal
+from pathlib import Path
+
+__all__ = ["Lifecycle", "Stage", "identity", "is_running", "watch"]
+
+
+class Stage(enum.Enum):
+    """What a worker is to do."""
+
+    SERVING = enum.auto()
+    RETIRING = enum.auto()
+    """Another group serves new connections; end each of ours when nothing is under way on it."""
+    ENDING = enum.auto()
+    """The same, and soon."""
+
+
+class Lifecycle:
+    """The stage of one worker, looked up a few times a second.
+
+    Args:
+        path: of Kong's socket.
+        bound: identity of the socket that stood there when this group bound it.
+        kong: pidfd of the process that started the group; None where there is none to follow.
+    """
+
+    def __init__(self, path: Path, bound: tuple[int, int], kong: int | None) -> None:
+        self._path = path
+        self._bound = bound
+        self._kong = kong
+        self._told_to_end = False
+
+    def end_on_signals(self) -> None:
+        """End on SIGTERM and SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._tell)
+
+    def stage(self) -> Stage:
+        """Look at what has changed."""
+        if self._told_to_end or (self._kong is not None and not is_running(self._kong)):
+            return Stage.ENDING
+        if identity(self._path) != self._bound:
+            return Stage.RETIRING
+        return Stage.SERVING
+
+    def _tell(self, _number: int, _frame: object) -> None:
+        self._told_to_end = True
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells one socket at a path from the next; None if there is none."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def watch(pid: int) -> int | None:
+    """Return a pidfd; None if the process is gone."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def is_running(descriptor: int) -> bool:
+    """Tell whether a process still runs; a pidfd becomes readable when it ends."""
+    return not select.select([descriptor], [], [], 0)[0]

@@ -1,0 +1,75 @@
+"""How the workers of a group hand each other connections.
+
+Each worker has an inbox, a datagram socket that every process of the group holds open: what is sent to a
+worker that dies waits there for the one that takes its slot. A datagram is a connection (SCM_RIGHTS) and
+the request that was read from it, empty for a connection that was just accepted.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from collections.abc import Sequence
+
+from otlp_tracing.server.slots import SlotTable
+
+__all__ = ["Inbox", "Siblings", "create_inboxes"]
+
+# A request that is handed on is an event's beginning or one of its steps; a unix socket takes 200 KiB.
+_MAX_REQUEST_BYTES = 256 << 10
+
+Inbox = tuple[socket.socket, socket.socket]
+"""Where a worker reads, and where the others write."""
+
+
+def create_inboxes(slots: int) -> list[Inbox]:
+    """Make the inboxes of a group."""
+    return [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(slots)]
+
+
+class Siblings:
+    """The other workers, seen from one.
+
+    Args:
+        slot: this worker's.
+        table: tells who moves.
+        inbox: this worker's reading end.
+        outboxes: the writing ends, by slot.
+    """
+
+    def __init__(self, slot: int, table: SlotTable, inbox: socket.socket, outboxes: Sequence[socket.socket]) -> None:
+        self.slot = slot
+        self.table = table
+        self.inbox = inbox
+        self._outboxes = outboxes
+        for one in (inbox, *outboxes):
+            one.setblocking(False)
+
+    def hand_over(self, slot: int, connection: socket.socket, request: bytes, now: float) -> bool:
+        """Give a connection to another worker; False if that one cannot take it, and we keep it."""
+        if slot == self.slot or slot >= len(self._outboxes) or not self.table.moves(slot, now):
+            return False
+        descriptor = array.array("i", [connection.fileno()])
+        try:
+            # A datagram must not be empty: one byte says that a request follows.
+            self._outboxes[slot].sendmsg(
+                [b"\x00" + request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)], socket.MSG_DONTWAIT
+            )
+        except OSError:
+            return False
+        return True
+
+    def take_over(self) -> tuple[socket.socket, bytes] | None:
+        """Return a connection that was handed to us and the request that came with it; None if there is none."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self.inbox, _MAX_REQUEST_BYTES, 1)
+        except BlockingIOError:
+            return None
+        if not descriptors:
+            return None
+        try:
+            return socket.socket(fileno=descriptors[0]), message[1:]
+        except OSError:
+            os.close(descriptors[0])
+            return None

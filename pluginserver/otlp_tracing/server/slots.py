@@ -1,0 +1,134 @@
+"""Who serves, and who still moves: a table in shared memory, one slot a worker.
+
+Every worker writes the time into its own slot in every turn of its loop. Whoever finds a slot stale,
+sibling or supervisor, kills that worker: its connections close, Kong repeats the events elsewhere, and
+the supervisor starts another. A worker that is stopped or busy for long would hold up requests else.
+
+Linux only: memfd, CLOCK_MONOTONIC that all processes share, pidfd against numbers that are used again.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+
+__all__ = ["STALE_SECONDS", "SlotTable", "Watchdog"]
+
+_SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
+
+# Kong waits a second in the configuration that we ship; killed after this, a stuck worker's connections
+# close in time. A healthy worker writes ten times in it.
+STALE_SECONDS = 0.45
+LOOK_SECONDS = 0.1
+_PAUSE_SECONDS = 1.0  # no loop of ours takes as long between two looks, unless the machine was paused
+
+
+class SlotTable:
+    """The table.
+
+    Args:
+        descriptor: of the shared memory; inherited by every process of the group.
+        slots: how many workers there are.
+    """
+
+    def __init__(self, descriptor: int, slots: int) -> None:
+        self.descriptor = descriptor
+        self.slots = slots
+        self._memory = mmap.mmap(descriptor, slots * _SLOT.size)
+
+    @classmethod
+    def create(cls, slots: int) -> SlotTable:
+        """Make an empty table."""
+        descriptor = os.memfd_create("otlp-tracing slots", 0)
+        os.ftruncate(descriptor, slots * _SLOT.size)
+        return cls(descriptor, slots)
+
+    def write(self, slot: int, pid: int, now: float) -> None:
+        """Say that a worker moves; pid 0 empties the slot."""
+        _SLOT.pack_into(self._memory, slot * _SLOT.size, pid, now)
+
+    def read(self, slot: int) -> tuple[int, float]:
+        """Return a slot's pid, 0 where nobody serves, and the time of its last sign."""
+        pid, seconds = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
+        return int(pid), float(seconds)
+
+    def moves(self, slot: int, now: float) -> bool:
+        """Tell whether a worker serves this slot and has shown it lately."""
+        pid, seconds = self.read(slot)
+        return pid != 0 and now - seconds < STALE_SECONDS / 2
+
+
+class Watchdog:
+    """Kills workers that do not move.
+
+    Args:
+        table: to watch.
+        own_slot: never killed; None for the supervisor.
+        clock: monotonic seconds, the same for all processes.
+        kill: told the pidfd and the pid of a worker that has to go.
+    """
+
+    def __init__(
+        self,
+        table: SlotTable,
+        own_slot: int | None,
+        clock: Callable[[], float] = time.monotonic,
+        kill: Callable[[int], None] = lambda descriptor: signal.pidfd_send_signal(descriptor, signal.SIGKILL),
+    ) -> None:
+        self._table = table
+        self._own_slot = own_slot
+        self._clock = clock
+        self._kill = kill
+        self._looked_at = float("-inf")
+        self._processes: dict[int, tuple[int, int]] = {}  # slot: pid and pidfd
+        self._stale: set[int] = set()
+
+    def look(self) -> list[int]:
+        """Look at every slot, if it is time to; return the pids that were killed.
+
+        A slot has to be stale in two looks that follow each other: after a pause of the whole machine
+        everyone is, and moves before the second.
+        """
+        now = self._clock()
+        if now < self._looked_at + LOOK_SECONDS:
+            return []
+        paused = now > self._looked_at + _PAUSE_SECONDS
+        self._looked_at = now
+        stale = {slot for slot in range(self._table.slots) if slot != self._own_slot and self._is_stale(slot, now)}
+        condemned = set() if paused else stale & self._stale
+        self._stale = stale - condemned
+        return [self._execute(slot) for slot in condemned]
+
+    def _is_stale(self, slot: int, now: float) -> bool:
+        pid, seconds = self._table.read(slot)
+        if pid == 0 or not self._know(slot, pid):
+            return False
+        return now - seconds > STALE_SECONDS
+
+    def _know(self, slot: int, pid: int) -> bool:
+        known = self._processes.get(slot)
+        if known is not None and known[0] == pid:
+            return True
+        if known is not None:
+            os.close(known[1])
+            del self._processes[slot]
+        try:
+            self._processes[slot] = (pid, os.pidfd_open(pid))
+        except OSError:
+            return False
+        return True
+
+    def _execute(self, slot: int) -> int:
+        pid, descriptor = self._processes.pop(slot)
+        try:
+            self._kill(descriptor)
+        except ProcessLookupError:
+            pass  # it is gone already
+        finally:
+            os.close(descriptor)
+        self._table.write(slot, 0, 0.0)
+        return pid

@@ -1,0 +1,97 @@
+"""One worker process: the loop, the plugin, and the plugin's way to the sidecar, put together."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from otlp_tracing.contract.counters import EVENTS_FAILED
+from otlp_tracing.gateway.environment import process_emitter
+from otlp_tracing.installation import PLUGIN_FILE
+from otlp_tracing.server.dialogue import Dialogue
+from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
+from otlp_tracing.server.instances import Instances
+from otlp_tracing.server.lifecycle import Lifecycle, watch
+from otlp_tracing.server.plugin_loader import load
+from otlp_tracing.server.siblings import Siblings
+from otlp_tracing.server.slots import SlotTable
+from otlp_tracing.server.worker import Worker
+from otlp_tracing.server_group import Inherited
+
+__all__ = ["WorkerOptions", "run_worker"]
+
+# What the sidecar may take to acknowledge the last records; the supervisor waits for eight seconds.
+_DRAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker runs.
+
+    Args:
+        inherited: slot and descriptors.
+        socket: where Kong connects.
+        bound: identity of that socket when the group bound it.
+        kong: pid of the process that started the group.
+        protocol: msgpack or protobuf.
+        plugins: folder of the plugin file.
+    """
+
+    inherited: Inherited
+    socket: Path
+    bound: tuple[int, int]
+    kong: int
+    protocol: str
+    plugins: Path
+
+
+def run_worker(options: WorkerOptions) -> None:
+    """Serve Kong's events until the lifecycle ends."""
+    _take_all_descriptors()
+    lifecycle = Lifecycle(options.socket, options.bound, watch(options.kong))
+    lifecycle.end_on_signals()
+    emitter = process_emitter()
+    siblings = _siblings(options.inherited)
+    open_dialogue, sweep = _speak(
+        options.protocol,
+        Instances(load(options.plugins / PLUGIN_FILE), siblings.slot),
+        lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
+        siblings.table.slots,
+    )
+    Worker(
+        socket.socket(fileno=options.inherited.listener),
+        siblings,
+        open_dialogue=open_dialogue,
+        sweep=sweep,
+        side_channel=emitter,
+        lifecycle=lifecycle,
+    ).run()
+    emitter.drain(_DRAIN_SECONDS)
+
+
+def _take_all_descriptors() -> None:
+    # Kong keeps up to 256 connections open for each of its workers; the usual soft limit is 1024.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _siblings(inherited: Inherited) -> Siblings:
+    return Siblings(
+        inherited.slot,
+        SlotTable(inherited.table, len(inherited.outboxes)),
+        socket.socket(fileno=inherited.inbox),
+        [socket.socket(fileno=outbox) for outbox in inherited.outboxes],
+    )
+
+
+def _speak(
+    protocol: str, instances: Instances, on_failure: Callable[[str], None], slots: int
+) -> tuple[Callable[[], Dialogue], Callable[[], object]]:
+    if protocol == "protobuf":
+        return lambda: ProtoBufDialogue(instances, on_failure=on_failure, slots=slots), lambda: None
+    events = MsgPackEvents(instances, on_failure=on_failure, slots=slots)
+    return lambda: MsgPackDialogue(events), events.free_abandoned

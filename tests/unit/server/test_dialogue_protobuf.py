@@ -1,0 +1,230 @@
+"""Promises of server/dialogue_protobuf.py."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from greenlet import GreenletExit
+from kong_pdk.module import Module
+
+from doubles import ManualClock
+from otlp_tracing.errors import WireError
+from otlp_tracing.server import rpc_protobuf as rpc
+from otlp_tracing.server.dialogue import ElsewhereError, HangUpError
+from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS
+from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
+from otlp_tracing.server.instances import Instances
+from otlp_tracing.server.protobuf_wire import bytes_field, int_field
+
+END = rpc.END_OF_EVENT
+HEADERS = "kong.service.request.set_headers"
+
+
+class Probe:
+    """A plugin whose phases do what its configuration says."""
+
+    final_calls = {"log": "kong.log.serialize"}
+    ended: list[str] = []
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        if config.get("broken"):
+            raise ValueError("broken")
+        self.config = config
+        self.answers: list[Any] = []
+
+    def access(self, kong: Any) -> None:
+        if self.config.get("raise"):
+            raise RuntimeError("boom")
+        try:
+            self.answers.append(kong.request.get_header("a"))
+        except GreenletExit:
+            self.ended.append("abandoned")
+            raise
+        self.answers.append(kong.service.request.set_headers({"x": "1"}))
+        self.answers.append(kong.log.set_serialize_value("k", {"v": 1}))
+        if self.config.get("unknown"):
+            kong.no.such.method()
+
+    def log(self, kong: Any) -> None:
+        self.answers.append(kong.log.serialize())
+        if self.config.get("more"):
+            kong.log.notice("one call too many")
+        self.ended.append("log")
+
+
+class module:  # noqa: N801  # what kong_pdk takes for a module
+    Plugin = Probe
+
+
+def framed(message: bytes) -> bytes:
+    return rpc.encode_frame(message)
+
+
+def start_instance(**config: Any) -> bytes:
+    body = bytes_field(1, b"probe") + bytes_field(2, json.dumps(config).encode())
+    return framed(int_field(1, 7) + bytes_field(33, body))
+
+
+def handle_event(instance: int, phase: str) -> bytes:
+    return framed(int_field(1, 8) + bytes_field(36, int_field(1, instance) + bytes_field(2, phase.encode())))
+
+
+def close_instance(instance: int) -> bytes:
+    return framed(int_field(1, 9) + bytes_field(35, int_field(1, instance)))
+
+
+class Kong:
+    """One connection of Kong's, without a socket."""
+
+    def __init__(self, slot: int = 0, slots: int = 1) -> None:
+        self.failures: list[str] = []
+        self.clock = ManualClock()
+        self.instances = Instances(Module("probe", module=module), slot)
+        self.dialogue = ProtoBufDialogue(self.instances, on_failure=self.failures.append, clock=self.clock, slots=slots)
+
+    def start(self, **config: Any) -> int:
+        self.dialogue.receive(start_instance(**config))
+        (number,) = list(self.instances._instances)[-1:]
+        return number
+
+    def answers(self, instance: int) -> list[Any]:
+        return self.instances._instances[instance].answers  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def kong() -> Iterator[Kong]:
+    Probe.ended = []
+    yield Kong()
+    Probe.ended = []
+
+
+def test_an_instance_is_started_and_closed(kong: Kong) -> None:
+    """Each command is answered with its sequence number; a start with the instance as well."""
+    answer = kong.dialogue.receive(start_instance(a=1))
+    (number,) = kong.instances._instances
+
+    assert answer.startswith(answer[:4] + int_field(1, 7))
+    assert int_field(2, number) in answer
+    assert kong.dialogue.receive(close_instance(number)) == rpc.encode_return(9)
+    assert kong.dialogue.receive(close_instance(number)) == rpc.encode_return(9)
+
+
+def test_access_waits_once(kong: Kong) -> None:
+    """What needs no answer goes out together with the end of the event, in one write."""
+    instance = kong.start()
+    asked = kong.dialogue.receive(handle_event(instance, "access"))
+    written = kong.dialogue.receive(framed(bytes_field(1, b"value")))
+
+    assert asked == rpc.encode_call("kong.request.get_header", ["a"])
+    assert written == (
+        rpc.encode_call(HEADERS, [{"x": "1"}])
+        + rpc.encode_call("kong.log.set_serialize_value", ["k", {"v": 1}])
+        + END
+        + rpc.encode_return(8)
+    )
+    assert kong.answers(instance) == ["value", None, None]
+
+
+def test_answers_that_nobody_waits_for_are_read(kong: Kong) -> None:
+    """Kong answers every call; the connection serves the next event after the last of them."""
+    instance = kong.start()
+    kong.dialogue.receive(handle_event(instance, "access"))
+    kong.dialogue.receive(framed(b""))
+    assert not kong.dialogue.idle
+    assert kong.dialogue.receive(framed(b"") + framed(b"")) == b""
+
+    assert kong.dialogue.idle
+    assert kong.dialogue.receive(handle_event(instance, "access"))
+
+
+def test_log_ends_with_its_last_call(kong: Kong) -> None:
+    """Kong is done with the event before it has answered; the answer still reaches the phase."""
+    instance = kong.start()
+    written = kong.dialogue.receive(handle_event(instance, "log"))
+    assert written == rpc.encode_call("kong.log.serialize", []) + END + rpc.encode_return(8)
+    assert not kong.dialogue.idle
+    assert kong.dialogue.receive(framed(bytes_field(1, b'{"a":"\xff"}'))) == b""
+
+    assert kong.answers(instance) == ['{"a":"\udcff"}']
+    assert kong.dialogue.idle
+
+
+def test_no_call_follows_the_last_one(kong: Kong) -> None:
+    """A phase that calls on after what its plugin named as the last call is ended there."""
+    kong.dialogue.receive(handle_event(kong.start(more=True), "log"))
+
+    assert kong.dialogue.receive(framed(bytes_field(1, b"{}"))) == b""
+    assert kong.dialogue.idle
+    assert Probe.ended == []
+    assert kong.failures == []
+
+
+@pytest.mark.parametrize("config", [{"raise": True}, {"unknown": True}])
+def test_a_phase_that_fails_ends_its_event(kong: Kong, config: dict[str, Any]) -> None:
+    """Kong cannot be told of it, and lets the request go on; it is counted."""
+    instance = kong.start(**config)
+    written = kong.dialogue.receive(handle_event(instance, "access"))
+    if "unknown" in config:
+        written = kong.dialogue.receive(framed(b""))
+
+    assert written == END + rpc.encode_return(8)
+    assert kong.failures == ["access"]
+    assert kong.dialogue.idle
+
+
+def test_an_unknown_instance_is_said_by_hanging_up(kong: Kong) -> None:
+    """Kong starts the instance again and repeats the event when the connection closes."""
+    with pytest.raises(HangUpError, match="no plugin instance"):
+        kong.dialogue.receive(handle_event(64, "access"))
+
+
+def test_an_instance_that_cannot_start_hangs_up(kong: Kong) -> None:
+    """An answer without an instance would cost Kong 3.4 the plugin for good."""
+    with pytest.raises(HangUpError):
+        kong.dialogue.receive(start_instance(broken=True))
+
+
+def test_a_phase_that_the_plugin_lacks_is_over_at_once(kong: Kong) -> None:
+    """An event that nobody handles harms nobody."""
+    assert kong.dialogue.receive(handle_event(kong.start(), "rewrite")) == END + rpc.encode_return(8)
+
+
+def test_a_connection_that_ends_ends_its_event(kong: Kong) -> None:
+    """A phase that waits for an answer on it waits no longer."""
+    kong.dialogue.receive(handle_event(kong.start(), "access"))
+    kong.dialogue.close()
+
+    assert Probe.ended == ["abandoned"]
+    assert kong.failures == []
+
+
+def test_an_answer_that_never_comes_is_overdue(kong: Kong) -> None:
+    """A connection on which Kong owes an answer for too long is to be closed."""
+    kong.dialogue.receive(handle_event(kong.start(), "access"))
+    assert not kong.dialogue.overdue
+    kong.clock.now += EVENT_SECONDS + 1
+
+    assert kong.dialogue.overdue
+
+
+def test_a_request_for_another_workers_instance_is_sent_on() -> None:
+    """It goes there as it came; settled here, the instance is unknown."""
+    second = Kong(slot=1, slots=2)
+    event = handle_event(second.start(), "log")
+    with pytest.raises(ElsewhereError) as elsewhere:
+        Kong(slot=0, slots=2).dialogue.receive(event)
+
+    assert (elsewhere.value.slot, elsewhere.value.request) == (1, event)
+    assert second.dialogue.receive(event, settle=True)
+    with pytest.raises(HangUpError):
+        Kong(slot=0, slots=2).dialogue.receive(event, settle=True)
+
+
+@pytest.mark.parametrize("garbage", [framed(b"\xff" * 20), b"\xff" * 4, framed(b"")])
+def test_garbage_is_one_kind_of_error(kong: Kong, garbage: bytes) -> None:
+    """The worker closes the connection on it."""
+    with pytest.raises(WireError):
+        kong.dialogue.receive(garbage)

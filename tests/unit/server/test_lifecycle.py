@@ -1,0 +1,53 @@
+"""Promises of server/lifecycle.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing.server.lifecycle import Lifecycle, Stage, identity, watch
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "kong.socket"
+    path.touch()
+    return path
+
+
+def lifecycle(path: Path, kong: int | None = None) -> Lifecycle:
+    bound = identity(path)
+    assert bound is not None
+    return Lifecycle(path, bound, kong)
+
+
+def test_a_worker_serves_while_nothing_changes(path: Path) -> None:
+    """The socket is where it was, and nobody said anything."""
+    assert lifecycle(path).stage() is Stage.SERVING
+
+
+def test_a_successor_sends_a_worker_into_retirement(path: Path) -> None:
+    """Another socket at the path means another group."""
+    worker = lifecycle(path)
+    successor = path.with_name("successor")
+    successor.touch()
+    successor.replace(path)
+
+    assert worker.stage() is Stage.RETIRING
+
+
+def test_a_worker_ends_with_kong(path: Path) -> None:
+    """Whatever else is the case."""
+    kong = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    worker = lifecycle(path, watch(kong.pid))
+    assert worker.stage() is Stage.SERVING
+    kong.kill()
+    kong.wait()
+    assert kong.stdin is not None
+    kong.stdin.close()
+
+    assert worker.stage() is Stage.ENDING
+    assert watch(kong.pid) is None

@@ -1,0 +1,74 @@
+"""Promises of server/siblings.py."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from otlp_tracing.server.siblings import Siblings, create_inboxes
+from otlp_tracing.server.slots import STALE_SECONDS, SlotTable
+
+NOW = 1000.0
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Siblings, Siblings]]:
+    table, inboxes = SlotTable.create(2), create_inboxes(2)
+    outboxes = [writing for _, writing in inboxes]
+    yield Siblings(0, table, inboxes[0][0], outboxes), Siblings(1, table, inboxes[1][0], outboxes)
+    for inbox in inboxes:
+        for end in inbox:
+            end.close()
+
+
+@pytest.fixture
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ends = socket.socketpair()
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def test_a_connection_is_handed_over_with_its_request(
+    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """The other worker gets the same connection, and what was read from it."""
+    pair[0].table.write(1, os.getpid(), NOW)
+    assert pair[0].hand_over(1, connection[0], b"request", NOW)
+    handed = pair[1].take_over()
+    assert handed is not None
+    peer, request = handed
+    peer.sendall(b"answer")
+
+    assert request == b"request"
+    assert connection[1].recv(10) == b"answer"
+    assert pair[1].take_over() is None
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ("slot", "age"), [(0, 0.0), (1, STALE_SECONDS), (5, 0.0)], ids=["itself", "one that does not move", "nobody"]
+)
+def test_a_connection_is_kept_if_nobody_takes_it(
+    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket], slot: int, age: float
+) -> None:
+    """A worker that is stuck must not be given more."""
+    pair[0].table.write(1, os.getpid(), NOW - age)
+
+    assert not pair[0].hand_over(slot, connection[0], b"", NOW)
+
+
+def test_a_full_inbox_is_never_waited_for(
+    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """A worker that reads nothing any more gets what its inbox holds, and the rest is kept."""
+    pair[0].table.write(1, os.getpid(), NOW)
+    taken = [pair[0].hand_over(1, connection[0], b"x" * 1000, NOW) for _ in range(2000)]
+
+    assert True in taken
+    assert False in taken
+    while (handed := pair[1].take_over()) is not None:
+        handed[0].close()

@@ -1,0 +1,111 @@
+"""Promises of server/slots.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from doubles import ManualClock
+from otlp_tracing.server.slots import LOOK_SECONDS, STALE_SECONDS, SlotTable, Watchdog
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def table() -> SlotTable:
+    return SlotTable.create(2)
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def looks(watchdog: Watchdog, clock: ManualClock, seconds: float) -> list[int]:
+    killed: list[int] = []
+    for _ in range(round(seconds / LOOK_SECONDS) + 1):
+        killed += watchdog.look()
+        clock.now += LOOK_SECONDS
+    return killed
+
+
+def test_the_table_is_shared(table: SlotTable) -> None:
+    """What one process writes, another that inherited the descriptor reads."""
+    table.write(1, 4711, 5.5)
+
+    assert SlotTable(table.descriptor, 2).read(1) == (4711, 5.5)
+    assert table.read(0) == (0, 0.0)
+
+
+def test_a_worker_that_does_not_move_is_killed(
+    table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
+) -> None:
+    """Within a second of its last sign, and its slot is free for another."""
+    table.write(1, process.pid, clock.now)
+    watchdog = Watchdog(table, 0, clock)
+    last_sign = clock.now
+    killed: list[int] = []
+    while not killed:
+        killed = watchdog.look()
+        clock.now += LOOK_SECONDS
+
+    assert killed == [process.pid]
+    assert process.wait(10) == -signal.SIGKILL
+    assert clock.now - last_sign < 1
+    assert table.read(1)[0] == 0
+
+
+def test_a_worker_that_moves_is_left_alone(
+    table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
+) -> None:
+    """A sign now and then is enough."""
+    watchdog = Watchdog(table, None, clock)
+    for _ in range(20):
+        table.write(0, process.pid, clock.now)
+        assert watchdog.look() == []
+        clock.now += STALE_SECONDS / 2
+
+    assert process.poll() is None
+
+
+def test_nobody_kills_itself(table: SlotTable, clock: ManualClock) -> None:
+    """A worker that was slow to write its own sign goes on."""
+    table.write(0, os.getpid(), clock.now)
+
+    assert looks(Watchdog(table, 0, clock), clock, 5) == []
+
+
+def test_a_pause_of_the_machine_kills_nobody(
+    table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
+) -> None:
+    """After a suspension every slot is stale; whoever moves again before the second look stays."""
+    table.write(1, process.pid, clock.now)
+    watchdog = Watchdog(table, 0, clock)
+    watchdog.look()
+    clock.now += 600
+    assert watchdog.look() == []
+    table.write(1, process.pid, clock.now)
+    clock.now += LOOK_SECONDS
+
+    assert watchdog.look() == []
+    assert process.poll() is None
+
+
+def test_a_pid_that_is_gone_is_no_matter(table: SlotTable, clock: ManualClock) -> None:
+    """A worker that has ended needs no killing."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    table.write(1, ended.pid, clock.now)
+
+    assert looks(Watchdog(table, 0, clock), clock, 5) == []
