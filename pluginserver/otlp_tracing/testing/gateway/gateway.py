@@ -29,6 +29,7 @@ from otlp_tracing.testing.gateway.plugin_description import PluginDescription, P
 from otlp_tracing.testing.gateway.plugin_process import PluginProcess
 from otlp_tracing.testing.gateway.plugin_rpc import PluginRpc
 from otlp_tracing.testing.gateway.prometheus import Prometheus
+from otlp_tracing.testing.gateway.protobuf_rpc import ProtoBufRpc
 from otlp_tracing.testing.gateway.proxy import Proxy
 from otlp_tracing.testing.gateway.router import Router
 
@@ -175,7 +176,8 @@ class StandInGateway:
         return plugins
 
     def _external(self, server: PluginServerCommands, description: PluginDescription) -> Plugin:
-        rpc: PluginRpc = MsgPackRpc(server.socket, self._read_timeout_s)
+        speak = ProtoBufRpc if description.protocol.startswith("ProtoBuf") else MsgPackRpc
+        rpc: PluginRpc = speak(server.socket, self._read_timeout_s)
         external = ExternalPlugin(description.name, rpc)
         self._stack.push_async_callback(rpc.close)
         runner = ExternalRunner(external, self._declaration)

@@ -41,10 +41,14 @@ class ExternalPlugin:
         self._instances: dict[str, _Instance] = {}
 
     async def handle_event(self, config: InstanceConfig, phase: str, pdk: PdkCaller) -> None:
-        """Run one phase; an error the server answers, or its absence, is logged and passed over.
+        """Run one phase, again with a new instance where the old one is lost.
+
+        Over MessagePack an error the server answers, or its absence, is logged and passed over.
 
         Raises:
-            PluginError: no instance could be started, the protocol was broken, or a PDK call threw.
+            PluginError: no instance could be started, the protocol was broken, or a PDK call threw; over
+                ProtoBuf also when the server cannot be asked. Kong has no bound for the repetition of an
+                event and spins for ever on a server that always closes; here it ends with this.
             RequestExited: the plugin answered the client.
         """
         for _ in range(_MAX_RESTARTS):
@@ -53,12 +57,14 @@ class ExternalPlugin:
                 await self.rpc.handle_event(instance_id, phase, pdk)
                 return
             except RpcError as error:
-                if "no plugin instance" not in str(error).lower():
+                if not any(words in str(error).lower() for words in self.rpc.lost_words):
+                    if self.rpc.errors_end_requests:
+                        raise PluginError(f"pluginserver error: {error}") from None
                     _log.error("[%s] %s: %s", self.name, phase, error)
                     return
                 _log.warning("[%s] %s", self.name, error)
                 self.reset()
-        raise PluginError(f"still no plugin instance after {_MAX_RESTARTS} starts")
+        raise PluginError(f"the event was repeated {_MAX_RESTARTS} times, and its instance was lost each time")
 
     def reset(self) -> None:
         """Forget every instance: the server that held them is gone."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.testing.gateway.lua_values import encode_json
-from otlp_tracing.testing.gateway.msgpack_codec import encode_call
+from otlp_tracing.testing.gateway.msgpack_codec import MessageDecoder, encode_call
 from otlp_tracing.testing.gateway.plugin_rpc import InstanceConfig, PdkCaller, PluginError, RpcError
 from otlp_tracing.testing.gateway.rpc_connections import ConnectionPool, PluginConnection
 
@@ -89,10 +89,13 @@ def _step_method(method: str, result: Any) -> str:
 class MsgPackRpc:
     """One worker's connection pool and message counter for one plugin server."""
 
+    lost_words: tuple[str, ...] = ("no plugin instance",)
+    errors_end_requests = False
+
     def __init__(self, socket: Path, read_timeout_s: float) -> None:
         self.on_new_server: Callable[[], None] = lambda: None
         self._server_pid: int | None = None
-        self._pool = ConnectionPool(socket)
+        self._pool = ConnectionPool(socket, MessageDecoder)
         self._read_timeout_s = read_timeout_s
         self._message_ids = itertools.count(1)
 
@@ -151,6 +154,8 @@ class MsgPackRpc:
                 message = await connection.receive(self._read_timeout_s)
             except WireError as error:
                 raise PluginError(str(error)) from None
+            except RpcError:
+                raise RpcError("no data") from None  # Kong says the same to a closed connection and to silence
             if not isinstance(message, list):
                 raise PluginError("attempt to index an answer that is no array")
             kind, label, *rest = [*message, None, None, None, None][:4]

@@ -22,7 +22,7 @@ from otlp_tracing.errors import ConfigError, Fault
 __all__ = ["PluginDescription", "PluginServerCommands", "parse_dump", "query"]
 
 _QUERY_TIMEOUT_S = 60.0  # Kong waits for ever; a query that takes a minute is broken
-_PROTOCOL = "MsgPack:1"
+_PROTOCOLS = ("MsgPack:1", "ProtoBuf:1")
 
 
 @dataclass(frozen=True)
@@ -82,16 +82,16 @@ def parse_dump(server: PluginServerCommands, output: bytes) -> PluginDescription
     """Read a dump: a bare list of plugins, or a map with Protocol and Plugins.
 
     Raises:
-        ConfigError: the output as a whole is no JSON, names no plugin, or another protocol than MsgPack:1.
+        ConfigError: the output as a whole is no JSON, names no plugin, or a protocol that Kong has not.
     """
     try:
         dump = json.loads(output)
     except ValueError as error:
         raise _fault(server, f"must print JSON and nothing else: {error}") from None
-    protocol = dump.get("Protocol", _PROTOCOL) if isinstance(dump, dict) else _PROTOCOL
+    protocol = dump.get("Protocol", _PROTOCOLS[0]) if isinstance(dump, dict) else _PROTOCOLS[0]
     plugins = dump.get("Plugins") if isinstance(dump, dict) else dump
-    if protocol != _PROTOCOL:
-        raise _fault(server, f"names the protocol {protocol}; the stand-in gateway speaks {_PROTOCOL} only")
+    if protocol not in _PROTOCOLS:
+        raise _fault(server, f"names the protocol {protocol}; the stand-in gateway speaks {' and '.join(_PROTOCOLS)}")
     if not isinstance(plugins, list) or not plugins or not isinstance(plugins[0], dict):
         raise _fault(server, "must print a list with at least one plugin")
     return _description(server, plugins[0], protocol)

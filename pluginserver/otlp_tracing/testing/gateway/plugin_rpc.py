@@ -1,6 +1,6 @@
 """What the gateway asks of a plugin server, whatever the protocol; and the ways it can fail.
 
-`PluginRpc` is the border behind which MessagePack is, and ProtoBuf can be. Knows neither.
+`PluginRpc` is the border behind which MessagePack and ProtoBuf are. Knows neither.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class PluginError(TracingError):
 
 
 class RpcError(TracingError):
-    """A call ended as `nil, err` in Lua: Kong logs it and the request goes on."""
+    """A call ended as `nil, err` in Lua: what follows from it is the protocol's business, see `PluginRpc`."""
 
 
 class RequestExited(Exception):
@@ -58,10 +58,14 @@ class PdkCaller(Protocol):
 class PluginRpc(Protocol):
     """A plugin server, as one worker of the gateway speaks to it.
 
-    `on_new_server` is called when the server tells that it is another one: its instances are gone.
+    `on_new_server` is called when the server tells that it is another one: its instances are gone. So they
+    are when an RpcError holds one of `lost_words`: the event is repeated with a new one. After any other
+    RpcError the request goes on, or gets 500 where `errors_end_requests`.
     """
 
     on_new_server: Callable[[], None]
+    lost_words: tuple[str, ...]
+    errors_end_requests: bool
 
     async def start_instance(self, config: InstanceConfig) -> Any:
         """Start an instance and give its id.

@@ -11,26 +11,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.testing.gateway.msgpack_codec import MessageDecoder
 from otlp_tracing.testing.gateway.plugin_rpc import RpcError
 
-__all__ = ["ConnectionPool", "PluginConnection"]
+__all__ = ["ConnectionPool", "PluginConnection", "StreamDecoder"]
 
 _POOL_SIZE = 256  # nginx_http_lua_socket_pool_size, Kong 3.9's default
 _IDLE_S = 60.0  # lua_socket_keepalive_timeout, nginx's default
 
 
+class StreamDecoder(Protocol):
+    """Bytes in, messages out; both raise WireError for what is none."""
+
+    def feed(self, data: bytes) -> None:
+        """Take what was read."""
+
+    def next_message(self) -> Any | None:
+        """Give the next whole message; None when more bytes are needed."""
+
+
 class PluginConnection(asyncio.Protocol):
     """One connection; `idle` while it lies in the pool."""
 
-    def __init__(self, on_unexpected: Callable[[PluginConnection], None]) -> None:
+    def __init__(self, on_unexpected: Callable[[PluginConnection], None], decoder: StreamDecoder) -> None:
         self._on_unexpected = on_unexpected
-        self._decoder = MessageDecoder()
+        self._decoder = decoder
         self._arrived = asyncio.Event()
         self._failure: WireError | None = None
+        self._end = "closed"
         self._transport: asyncio.Transport | None = None
         self.idle_timer: asyncio.TimerHandle | None = None
         self.idle = False
@@ -52,9 +62,11 @@ class PluginConnection(asyncio.Protocol):
             self._failure = error
         self._arrived.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - any reason is the same
+    def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits; called by the event loop."""
         self.closed = True
+        if isinstance(exc, OSError):
+            self._end = (exc.strerror or str(exc)).lower()
         self._arrived.set()
         if self.idle:
             self._on_unexpected(self)
@@ -71,8 +83,8 @@ class PluginConnection(asyncio.Protocol):
             timeout_s: holds between two arrivals of bytes, not for the message.
 
         Raises:
-            RpcError: nothing came in time, or the connection was closed: Kong says "no data" to both.
-            WireError: the bytes are no MessagePack.
+            RpcError: "timeout" when nothing came in time, "closed" or "connection reset by peer".
+            WireError: the bytes are no message.
         """
         while True:
             if self._failure:
@@ -81,12 +93,12 @@ class PluginConnection(asyncio.Protocol):
             if message is not None:
                 return message
             if self.closed:
-                raise RpcError("no data")
+                raise RpcError(self._end)
             self._arrived.clear()
             try:
                 await asyncio.wait_for(self._arrived.wait(), timeout_s)
             except asyncio.TimeoutError:
-                raise RpcError("no data") from None
+                raise RpcError("timeout") from None
 
     def close(self) -> None:
         """Close at once."""
@@ -100,8 +112,9 @@ class PluginConnection(asyncio.Protocol):
 class ConnectionPool:
     """Connections to one unix socket."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, decoder: Callable[[], StreamDecoder]) -> None:
         self._socket = socket
+        self._decoder = decoder
         self._idle: list[PluginConnection] = []
         self._open: set[PluginConnection] = set()
 
@@ -119,7 +132,9 @@ class ConnectionPool:
             return connection
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(lambda: PluginConnection(self.discard), str(self._socket))
+            _, connection = await loop.create_unix_connection(
+                lambda: PluginConnection(self.discard, self._decoder()), str(self._socket)
+            )
         except OSError as error:
             raise RpcError((error.strerror or str(error)).lower()) from None
         self._open.add(connection)

@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, r
     [
         ("nonsense", {}, "must print JSON and nothing else"),
         ("[]", {}, "must print a list with at least one plugin"),
-        ('{"Protocol": "ProtoBuf:1", "Plugins": []}', {}, "speaks MsgPack:1 only"),
+        ('{"Protocol": "Thrift:1", "Plugins": []}', {}, "speaks MsgPack:1 and ProtoBuf:1"),
         ('[{"Name": "x"}]', {}, "must print Name, Priority and Phases"),
         (None, {"name": "unheard-of"}, "plugins[1].name = unheard-of: is no plugin of Kong's"),
         (None, {"name": "key-auth", "config": {"key_names": 1}}, "plugins[1].config.key_names = 1: must be an array"),
