@@ -5,22 +5,24 @@ once, and they are handed out together with the next call that is waited for, or
 may also name the last call of a phase (`final_calls = {"log": "kong.log.serialize"}`): Kong can then be
 told the end of the event together with that call, before it is answered.
 
-Source: kong_pdk/pdk/__init__.py (the facade and its channel, and the methods that end a request).
+Source: kong_pdk/pdk/__init__.py of kong-pdk 0.36, whose facade this stands in for: the styles of answers,
+the arguments of `kong.log.*`, the methods that end a request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
-from kong_pdk.pdk import Kong, non_return_methods
+from kong_pdk.exception import PDKException
+from kong_pdk.pdk import non_return_methods
 
-__all__ = ["Call", "Event", "Turn"]
+__all__ = ["Call", "Event", "Kong", "Turn"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One call to Kong's PDK, such as `kong.request.get_header` with its arguments."""
 
@@ -28,7 +30,7 @@ class Call:
     arguments: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """What a phase did until it had to wait, or ended.
 
@@ -53,6 +55,8 @@ class Event:
         final_call: method of the call after which the phase makes no other.
     """
 
+    __slots__ = ("_calls", "_closed", "_final_call", "_greenlet", "_lua_style", "_written_ahead")
+
     def __init__(
         self,
         phase: Callable[[Any], Any],
@@ -61,10 +65,12 @@ class Event:
         written_ahead: frozenset[str] = frozenset(),
         final_call: str | None = None,
     ) -> None:
-        self._phase = phase
         self._lua_style = lua_style
-        self._channel = _Channel(written_ahead, final_call)
-        self._greenlet = greenlet(self._run)
+        self._written_ahead = written_ahead
+        self._final_call = final_call
+        self._calls: list[Call] = []
+        self._closed = False
+        self._greenlet = greenlet(lambda: phase(Kong("kong", self._call)))
 
     def resume(self, answer: tuple[Any, Any] | None = None) -> Turn:
         """Run until an answer is needed or the phase ends.
@@ -75,38 +81,56 @@ class Event:
         Raises:
             Whatever the phase raised.
         """
-        self._greenlet.switch(answer) if answer is not None else self._greenlet.switch()
-        calls, self._channel.calls = self._channel.calls, []
-        return Turn(calls, bool(self._greenlet.dead), self._channel.closed)
+        if answer is None:
+            self._greenlet.switch()
+        else:
+            self._greenlet.switch(answer)
+        calls, self._calls = self._calls, []
+        return Turn(calls, bool(self._greenlet.dead), self._closed)
 
     def abandon(self) -> None:
         """End a phase that waits for an answer which will not come."""
         if not self._greenlet.dead:
             self._greenlet.throw(GreenletExit)
 
-    def _run(self, _answer: object = None) -> None:
-        self._phase(Kong(self._channel, self._lua_style).kong)
-
-
-@dataclass
-class _Channel:
-    """What kong_pdk's facade takes for its connection: `put` a call, `get` its answer."""
-
-    written_ahead: frozenset[str]
-    final_call: str | None
-    calls: list[Call] = field(default_factory=list)
-    closed: bool = False
-
-    def put(self, call: dict[str, Any]) -> None:
-        if self.closed:
+    def _call(self, method: str, *arguments: Any) -> Any:
+        if self._closed:
             raise GreenletExit  # the request, or this event, has ended: Kong takes no further call
-        method = call["Method"]
-        self.closed = method in non_return_methods or method == self.final_call
-        self.calls.append(Call(method, tuple(call["Args"])))
+        if method.startswith("kong.log.") or method == "kong.log":
+            arguments = tuple(item if type(item) in _PLAIN else str(item) for item in arguments)
+        self._calls.append(Call(method, arguments))
+        if method in non_return_methods:
+            self._closed = True
+            return None
+        if method in self._written_ahead:
+            return (None, None) if self._lua_style else None
+        self._closed = method == self._final_call
+        data, error = getcurrent().parent.switch()
+        if self._lua_style:
+            return data, error
+        if error:
+            raise PDKException(f"exception from {method}: {error}")
+        return data
 
-    def get(self) -> Any:
-        if self.calls[-1].method in self.written_ahead:
-            return None, None
-        parent = getcurrent().parent
-        assert parent is not None
-        return parent.switch()
+
+_PLAIN = frozenset({str, int, list, dict})
+
+
+class Kong:
+    """What a phase is given: any attribute is a name, any call of one a call to Kong.
+
+    `call(method, *arguments)` is the same without the way through the names, as kong_pdk's facade has it.
+    """
+
+    __slots__ = ("_name", "call")
+
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
+        self._name = name
+        self.call = call
+
+    def __getattr__(self, name: str) -> Kong:
+        return Kong(f"{self._name}.{name}", self.call)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call Kong."""
+        return self.call(self._name, *arguments)
