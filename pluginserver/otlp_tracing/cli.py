@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="otlp-tracing",
         description="OpenTelemetry tracing for Kong Gateway.",
         epilog="Every option can be given as an environment variable too: --http as OTLP_TRACING_HTTP, "
-        "--kong-prefix as OTLP_TRACING_KONG_PREFIX. Kong starts a plugin server with its own environment.",
+        "--kong-prefix as OTLP_TRACING_KONG_PREFIX. nginx empties the environment of what Kong starts: put variables "
+        "into the start command, `env OTLP_TRACING_HTTP=… otlp-tracing serve`, or into Kong's nginx_main_env.",
     )
     parser.add_argument("--version", action="version", version=f"otlp-tracing {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -42,6 +42,7 @@ class Lifecycle:
         self._bound = bound
         self._kong = kong
         self._told_to_end = False
+        self._supervisor: int | None = os.getppid()
 
     def end_on_signals(self) -> None:
         """End on SIGTERM and SIGINT."""
@@ -50,6 +51,9 @@ class Lifecycle:
 
     def stage(self) -> Stage:
         """Look at what has changed."""
+        if self._supervisor is not None and os.getppid() != self._supervisor:
+            self._supervisor = None
+            _release_output()
         if self._told_to_end or (self._kong is not None and not is_running(self._kong)):
             return Stage.ENDING
         if identity(self._path) != self._bound:
@@ -80,3 +84,11 @@ def watch(pid: int) -> int | None:
 def is_running(descriptor: int) -> bool:
     """Tell whether a process still runs; a pidfd becomes readable when it ends."""
     return not select.select([descriptor], [], [], 0)[0]
+
+
+def _release_output() -> None:
+    # Kong starts a plugin server again when its output ends, and we hold the same pipe (process.lua, grab_logs).
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)

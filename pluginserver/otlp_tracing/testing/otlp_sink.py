@@ -153,7 +153,7 @@ class OtlpSink:
     @property
     def spans(self) -> list[ReceivedSpan]:
         """Every span of those exports, in order of arrival."""
-        return [span for request in self._received for span in request.spans()]
+        return [span for request in self.requests for span in request.spans()]
 
     def script(self, *answers: ScriptedAnswer) -> None:
         """Set the next answers, one per export; after them comes `default_answer` again."""

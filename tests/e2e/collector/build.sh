@@ -11,10 +11,15 @@ if [ ! -x "$target/otelcol" ]; then
     echo "building the collector into $target; a few minutes, once" >&2
     mkdir -p "$target"
     sed "s|output_path: .*|output_path: $target/build|" "$here/builder.yaml" >"$target/builder.yaml"
-    # The builder would run `go mod tidy`, which wants the modules that only the components' own tests need.
+    # The builder would run `go mod tidy`, which wants the modules that only the components' own tests need;
+    # told not to, it writes no go.mod.
     {
         go run "go.opentelemetry.io/collector/cmd/builder@v$version" --config "$target/builder.yaml" \
             --skip-get-modules --skip-compilation &&
+            {
+                printf 'module otelcol\ngo 1.25\nrequire go.opentelemetry.io/collector/otelcol v%s\n' "$version"
+                sed -n 's/.*gomod: /require /p' "$target/builder.yaml"
+            } >"$target/build/go.mod" &&
             (cd "$target/build" && go build -mod=mod -trimpath -ldflags="-s -w" -o otelcol .)
     } >"$target/build.log" 2>&1 || { tail -n 20 "$target/build.log" >&2; exit 1; }
     mv "$target/build/otelcol" "$target/otelcol"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 
 __all__ = ["PluginProcess"]
@@ -71,16 +72,15 @@ class PluginProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=_MAX_LINE_BYTES,
+            # nginx empties its workers' environment, and worker 0 starts the plugin server.
+            env={"PWD": os.getcwd()},
         )
         self._process = process
         _log.info("[%s:%d] started", self._name, process.pid)
-        logging_lines = asyncio.ensure_future(self._log_lines(process))
-        try:
-            return await process.wait()
-        finally:
-            # A child of the process may hold the pipe open after it; its lines are not waited for.
-            logging_lines.cancel()
-            await asyncio.gather(logging_lines, return_exceptions=True)
+        # As Kong does (process.lua, grab_logs): it waits for the pipe's end first, which a child of the
+        # process can hold open after it.
+        await self._log_lines(process)
+        return await process.wait()
 
     async def _log_lines(self, process: asyncio.subprocess.Process) -> None:
         if process.stdout is None:

@@ -1,0 +1,83 @@
+"""A client that sends exactly the bytes it is given, one connection a request."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+__all__ = ["Answer", "Caller", "fetch"]
+
+_SECONDS = 20.0
+
+HeaderLines = Sequence[tuple[str, str | bytes]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; header names in lower case, of two with one name the last."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def text(self) -> str:
+        """Return the body as text, put together if it came in chunks."""
+        body = _unchunk(self.body) if self.headers.get("transfer-encoding") == "chunked" else self.body
+        return body.decode()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A caller with a trace of its own."""
+
+    trace_id: str
+    span_id: str
+
+    @classmethod
+    def new(cls) -> Caller:
+        """Draw the ids."""
+        return cls(os.urandom(16).hex(), os.urandom(8).hex())
+
+    def header(self, flags: str = "01") -> tuple[str, str]:
+        """Return the traceparent line."""
+        return "traceparent", f"00-{self.trace_id}-{self.span_id}-{flags}"
+
+
+def fetch(url: str, target: str | bytes, headers: HeaderLines = (), method: str = "GET") -> Answer:
+    """Send a request and read the answer to its end."""
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    assert host
+    assert port
+    with socket.create_connection((host, port), _SECONDS) as connection:
+        connection.sendall(_head(method, target, [("Host", f"{host}:{port}"), *headers, ("Connection", "close")]))
+        with connection.makefile("rb") as answer:
+            return _parse(answer.read())
+
+
+def _head(method: str, target: str | bytes, headers: HeaderLines) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (method.encode(), _bytes(target))]
+    lines += [b"%s: %s" % (name.encode(), _bytes(value)) for name, value in headers]
+    return b"\r\n".join([*lines, b"", b""])
+
+
+def _parse(answer: bytes) -> Answer:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    return Answer(int(status_line.split()[1]), {name.lower(): value.strip() for name, _, value in pairs}, body)
+
+
+def _unchunk(body: bytes) -> bytes:
+    pieces = []
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        pieces.append(body[: int(size, 16)])
+        body = body[int(size, 16) + 2 :]
+    return b"".join(pieces)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()

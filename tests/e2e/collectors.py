@@ -1,0 +1,126 @@
+"""The real OpenTelemetry Collector as a process: OTLP over gRPC in, a file of JSON lines out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+import yaml
+
+from e2e.ports import HOST, accepts, free_port
+from e2e.spans import SeenSpan, from_otlp_json
+from e2e.waiting import wait_for
+
+__all__ = ["Collector", "CollectorMissing", "collector_binary"]
+
+_BUILD = Path(__file__).with_name("collector") / "build.sh"
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+
+
+class CollectorMissing(Exception):
+    """There is no collector here and none can be built; the message says why."""
+
+
+def collector_binary() -> Path:
+    """Return the collector, building it at the first time, which takes minutes.
+
+    Raises:
+        CollectorMissing: Go is missing, or the build failed.
+    """
+    built = subprocess.run(["/bin/sh", str(_BUILD)], capture_output=True, text=True, check=False)
+    if built.returncode:
+        raise CollectorMissing(built.stderr.strip())
+    return Path(built.stdout.strip())
+
+
+class Collector:
+    """One collector on ports of its own, which it keeps when it is started again. Use it with `with`.
+
+    Args:
+        binary: from `collector_binary`.
+        folder: an empty one, for its configuration, its log and what it collects.
+    """
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self._binary = binary
+        self._port = free_port()
+        self._config = folder / "collector.yaml"
+        self._file = folder / "collected.jsonl"
+        self._log = folder / "collector.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config.write_text(yaml.safe_dump(self._configuration(free_port())))
+
+    @property
+    def endpoint(self) -> str:
+        """The address to export to."""
+        return f"http://{HOST}:{self._port}"
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(self._binary), "--config", f"file:{self._config}"], stdout=log, stderr=log
+            )
+        wait_for(lambda: accepts((HOST, self._port)) or self._ended(), _START_SECONDS, "the collector listens")
+        assert not self._ended(), self.log()
+
+    def stop(self) -> None:
+        """Stop it; it writes what it has."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+    def spans(self) -> list[SeenSpan]:
+        """Return every span that it has written, over all its starts."""
+        *lines, _unfinished = self.text().split("\n")
+        return [span for line in lines for span in from_otlp_json(json.loads(line))]
+
+    def text(self) -> str:
+        """Return all that it has written, as it is."""
+        return self._file.read_text() if self._file.exists() else ""
+
+    def log(self) -> str:
+        """Return what it says about itself, with its debug exporter's lines."""
+        return self._log.read_text(errors="replace")
+
+    def __enter__(self) -> Collector:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _configuration(self, prometheus_port: int) -> dict[str, object]:
+        processors = ["memory_limiter", "batch"]
+        return {
+            "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"{HOST}:{self._port}"}}}},
+            "processors": {
+                "memory_limiter": {"check_interval": "1s", "limit_mib": 256},
+                "batch": {"timeout": "50ms"},
+            },
+            "exporters": {
+                "file": {"path": str(self._file), "append": True, "flush_interval": "100ms"},
+                "debug": {},
+                "prometheus": {"endpoint": f"{HOST}:{prometheus_port}"},
+            },
+            "service": {
+                "telemetry": {"metrics": {"level": "none"}},
+                "pipelines": {
+                    "traces": {"receivers": ["otlp"], "processors": processors, "exporters": ["file", "debug"]},
+                    "metrics": {"receivers": ["otlp"], "processors": processors, "exporters": ["prometheus"]},
+                },
+            },
+        }

@@ -1,0 +1,107 @@
+"""What the end-to-end tests share: the gateway that was asked for, a collector, a sink, an upstream.
+
+`pytest tests/e2e` runs them on the stand-in gateway, `pytest tests/e2e --kong=PATH` on the Kong whose
+`kong` command that is, under the same assertions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.collectors import Collector, CollectorMissing, collector_binary
+from e2e.gateways import PluginServer, RealKong, RunningGateway, StandIn
+from e2e.spans import SinkReader
+from e2e.upstreams import RecordingUpstream
+from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+
+StartGateway = Callable[..., contextlib.AbstractContextManager[RunningGateway]]
+
+_running: list[RunningGateway] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --kong."""
+    parser.addoption("--kong", type=Path, metavar="PATH", help="run the end-to-end tests on this `kong` command")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of every running gateway's log with a failure."""
+    report = yield
+    if report.failed and item.path.is_relative_to(Path(__file__).parent):
+        report.sections += [(f"log of the gateway in {gateway.prefix}", gateway.tail()) for gateway in _running]
+    return report
+
+
+@pytest.fixture(scope="session")
+def start_gateway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> StartGateway:
+    """Give a context manager that runs a gateway: `start_gateway(declaration, server=…, environment=…)`."""
+    kong = pytestconfig.getoption("--kong")
+    if kong is not None:
+        RealKong.executable = kong.resolve()
+        if not kong.is_file():
+            pytest.exit(f"--kong: there is no {kong}", returncode=pytest.ExitCode.USAGE_ERROR)
+
+    @contextlib.contextmanager
+    def start(
+        declaration: Mapping[str, Any],
+        server: Callable[[Path], PluginServer] = PluginServer.ours,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[RunningGateway]:
+        folder = tmp_path_factory.mktemp("gateway")
+        with (RealKong if kong else StandIn)(folder, declaration, server, environment) as gateway:
+            _running.append(gateway)
+            try:
+                yield gateway
+            finally:
+                _running.remove(gateway)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def on_kong(pytestconfig: pytest.Config) -> bool:
+    """Tell whether these tests run on a real Kong."""
+    return pytestconfig.getoption("--kong") is not None
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[RecordingUpstream]:
+    """Give an upstream service."""
+    with RecordingUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def start_collector(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Collector]:
+    """Give a function that makes a collector, not yet started."""
+    try:
+        binary = collector_binary()
+    except CollectorMissing as reason:
+        pytest.skip(f"no OpenTelemetry Collector: {reason}")
+    return lambda: Collector(binary, tmp_path_factory.mktemp("collector"))
+
+
+@pytest.fixture(scope="module")
+def collector(start_collector: Callable[[], Collector]) -> Iterator[Collector]:
+    """Give a running collector."""
+    with start_collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[ThreadedOtlpSink]:
+    """Give an OTLP receiver in this process, for what a collector does not show."""
+    with ThreadedOtlpSink() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def spans_at_sink(sink: ThreadedOtlpSink) -> SinkReader:
+    """Give the sink as a source of spans."""
+    return SinkReader(sink)

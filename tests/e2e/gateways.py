@@ -1,0 +1,291 @@
+"""The gateway under test: the stand-in or a real Kong, behind one small interface.
+
+Both get the same declarative configuration and the same commands for the plugin server, and start the
+plugin server themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from e2e.client import Answer, HeaderLines, fetch
+from e2e.ports import HOST, accepts, free_port
+from e2e.processes import alive, descendants, plugin_server_processes
+from e2e.waiting import wait_for
+from otlp_tracing.installation import command_line
+
+__all__ = ["PluginServer", "RealKong", "RunningGateway", "StandIn"]
+
+NAME = "otlp-tracing"
+_START_SECONDS = 40.0  # several Python processes and Kong, on a machine that may be busy
+_STOP_SECONDS = 30.0
+_READ_TIMEOUT_SECONDS = 1
+_LOG_LINES = 60
+_PROBE_PATH = "/is-the-plugin-up"
+
+
+@dataclass(frozen=True)
+class PluginServer:
+    """The commands of a plugin server, as kong.conf has them.
+
+    Args:
+        query: prints the description.
+        start: serves PREFIX/otlp-tracing.socket.
+        http_port: of its sidecar.
+    """
+
+    query: Sequence[str]
+    start: Sequence[str]
+    http_port: int
+
+    @classmethod
+    def ours(cls, prefix: Path) -> PluginServer:
+        """Return `otlp-tracing serve`."""
+        port = free_port()
+        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}")
+        return cls(command_line("dump"), serve, port)
+
+
+class RunningGateway(ABC):
+    """A gateway that is up, with its plugin server. Use it with `with`.
+
+    Args:
+        folder: an empty one, for all it writes.
+        declaration: the content of its kong.yml.
+        server: makes the plugin server's commands, given Kong's prefix.
+        environment: added to the gateway's.
+    """
+
+    is_kong: bool
+
+    def __init__(
+        self,
+        folder: Path,
+        declaration: Mapping[str, Any],
+        server: Callable[[Path], PluginServer] = PluginServer.ours,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.prefix = folder / "prefix"
+        self.prefix.mkdir()
+        self.server = server(self.prefix)
+        self._kong_yml = folder / "kong.yml"
+        self._kong_yml.write_text(yaml.safe_dump(_with_probe(declaration), allow_unicode=True))
+        self._port, self._status_port = free_port(), free_port()
+        self._environment = {**_own_environment(), **(environment or {})}
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """The proxy."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def status_url(self) -> str:
+        """The gateway's own /status and /metrics."""
+        return f"http://{HOST}:{self._status_port}"
+
+    @property
+    def sidecar_url(self) -> str:
+        """The sidecar's /healthz, /readyz and /metrics."""
+        return f"http://{HOST}:{self.server.http_port}"
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, with its plugin server, and wait until both answer."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it and wait until it is gone; may be called twice."""
+
+    @abstractmethod
+    def log(self) -> str:
+        """Return its log, in which the plugin server's lines are."""
+
+    def processes(self) -> dict[str, list[int]]:
+        """Return the pids of the plugin server's processes, by role."""
+        return plugin_server_processes(self.prefix)
+
+    def get(self, target: str | bytes, headers: HeaderLines = ()) -> Answer:
+        """Send a request through it."""
+        return fetch(self.url, target, headers)
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return "\n".join(self.log().splitlines()[-_LOG_LINES:])
+
+    def __enter__(self) -> RunningGateway:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _wait_until_up(self, status_path: str) -> None:
+        wait_for(lambda: accepts(str(self.prefix / f"{NAME}.socket")), _START_SECONDS, f"{NAME}.socket accepts")
+        wait_for(lambda: self._answers(self._status_port, status_path, 200), _START_SECONDS, "the status listener")
+        wait_for(lambda: self._answers(self.server.http_port, "/readyz", 200), _START_SECONDS, "the sidecar")
+        wait_for(lambda: self._answers(self._port, _PROBE_PATH, 204), _START_SECONDS, "the proxy, with the plugin")
+
+    @staticmethod
+    def _answers(port: int, path: str, status: int) -> bool:
+        try:
+            return fetch(f"http://{HOST}:{port}", path).status == status
+        except (OSError, IndexError):
+            return False
+
+
+class StandIn(RunningGateway):
+    """`python -m otlp_tracing.testing.gateway`, as a process of its own."""
+
+    is_kong = False
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, with its plugin server, and wait until both answer."""
+        command = [
+            *(sys.executable, "-m", "otlp_tracing.testing.gateway", str(self._kong_yml)),
+            *("--listen", f"{HOST}:{self._port}", "--status-listen", f"{HOST}:{self._status_port}"),
+            *("--prefix", str(self.prefix), "--plugin-server-name", NAME),
+            *("--query-cmd", shlex.join(self.server.query), "--start-cmd", shlex.join(self.server.start)),
+            *("--read-timeout", str(_READ_TIMEOUT_SECONDS)),
+        ]
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment
+            )
+        _stop_on_failure(self, lambda: self._wait_until_up("/status"))
+
+    def stop(self) -> None:
+        """Stop it and wait until it is gone; may be called twice."""
+        if self._process is None:
+            return
+        family = descendants(self._process.pid)
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            _bury([process.pid for process in family])
+
+    def log(self) -> str:
+        """Return its log, in which the plugin server's lines are."""
+        return self._log_file.read_text(errors="replace")
+
+    @property
+    def _log_file(self) -> Path:
+        return self.prefix.parent / "stand-in.log"
+
+
+class RealKong(RunningGateway):
+    """A Kong Gateway without a database, with one nginx worker."""
+
+    is_kong = True
+    executable: Path
+    """The `kong` command; set by the option --kong."""
+
+    def start(self) -> None:
+        """Start it, with its plugin server, and wait until both answer."""
+        conf = self.prefix.parent / "kong.conf"
+        conf.write_text("".join(f"{name} = {value}\n" for name, value in self._configuration().items()))
+        self._kong("start", "-c", str(conf))
+        self._master = int((self.prefix / "pids" / "nginx.pid").read_text())
+        _stop_on_failure(self, lambda: self._wait_until_up("/status/ready"))
+
+    def stop(self) -> None:
+        """Stop it and wait until it is gone; may be called twice."""
+        if not alive(self._master):
+            return
+        family = [process.pid for process in descendants(self._master)]
+        try:
+            self._kong("stop", "-p", str(self.prefix))
+            wait_for(lambda: not any(map(alive, [self._master, *family])), _STOP_SECONDS, "Kong's processes end")
+        finally:
+            _bury([self._master, *family])
+
+    def log(self) -> str:
+        """Return its log, in which the plugin server's lines are."""
+        return (self.prefix / "logs" / "error.log").read_text(errors="replace")
+
+    def _kong(self, *arguments: str) -> None:
+        subprocess.run(
+            [str(self.executable), *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=True,
+            timeout=_START_SECONDS,
+        )
+
+    def _configuration(self) -> dict[str, object]:
+        plugin_server = f"pluginserver_{NAME.replace('-', '_')}"
+        return {
+            "prefix": self.prefix,
+            "database": "off",
+            "declarative_config": self._kong_yml,
+            "proxy_listen": f"{HOST}:{self._port} http2",
+            "status_listen": f"{HOST}:{self._status_port}",
+            "admin_listen": "off",
+            "admin_gui_listen": "off",
+            "anonymous_reports": "off",
+            "log_level": "info",
+            "plugins": f"bundled,{NAME}",
+            "pluginserver_names": NAME,
+            f"{plugin_server}_socket": self.prefix / f"{NAME}.socket",
+            f"{plugin_server}_query_cmd": shlex.join(self.server.query),
+            f"{plugin_server}_start_cmd": shlex.join(self.server.start),
+            "nginx_worker_processes": 1,
+            "nginx_proxy_lua_socket_read_timeout": f"{_READ_TIMEOUT_SECONDS}s",
+            "mem_cache_size": "32m",
+            "lmdb_map_size": "32m",
+            # Kong's workers become `nobody` when root starts it, who may not enter the test's folder.
+            **({"nginx_user": "root root"} if os.geteuid() == 0 else {}),
+        }
+
+
+def _with_probe(declaration: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a route that the gateway answers itself once the plugin has run; its requests are not sampled."""
+    tracing = {"name": NAME, "config": {"endpoint": f"http://{HOST}:4317", "sampling": {"rate": 0}}}
+    probe = {
+        "name": "probe",
+        "url": f"http://{HOST}",
+        "routes": [{"name": "probe", "paths": [_PROBE_PATH]}],
+        "plugins": [tracing, {"name": "request-termination", "config": {"status_code": 204}}],
+    }
+    return {**declaration, "services": [*declaration["services"], probe]}
+
+
+def _own_environment() -> dict[str, str]:
+    """Return our environment without what configures Kong, tracing or another plugin server."""
+    foreign = ("KONG_", "OTEL_", "OTLP_TRACING_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def _stop_on_failure(gateway: RunningGateway, wait: Callable[[], None]) -> None:
+    try:
+        wait()
+    except BaseException:
+        print(gateway.tail(), file=sys.stderr)
+        gateway.stop()
+        raise
+
+
+def _bury(pids: Sequence[int]) -> None:
+    """Kill what should have ended by itself; the test for that looks before."""
+    for pid in pids:
+        if alive(pid):
+            os.kill(pid, 9)

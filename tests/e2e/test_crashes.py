@@ -1,0 +1,131 @@
+"""Processes that are killed under traffic: no request notices, and tracing comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from e2e.client import Caller
+from e2e.conftest import StartGateway
+from e2e.declarations import declaration, service, tracing
+from e2e.gateways import RunningGateway
+from e2e.processes import alive
+from e2e.spans import SinkReader, trace
+from e2e.upstreams import RecordingUpstream
+from e2e.waiting import wait_for
+from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+
+_SECONDS = 15.0
+_LONGEST_SECONDS = 2.5  # the read timeout of one second, and what a busy machine adds
+
+
+@pytest.fixture
+def gateway(
+    start_gateway: StartGateway, upstream: RecordingUpstream, sink: ThreadedOtlpSink
+) -> Iterator[RunningGateway]:
+    with start_gateway(declaration(service("api", upstream.url, [tracing(sink.sink.endpoint)]))) as running:
+        yield running
+
+
+@dataclass
+class Traffic:
+    """Requests in a thread, one after another, with what came of them."""
+
+    gateway: RunningGateway
+    statuses: Counter[int | str] = field(default_factory=Counter)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Send requests until the block ends."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._send, args=(stop,), name="traffic")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def wait_for_more(self, requests: int) -> None:
+        """Wait until so many more were answered."""
+        goal = self.statuses.total() + requests
+        wait_for(lambda: self.statuses.total() >= goal, _SECONDS, f"{requests} more requests are answered")
+
+    def _send(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                self.statuses[self.gateway.get("/api/1").status] += 1
+            except OSError as error:
+                self.statuses[repr(error)] += 1
+
+
+def _wait_until_traced(gateway: RunningGateway, source: SinkReader) -> None:
+    """Send requests until one is traced end to end."""
+
+    def traced() -> bool:
+        caller = Caller.new()
+        assert gateway.get("/api/1", [caller.header()]).status == 200
+        with contextlib.suppress(AssertionError):
+            return len(wait_for(lambda: trace(source, caller.trace_id), 2, "the spans")) == 2
+        return False
+
+    wait_for(traced, _SECONDS, "a request is traced")
+
+
+def _timed(gateway: RunningGateway) -> tuple[int, float]:
+    start = time.monotonic()
+    return gateway.get("/api/1").status, time.monotonic() - start
+
+
+@pytest.mark.parametrize("role", ["sidecar", "worker", "serve"])
+def test_no_request_fails_when_a_process_is_killed(
+    gateway: RunningGateway, spans_at_sink: SinkReader, role: str
+) -> None:
+    """Killed without warning under traffic: every answer is a 200, another process takes over, spans arrive again."""
+    _wait_until_traced(gateway, spans_at_sink)
+    killed = gateway.processes()[role]
+    traffic = Traffic(gateway)
+
+    with traffic.running():
+        traffic.wait_for_more(10)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not any(map(alive, killed)), _SECONDS, "the killed processes are gone")
+        wait_for(
+            lambda: len(set(gateway.processes().get(role, [])) - set(killed)) == len(killed),
+            _SECONDS,
+            f"another {role}",
+        )
+        traffic.wait_for_more(10)
+
+    assert set(traffic.statuses) == {200}
+    _wait_until_traced(gateway, spans_at_sink)
+
+
+@pytest.mark.parametrize("role", ["sidecar", "worker"])
+def test_a_process_that_hangs_delays_no_request_for_long(
+    gateway: RunningGateway, spans_at_sink: SinkReader, role: str
+) -> None:
+    """Stopped but alive: requests are answered within the read timeout, and tracing comes back when it goes on."""
+    _wait_until_traced(gateway, spans_at_sink)
+    stopped = gateway.processes()[role]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        answers = [_timed(gateway) for _ in range(3)]
+    finally:
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    assert {status for status, _ in answers} == {200}
+    assert max(seconds for _, seconds in answers) < _LONGEST_SECONDS
+    _wait_until_traced(gateway, spans_at_sink)

@@ -1,0 +1,122 @@
+"""What an operator sees: health, metrics, log lines of other plugins, an orderly end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.client import Caller, fetch
+from e2e.collectors import Collector
+from e2e.conftest import StartGateway
+from e2e.declarations import declaration, service, tracing
+from e2e.gateways import RunningGateway
+from e2e.metrics import metric, samples
+from e2e.processes import alive
+from e2e.spans import SinkReader, wait_for_trace
+from e2e.upstreams import RecordingUpstream
+from e2e.waiting import wait_for
+from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+
+_PROMETHEUS = {"name": "prometheus", "config": {"status_code_metrics": True, "latency_metrics": True}}
+
+
+@pytest.fixture(scope="module")
+def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("file-log") / "requests.jsonl"
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    start_gateway: StartGateway, upstream: RecordingUpstream, sink: ThreadedOtlpSink, log_file: Path
+) -> Iterator[RunningGateway]:
+    file_log = {"name": "file-log", "config": {"path": str(log_file), "reopen": True}}
+    api = service("api", upstream.url, [tracing(sink.sink.endpoint), file_log])
+    with start_gateway(declaration(api, plugins=[_PROMETHEUS])) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("path", "text"), [("/healthz", "ok\n"), ("/readyz", "ready\n")])
+def test_the_sidecar_says_how_it_is(gateway: RunningGateway, path: str, text: str) -> None:
+    """A probe on loopback gets 200 and a word."""
+    answer = fetch(gateway.sidecar_url, path)
+
+    assert (answer.status, answer.text()) == (200, text)
+
+
+def test_metrics_count_requests_and_spans(
+    gateway: RunningGateway, sink: ThreadedOtlpSink, spans_at_sink: SinkReader
+) -> None:
+    """One request more is one sampled request and two exported spans more."""
+
+    def counts() -> tuple[float, float]:
+        sampled = metric(gateway, "otlp_tracing_requests_total", decision="sampled")
+        return sampled, metric(gateway, "otlp_tracing_spans_exported_total", destination=sink.sink.endpoint)
+
+    requests, spans = counts()
+    caller = Caller.new()
+
+    gateway.get("/api/1", [caller.header()])
+
+    wait_for_trace(spans_at_sink, caller.trace_id)
+    wait_for(lambda: counts() == (requests + 1, spans + 2), 10, "a request and two spans more")
+
+
+def test_the_bundled_prometheus_plugin_counts_beside_us(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
+    """A route's requests are in Kong's own metrics as well."""
+    labels = {"route": "api-route", "service": "api-service", "code": "200"}
+    before = samples(gateway.status_url, "kong_http_requests_total", **labels)
+    caller = Caller.new()
+
+    gateway.get("/api/1", [caller.header()])
+
+    wait_for_trace(spans_at_sink, caller.trace_id)
+    wait_for(
+        lambda: samples(gateway.status_url, "kong_http_requests_total", **labels) == before + 1, 10, "one request more"
+    )
+
+
+def test_other_log_plugins_get_the_trace_id(
+    gateway: RunningGateway, spans_at_sink: SinkReader, log_file: Path, on_kong: bool
+) -> None:
+    """Kong's own log record carries the trace's ids, so every log plugin writes them."""
+    if not on_kong:
+        pytest.skip("the stand-in gateway accepts file-log and does nothing with it")
+    caller = Caller.new()
+
+    gateway.get(f"/api/{caller.span_id}", [caller.header()])
+
+    server, client = wait_for_trace(spans_at_sink, caller.trace_id)
+    wait_for(lambda: log_file.exists() and caller.span_id in log_file.read_text(), 10, "the request's log line")
+    (line,) = [line for line in log_file.read_text().splitlines() if caller.span_id in line]
+    assert json.loads(line)["otlp_tracing"] == {
+        "trace_id": caller.trace_id,
+        "span_id": server.span_id,
+        "upstream_span_id": client.span_id,
+        "parent_span_id": caller.span_id,
+        "flags": 1,
+        "sampled": True,
+    }
+
+
+def test_stopping_leaves_no_process_and_no_span_behind(
+    start_gateway: StartGateway, upstream: RecordingUpstream, start_collector: Callable[[], Collector]
+) -> None:
+    """What waits for a batch is sent before the end, and of the plugin server nothing is left."""
+    with start_collector() as collector:
+        entry = tracing(collector.endpoint, batch_export={"timeout": 600_000})
+        with start_gateway(declaration(service("api", upstream.url, [entry]))) as gateway:
+            callers = [Caller.new() for _ in range(5)]
+            for caller in callers:
+                assert gateway.get("/api/1", [caller.header()]).status == 200
+            wait_for(lambda: metric(gateway, "otlp_tracing_spans_queued") == 10, 10, "ten spans are queued")
+            assert collector.spans() == []
+            processes = gateway.processes()
+            gateway.stop()
+
+            assert set(processes) == {"serve", "worker", "sidecar"}
+            assert [pid for pids in processes.values() for pid in pids if alive(pid)] == []
+        for caller in callers:
+            wait_for_trace(collector, caller.trace_id)
