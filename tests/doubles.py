@@ -16,6 +16,7 @@ class FakeKong:
 
     KNOWN = frozenset({
         "kong.request.get_headers",
+        "kong.response.set_header",
         "kong.service.request.set_headers",
         "kong.log.set_serialize_value",
         "kong.log.serialize",

@@ -35,6 +35,7 @@ _SENSITIVE_KEYS = [
     "token",
     "secret",
     "key",
+    "apikey",
     "auth",
     "credit_card",
     "ssn",
@@ -97,17 +98,20 @@ _INJECTABLE = ["w3c", "b3", "b3-single", "jaeger", "datadog", "ot", "aws", "gcp"
 _PROPAGATION = _record(
     "propagation",
     "How trace context enters and leaves the gateway.",
-    _strings("extract", "Formats looked for in a request, in this order; the first found counts.",
-             ["w3c", "b3", "jaeger", "datadog"], one_of=_EXTRACTABLE),
-    _strings("inject", "Formats written to the upstream request.", ["w3c"], one_of=_INJECTABLE),
-    _strings("clear", "Request headers removed before the upstream sees them.", match=_HEADER_NAME),
+    _strings("extract", "Formats looked for in a request, in this order; the first found counts. b3 reads both "
+             "of its forms.", ["w3c", "b3", "jaeger", "datadog"], one_of=_EXTRACTABLE),
+    _strings("inject", "Formats written to the upstream request; and one of extract's that the caller used, so "
+             "that no header goes on that names the caller's span.", ["w3c"], one_of=_INJECTABLE),
+    _strings("clear", "Request headers removed before the upstream sees them; not those of inject.",
+             match=_HEADER_NAME),
     _field("incoming", "string", "trust continues a caller's trace; ignore starts a new one; restart_and_link "
-           "starts a new one that links to the caller's.",
+           "starts a new one that links to the caller's. With these two, no trace header and no baggage of the "
+           "caller goes upstream.",
            default="trust", one_of=["trust", "ignore", "restart_and_link"]),
-    _field("baggage", "string", "Whether the caller's baggage goes upstream or is stripped at the gateway.",
-           default="pass", one_of=["pass", "strip"]),
-    _field("response_header", "string", "Response header that carries the trace id to the client. Unset: none.",
-           match=_HEADER_NAME),
+    _field("baggage", "string", "Whether baggage of a caller whose trace is continued goes upstream or is "
+           "stripped at the gateway.", default="pass", one_of=["pass", "strip"]),
+    _field("response_header", "string", "Response header that carries the trace id to the client; Server-Timing "
+           "carries it as the metric trace. Unset: none.", match=_HEADER_NAME),
 )  # fmt: skip
 
 _RULE = {
@@ -222,15 +226,6 @@ SCHEMA: list[Field] = [
 NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
     "batch_export.max_retry_time",
     "batch_export.spool_max_bytes",
-    "capture.baggage",
-    "capture.request_headers",
-    "capture.response_headers",
-    "propagation.baggage",
-    "propagation.clear",
-    "propagation.extract",
-    "propagation.incoming",
-    "propagation.inject",
-    "propagation.response_header",
     "protocol",
     "redaction.detectors",
     "redaction.dry_run",
@@ -243,7 +238,6 @@ NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
     "sampling.load.high",
     "sampling.load.low",
     "sampling.rules",
-    "span.semconv",
 })  # fmt: skip
 """Fields that are accepted and checked, and change nothing yet. `check` says so where one is set to other
 than its default, the README lists them, and a test holds list and README together."""

@@ -11,20 +11,23 @@ import dataclasses
 import hashlib
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from otlp_tracing.contract.kong_schema import complete
 from otlp_tracing.contract.plugin_schema import SCHEMA
-from otlp_tracing.errors import ConfigError
+from otlp_tracing.errors import ConfigError, Fault
 
 __all__ = [
     "BatchExport",
+    "Capture",
     "KeyValue",
+    "Propagation",
     "Redaction",
     "Sampling",
     "Settings",
+    "Span",
     "Tls",
     "settings_key",
     "user_config",
@@ -70,6 +73,34 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Propagation:
+    """How trace context enters and leaves the gateway; formats by the names that the schema has for them."""
+
+    extract: tuple[str, ...] = ("w3c", "b3", "jaeger", "datadog")
+    inject: tuple[str, ...] = ("w3c",)
+    clear: tuple[str, ...] = ()
+    incoming: Literal["trust", "ignore", "restart_and_link"] = "trust"
+    baggage: Literal["pass", "strip"] = "pass"
+    response_header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What of a request is recorded beyond the conventions: baggage members and headers, by name."""
+
+    baggage: tuple[str, ...] = ()
+    request_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which names attributes have: the current ones, or the former ones beside them."""
+
+    semconv: Literal["stable", "dup"]
+
+
+@dataclass(frozen=True, slots=True)
 class Redaction:
     """Which query parameters lose their values."""
 
@@ -90,6 +121,9 @@ class Settings:
     batch_export: BatchExport
     sampling: Sampling
     redaction: Redaction
+    propagation: Propagation
+    capture: Capture
+    span: Span
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
@@ -103,6 +137,7 @@ class Settings:
             ConfigError: with every fault there is.
         """
         completed, faults = complete(SCHEMA, user_config(config))
+        faults = faults or list(_faults_beyond_the_schema(completed))
         if faults:
             raise ConfigError(faults)
         return _build(cls, completed)
@@ -117,6 +152,13 @@ def settings_key(config: Mapping[str, Any]) -> bytes:
     """Name a configuration by its content: 16 bytes, the same in every process."""
     canonical = json.dumps(user_config(config), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:
+    for number, name in enumerate(completed["propagation"]["clear"], 1):
+        if name.lower() == "host":
+            # kong/pdk/service/request.lua, set_headers: throws for a Host without a value, on every request.
+            yield Fault(f"propagation.clear[{number}]", json.dumps(name), "cannot be removed: no request goes without")
 
 
 def _build(cls: type[T], data: Mapping[str, Any]) -> T:

@@ -22,6 +22,10 @@ FLAG_RANDOM = 0x02
 LOG_FIELD = "otlp_tracing"
 """The field of Kong's log record that carries a RequestContext."""
 
+# 32 members of 513 characters and the commas between them: the most that the W3C's grammar allows.
+_TRACE_STATE = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
+_LONGEST_BAGGAGE = 8192  # what is carried of a request's baggage, all of it
+_MOST_BAGGAGE = 180
 _HEX_ID = {16: re.compile(r"[0-9a-f]{32}"), 8: re.compile(r"[0-9a-f]{16}")}
 
 
@@ -58,6 +62,8 @@ class RequestContext:
         parent_span_id: 8 bytes; the caller's span, None where the trace starts here.
         flags: W3C trace flags, as sent upstream; the sampled bit is the decision.
         trace_state: as sent upstream.
+        link: the caller's span where the trace was started anew in spite of it, else None.
+        baggage: the members captured, names and decoded values.
     """
 
     trace_id: bytes
@@ -66,6 +72,8 @@ class RequestContext:
     parent_span_id: bytes | None
     flags: int
     trace_state: str
+    link: SpanContext | None = None
+    baggage: tuple[tuple[str, str], ...] = ()
 
     @property
     def sampled(self) -> bool:
@@ -85,6 +93,10 @@ class RequestContext:
             field["parent_span_id"] = self.parent_span_id.hex()
         if self.trace_state:
             field["trace_state"] = self.trace_state
+        if self.link is not None:
+            field["link"] = _link_field(self.link)
+        if self.baggage:
+            field["baggage"] = dict(self.baggage)
         return field
 
     @classmethod
@@ -96,18 +108,51 @@ class RequestContext:
         if not isinstance(field, Mapping):
             return None
         trace_id, span_id = _id(field.get("trace_id"), 16), _id(field.get("span_id"), 8)
-        upstream_span_id, flags = _id(field.get("upstream_span_id"), 8), field.get("flags")
-        trace_state = field.get("trace_state", "")
-        # Kong's JSON knows one kind of number: an integer may come back as 3.0.
-        if not isinstance(flags, (int, float)) or not 0 <= flags <= 0xFF or not isinstance(trace_state, str):
-            return None
-        if trace_id is None or span_id is None or upstream_span_id is None:
+        upstream_span_id, flags = _id(field.get("upstream_span_id"), 8), _flags(field.get("flags"))
+        trace_state = _trace_state(field.get("trace_state", ""))
+        if trace_id is None or span_id is None or upstream_span_id is None or flags is None or trace_state is None:
             return None
         parent_span_id = _id(field.get("parent_span_id"), 8)
-        return cls(trace_id, span_id, upstream_span_id, parent_span_id, int(flags), trace_state)
+        link, baggage = _link(field.get("link")), _baggage(field.get("baggage"))
+        return cls(trace_id, span_id, upstream_span_id, parent_span_id, flags, trace_state, link, baggage)
 
 
 def _id(value: object, size: int) -> bytes | None:
     if not isinstance(value, str) or not _HEX_ID[size].fullmatch(value) or not value.strip("0"):
         return None
     return bytes.fromhex(value)
+
+
+def _flags(value: object) -> int | None:
+    # Kong's JSON knows one kind of number: an integer may come back as 3.0.
+    return int(value) if isinstance(value, (int, float)) and 0 <= value <= 0xFF else None
+
+
+def _trace_state(value: object) -> str | None:
+    return value if isinstance(value, str) and _TRACE_STATE.fullmatch(value) else None
+
+
+def _link_field(link: SpanContext) -> dict[str, Any]:
+    field = {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex(), "flags": link.flags}
+    return {**field, "trace_state": link.trace_state} if link.trace_state else field
+
+
+def _link(field: object) -> SpanContext | None:
+    if not isinstance(field, Mapping):
+        return None
+    trace_id, span_id = _id(field.get("trace_id"), 16), _id(field.get("span_id"), 8)
+    flags, trace_state = _flags(field.get("flags")), _trace_state(field.get("trace_state", ""))
+    if trace_id is None or span_id is None or flags is None or trace_state is None:
+        return None
+    return SpanContext(trace_id, span_id, flags, trace_state)
+
+
+def _baggage(field: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(field, Mapping):
+        return ()
+    sound = [
+        (name, value)
+        for name, value in field.items()
+        if isinstance(name, str) and isinstance(value, str) and max(len(name), len(value)) <= _LONGEST_BAGGAGE
+    ]
+    return tuple(sound[:_MOST_BAGGAGE])

@@ -8,7 +8,6 @@ ComposableParentThreshold).
 
 from __future__ import annotations
 
-from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.decision import ot_state, threshold
 from otlp_tracing.decision.propagation import trace_state
 
@@ -31,12 +30,18 @@ def decide(trace_id: bytes, members: trace_state.Members, threshold_: int) -> tu
     return False, ot_state.without_threshold(members)
 
 
-def follow_parent(parent: SpanContext, members: trace_state.Members) -> tuple[bool, trace_state.Members]:
-    """Decide as the caller did; a `th` that contradicts the caller's flag is taken out."""
+def follow_parent(trace_id: bytes, sampled: bool, members: trace_state.Members) -> tuple[bool, trace_state.Members]:
+    """Decide as the caller did; a `th` that contradicts the caller's flag is taken out.
+
+    Args:
+        trace_id: 16 bytes, the caller's.
+        sampled: the caller's decision.
+        members: the tracestate received.
+    """
     entries = ot_state.read(members)
     if "th" in entries:
         stated = threshold.decode(entries["th"])
-        kept = stated is not None and threshold.randomness(parent.trace_id, entries.get("rv")) >= stated
-        if not parent.sampled or not kept:
+        kept = stated is not None and threshold.randomness(trace_id, entries.get("rv")) >= stated
+        if not sampled or not kept:
             members = ot_state.without_threshold(members)
-    return parent.sampled, members
+    return sampled, members

@@ -15,7 +15,8 @@ _LONGEST = 256  # the whole value, by the specification
 
 def read(members: trace_state.Members) -> dict[str, str]:
     """Return the sub-keys; empty where there is no `ot` member or it breaks the grammar."""
-    value = trace_state.get(members, _KEY)
+    # Most requests bring no tracestate, and this is asked of every one.
+    value = trace_state.get(members, _KEY) if members else None
     if not value or len(value) > _LONGEST:
         return {}
     pairs = [entry.partition(":") for entry in value.split(";")]
@@ -24,6 +25,8 @@ def read(members: trace_state.Members) -> dict[str, str]:
 
 def with_threshold(members: trace_state.Members, encoded: str) -> trace_state.Members:
     """State the threshold that this trace was sampled with."""
+    if not members:
+        return ((_KEY, f"th:{encoded}"),)
     entries = {"th": encoded, **{key: text for key, text in read(members).items() if key != "th"}}
     return _put(members, entries)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.contract.settings import Capture, Propagation, Sampling
 from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
 from otlp_tracing.decision import head_sampling, threshold
-from otlp_tracing.decision.propagation import Headers, extract, inject, trace_state
+from otlp_tracing.decision.edge import Edge
+from otlp_tracing.decision.propagation import Caller, Headers, trace_state
 
 __all__ = ["RequestTracer"]
 
-_FORMATS = ("w3c",)
+_NO_HEADERS: Headers = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +24,25 @@ class RequestTracer:
         threshold_: of the entry's rate.
         follow_parent: obey a caller's sampled flag.
         random_bytes: a source of that many random bytes, `os.urandom` outside of tests.
+        edge: whose headers are believed, and which are written.
     """
 
     threshold_: int
     follow_parent: bool
     random_bytes: Callable[[int], bytes]
+    edge: Edge
 
     @classmethod
-    def of(cls, sampling: Sampling, random_bytes: Callable[[int], bytes]) -> RequestTracer:
-        """Make one from an entry's settings."""
-        return cls(threshold.from_rate(sampling.rate), sampling.parent == "follow", random_bytes)
+    def of(
+        cls,
+        sampling: Sampling,
+        random_bytes: Callable[[int], bytes],
+        propagation: Propagation | None = None,
+        capture: Capture | None = None,
+    ) -> RequestTracer:
+        """Make one from an entry's settings; what is left out is as the schema's defaults have it."""
+        edge = Edge.of(propagation or Propagation(), capture or Capture())
+        return cls(threshold.from_rate(sampling.rate), sampling.parent == "follow", random_bytes, edge)
 
     def begin(self, headers: Headers) -> RequestContext:
         """Decide about one request.
@@ -42,28 +52,33 @@ class RequestTracer:
         """
         # One call for all ids: every call is a system call, 32 bytes cost what 8 do.
         random = self.random_bytes(32)
-        parent = extract(headers, _FORMATS)
-        trace_id = parent.trace_id if parent else _not_zero(random[:16])
-        members = trace_state.parse([parent.trace_state]) if parent else ()
-        if parent and self.follow_parent:
-            sampled, members = head_sampling.follow_parent(parent, members)
-        else:
-            sampled, members = head_sampling.decide(trace_id, members, self.threshold_)
-        random_flag = parent.flags & FLAG_RANDOM if parent else FLAG_RANDOM
+        caller, link = self.edge.receive(headers)
+        trace_id = caller.trace_id if caller else _not_zero(random[:16])
+        sampled, members = self._decide(trace_id, caller)
+        random_flag = FLAG_RANDOM if caller is None or caller.random else 0
         return RequestContext(
             trace_id=trace_id,
             span_id=_not_zero(random[16:24]),
             upstream_span_id=_not_zero(random[24:32]),
-            parent_span_id=parent.span_id if parent else None,
+            parent_span_id=caller.span_id if caller else None,
             flags=random_flag | (FLAG_SAMPLED if sampled else 0),
             trace_state=trace_state.render(members),
+            link=link,
+            baggage=self.edge.capture(headers),
         )
 
-    @staticmethod
-    def upstream_headers(context: RequestContext) -> dict[str, list[str]]:
-        """Return what the upstream request must carry; an empty list means that the header must go."""
+    def upstream_headers(self, context: RequestContext, received: Headers = _NO_HEADERS) -> dict[str, list[str]]:
+        """Return what the upstream request must carry; an empty list means that a header received must go."""
         span = SpanContext(context.trace_id, context.upstream_span_id, context.flags, context.trace_state)
-        return inject(span, _FORMATS)
+        return self.edge.send(span, received)
+
+    def _decide(self, trace_id: bytes, caller: Caller | None) -> tuple[bool, trace_state.Members]:
+        if caller is None:
+            return head_sampling.decide(trace_id, (), self.threshold_)
+        if self.follow_parent and caller.sampled is not None:
+            return head_sampling.follow_parent(trace_id, caller.sampled, caller.members)
+        # A caller that left the decision open gets it by rate, in its own trace.
+        return head_sampling.decide(trace_id, caller.members, self.threshold_)
 
 
 def _not_zero(identifier: bytes) -> bytes:

@@ -54,6 +54,10 @@ class KongCalls:
         """Put the trace context into the log record, for `log` and every other log plugin. Phase: access."""
         _result(self._kong.log.set_serialize_value(LOG_FIELD, context))
 
+    def set_response_header(self, name: str, value: str) -> None:
+        """Set a header of the response to the client. Phase: access."""
+        _result(self._kong.response.set_header(name, value))
+
     def read_log(self) -> bytes:
         """Return the request's log record: JSON, with whatever bytes its strings hold. Phase: log."""
         record = _result(self._kong.log.serialize())

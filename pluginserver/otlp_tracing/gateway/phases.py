@@ -43,23 +43,28 @@ class Phases:
         self._emitter = emitter
         self._tracer: RequestTracer | None = None
         try:
-            self._tracer = RequestTracer.of(Settings.from_config(config).sampling, random_bytes)
+            settings = Settings.from_config(config)
+            self._tracer = RequestTracer.of(settings.sampling, random_bytes, settings.propagation, settings.capture)
             self._origin = Origin.of(config)
         except (ConfigError, FrameTooLarge) as error:
             self._tracer = None
             _log.error("this configuration traces nothing: %s", error)
 
     def access(self, kong: Any) -> None:
-        """Decide, tell the upstream, and remember: three calls to Kong."""
+        """Decide, tell the upstream, and remember: three calls to Kong; a fourth where the client is told."""
         if self._tracer is None:
             return
         try:
             calls = KongCalls(kong)
             received = calls.request_headers()
             context = self._tracer.begin(received)
-            outgoing = self._tracer.upstream_headers(context)
-            calls.set_upstream_headers({name: lines for name, lines in outgoing.items() if lines or name in received})
+            outgoing = self._tracer.upstream_headers(context, received)
+            if outgoing:
+                calls.set_upstream_headers(outgoing)
             calls.remember(context.to_log_field())
+            answer = self._tracer.edge.answer(context)
+            if answer is not None:
+                calls.set_response_header(*answer)
         except Exception:
             self._failed("access")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.settings import KeyValue, Settings, settings_key
+from otlp_tracing.contract.settings import Capture, KeyValue, Propagation, Settings, settings_key
 from otlp_tracing.errors import ConfigError
 
 FROM_KONG = {
@@ -45,3 +45,32 @@ def test_a_configuration_is_named_by_what_a_user_wrote() -> None:
 
     assert settings_key(again) == settings_key(FROM_KONG)
     assert settings_key({**FROM_KONG, "protocol": "grpc"}) != settings_key(FROM_KONG)
+
+
+def test_propagation_is_as_the_schema_has_it() -> None:
+    """What code gets that names no propagation is what a user gets who configures none."""
+    settings = Settings.from_config({})
+
+    assert settings.propagation == Propagation()
+    assert settings.capture == Capture()
+
+
+def test_propagation_is_read() -> None:
+    """Names of formats and headers as they were written, lists as tuples."""
+    settings = Settings.from_config(
+        {"propagation": {"inject": ["w3c", "b3-single"], "clear": ["X-A"], "incoming": "ignore"},
+         "capture": {"baggage": ["tenant"]}}
+    )  # fmt: skip
+
+    assert settings.propagation.inject == ("w3c", "b3-single")
+    assert settings.propagation.clear == ("X-A",)
+    assert settings.propagation.incoming == "ignore"
+    assert settings.capture.baggage == ("tenant",)
+
+
+def test_the_host_header_cannot_be_cleared() -> None:
+    """Kong would answer every request with a 500."""
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_config({"propagation": {"clear": ["x-a", "Host"]}})
+
+    assert [fault.field for fault in refused.value.faults] == ["propagation.clear[2]"]

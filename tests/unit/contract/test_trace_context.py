@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.contract.trace_context import RequestContext, SpanContext
 
+spans = st.builds(
+    SpanContext,
+    trace_id=st.binary(min_size=16, max_size=16).filter(any),
+    span_id=st.binary(min_size=8, max_size=8).filter(any),
+    flags=st.integers(0, 255),
+    trace_state=st.text("abc=,", max_size=20),
+)
 contexts = st.builds(
     RequestContext,
     trace_id=st.binary(min_size=16, max_size=16).filter(any),
@@ -17,6 +25,8 @@ contexts = st.builds(
     parent_span_id=st.none() | st.binary(min_size=8, max_size=8).filter(any),
     flags=st.integers(0, 255),
     trace_state=st.text("abc=,", max_size=20),
+    link=st.none() | spans,
+    baggage=st.dictionaries(st.text(), st.text(), max_size=3).map(lambda members: tuple(members.items())),
 )
 
 
@@ -52,3 +62,40 @@ def test_the_log_line_speaks() -> None:
         "flags": 3,
         "sampled": True,
     }
+
+
+def test_link_and_baggage_speak_too() -> None:
+    """The link in hexadecimal, baggage as names to values."""
+    link = SpanContext(b"\x05" * 16, b"\x06" * 8, 1, "v=1")
+    context = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, None, 3, "", link, (("tenant", "7"),))
+    field = context.to_log_field()
+
+    assert field["link"] == {"trace_id": "05" * 16, "span_id": "06" * 8, "flags": 1, "trace_state": "v=1"}
+    assert field["baggage"] == {"tenant": "7"}
+
+
+@given(
+    st.recursive(st.none() | st.text() | st.floats(), lambda some: st.lists(some) | st.dictionaries(st.text(), some))
+)
+def test_what_is_no_link_and_no_baggage_is_left_out(anything: object) -> None:
+    """A broken addition does not cost the context."""
+    plain = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, None, 3, "")
+    read = RequestContext.from_log_field({**plain.to_log_field(), "link": anything, "baggage": anything})
+
+    assert read is not None
+    assert dataclasses.replace(read, baggage=()) == plain
+    assert all(isinstance(name, str) and isinstance(value, str) for name, value in read.baggage)
+
+
+def test_what_is_read_back_is_bounded() -> None:
+    """No other log plugin can hand over a megabyte in our field."""
+    plain = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, None, 3, "").to_log_field()
+    read = RequestContext.from_log_field(
+        {**plain, "baggage": {str(n): "v" * (9000 if n == 5 else 1) for n in range(300)}}
+    )
+
+    assert RequestContext.from_log_field({**plain, "trace_state": "a=" + "1" * 20_000}) is None
+    assert RequestContext.from_log_field({**plain, "trace_state": "a=1\n"}) is None
+    assert read is not None
+    assert len(read.baggage) == 180
+    assert "5" not in dict(read.baggage)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.decision.propagation import trace_state
 
@@ -43,8 +42,7 @@ def test_stated_randomness_goes_before_the_id() -> None:
 )
 def test_a_callers_decision_is_followed(flags: int, received: str, sent: str) -> None:
     """The flag decides; a threshold that contradicts it is taken out."""
-    parent = SpanContext(HIGH, b"\x01" * 8, flags, received)
-    sampled, members = head_sampling.follow_parent(parent, trace_state.parse([received]))
+    sampled, members = head_sampling.follow_parent(HIGH, bool(flags), trace_state.parse([received]))
 
     assert sampled == bool(flags)
     assert trace_state.render(members) == sent

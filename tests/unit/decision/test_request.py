@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
-from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.contract.settings import Capture, Propagation, Sampling
+from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.decision.request import RequestTracer
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -71,3 +73,47 @@ def test_an_id_is_never_zero() -> None:
     assert any(context.trace_id)
     assert any(context.span_id)
     assert any(context.upstream_span_id)
+
+
+def test_a_decision_left_open_is_made_by_rate() -> None:
+    """In the caller's trace; a decision that was made is followed, whatever format said it."""
+    open_, kept = {"b3": [f"{TRACE}-{SPAN}"]}, {"b3": [f"{TRACE}-{SPAN}-d"]}
+
+    assert tracer(rate=1).begin(open_).sampled
+    assert tracer(rate=1).begin(open_).trace_state == "ot=th:0"
+    assert tracer(rate=1).begin(open_).trace_id.hex() == TRACE
+    assert not tracer(rate=0).begin(open_).sampled
+    assert tracer(rate=0).begin(kept).sampled
+
+
+def test_a_trace_without_a_span_has_no_parent() -> None:
+    """A load balancer's trace is continued by a SERVER span that is its root."""
+    balanced = RequestTracer.of(Sampling(1.0, "follow"), os.urandom, Propagation(extract=("aws",)))
+    context = balanced.begin({"x-amzn-trace-id": ["Root=1-67891233-abcdef012345678912345678"]})
+
+    assert context.trace_id.hex() == "67891233abcdef012345678912345678"
+    assert context.parent_span_id is None
+
+
+def test_a_restarted_trace_is_new_and_linked() -> None:
+    """Own id, own decision, the caller's span as a link, named baggage kept and none sent on."""
+    restarting = RequestTracer.of(
+        Sampling(0.0, "follow"), os.urandom, Propagation(incoming="restart_and_link"), Capture(("tenant",))
+    )
+    received = {**CALLER, "baggage": ["tenant=7,other=8"]}
+    context = restarting.begin(received)
+
+    assert context.trace_id.hex() != TRACE
+    assert (context.parent_span_id, context.sampled, context.trace_state) == (None, False, "")
+    assert context.link == SpanContext(bytes.fromhex(TRACE), bytes.fromhex(SPAN), 1, "v=1")
+    assert context.baggage == (("tenant", "7"),)
+    assert restarting.upstream_headers(context, received)["baggage"] == []
+    assert restarting.upstream_headers(context, received)["tracestate"] == []
+
+
+def test_a_tracestate_is_removed_where_there_is_one() -> None:
+    """A header that must go is named, one that is not there is left alone."""
+    context = tracer(rate=0).begin({})
+
+    assert tracer().upstream_headers(context, {"tracestate": ["broken"]})["tracestate"] == []
+    assert "tracestate" not in tracer().upstream_headers(context, {})

@@ -38,3 +38,11 @@ def test_a_log_record_of_another_type_is_an_error(odd: object) -> None:
     """What the PDK does not promise is refused."""
     with pytest.raises(KongCallError):
         KongCalls(FakeKong({"kong.log.serialize": odd})).read_log()
+
+
+def test_a_response_header_is_set_as_named() -> None:
+    """Name and value go to Kong as they are."""
+    kong = FakeKong()
+    KongCalls(kong).set_response_header("Server-Timing", "trace;desc=x")
+
+    assert kong.calls == [("kong.response.set_header", ("Server-Timing", "trace;desc=x"))]

@@ -50,6 +50,27 @@ def test_access_makes_three_calls_and_log_one(emitter: RecordingEmitter) -> None
     assert [method for method, _ in log.calls] == ["kong.log.serialize"]
 
 
+def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter) -> None:
+    """Only where a response header is configured, and after everything that tracing needs."""
+    kong = FakeKong({"kong.request.get_headers": HEADERS})
+    Phases({"propagation": {"response_header": "X-Trace-Id"}}, emitter).access(kong)
+
+    assert [method for method, _ in kong.calls[2:]] == ["kong.log.set_serialize_value", "kong.response.set_header"]
+    assert kong.calls[3][1] == ("X-Trace-Id", "0af7651916cd43dd8448eb211c80319c")
+
+
+def test_clearing_and_injecting_are_one_call(emitter: RecordingEmitter) -> None:
+    """However many headers are written and removed, they go in one round trip."""
+    kong = FakeKong({"kong.request.get_headers": {**HEADERS, "x-internal": ["1"], "baggage": ["a=1"]}})
+    config = {"propagation": {"inject": ["w3c", "b3", "datadog"], "clear": ["x-internal"], "baggage": "strip"}}
+    Phases(config, emitter).access(kong)
+    sent = kong.calls[1][1][0]
+
+    assert len(kong.calls) == 3
+    assert {name for name, lines in sent.items() if not lines} == {"x-internal", "baggage"}
+    assert {"traceparent", "tracestate", "x-b3-traceid", "x-datadog-trace-id"} <= sent.keys()
+
+
 def test_what_upstream_sees_is_what_the_log_remembers(emitter: RecordingEmitter) -> None:
     """The parent-id sent upstream is the upstream_span_id in the log record."""
     kong = FakeKong({"kong.request.get_headers": HEADERS})
@@ -86,7 +107,7 @@ def test_the_log_is_handed_over_unread(emitter: RecordingEmitter) -> None:
 @pytest.mark.parametrize("odd", [RuntimeError("boom"), 5, "text", {"a": {"b": 1}}])
 def test_no_answer_of_kongs_leaves_a_phase(emitter: RecordingEmitter, method: str, odd: Any) -> None:
     """Whatever a call raises or gives, the phase returns and the request goes on."""
-    phases = Phases({}, emitter)
+    phases = Phases({"propagation": {"response_header": "x-trace"}, "capture": {"baggage": ["a"]}}, emitter)
     phases.access(FakeKong({"kong.request.get_headers": HEADERS, method: odd}))
     phases.log(FakeKong({"kong.log.serialize": "{}", method: odd}))
 

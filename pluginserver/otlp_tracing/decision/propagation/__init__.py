@@ -1,7 +1,7 @@
 """Trace context in request headers. One format a file; FORMATS is where a format is made known.
 
-A format is a module with `extract(headers)` and `inject(context)`. Nothing received is passed on as it
-came: every header that goes out is built from what was parsed.
+A format is a module with `HEADERS`, `extract(headers)` and `inject(context)`. Nothing received is passed
+on as it came: every header that goes out is built from what was parsed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from otlp_tracing.contract.trace_context import SpanContext
-from otlp_tracing.decision.propagation import w3c
+from otlp_tracing.decision.propagation import (
+    b3,
+    b3_single,
+    datadog,
+    google_cloud,
+    jaeger,
+    opentracing,
+    w3c,
+    xray,
+)
+from otlp_tracing.decision.propagation.caller import Caller
 
-__all__ = ["FORMATS", "Format", "Headers", "extract", "inject"]
+__all__ = ["FORMATS", "Caller", "Format", "Headers", "extract", "inject"]
 
 Headers = Mapping[str, Sequence[str]]
 """Lower-case names to every value received, in order."""
@@ -21,22 +31,35 @@ Headers = Mapping[str, Sequence[str]]
 class Format(Protocol):
     """One way to write a trace context into headers."""
 
-    def extract(self, headers: Headers) -> SpanContext | None:
+    @property
+    def HEADERS(self) -> tuple[str, ...]:  # noqa: N802
+        """Every header that belongs to the format, in lower case."""
+
+    def extract(self, headers: Headers) -> Caller | None:
         """Read the caller's context; None where it is absent or malformed, whatever the bytes."""
 
     def inject(self, context: SpanContext) -> dict[str, list[str]]:
-        """Write a context: names to values; an empty list means that the header must go."""
+        """Write a context: a value for every one of HEADERS; an empty list means that the header must go."""
 
 
-FORMATS: Mapping[str, Format] = {"w3c": w3c}
+FORMATS: Mapping[str, Format] = {
+    "w3c": w3c,
+    "b3": b3,
+    "b3-single": b3_single,
+    "jaeger": jaeger,
+    "datadog": datadog,
+    "ot": opentracing,
+    "aws": xray,
+    "gcp": google_cloud,
+}
 
 
-def extract(headers: Headers, formats: Iterable[str]) -> SpanContext | None:
+def extract(headers: Headers, formats: Iterable[str]) -> Caller | None:
     """Return the context of the first format, in the order given, that finds one."""
     for name in formats:
-        context = FORMATS[name].extract(headers)
-        if context is not None:
-            return context
+        caller = FORMATS[name].extract(headers)
+        if caller is not None:
+            return caller
     return None
 
 

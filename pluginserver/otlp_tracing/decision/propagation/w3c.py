@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 
 from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.decision.propagation.caller import Caller
 
-__all__ = ["extract", "inject"]
+__all__ = ["HEADERS", "extract", "inject", "traceparent"]
+
+HEADERS = ("traceparent", "tracestate")
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
 # A longer value of a later version is cut to what we know; past this it is no trace context.
@@ -19,7 +22,7 @@ _LONGEST = 512
 _KNOWN_FLAGS = FLAG_SAMPLED | FLAG_RANDOM
 
 
-def extract(headers: Mapping[str, Sequence[str]]) -> SpanContext | None:
+def extract(headers: Mapping[str, Sequence[str]]) -> Caller | None:
     """Read the caller's context.
 
     Two `traceparent` lines are as malformed as a broken one: the trace then starts here, and the
@@ -31,20 +34,29 @@ def extract(headers: Mapping[str, Sequence[str]]) -> SpanContext | None:
     match = _TRACEPARENT.fullmatch(values[0].strip(" \t"))
     if match is None:
         return None
-    version, trace_id, span_id, flags, rest = match.groups()
+    version, trace_id, span_id, digits, rest = match.groups()
     if version == "ff" or (version == "00" and rest):
         return None
     if not trace_id.strip("0") or not span_id.strip("0"):
         return None
-    state = trace_state.parse(headers.get("tracestate", ()))
-    return SpanContext(
-        bytes.fromhex(trace_id), bytes.fromhex(span_id), int(flags, 16) & _KNOWN_FLAGS, trace_state.render(state)
+    flags = int(digits, 16)
+    return Caller(
+        bytes.fromhex(trace_id),
+        bytes.fromhex(span_id),
+        bool(flags & FLAG_SAMPLED),
+        bool(flags & FLAG_RANDOM),
+        trace_state.parse(headers["tracestate"]) if "tracestate" in headers else (),
     )
 
 
 def inject(context: SpanContext) -> dict[str, list[str]]:
     """Write version 00, whatever version came in; an empty `tracestate` is removed, not sent empty."""
     return {
-        "traceparent": [f"00-{context.trace_id.hex()}-{context.span_id.hex()}-{context.flags & _KNOWN_FLAGS:02x}"],
+        "traceparent": [traceparent(context.trace_id, context.span_id, context.flags)],
         "tracestate": [context.trace_state] if context.trace_state else [],
     }
+
+
+def traceparent(trace_id: bytes, span_id: bytes, flags: int) -> str:
+    """Write the header's value; flags that no version has defined are left out."""
+    return f"00-{trace_id.hex()}-{span_id.hex()}-{flags & _KNOWN_FLAGS:02x}"

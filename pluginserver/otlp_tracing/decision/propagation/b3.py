@@ -1,0 +1,53 @@
+"""B3, Zipkin's format, in its many headers: `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
+
+Reads the single header `b3` as well, and before these: a caller that sends both means the same by both.
+`x-b3-parentspanid` names the caller's parent, which is no concern of ours.
+
+Source: https://github.com/openzipkin/b3-propagation; OpenTelemetry specification, context/api-propagators.md
+(the single header goes first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.decision.propagation import b3_single
+from otlp_tracing.decision.propagation.caller import Caller
+from otlp_tracing.decision.propagation.identifiers import single_value
+
+__all__ = ["HEADERS", "extract", "inject"]
+
+HEADERS = ("x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags")
+
+# "true" and "false" are what tracers wrote before the format was written down; it asks receivers to take them.
+_SAMPLED = {"1": True, "0": False, "true": True, "false": False}
+
+
+def extract(headers: Mapping[str, Sequence[str]]) -> Caller | None:
+    """Read the caller's context; a decision without ids is none."""
+    if "b3" in headers:
+        caller = b3_single.extract(headers)
+        if caller is not None:
+            return caller
+    if "x-b3-traceid" not in headers:
+        return None
+    trace_id = b3_single.read_trace_id(single_value(headers, "x-b3-traceid"))
+    span_id = b3_single.read_span_id(single_value(headers, "x-b3-spanid"))
+    if trace_id is None or span_id is None:
+        return None
+    # The debug flag implies a decision to sample, whatever else is said.
+    debug = single_value(headers, "x-b3-flags") == "1"
+    sampled = True if debug else _SAMPLED.get((single_value(headers, "x-b3-sampled") or "").lower())
+    return Caller(trace_id, span_id, sampled)
+
+
+def inject(context: SpanContext) -> dict[str, list[str]]:
+    """Write 128-bit ids and the decision; the caller's parent and debug flag go."""
+    return {
+        "x-b3-traceid": [context.trace_id.hex()],
+        "x-b3-spanid": [context.span_id.hex()],
+        "x-b3-sampled": ["1" if context.sampled else "0"],
+        "x-b3-parentspanid": [],
+        "x-b3-flags": [],
+    }

@@ -1,0 +1,44 @@
+"""What a caller says about its trace, whatever format it said it in.
+
+Every format reads into this; nothing else of a request's trace headers gets past the formats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
+from otlp_tracing.decision.propagation import trace_state
+
+__all__ = ["Caller"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The caller's context.
+
+    Args:
+        trace_id: 16 bytes, not all zero; ids of 64 bits are padded on the left.
+        span_id: 8 bytes, not all zero; None where the caller names a trace and no span of it, as a load
+            balancer does.
+        sampled: the caller's decision; None where it leaves the decision to whoever comes next.
+        random: the trace id is said to be random (W3C level 2).
+        members: the tracestate.
+    """
+
+    trace_id: bytes
+    span_id: bytes | None
+    sampled: bool | None
+    random: bool = False
+    members: trace_state.Members = ()
+
+    @property
+    def flags(self) -> int:
+        """W3C trace flags; no decision counts as not sampled."""
+        return (FLAG_SAMPLED if self.sampled else 0) | (FLAG_RANDOM if self.random else 0)
+
+    def span_context(self) -> SpanContext | None:
+        """Return the caller's span; None where it named none."""
+        if self.span_id is None:
+            return None
+        return SpanContext(self.trace_id, self.span_id, self.flags, trace_state.render(self.members))
