@@ -106,7 +106,7 @@ def _add_demo(commands: Any) -> None:
 
 def _add_worker(commands: Any) -> None:
     command = _command(commands, "worker", _worker, argparse.SUPPRESS)
-    for name in ("--inherited", "--socket", "--bound", "--kong", "--protocol", "--plugins"):
+    for name in ("--inherited", "--socket", "--bound", "--kong", "--plugins"):
         command.add_argument(name, required=True)
 
 
@@ -161,7 +161,6 @@ def _serve(options: argparse.Namespace) -> None:
         GroupOptions(
             socket=options.kong_prefix / options.socket_name,
             workers=_workers(options.workers),
-            protocol=options.protocol,
             plugins=Path(options.plugins) if options.plugins else plugin_folder(),
             environment={SIDECAR_SOCKET_VARIABLE: str(socket), HOSTED_VARIABLE: "1"},
             sidecar=sidecar if embedded else None,
@@ -191,7 +190,6 @@ def _worker(options: argparse.Namespace) -> None:
             socket=Path(options.socket),
             bound=(int(device), int(inode)),
             kong=int(options.kong),
-            protocol=options.protocol,
             plugins=Path(options.plugins),
         )
     )

@@ -30,7 +30,6 @@ class GroupOptions:
     Args:
         socket: where Kong connects.
         workers: how many processes serve, 1 to MAX_WORKERS.
-        protocol: msgpack or protobuf.
         plugins: folder of the plugin file.
         environment: for the workers, so that the plugin finds its sidecar.
         sidecar: command line of an embedded one; None where it runs elsewhere.
@@ -39,7 +38,6 @@ class GroupOptions:
 
     socket: Path
     workers: int
-    protocol: str
     plugins: Path
     environment: dict[str, str]
     sidecar: Sequence[str] | None
@@ -101,7 +99,7 @@ def _worker(options: GroupOptions, inherited: Inherited) -> Child:
             "worker",
             *("--inherited", str(inherited)),
             *("--socket", str(options.socket), "--bound", "{}:{}".format(*bound), "--kong", str(os.getppid())),
-            *("--protocol", options.protocol, "--plugins", str(options.plugins), "--log-level", options.log_level),
+            *("--plugins", str(options.plugins), "--log-level", options.log_level),
         ),
         environment=options.environment,
         descriptors=inherited.descriptors,

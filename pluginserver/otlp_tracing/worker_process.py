@@ -13,6 +13,7 @@ from otlp_tracing.gateway.environment import process_emitter
 from otlp_tracing.installation import PLUGIN_FILE
 from otlp_tracing.server.dialogue import Dialogue
 from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.server.dialogue_opening import OpeningDialogue
 from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
 from otlp_tracing.server.instances import Instances
 from otlp_tracing.server.lifecycle import Lifecycle, watch
@@ -37,7 +38,6 @@ class WorkerOptions:
         socket: where Kong connects.
         bound: identity of that socket when the group bound it.
         kong: pid of the process that started the group.
-        protocol: msgpack or protobuf.
         plugins: folder of the plugin file.
     """
 
@@ -45,7 +45,6 @@ class WorkerOptions:
     socket: Path
     bound: tuple[int, int]
     kong: int
-    protocol: str
     plugins: Path
 
 
@@ -57,7 +56,6 @@ def run_worker(options: WorkerOptions) -> None:
     emitter = process_emitter()
     siblings = _siblings(options.inherited)
     open_dialogue, sweep = _speak(
-        options.protocol,
         Instances(load(options.plugins / PLUGIN_FILE), siblings.slot),
         lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
         siblings.table.slots,
@@ -89,9 +87,14 @@ def _siblings(inherited: Inherited) -> Siblings:
 
 
 def _speak(
-    protocol: str, instances: Instances, on_failure: Callable[[str], None], slots: int
+    instances: Instances, on_failure: Callable[[str], None], slots: int
 ) -> tuple[Callable[[], Dialogue], Callable[[], object]]:
-    if protocol == "protobuf":
-        return lambda: ProtoBufDialogue(instances, on_failure=on_failure, slots=slots), lambda: None
     events = MsgPackEvents(instances, on_failure=on_failure, slots=slots)
-    return lambda: MsgPackDialogue(events), events.free_abandoned
+
+    def open_dialogue() -> Dialogue:
+        return OpeningDialogue(
+            lambda: MsgPackDialogue(events),
+            lambda: ProtoBufDialogue(instances, on_failure=on_failure, slots=slots),
+        )
+
+    return open_dialogue, events.free_abandoned

@@ -25,8 +25,11 @@ _running: list[RunningGateway] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --kong."""
+    """Add --kong and --protocol."""
     parser.addoption("--kong", type=Path, metavar="PATH", help="run the end-to-end tests on this `kong` command")
+    parser.addoption(
+        "--protocol", choices=["msgpack", "protobuf"], default="msgpack", help="what Kong and the plugin server speak"
+    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -42,6 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def start_gateway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> StartGateway:
     """Give a context manager that runs a gateway: `start_gateway(declaration, server=…, environment=…)`."""
     kong = pytestconfig.getoption("--kong")
+    PluginServer.protocol = pytestconfig.getoption("--protocol")
     if kong is not None:
         RealKong.executable = kong.resolve()
         if not kong.is_file():

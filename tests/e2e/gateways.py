@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -49,12 +49,16 @@ class PluginServer:
     start: Sequence[str]
     http_port: int
 
+    protocol: ClassVar[str] = "msgpack"
+    """Of `ours`; the option --protocol."""
+
     @classmethod
     def ours(cls, prefix: Path) -> PluginServer:
         """Return `otlp-tracing serve`."""
         port = free_port()
-        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}")
-        return cls(command_line("dump"), serve, port)
+        spoken = ("--protocol", cls.protocol)
+        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}", *spoken)
+        return cls(command_line("dump", *spoken), serve, port)
 
 
 class RunningGateway(ABC):

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,7 +16,7 @@ import pytest
 from e2e.client import Caller
 from e2e.conftest import StartGateway
 from e2e.declarations import declaration, service, tracing
-from e2e.gateways import RunningGateway
+from e2e.gateways import PluginServer, RunningGateway
 from e2e.processes import alive
 from e2e.spans import SinkReader, trace
 from e2e.upstreams import RecordingUpstream
@@ -106,7 +106,7 @@ def test_no_request_fails_when_a_process_is_killed(
         )
         traffic.wait_for_more(10)
 
-    assert set(traffic.statuses) == {200}
+    assert _failures(traffic.statuses) <= _allowed(role, killed)
     _wait_until_traced(gateway, spans_at_sink)
 
 
@@ -126,6 +126,17 @@ def test_a_process_that_hangs_delays_no_request_for_long(
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
-    assert {status for status, _ in answers} == {200}
+    assert _failures(Counter(status for status, _ in answers)) <= _allowed(role, stopped)
     assert max(seconds for _, seconds in answers) < _LONGEST_SECONDS
     _wait_until_traced(gateway, spans_at_sink)
+
+
+def _failures(statuses: Mapping[int | str, int]) -> int:
+    assert set(statuses) <= {200, 500}
+    return statuses.get(500, 0)
+
+
+def _allowed(role: str, killed: Sequence[int]) -> int:
+    # Kong 3.9 answers 500 over ProtoBuf if a worker is killed with bytes unread (docs/decisions/0010): one
+    # request for each, since this traffic is one request at a time.
+    return len(killed) if role == "worker" and PluginServer.protocol == "protobuf" else 0
