@@ -15,6 +15,7 @@ class FakeKong:
     """
 
     KNOWN = frozenset({
+        "kong.nginx.get_var",
         "kong.request.get_headers",
         "kong.response.set_header",
         "kong.service.request.set_headers",

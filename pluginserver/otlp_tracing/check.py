@@ -13,6 +13,7 @@ import yaml
 from otlp_tracing.contract.kong_schema import complete
 from otlp_tracing.contract.plugin_schema import NOT_YET_IN_EFFECT, SCHEMA
 from otlp_tracing.contract.settings import Settings
+from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.destination import Destination
 
@@ -62,7 +63,9 @@ def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
     if schema_faults:
         return [*faults, *schema_faults]
     try:
-        Destination.of(Settings.from_config(entry.get("config") or {}), os.environ)
+        settings = Settings.from_config(entry.get("config") or {})
+        Rules.of(settings.sampling.rules)
+        Destination.of(settings, os.environ)
     except ConfigError as error:
         faults.extend(error.faults)
     return faults

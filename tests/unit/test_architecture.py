@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "errors": set(),
     "limited_log": set(),
     "contract": {"errors"},
-    "decision": {"contract"},
+    "decision": {"errors", "contract"},
     "gateway": {"errors", "limited_log", "contract", "decision"},
     "server": {"errors", "limited_log"},
     "sidecar": {"errors", "limited_log", "contract", "decision"},
@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "installation": {"errors"},
     "server_group": {"errors", "installation", "server"},
     "worker_process": {"contract", "gateway", "server", "installation", "server_group"},
-    "check": {"errors", "contract", "sidecar"},
+    "check": {"errors", "contract", "decision", "sidecar"},
     "demo": {"errors", "installation", "testing"},
     "cli": {
         "errors",

@@ -22,10 +22,12 @@ from otlp_tracing.errors import ConfigError, Fault
 __all__ = [
     "BatchExport",
     "Capture",
+    "Keep",
     "KeyValue",
     "Propagation",
     "Redaction",
     "Sampling",
+    "SamplingRule",
     "Settings",
     "Span",
     "Tls",
@@ -65,11 +67,34 @@ class BatchExport:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingRule:
+    """A rate for the requests that all of the lists match; an empty list matches every request."""
+
+    name: str
+    methods: tuple[str, ...]
+    paths: tuple[str, ...]
+    hosts: tuple[str, ...]
+    headers: tuple[str, ...]
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is kept after the response, whatever was decided before it; 0 ms means no request is too slow."""
+
+    errors: bool = True
+    slower_than_ms: int = 0
+    statuses: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
-    """Share of traces kept, 0 to 1, and whether a caller's decision goes before it."""
+    """Share of traces kept, 0 to 1, whether a caller's decision goes before it, and what else decides."""
 
     rate: float
     parent: Literal["follow", "ignore"]
+    rules: tuple[SamplingRule, ...] = ()
+    keep: Keep = Keep()
 
 
 @dataclass(frozen=True, slots=True)

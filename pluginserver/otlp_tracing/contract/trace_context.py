@@ -19,6 +19,11 @@ __all__ = ["FLAG_RANDOM", "FLAG_SAMPLED", "LOG_FIELD", "RequestContext", "SpanCo
 FLAG_SAMPLED = 0x01
 FLAG_RANDOM = 0x02
 
+DECIDED_BY = ("parent", "rule", "rate")
+"""Who can have made a head decision."""
+
+MAX_RULE_NAME = 128  # characters; a name of more is somebody else's text
+
 LOG_FIELD = "otlp_tracing"
 """The field of Kong's log record that carries a RequestContext."""
 
@@ -64,6 +69,8 @@ class RequestContext:
         trace_state: as sent upstream.
         link: the caller's span where the trace was started anew in spite of it, else None.
         baggage: the members captured, names and decoded values.
+        decided_by: parent, rule or rate; empty where it is not known.
+        rule: name of the sampling rule that decided; empty where none did.
     """
 
     trace_id: bytes
@@ -74,6 +81,8 @@ class RequestContext:
     trace_state: str
     link: SpanContext | None = None
     baggage: tuple[tuple[str, str], ...] = ()
+    decided_by: str = ""
+    rule: str = ""
 
     @property
     def sampled(self) -> bool:
@@ -97,6 +106,10 @@ class RequestContext:
             field["link"] = _link_field(self.link)
         if self.baggage:
             field["baggage"] = dict(self.baggage)
+        if self.decided_by:
+            field["decided_by"] = self.decided_by
+        if self.rule:
+            field["rule"] = self.rule
         return field
 
     @classmethod
@@ -114,7 +127,16 @@ class RequestContext:
             return None
         parent_span_id = _id(field.get("parent_span_id"), 8)
         link, baggage = _link(field.get("link")), _baggage(field.get("baggage"))
-        return cls(trace_id, span_id, upstream_span_id, parent_span_id, flags, trace_state, link, baggage)
+        decided_by = field.get("decided_by")
+        return cls(
+            *(trace_id, span_id, upstream_span_id, parent_span_id, flags, trace_state, link, baggage),
+            decided_by if decided_by in DECIDED_BY else "",
+            _rule(field.get("rule")),
+        )
+
+
+def _rule(value: object) -> str:
+    return value if isinstance(value, str) and len(value) <= MAX_RULE_NAME else ""
 
 
 def _id(value: object, size: int) -> bytes | None:

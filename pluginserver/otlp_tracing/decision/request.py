@@ -10,10 +10,15 @@ from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, Reque
 from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.decision.edge import Edge
 from otlp_tracing.decision.propagation import Caller, Headers, trace_state
+from otlp_tracing.decision.rules import RequestLine, Rules
 
 __all__ = ["RequestTracer"]
 
 _NO_HEADERS: Headers = {}
+
+
+def _no_line() -> RequestLine:
+    return RequestLine("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +30,14 @@ class RequestTracer:
         follow_parent: obey a caller's sampled flag.
         random_bytes: a source of that many random bytes, `os.urandom` outside of tests.
         edge: whose headers are believed, and which are written.
+        rules: asked before the entry's own rate.
     """
 
     threshold_: int
     follow_parent: bool
     random_bytes: Callable[[int], bytes]
     edge: Edge
+    rules: Rules
 
     @classmethod
     def of(
@@ -40,21 +47,31 @@ class RequestTracer:
         propagation: Propagation | None = None,
         capture: Capture | None = None,
     ) -> RequestTracer:
-        """Make one from an entry's settings; what is left out is as the schema's defaults have it."""
-        edge = Edge.of(propagation or Propagation(), capture or Capture())
-        return cls(threshold.from_rate(sampling.rate), sampling.parent == "follow", random_bytes, edge)
-
-    def begin(self, headers: Headers) -> RequestContext:
-        """Decide about one request.
+        """Make one from an entry's settings; what is left out is as the schema's defaults have it.
 
         Raises:
-            Nothing, whatever the headers: what is malformed starts a new trace.
+            ConfigError: for a sampling rule that cannot work.
+        """
+        edge = Edge.of(propagation or Propagation(), capture or Capture())
+        rules = Rules.of(sampling.rules)
+        return cls(threshold.from_rate(sampling.rate), sampling.parent == "follow", random_bytes, edge, rules)
+
+    def begin(self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line) -> RequestContext:
+        """Decide about one request.
+
+        Args:
+            headers: the request's.
+            ask_line: tells its method and path; called only if a rule needs them, since Kong has to be asked.
+
+        Raises:
+            Nothing of its own, whatever the headers: what is malformed starts a new trace.
         """
         # One call for all ids: every call is a system call, 32 bytes cost what 8 do.
         random = self.random_bytes(32)
         caller, link = self.edge.receive(headers)
         trace_id = caller.trace_id if caller else _not_zero(random[:16])
-        sampled, members = self._decide(trace_id, caller)
+        threshold_, decided_by, rule = self._choose(caller, headers, ask_line)
+        sampled, members = self._decide(trace_id, caller, threshold_)
         random_flag = FLAG_RANDOM if caller is None or caller.random else 0
         return RequestContext(
             trace_id=trace_id,
@@ -65,6 +82,8 @@ class RequestTracer:
             trace_state=trace_state.render(members),
             link=link,
             baggage=self.edge.capture(headers),
+            decided_by=decided_by,
+            rule=rule,
         )
 
     def upstream_headers(self, context: RequestContext, received: Headers = _NO_HEADERS) -> dict[str, list[str]]:
@@ -72,13 +91,27 @@ class RequestTracer:
         span = SpanContext(context.trace_id, context.upstream_span_id, context.flags, context.trace_state)
         return self.edge.send(span, received)
 
-    def _decide(self, trace_id: bytes, caller: Caller | None) -> tuple[bool, trace_state.Members]:
-        if caller is None:
-            return head_sampling.decide(trace_id, (), self.threshold_)
-        if self.follow_parent and caller.sampled is not None:
-            return head_sampling.follow_parent(trace_id, caller.sampled, caller.members)
+    def _choose(
+        self, caller: Caller | None, headers: Headers, ask_line: Callable[[], RequestLine]
+    ) -> tuple[int | None, str, str]:
+        """Return the threshold that decides, None for the caller's decision; who chose it, and by which rule."""
         # A caller that left the decision open gets it by rate, in its own trace.
-        return head_sampling.decide(trace_id, caller.members, self.threshold_)
+        if self.follow_parent and caller is not None and caller.sampled is not None:
+            return None, "parent", ""
+        if self.rules.rules:
+            rule = self.rules.match(ask_line, headers)
+            if rule is not None:
+                return rule.threshold_, "rule", rule.name
+        return self.threshold_, "rate", ""
+
+    @staticmethod
+    def _decide(trace_id: bytes, caller: Caller | None, threshold_: int | None) -> tuple[bool, trace_state.Members]:
+        members = caller.members if caller else ()
+        if threshold_ is None:
+            assert caller is not None
+            assert caller.sampled is not None
+            return head_sampling.follow_parent(trace_id, caller.sampled, members)
+        return head_sampling.decide(trace_id, members, threshold_)
 
 
 def _not_zero(identifier: bytes) -> bytes:

@@ -46,6 +46,11 @@ class KongCalls:
             raise KongCallError(f"kong.request.get_headers gave {type(headers).__name__}")
         return headers
 
+    def request_line(self) -> str:
+        """Return the request's first line as it came, such as `GET /users HTTP/1.1`. Phase: access."""
+        line = _result(self._kong.nginx.get_var("request"))
+        return line if isinstance(line, str) else ""
+
     def set_upstream_headers(self, headers: Mapping[str, Sequence[str]]) -> None:
         """Set headers of the upstream request; an empty list removes one. Phase: access."""
         _result(self._kong.service.request.set_headers(headers))

@@ -14,6 +14,7 @@ from typing import Any
 from otlp_tracing.contract.counters import EVENTS_FAILED, REQUESTS_UNTRACED
 from otlp_tracing.contract.settings import Settings
 from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.decision.rules import RequestLine
 from otlp_tracing.errors import ConfigError, FrameTooLarge
 from otlp_tracing.gateway.emitter import Emitter, Origin
 from otlp_tracing.gateway.kong_calls import KongCalls
@@ -51,13 +52,16 @@ class Phases:
             _log.error("this configuration traces nothing: %s", error)
 
     def access(self, kong: Any) -> None:
-        """Decide, tell the upstream, and remember: three calls to Kong; a fourth where the client is told."""
+        """Decide, tell the upstream, and remember: three calls to Kong.
+
+        One more where a sampling rule asks for method or path, and one where the client is told its trace.
+        """
         if self._tracer is None:
             return
         try:
             calls = KongCalls(kong)
             received = calls.request_headers()
-            context = self._tracer.begin(received)
+            context = self._tracer.begin(received, lambda: RequestLine.parse(calls.request_line()))
             outgoing = self._tracer.upstream_headers(context, received)
             if outgoing:
                 calls.set_upstream_headers(outgoing)

@@ -1,0 +1,163 @@
+"""Ordered sampling rules: the first that matches a request sets its rate. Pure.
+
+Paths and hosts are compared by RE2, which takes linear time whatever the pattern: a path is a glob in which
+`*` stands for anything, or with a leading `~` a regular expression; a host may begin with `*.`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from otlp_tracing.contract.settings import SamplingRule
+from otlp_tracing.decision import threshold
+from otlp_tracing.decision.propagation import Headers
+from otlp_tracing.errors import ConfigError, Fault
+
+__all__ = ["RequestLine", "Rule", "Rules"]
+
+Matcher = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """What the headers do not tell.
+
+    Args:
+        method: such as GET.
+        path: as the client sent it, without the query.
+    """
+
+    method: str
+    path: str
+
+    @classmethod
+    def parse(cls, line: str) -> RequestLine:
+        """Read nginx's `$request`, such as `GET /users?id=1 HTTP/1.1`; what is not there is empty."""
+        method, _, rest = line.partition(" ")
+        return cls(method, rest.rpartition(" ")[0].partition("?")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule, ready to be asked.
+
+    Args:
+        name: shown on the spans that it decided about.
+        threshold_: of its rate.
+    """
+
+    name: str
+    threshold_: int
+    methods: frozenset[str]
+    path: Matcher | None
+    host: Matcher | None
+    headers: tuple[tuple[str, Matcher], ...]
+
+    @classmethod
+    def of(cls, rule: SamplingRule, place: str) -> Rule:
+        """Make one from the configuration.
+
+        Raises:
+            ConfigError: for a regular expression that RE2 does not take.
+        """
+        pairs = [line.partition(":") for line in rule.headers]
+        return cls(
+            name=rule.name,
+            threshold_=threshold.from_rate(rule.rate),
+            methods=frozenset(rule.methods),
+            path=_any_of([_path_pattern(path) for path in rule.paths], f"{place}.paths"),
+            host=_any_of([_glob(host.lower()) for host in rule.hosts], f"{place}.hosts"),
+            headers=tuple(
+                (name.lower(), matcher)
+                for name, _, value in pairs
+                if (matcher := _any_of([_glob(value.strip())], f"{place}.headers")) is not None
+            ),
+        )
+
+    @property
+    def asks_for_line(self) -> bool:
+        """It cannot be answered from the headers alone."""
+        return bool(self.methods) or self.path is not None
+
+    def matches_headers(self, headers: Headers) -> bool:
+        """Tell whether a request's headers are what the rule wants."""
+        if self.host is not None and not any(self.host(_host_name(host)) for host in headers.get("host", ())):
+            return False
+        return all(any(map(matcher, headers.get(name, ()))) for name, matcher in self.headers)
+
+    def matches_line(self, line: RequestLine) -> bool:
+        """Tell whether its method and path are."""
+        if self.methods and line.method not in self.methods:
+            return False
+        return self.path is None or self.path(line.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one plugin entry, in order."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def of(cls, rules: Sequence[SamplingRule]) -> Rules:
+        """Make them from the configuration.
+
+        Raises:
+            ConfigError: with the first rule that cannot work.
+        """
+        return cls(tuple(Rule.of(rule, f"sampling.rules[{number}]") for number, rule in enumerate(rules, 1)))
+
+    def match(self, ask_line: Callable[[], RequestLine], headers: Headers) -> Rule | None:
+        """Return the first rule that matches.
+
+        Args:
+            ask_line: called at most once, and only for a rule that needs it and whose headers match.
+            headers: the request's.
+        """
+        line: RequestLine | None = None
+        for rule in self.rules:
+            if not rule.matches_headers(headers):
+                continue
+            if rule.asks_for_line:
+                line = line or ask_line()
+                if not rule.matches_line(line):
+                    continue
+            return rule
+        return None
+
+
+def _any_of(patterns: Iterable[str], place: str) -> Matcher | None:
+    # Loaded only where a rule needs it: most configurations have none, and the worker starts faster.
+    import re2  # noqa: PLC0415
+
+    joined = "|".join(f"(?:{pattern})" for pattern in patterns)
+    if not joined:
+        return None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(joined, options)
+    except re2.error as error:
+        raise ConfigError([Fault(place, "", f"must be regular expressions that RE2 takes: {error}")]) from error
+    return lambda text: compiled.fullmatch(_encodable(text)) is not None
+
+
+def _path_pattern(path: str) -> str:
+    # A regular expression says itself where it ends; like Kong's it is bound to the path's beginning.
+    return f"{path[1:]}.*" if path.startswith("~") else _glob(path)
+
+
+def _glob(text: str) -> str:
+    return "(?s:.*)".join(re.escape(part) for part in text.split("*"))
+
+
+def _host_name(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host).lower()
+
+
+def _encodable(text: str) -> str:
+    # Bytes that are not UTF-8 come as surrogates (server/rpc_msgpack.py), which RE2 cannot take.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
