@@ -8,17 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.contract.settings import Settings
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.log_record import decode
-from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.span_record import SpanRecord
+from spans_of import rules_of
 
 TESTDATA = Path(__file__).parents[1] / "testdata"
 RECORDS = sorted((TESTDATA / "transcripts").rglob("*.serialize.json"))
 CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, None, 1, "")
-QUERY = QueryRedactor(Settings.from_config({}).redaction)
 
 
 def shown(span: SpanRecord) -> dict[str, Any]:
@@ -38,7 +36,7 @@ def test_a_recorded_request_gives_the_expected_spans(path: Path) -> None:
     relative = path.relative_to(TESTDATA / "transcripts").with_name(path.name.replace(".serialize.json", ".yaml"))
     expected = yaml.safe_load((TESTDATA / "expected_spans" / relative).read_text())
 
-    spans = assemble(decode(path.read_bytes()), CONTEXT, QUERY)
+    spans = assemble(decode(path.read_bytes()), CONTEXT, rules_of())
 
     assert [shown(span) for span in spans] == expected["spans"]
 

@@ -18,6 +18,10 @@ from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
 
 _MANY = 300
 _HALF = 1 << 55  # of 56 bits of randomness
+_RULES = [
+    {"name": "debug", "headers": ["x-debug: yes"], "rate": 1},
+    {"name": "health", "methods": ["GET"], "paths": ["*/health*", "*/status/*"], "rate": 0},
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,9 @@ def gateway(
         for name, rate in rates.items()
     ]
     anew = tracing(sink.sink.endpoint, sampling={"rate": 0.5, "parent": "ignore"})
-    with start_gateway(declaration(*services, service("anew", upstream.url, [anew]))) as running:
+    ruled = tracing(sink.sink.endpoint, sampling={"rate": 1, "rules": _RULES, "keep": {"statuses": [418]}})
+    services += [service("anew", upstream.url, [anew]), service("ruled", upstream.url, [ruled])]
+    with start_gateway(declaration(*services)) as running:
         yield running
 
 
@@ -106,3 +112,41 @@ def test_half_the_traces_are_those_above_the_threshold(
     wait_for(lambda: len(arrived()) >= len(expected), 20, f"{len(expected)} of {_MANY} traces")
     assert arrived() == expected
     assert _MANY / 4 < len(expected) < _MANY * 3 / 4
+
+
+def _reason(
+    gateway: RunningGateway, spans: SinkReader, path: str, *headers: tuple[str, str]
+) -> dict[str, object] | None:
+    """Send a request that begins a trace; return why it was kept, None if it was not."""
+    answer = gateway.get(f"/ruled{path}", list(headers))
+    kept, _ = _kept_after(gateway)
+    wait_for_trace(spans, kept)
+    for span in spans.spans():
+        if span.kind == SERVER and span.attributes.get("kong.request.id") == answer.headers["x-kong-request-id"]:
+            prefix = "otlp_tracing.sampling."
+            return {name.removeprefix(prefix): v for name, v in span.attributes.items() if name.startswith(prefix)}
+    return None
+
+
+def _kept_after(gateway: RunningGateway) -> tuple[str, int]:
+    # The marker goes through the same entry, so that it arrives after what is looked for.
+    caller = Caller.new()
+    return caller.trace_id, gateway.get(f"/ruled/{caller.span_id}", [caller.header("01")]).status
+
+
+def test_a_span_says_by_which_rule_it_is_there(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
+    """The first rule that matches decides: by header, by method and path, and the rate where none does."""
+    assert _reason(gateway, spans_at_sink, "/a") == {"reason": "rate", "probability": 1.0}
+    assert _reason(gateway, spans_at_sink, "/healthz") is None
+    assert _reason(gateway, spans_at_sink, "/healthz", ("x-debug", "yes")) == {
+        "reason": "rule",
+        "rule": "debug",
+        "probability": 1.0,
+    }
+
+
+def test_what_the_head_dropped_is_kept_for_a_reason(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
+    """An error and a chosen status are kept after the response, without a probability."""
+    assert _reason(gateway, spans_at_sink, "/status/204") is None
+    assert _reason(gateway, spans_at_sink, "/status/503") == {"reason": "error"}
+    assert _reason(gateway, spans_at_sink, "/status/418") == {"reason": "status"}

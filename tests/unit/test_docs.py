@@ -91,8 +91,16 @@ def test_the_metrics_are_documented_as_they_are() -> None:
 def test_the_repository_names_no_place_of_one_machine() -> None:
     """A stranger's checkout lies somewhere else."""
     places = ("/root" + "/", "/work" + "/", "/opt" + "/kong")
-    texts = [path for folder in ("docs", "tests", "kong", "pluginserver", "plugins", ".ci")
-             for path in (CHECKOUT / folder).rglob("*") if path.suffix in {".md", ".py", ".sh", ".yml", ".yaml", ""}]  # fmt: skip
+    folders, suffixes = (
+        ("docs", "tests", "kong", "pluginserver", "plugins", ".ci"),
+        {".md", ".py", ".sh", ".yml", ".yaml"},
+    )
+    texts = [
+        path
+        for folder in folders
+        for path in (CHECKOUT / folder).rglob("*")
+        if path.suffix in suffixes or not path.suffix
+    ]
     found = [
         str(path.relative_to(CHECKOUT))
         for path in [*texts, CHECKOUT / "README.md", CHECKOUT / "Makefile"]

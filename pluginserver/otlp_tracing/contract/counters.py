@@ -14,9 +14,11 @@ from typing import Literal
 __all__ = [
     "EVENTS_FAILED",
     "METRICS",
+    "NAMES_REFUSED",
     "RECORDS_REFUSED",
     "REQUESTS",
     "REQUESTS_UNTRACED",
+    "REQUEST_DURATION",
     "SPANS_DROPPED",
     "SPANS_EXPORTED",
     "SPANS_IN_FLIGHT",
@@ -38,12 +40,14 @@ class Metric:
         kind: a counter's name ends in `_total`.
         help: one sentence for a person.
         labels: names of its labels.
+        buckets: upper bounds of a histogram's, in its unit.
     """
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
 
 
 # Counted in the gateway's processes.
@@ -61,8 +65,22 @@ REQUESTS_UNTRACED = Metric(
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
     "counter",
-    "Requests seen, by the head decision: sampled, not_sampled.",
+    "Requests seen, by what was decided: sampled, not_sampled, kept_for_error, _retry, _slow, _status.",
     ("decision",),
+)
+REQUEST_DURATION = Metric(
+    "otlp_tracing_request_duration_seconds",
+    "histogram",
+    "How long requests took, all of them, kept or not; kept ones are exemplars (OpenMetrics).",
+    ("service", "route", "method", "status", "source"),
+    # What the semantic conventions advise for http.server.request.duration.
+    (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
+)
+NAMES_REFUSED = Metric(
+    "otlp_tracing_names_refused_total",
+    "counter",
+    "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, request_duration.",
+    ("kind",),
 )
 RECORDS_REFUSED = Metric(
     "otlp_tracing_records_refused_total",
@@ -95,6 +113,8 @@ METRICS: tuple[Metric, ...] = (
     EVENTS_FAILED,
     REQUESTS_UNTRACED,
     REQUESTS,
+    REQUEST_DURATION,
+    NAMES_REFUSED,
     RECORDS_REFUSED,
     SPANS_RECEIVED,
     SPANS_EXPORTED,

@@ -117,7 +117,8 @@ _PROPAGATION = _record(
 _RULE = {
     "type": "record",
     "fields": [
-        _field("name", "string", "Name of the rule; it appears on the spans it decided.", required=True, len_min=1),
+        _field("name", "string", "Name of the rule, up to 128 characters; it appears on the spans it decided.",
+               required=True, match="^[^\x01-\x1f]+$"),
         _strings("methods", "Request methods; none means every method.", match="^[A-Z]+$"),
         _strings("paths", "Path globs (/health*) or, with a leading ~, regular expressions; none means every path.",
                  len_min=1),
@@ -232,12 +233,8 @@ NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
     "redaction.mode",
     "redaction.patterns",
     "sampling.budget.traces_per_second",
-    "sampling.keep.errors",
-    "sampling.keep.slower_than_ms",
-    "sampling.keep.statuses",
     "sampling.load.high",
     "sampling.load.low",
-    "sampling.rules",
 })  # fmt: skip
 """Fields that are accepted and checked, and change nothing yet. `check` says so where one is set to other
 than its default, the README lists them, and a test holds list and README together."""

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector
 from opentelemetry.util.re import parse_env_headers
 
-from otlp_tracing import __version__
 from otlp_tracing.contract.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.resource import resource_attributes
 
 __all__ = ["DEFAULT_ENDPOINT", "Destination"]
 
@@ -47,8 +46,15 @@ class Destination:
     batch_export: BatchExport
 
     @classmethod
-    def of(cls, settings: Settings, environment: Mapping[str, str]) -> Destination:
+    def of(
+        cls, settings: Settings, environment: Mapping[str, str], detected: Mapping[str, str] | None = None
+    ) -> Destination:
         """Resolve a plugin entry's destination.
+
+        Args:
+            settings: of the entry.
+            environment: of the sidecar.
+            detected: what resource.detect() found.
 
         Raises:
             ConfigError: if the endpoint, wherever it came from, cannot be used.
@@ -60,7 +66,7 @@ class Destination:
             target=target,
             secure=secure,
             headers=_headers(settings, environment),
-            resource_attributes=_resource_attributes(settings),
+            resource_attributes=resource_attributes(settings, detected or {}),
             tls=settings.tls,
             gzip=settings.compression == "gzip",
             batch_export=settings.batch_export,
@@ -98,14 +104,3 @@ def _headers(settings: Settings, environment: Mapping[str, str]) -> tuple[tuple[
         if environment.get(variable):
             return tuple(parse_env_headers(environment[variable], liberal=True).items())
     return ()
-
-
-def _resource_attributes(settings: Settings) -> tuple[tuple[str, str], ...]:
-    attributes: dict[str, str] = {
-        SERVICE_NAME: "kong",
-        "telemetry.distro.name": "otlp-tracing",
-        "telemetry.distro.version": __version__,
-        **{key: str(value) for key, value in OTELResourceDetector().detect().attributes.items()},
-        **{attribute.key: attribute.value for attribute in settings.resource_attributes},
-    }
-    return tuple(sorted(attributes.items()))

@@ -9,33 +9,49 @@ Source: kong/pdk/log.lua of Kong 3.4.2 and 3.9.1; recorded examples in tests/tes
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
 
 from otlp_tracing.errors import WireError
 
-__all__ = ["Consumer", "Latencies", "LogRecord", "Request", "Response", "Route", "Service", "Try", "decode"]
+__all__ = ["Consumer", "Latencies", "LogRecord", "Request", "Response", "Route", "Service", "Tls", "Try", "decode"]
 
 Number = int | float
 HeaderValues = dict[str, str | list[str]]
 
 
+class Tls(msgspec.Struct, frozen=True):
+    """The client's connection, in OpenSSL's words: "TLSv1.3", "TLS_AES_256_GCM_SHA384"."""
+
+    version: str | None = None
+    cipher: str | None = None
+
+
 class Request(msgspec.Struct, frozen=True):
-    """The client's request; its headers are those that the upstream saw, names in lower case."""
+    """The client's request; its headers are those that the upstream saw, names in lower case.
+
+    Args:
+        size: bytes, head and body.
+        tls: None without TLS.
+    """
 
     method: str = ""
     uri: str = ""
     url: str = ""
     id: str | None = None
     headers: dict[str, Any] | list[Any] = {}
+    size: Number | None = None
+    tls: Tls | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What the client got."""
+    """What the client got; its size in bytes, head and body."""
 
     status: Number | None = None
     headers: dict[str, Any] | list[Any] = {}
+    size: Number | None = None
 
 
 class Latencies(msgspec.Struct, frozen=True):
@@ -140,10 +156,18 @@ def decode(log: bytes) -> LogRecord:
 
 def _decode_mixed(log: bytes) -> LogRecord:
     try:
-        document = json.loads(log.decode("utf-8", "surrogateescape"))
+        document = json.loads(log.decode("utf-8", "surrogateescape"), parse_float=_finite, parse_constant=_finite)
         return msgspec.convert(_repaired(document), LogRecord)
     except (ValueError, msgspec.ValidationError, RecursionError) as error:
         raise WireError(f"not a log record: {error}") from error
+
+
+def _finite(text: str) -> float:
+    # json takes NaN and 1e999 where msgspec takes neither; nothing after this expects them.
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number to work with")
+    return value
 
 
 def _repaired(value: Any) -> Any:

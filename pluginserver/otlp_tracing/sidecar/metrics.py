@@ -6,7 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from otlp_tracing import __version__
 from otlp_tracing.contract.counters import METRICS, Metric, Total
@@ -26,7 +26,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         Info("otlp_tracing_build", "Version of otlp-tracing.", registry=self.registry).info({"version": __version__})
-        self._families: dict[str, Counter | Gauge] = {metric.name: self._family(metric) for metric in METRICS}
+        self._families: dict[str, Counter | Gauge | Histogram] = {
+            metric.name: self._family(metric) for metric in METRICS
+        }
         self._labels = {metric.name: len(metric.labels) for metric in METRICS if metric.kind == "counter"}
         self._reported: OrderedDict[bytes, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
         self._combinations: set[tuple[str, tuple[str, ...]]] = set()
@@ -34,6 +36,7 @@ class Metrics:
     def add(self, metric: Metric, *label_values: str, amount: int = 1) -> None:
         """Count `amount` more; 0 makes the series visible."""
         family = self._families[metric.name]
+        assert not isinstance(family, Histogram)
         (family.labels(*label_values) if metric.labels else family).inc(amount)
 
     def set(self, metric: Metric, *label_values: str, value: float) -> None:
@@ -41,6 +44,12 @@ class Metrics:
         family = self._families[metric.name]
         assert isinstance(family, Gauge)
         (family.labels(*label_values) if metric.labels else family).set(value)
+
+    def series(self, metric: Metric, *label_values: str) -> Histogram:
+        """Return one series of a histogram, for whoever observes it often."""
+        family = self._families[metric.name]
+        assert isinstance(family, Histogram)
+        return family.labels(*label_values)
 
     def value(self, metric: Metric, **labels: str) -> float:
         """Return a series' value, 0 where it is not there."""
@@ -58,6 +67,7 @@ class Metrics:
             increase = total - known.get((name, label_values), 0)
             if increase > 0:
                 family = self._families[name]
+                assert isinstance(family, Counter)
                 (family.labels(*label_values) if label_values else family).inc(increase)
                 known[name, label_values] = total
 
@@ -69,7 +79,9 @@ class Metrics:
         self._combinations.add((name, label_values))
         return True
 
-    def _family(self, metric: Metric) -> Counter | Gauge:
+    def _family(self, metric: Metric) -> Counter | Gauge | Histogram:
+        if metric.kind == "histogram":
+            return Histogram(metric.name, metric.help, metric.labels, registry=self.registry, buckets=metric.buckets)
         if metric.kind == "counter":
             return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self.registry)
         return Gauge(metric.name, metric.help, metric.labels, registry=self.registry)

@@ -15,6 +15,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, SpanFlags, Status
 
 from otlp_tracing import __version__
+from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
 
 __all__ = ["SCHEMA_URL", "encode_resource", "encode_span", "request"]
@@ -48,6 +49,7 @@ def encode_span(span: SpanRecord) -> Span:
         end_time_unix_nano=span.end_unix_ns,
         attributes=_key_values(span.attributes),
         status=_ERROR if span.is_error else None,
+        links=[_link(linked) for linked in span.links],
     )
 
 
@@ -60,6 +62,17 @@ def request(resource: Resource, spans: Iterable[Span]) -> ExportTraceServiceRequ
     """Put a batch together."""
     scope_spans = ScopeSpans(scope=_SCOPE, spans=spans, schema_url=SCHEMA_URL)
     return ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[scope_spans])])
+
+
+def _link(linked: SpanContext) -> Span.Link:
+    # What we link to came in a header: a span of another process.
+    remote = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK | SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
+    return Span.Link(
+        trace_id=linked.trace_id,
+        span_id=linked.span_id,
+        trace_state=linked.trace_state,
+        flags=linked.flags & SpanFlags.SPAN_FLAGS_TRACE_FLAGS_MASK | remote,
+    )
 
 
 def _flags(span: SpanRecord) -> int:

@@ -10,20 +10,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otlp_tracing.contract.counters import RECORDS_REFUSED, REQUESTS
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.counters import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
+from otlp_tracing.contract.settings import Keep, Settings
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.decision.rules import RequestLine
 from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.sidecar import resource
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.exporter import Exporter
+from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
-from otlp_tracing.sidecar.redaction.query import QueryRedactor
+from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.span_rules import SpanRules
+from otlp_tracing.sidecar.tail_sampling import keep_reason
 
 __all__ = ["Entry", "Pipeline"]
 
@@ -39,16 +45,22 @@ class Entry:
     """A plugin entry, ready for its records."""
 
     tracer: RequestTracer
-    query: QueryRedactor
+    rules: SpanRules
+    keep: Keep
     exporter: Exporter
 
-    def spans(self, record: LogRecord) -> list[SpanRecord]:
-        """Return the spans of a request; none if the trace is not kept."""
+    def spans(self, record: LogRecord) -> tuple[list[SpanRecord], str]:
+        """Return the spans of a request, none if the trace is not kept; and what became of it, for the books."""
         context = RequestContext.from_log_field(record.otlp_tracing)
         if context is None:
             # `access` did not run: no route, or a plugin of even higher priority ended the request.
-            context = self.tracer.begin(_headers(record))
-        return assemble(record, context, self.query) if context.sampled else []
+            context = self.tracer.begin(_headers(record), lambda: _line(record))
+        if context.sampled:
+            return assemble(record, context, self.rules), "sampled"
+        reason = keep_reason(record, self.keep)
+        if reason is None:
+            return [], "not_sampled"
+        return assemble(record, context, self.rules, reason), f"kept_for_{reason}"
 
 
 class Pipeline:
@@ -68,6 +80,10 @@ class Pipeline:
         self._random_bytes = random_bytes
         self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
         self._exporters: dict[Destination, Exporter] = {}
+        self._detected = resource.detect(environment)
+        self._methods = HttpMethods(environment)
+        self._names = NameGuard(lambda kind: metrics.add(NAMES_REFUSED, kind))
+        self._requests = RequestMetrics(metrics, self._methods)
 
     def configure(self, key: bytes, config: bytes) -> None:
         """Take a plugin entry's configuration over; one that cannot work is said and counted, once."""
@@ -77,9 +93,10 @@ class Pipeline:
         try:
             settings = Settings.from_config(json.loads(config))
             self._entries[key] = Entry(
-                RequestTracer.of(settings.sampling, self._random_bytes),
-                QueryRedactor(settings.redaction),
-                self._exporter(Destination.of(settings, self._environment)),
+                RequestTracer.of(settings.sampling, self._random_bytes, settings.propagation, settings.capture),
+                SpanRules.of(settings, self._methods, self._names),
+                settings.sampling.keep,
+                self._exporter(Destination.of(settings, self._environment, self._detected)),
             )
         except (ConfigError, ValueError) as error:
             _log.error("this configuration traces nothing: %s", error)
@@ -95,12 +112,14 @@ class Pipeline:
             self._metrics.add(RECORDS_REFUSED, "bad_configuration")
             return
         try:
-            spans = entry.spans(decode(log))
+            record = decode(log)
+            spans, outcome = entry.spans(record)
         except WireError as error:
             _refused.warning("refused a record: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
             return
-        self._metrics.add(REQUESTS, "sampled" if spans else "not_sampled")
+        self._metrics.add(REQUESTS, outcome)
+        self._requests.observe(record, spans[0] if spans else None)
         if spans:
             self._deliver(spans, entry.exporter)
 
@@ -124,6 +143,10 @@ class Pipeline:
         if exporter is None:
             exporter = self._exporters[destination] = Exporter(destination, self._metrics)
         return exporter
+
+
+def _line(record: LogRecord) -> RequestLine:
+    return RequestLine(record.request.method, record.request.uri.partition("?")[0])
 
 
 def _headers(record: LogRecord) -> dict[str, list[str]]:

@@ -1,5 +1,7 @@
 """Which of a route's paths a request matched: the span's `http.route`.
 
+Knows a route's paths and a request's, not how many names there are (name_guard.py).
+
 Source: kong/router/ of Kong 3.9.1: a path that begins with `~` is a regular expression in the Rust regex
 crate's syntax, tried before plain prefixes; of those the longest wins. RE2 reads that syntax and, like
 it, takes linear time.
@@ -8,39 +10,64 @@ it, takes linear time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import re2
 
-__all__ = ["matched_path"]
+from otlp_tracing.sidecar.route_template import readable_template
+
+__all__ = ["http_route"]
 
 
-def matched_path(paths: Sequence[str], request_path: str) -> str | None:
-    """Return the path of the route that the request's path matched, without a regular expression's `~`.
+def http_route(paths: Sequence[str], request_path: str) -> str | None:
+    """Return the template of the route's path that the request's path matched.
 
     Args:
         paths: the route's.
         request_path: as the client sent it, without the query.
 
     Returns:
-        None where the route has no paths, or none of them explains the request (Kong matches a
-        normalized path: percent-decoded, without dot segments).
+        A plain path as it is, a regular expression as route_template.py has it. None where the route has
+        no paths, or none of them explains the request (Kong matches a normalized path: percent-decoded,
+        without dot segments).
     """
+    known = _known(tuple(paths))
+    if known.only is not None:
+        # Kong matched something, or the record would have no route: with one path there is no doubt which.
+        return known.only
+    for expression, template in known.expressions:
+        if expression.match(request_path):
+            return template
+    for prefix in known.prefixes:
+        if request_path.startswith(prefix):
+            return prefix
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    only: str | None
+    expressions: tuple[tuple[Any, str], ...]
+    prefixes: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)  # as many routes as a large gateway has; the longest unused is read anew
+def _known(paths: tuple[str, ...]) -> _Paths:
     expressions = [path[1:] for path in paths if path.startswith("~")]
-    for expression in expressions:
-        compiled = _compiled(expression)
-        if compiled is not None and compiled.match(request_path):
-            return expression
     prefixes = [path for path in paths if not path.startswith("~")]
-    matching = [path for path in prefixes if request_path.startswith(path)]
-    if matching:
-        return max(matching, key=len)
-    # Kong matched something, or the record would have no route: with one path there is no doubt which.
-    return (expressions + prefixes)[0] if len(paths) == 1 else None
+    return _Paths(
+        only=_template(paths[0]) if len(paths) == 1 else None,
+        expressions=tuple((compiled, readable_template(one)) for one in expressions if (compiled := _compiled(one))),
+        prefixes=tuple(sorted(prefixes, key=len, reverse=True)),
+    )
 
 
-@lru_cache(maxsize=1024)  # as many regular expressions as a large gateway's routes have
+def _template(path: str) -> str:
+    return readable_template(path[1:]) if path.startswith("~") else path
+
+
 def _compiled(expression: str) -> Any:
     options = re2.Options()
     options.log_errors = False

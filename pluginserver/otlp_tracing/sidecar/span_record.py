@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["AttributeValue", "SpanRecord"]
+from otlp_tracing.contract.trace_context import SpanContext
+
+__all__ = ["AttributeValue", "Attributes", "SpanRecord", "present"]
 
 AttributeValue = str | bool | int | float | list[str]
+Attributes = dict[str, AttributeValue]
+
+
+def present(attributes: Mapping[str, AttributeValue | None]) -> Attributes:
+    """Leave out what there is no value for."""
+    return {name: value for name, value in attributes.items() if value is not None and value != ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class SpanRecord:
         flags: W3C trace flags.
         trace_state: the tracestate sent upstream.
         is_error: the span's status is ERROR; else it is unset.
+        links: spans of other traces that this one belongs with.
     """
 
     trace_id: bytes
@@ -40,3 +49,4 @@ class SpanRecord:
     flags: int
     trace_state: str
     is_error: bool
+    links: tuple[SpanContext, ...] = ()

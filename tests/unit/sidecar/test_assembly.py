@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.log_record import LogRecord
-from otlp_tracing.sidecar.redaction.query import QueryRedactor
-from otlp_tracing.sidecar.span_record import SpanRecord
-
-CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, b"\x04" * 8, 3, "ot=th:0")
-QUERY = QueryRedactor(Settings.from_config({}).redaction)
-
-
-def spans(**record: Any) -> list[SpanRecord]:
-    basis: dict[str, Any] = {
-        "request": {"method": "GET", "uri": "/a/b", "url": "http://gw:8000/a/b", "headers": {"host": "gw:8000"}},
-        "response": {"status": 200},
-        "started_at": 1_000,
-        "latencies": {"request": 10},
-    }
-    for name, value in record.items():
-        basis[name] = basis[name] | value if isinstance(basis.get(name), dict) else value
-    return assemble(msgspec.convert(basis, LogRecord), CONTEXT, QUERY)
+from spans_of import CONTEXT, GRPC, rules_of, spans_of
 
 
 def test_the_ids_are_those_of_the_context() -> None:
     """The SERVER span hangs on the caller's, the last CLIENT span has the id that the upstream saw."""
-    server, first, last = spans(tries=[{"state": "failed", "code": 502}, {}])
+    server, first, last = spans_of(tries=[{"state": "failed", "code": 502}, {}])
 
     assert (server.span_id, server.parent_span_id) == (b"\x02" * 8, b"\x04" * 8)
     assert (last.span_id, last.parent_span_id) == (b"\x03" * 8, b"\x02" * 8)
@@ -45,7 +31,7 @@ def test_a_record_handed_over_twice_gives_the_same_spans() -> None:
     """A repetition after a lost connection can be told by its ids."""
     tries = [{"state": "failed", "code": 502}, {"state": "failed", "code": 502}, {}]
 
-    assert spans(tries=tries) == spans(tries=tries)
+    assert spans_of(tries=tries) == spans_of(tries=tries)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +44,7 @@ def test_a_record_handed_over_twice_gives_the_same_spans() -> None:
 )
 def test_an_unknown_method_keeps_the_name_bounded(method: str, name: str, attributes: dict[str, str]) -> None:
     """A client must not be able to make up span names."""
-    server, client = spans(request={"method": method}, tries=[{}])
+    server, client = spans_of(request={"method": method}, tries=[{}])
 
     assert server.name == client.name == name
     assert attributes.items() <= server.attributes.items()
@@ -79,74 +65,23 @@ def test_an_unknown_method_keeps_the_name_bounded(method: str, name: str, attrib
 )
 def test_the_server_is_what_the_client_asked_for(host: str, scheme: str, expected: tuple[str, int]) -> None:
     """Address and port come from the Host header; what is no host says nothing."""
-    (server,) = spans(request={"url": f"{scheme}://gw:8000/a/b", "headers": {"host": host}})
+    (server,) = spans_of(request={"url": f"{scheme}://gw:8000/a/b", "headers": {"host": host}})
 
     assert (server.attributes.get("server.address"), server.attributes.get("server.port")) == expected
-
-
-@pytest.mark.parametrize(
-    ("attempt", "status", "outcome"),
-    [
-        ({}, "200", {"http.response.status_code": 200}),
-        ({}, "404", {"http.response.status_code": 404, "error.type": "404"}),
-        ({}, "503", {"http.response.status_code": 503, "error.type": "503"}),
-        ({}, "-", {}),
-        ({}, "", {}),
-        ({"state": "failed", "code": 502}, "502", {"error.type": "connection_error"}),
-        ({"state": "failed", "code": 504}, "504", {"error.type": "timeout"}),
-        ({"state": "failed", "code": 503}, "503", {"http.response.status_code": 503, "error.type": "503"}),
-        ({"state": "next", "code": 404}, "404", {"http.response.status_code": 404, "error.type": "404"}),
-    ],
-)
-def test_a_try_says_what_became_of_it(attempt: dict[str, Any], status: str, outcome: dict[str, Any]) -> None:
-    """A status where the upstream gave one, a cause where it did not, ERROR with either."""
-    _, client = spans(tries=[attempt], upstream_status=status)
-    names = {"http.response.status_code", "error.type"}
-
-    assert {name: value for name, value in client.attributes.items() if name in names} == outcome
-    assert client.is_error == ("error.type" in outcome)
 
 
 @pytest.mark.parametrize(("status", "is_error"), [(200, False), (404, False), (499, False), (500, True), (503, True)])
 def test_a_server_span_fails_with_5xx_only(status: int, is_error: bool) -> None:
     """What the client did wrong is no error of the gateway's."""
-    (server,) = spans(response={"status": status})
+    (server,) = spans_of(response={"status": status})
 
     assert server.is_error is is_error
     assert server.attributes.get("error.type") == (str(status) if is_error else None)
 
 
-def test_children_stay_inside_their_parent() -> None:
-    """Kong cuts milliseconds off: a try may seem to begin before its request, or after its end."""
-    early = {"balancer_start_ns": 0.9e9}
-    late = {"balancer_start_ns": 1.0105e9}
-    server, first, last = spans(tries=[early, late])
-
-    assert (server.start_unix_ns, server.end_unix_ns) == (1_000_000_000, 1_010_500_000)
-    assert (first.start_unix_ns, first.end_unix_ns) == (1_000_000_000, 1_010_500_000)
-    assert (last.start_unix_ns, last.end_unix_ns) == (1_010_500_000, 1_010_500_000)
-
-
-@pytest.mark.parametrize(
-    ("service", "uri", "url"),
-    [
-        ({"protocol": "http", "host": "users", "port": 8080}, "/a?b=1", "http://users:8080/a?b=1"),
-        ({"protocol": "https", "host": "users", "port": 443}, "/a", "https://users/a"),
-        ({"protocol": "grpcs", "host": "users", "port": 9090}, "/p.S/M", "https://users:9090/p.S/M"),
-        ({"protocol": "http", "host": "2001:db8::1", "port": 80}, "/", "http://[2001:db8::1]/"),
-        ({"protocol": "http", "host": "users", "port": 80}, "/?token=hunter2", "http://users/?token=REDACTED"),
-    ],
-)
-def test_the_upstream_url_is_absolute(service: dict[str, Any], uri: str, url: str) -> None:
-    """Scheme, service, port unless it is the scheme's, and what Kong asked for, secrets redacted."""
-    _, client = spans(service=service, upstream_uri=uri, tries=[{}])
-
-    assert client.attributes["url.full"] == url
-
-
 def test_a_query_is_redacted() -> None:
     """The values of sensitive parameters never leave the sidecar."""
-    (server,) = spans(request={"uri": "/a?q=shoes&api_key=hunter2"})
+    (server,) = spans_of(request={"uri": "/a?q=shoes&api_key=hunter2"})
 
     assert server.attributes["url.path"] == "/a"
     assert server.attributes["url.query"] == "q=shoes&api_key=REDACTED"
@@ -163,4 +98,152 @@ def test_a_query_is_redacted() -> None:
 )
 def test_a_record_with_gaps_gives_a_span(record: dict[str, Any]) -> None:
     """Lua's empty tables, nulls and missing fields are no reason to lose a request."""
-    assert spans(**record)[0].kind == "server"
+    assert spans_of(**record)[0].kind == "server"
+
+
+def test_a_trace_started_anew_links_to_the_callers() -> None:
+    """The SERVER span carries the link, the others hang on it anyway."""
+    link = SpanContext(b"\x05" * 16, b"\x06" * 8, 1, "v=1")
+    server, client = spans_of(dataclasses.replace(CONTEXT, parent_span_id=None, link=link), tries=[{}])
+
+    assert (server.links, client.links) == ((link,), ())
+
+
+def test_captured_baggage_is_on_the_server_span() -> None:
+    """Under its name, and without its value if the name is a secret's."""
+    context = dataclasses.replace(CONTEXT, baggage=(("tenant", "blue"), ("api_key", "hunter2")))
+    server, client = spans_of(context, tries=[{}])
+
+    assert server.attributes["baggage.tenant"] == "blue"
+    assert server.attributes["baggage.api_key"] == "REDACTED"
+    assert not [name for name in client.attributes if name.startswith("baggage.")]
+
+
+def test_captured_headers_are_on_the_server_span() -> None:
+    """Those that were asked for, as lists; credentials and sensitive names without their values."""
+    rules = rules_of(
+        capture={"request_headers": ["X-Tenant", "cookie", "X-Api-Key", "absent"], "response_headers": ["location"]},
+        redaction={"sensitive_keys": ["key", "token"]},
+    )
+    (server,) = spans_of(
+        rules=rules,
+        request={"headers": {"x-tenant": ["a", "b"], "cookie": "session=1", "x-api-key": "k", "x-other": "o"}},
+        response={"headers": {"location": "/next?token=hunter2&page=2", "x-other": "o"}},
+    )
+
+    assert {name: value for name, value in server.attributes.items() if ".header." in name} == {
+        "http.request.header.x-tenant": ["a", "b"],
+        "http.request.header.cookie": ["REDACTED"],
+        "http.request.header.x-api-key": ["REDACTED"],
+        "http.response.header.location": ["/next?token=REDACTED&page=2"],
+    }
+
+
+def test_dup_writes_the_former_names_as_well() -> None:
+    """Beside the current ones, with the same values, on both kinds of span."""
+    fields: dict[str, Any] = {
+        "request": {"uri": "/a?b=1", "headers": {"host": "gw", "user-agent": "curl"}},
+        "client_ip": "10.0.0.1",
+        "upstream_status": "200",
+        "tries": [{"ip": "10.0.0.2", "port": 8080}],
+    }
+    current = spans_of(**fields)
+    both = spans_of(rules=rules_of(span={"semconv": "dup"}), **fields)
+
+    former = [
+        {name: value for name, value in dup.attributes.items() if name not in stable.attributes}
+        for dup, stable in zip(both, current, strict=True)
+    ]
+    assert former == [
+        {
+            "http.method": "GET", "http.status_code": 200, "http.scheme": "http", "http.target": "/a?b=1",
+            "http.client_ip": "10.0.0.1", "http.user_agent": "curl", "net.host.name": "gw", "net.host.port": 80,
+        },
+        {
+            "http.method": "GET", "http.status_code": 200, "http.url": "http://users:8080/",
+            "net.peer.name": "users", "net.peer.port": 8080, "net.peer.ip": "10.0.0.2",
+        },
+    ]  # fmt: skip
+    assert all(stable.attributes.items() <= dup.attributes.items() for dup, stable in zip(both, current, strict=True))
+
+
+def test_a_long_time_before_the_upstream_is_a_span_of_its_own() -> None:
+    """From a tenth of a second on, between the SERVER span's start and the first try's."""
+    server, before, client = spans_of(
+        tries=[{"balancer_start_ns": 1_100_000_000}], latencies={"request": 200}, route={"name": "r"}
+    )
+
+    assert (before.name, before.kind, before.parent_span_id) == ("kong.before_upstream", "internal", server.span_id)
+    assert (before.start_unix_ns, before.end_unix_ns) == (server.start_unix_ns, client.start_unix_ns)
+    assert before.attributes == {"kong.route.name": "r"}
+    assert len({server.span_id, before.span_id, client.span_id}) == 3
+    assert len(spans_of(tries=[{"balancer_start_ns": 1_099_999_999}], latencies={"request": 200})) == 2
+
+
+def test_too_many_routes_leave_the_method_alone() -> None:
+    """Past the bound on names there is no http.route, in the name or beside it."""
+    rules = rules_of()
+    for number in range(500):
+        assert spans_of(rules=rules, route={"paths": [f"/{number}"]})[0].name == f"GET /{number}"
+    (server,) = spans_of(rules=rules, route={"paths": ["/500"]})
+
+    assert server.name == "GET"
+    assert "http.route" not in server.attributes
+    assert spans_of(rules=rules, route={"paths": ["/7"]})[0].name == "GET /7"
+
+
+@pytest.mark.parametrize(
+    ("status", "server_error", "client_error"),
+    [
+        ("0", None, None),
+        ("5", None, "NOT_FOUND"),
+        ("14", "UNAVAILABLE", "UNAVAILABLE"),
+        ("99", "UNKNOWN", "UNKNOWN"),
+        ("nonsense", None, None),
+    ],
+)
+def test_a_grpc_status_is_an_error_by_the_list_of_its_side(
+    status: str, server_error: str | None, client_error: str | None
+) -> None:
+    """Whatever HTTP says: it says 200."""
+    server, client = spans_of(**GRPC, response={"headers": {"grpc-status": status}})
+
+    assert server.attributes.get("error.type") == server_error
+    assert client.attributes.get("error.type") == client_error
+
+
+def test_a_websocket_is_http_1_1() -> None:
+    """Only there can a connection be switched."""
+    spans = spans_of(response={"status": 101}, upstream_status="101", tries=[{}])
+
+    assert [span.attributes["network.protocol.version"] for span in spans] == ["1.1", "1.1"]
+
+
+_NUMBERS = st.none() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+_TEXTS = st.text(max_size=20)
+_HEADERS = st.dictionaries(
+    st.sampled_from(["host", "content-type", "grpc-status", "server"]), _TEXTS | st.lists(_TEXTS)
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "request": st.fixed_dictionaries({"method": _TEXTS, "uri": _TEXTS, "url": _TEXTS, "headers": _HEADERS}),
+            "response": st.fixed_dictionaries({"status": _NUMBERS, "headers": _HEADERS, "size": _NUMBERS}),
+            "latencies": st.fixed_dictionaries(dict.fromkeys(("request", "kong", "proxy", "receive"), _NUMBERS)),
+            "service": st.fixed_dictionaries({"protocol": _TEXTS, "host": _TEXTS, "port": _NUMBERS}),
+            "route": st.fixed_dictionaries({"paths": st.lists(_TEXTS | _TEXTS.map("~{}".format), max_size=3)}),
+            "tries": st.lists(st.fixed_dictionaries({"port": _NUMBERS, "code": _NUMBERS}), max_size=3),
+            "upstream_status": _TEXTS | st.just("502, 200"),
+            "upstream_uri": _TEXTS,
+            "started_at": _NUMBERS,
+        },
+    )
+)
+def test_any_record_gives_spans(fields: dict[str, Any]) -> None:
+    """Never an exception: any log plugin can write into the record."""
+    record = msgspec.convert(fields, LogRecord)
+
+    assert assemble(record, CONTEXT, rules_of(span={"semconv": "dup"}))[0].kind == "server"

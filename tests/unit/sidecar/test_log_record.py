@@ -24,7 +24,8 @@ def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:
     "log",
     [
         b"", b"[]", b"5", b"{", b'{"request":5}', b'{"tries":"x"}', b'{"request":"\xff"}', b"\xff", b"[" * 100_000,
-        b'{"response":{"status":"200"}}',
+        b'{"response":{"status":"200"}}', b'{"started_at":1e999}', b'{"started_at":1e999,"client_ip":"\xff"}',
+        b'{"started_at":NaN,"client_ip":"\xff"}', b'{"started_at":-Infinity,"client_ip":"\xff"}',
     ],
 )  # fmt: skip
 def test_what_is_no_log_record_is_refused(log: bytes) -> None:

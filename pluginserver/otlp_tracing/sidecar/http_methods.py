@@ -1,0 +1,36 @@
+"""Which request methods are known: the others must not become names, since a client can make them up.
+
+Source: semantic conventions 1.44, http.request.method: RFC 9110, PATCH and QUERY, unless the environment
+names others, which replace them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+__all__ = ["HttpMethods"]
+
+_DEFAULT = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+_VARIABLE = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"
+
+
+class HttpMethods:
+    """The known methods.
+
+    Args:
+        environment: of the sidecar.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        named = [method.strip() for method in environment.get(_VARIABLE, "").split(",")]
+        self._known = frozenset(filter(None, named)) or frozenset(_DEFAULT)
+
+    def name(self, method: str) -> str:
+        """Return a method as span names and labels have it."""
+        return method if method in self._known else "HTTP"
+
+    def attributes(self, method: str) -> dict[str, str]:
+        """Return the attributes of a request's method."""
+        if method in self._known:
+            return {"http.request.method": method}
+        return {"http.request.method": "_OTHER", "http.request.method_original": method}

@@ -1,0 +1,160 @@
+r"""A route's regular expression as a template that a person can read: `/users/(?<id>\d+)$` is `/users/{id}`.
+
+Pure text in, text out; knows nothing of records. A named capture becomes its name, whatever else varies
+its place in the row, `{1}`, `{2}`. What says nothing to a reader (anchors, escapes, optional characters)
+goes. An expression that no template can stand for, such as `/a|/b`, stays as it is: it comes from the
+configuration, so it is one name, and it says what matched.
+
+Source: syntax of the Rust regex crate, which Kong's router uses; semantic conventions, http.route: low
+cardinality, placeholders for what varies.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["readable_template"]
+
+_QUANTIFIER = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[?+]?")
+_GROUP = re.compile(r"\((?:\?P?<(?P<name>[A-Za-z_][\w.\[\]]*)>|\?(?P<flags>[A-Za-z-]*)(?P<flags_end>[:)]))?")
+_MAY_BE_ABSENT = ("?", "*", "{0")
+_ASSERTIONS = "AzZbB"  # \A, \z, \b: places, not characters
+_CLASSES = "dDwWsSpP"
+
+
+class _UnreadableError(Exception):
+    """No template stands for the expression."""
+
+
+def readable_template(expression: str) -> str:
+    """Return the template of a regular expression, or the expression where there is none.
+
+    Args:
+        expression: of a route's path, without Kong's leading `~`.
+    """
+    reader = _Reader(expression)
+    try:
+        reader.read(0, len(expression))
+    except _UnreadableError:
+        return expression
+    template = "".join(reader.pieces)
+    return template if template.startswith("/") else expression
+
+
+class _Reader:
+    """Reads an expression from left to right, one atom and its quantifier at a time."""
+
+    def __init__(self, expression: str) -> None:
+        self._text = expression
+        self._placeholders = 0
+        self._after_unnamed = False
+        self.pieces: list[str] = []
+
+    def read(self, start: int, end: int) -> None:
+        at = start
+        while at < end:
+            at = self._atom(at)
+
+    def _atom(self, at: int) -> int:
+        character = self._text[at]
+        if character in "^$":
+            return at + 1
+        if character == "|":
+            raise _UnreadableError
+        if character == "(":
+            return self._group(at)
+        if character == "[":
+            end = _class_end(self._text, at)
+            return self._class(self._text[at + 1 : end - 1], end)
+        if character == "\\":
+            return self._escape(at)
+        if character == "." and _QUANTIFIER.match(self._text, at + 1):
+            return self._placeholder(None, at + 1)
+        return self._literal(character, at + 1)  # a dot alone is nearly always a dot that was not escaped
+
+    def _group(self, at: int) -> int:
+        head = _GROUP.match(self._text, at)
+        if head is None or (head.end() == at + 1 and self._text.startswith("(?", at)):
+            raise _UnreadableError  # look-around, which Kong's router does not know
+        if head["flags_end"] == ")":
+            return head.end()
+        end = _group_end(self._text, at)
+        if head["flags_end"] == ":" and not _has_alternatives(self._text, head.end(), end - 1):
+            self.read(head.end(), end - 1)
+            return self._skip_quantifier(end)
+        self._after_unnamed = False  # a capture is a thing of its own
+        return self._placeholder(head["name"], end)
+
+    def _class(self, members: str, end: int) -> int:
+        if len(members) == 1 or (len(members) == 2 and members[0] == "\\" and not members[1].isalnum()):
+            return self._literal(members[-1], end)
+        return self._placeholder(None, end)
+
+    def _escape(self, at: int) -> int:
+        escaped = self._text[at + 1 : at + 2]
+        if escaped in _ASSERTIONS and escaped:
+            return at + 2
+        if escaped in _CLASSES and escaped:
+            braces = re.compile(r"\{[^}]*\}").match(self._text, at + 2) if escaped in "pP" else None
+            return self._placeholder(None, braces.end() if braces else at + 2)
+        if not escaped or escaped.isalnum():
+            raise _UnreadableError
+        return self._literal(escaped, at + 2)
+
+    def _literal(self, character: str, end: int) -> int:
+        after = self._skip_quantifier(end)
+        if not self._text[end:after].startswith(_MAY_BE_ABSENT):
+            self.pieces.append(character)
+            self._after_unnamed = False
+        return after
+
+    def _placeholder(self, name: str | None, end: int) -> int:
+        # `[a-z]\w*` is one thing that varies, not two.
+        if name or not self._after_unnamed:
+            self._placeholders += 1
+            self.pieces.append(f"{{{name or self._placeholders}}}")
+        self._after_unnamed = name is None
+        return self._skip_quantifier(end)
+
+    def _skip_quantifier(self, at: int) -> int:
+        quantifier = _QUANTIFIER.match(self._text, at)
+        return quantifier.end() if quantifier else at
+
+
+def _class_end(text: str, start: int) -> int:
+    at = start + 1 + text.startswith("^", start + 1)
+    at += text.startswith("]", at)  # first in a class, it is a member
+    while at < len(text):
+        if text[at] == "]":
+            return at + 1
+        if text[at] == "[":
+            at = _class_end(text, at)
+        else:
+            at += 2 if text[at] == "\\" else 1
+    raise _UnreadableError
+
+
+def _group_end(text: str, start: int) -> int:
+    at = start + 1
+    while at < len(text):
+        if text[at] == ")":
+            return at + 1
+        at = _after(text, at)
+    raise _UnreadableError
+
+
+def _has_alternatives(text: str, start: int, end: int) -> bool:
+    at = start
+    while at < end:
+        if text[at] == "|":
+            return True
+        at = _after(text, at)
+    return False
+
+
+def _after(text: str, at: int) -> int:
+    if text[at] == "[":
+        return _class_end(text, at)
+    if text[at] == "(":
+        return _group_end(text, at)
+    return at + (2 if text[at] == "\\" else 1)

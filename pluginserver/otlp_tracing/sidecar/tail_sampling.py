@@ -1,0 +1,60 @@
+"""What is kept after the response, whatever was decided before it, and why a trace is kept at all. Pure.
+
+A trace that the head dropped and an error, a slow answer, a chosen status or a retry keeps has no threshold
+in its tracestate: nobody can say what share of such requests it stands for. The services behind were told
+that it is not sampled; it is the gateway's part of the trace that is kept.
+
+Source: OpenTelemetry specification, trace/tracestate-probability-sampling.md (non-probability sampling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from otlp_tracing.contract.settings import Keep
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.decision import ot_state, threshold
+from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.span_record import AttributeValue
+
+__all__ = ["keep_reason", "sampling_attributes"]
+
+
+def keep_reason(record: LogRecord, keep: Keep) -> str | None:
+    """Return why a request that the head dropped is kept all the same: error, retry, slow or status.
+
+    Args:
+        record: what Kong logged.
+        keep: the plugin entry's wishes.
+    """
+    status = record.response.status
+    tries = record.tries if isinstance(record.tries, list) else []
+    if keep.errors and status is not None and status >= 500:
+        return "error"
+    if keep.errors and any(attempt.state for attempt in tries):
+        return "retry"
+    took_ms = record.latencies.request
+    if keep.slower_than_ms and took_ms is not None and took_ms > keep.slower_than_ms:
+        return "slow"
+    return "status" if status in keep.statuses else None
+
+
+def sampling_attributes(context: RequestContext, kept_for: str | None) -> Mapping[str, AttributeValue]:
+    """Return the attributes that say on a span why it is there.
+
+    Args:
+        context: what was decided for the request.
+        kept_for: why it was kept after the response; None where the head decision keeps it.
+    """
+    attributes: dict[str, AttributeValue] = {}
+    reason = kept_for or context.decided_by
+    if reason:
+        attributes["otlp_tracing.sampling.reason"] = reason
+    if kept_for is None:
+        if context.rule:
+            attributes["otlp_tracing.sampling.rule"] = context.rule
+        stated = threshold.decode(ot_state.read(trace_state.parse([context.trace_state])).get("th", ""))
+        if stated is not None:
+            attributes["otlp_tracing.sampling.probability"] = 1 - stated / threshold.NEVER
+    return attributes

@@ -1,0 +1,63 @@
+"""Spans of records that no Kong was asked for, for the tests of assembly.
+
+Every span that is made here is held against the semantic conventions (semconv.py): what a unit test makes
+up is part of what the spans can carry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.sidecar.assembly import assemble
+from otlp_tracing.sidecar.http_methods import HttpMethods
+from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.name_guard import NameGuard
+from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.span_rules import SpanRules
+from semconv import faults
+
+__all__ = ["CONTEXT", "GRPC", "record_of", "rules_of", "spans_of"]
+
+CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, b"\x04" * 8, 3, "ot=th:0")
+
+GRPC: dict[str, Any] = {
+    "request": {"method": "POST", "uri": "/shop.Cart/Add", "headers": {"content-type": "application/grpc"}},
+    "service": {"id": "s", "protocol": "grpc", "host": "cart", "port": 9090},
+    "upstream_uri": "/shop.Cart/Add",
+    "upstream_status": "200",
+    "source": "upstream",
+    "tries": [{}],
+}
+"""What makes a gRPC call of a record."""
+
+_BASIS: dict[str, Any] = {
+    "request": {"method": "GET", "uri": "/a/b", "url": "http://gw:8000/a/b", "headers": {"host": "gw:8000"}},
+    "response": {"status": 200},
+    "service": {"protocol": "http", "host": "users", "port": 8080},
+    "started_at": 1_000,
+    "latencies": {"request": 10},
+}
+
+
+def record_of(**fields: Any) -> LogRecord:
+    """Return a plain record with some fields of its own; records in it are merged."""
+    basis = dict(_BASIS)
+    for name, value in fields.items():
+        basis[name] = basis[name] | value if isinstance(basis.get(name), dict) and value is not None else value
+    return msgspec.convert(basis, LogRecord)
+
+
+def rules_of(**config: Any) -> SpanRules:
+    """Return the rules of a plugin entry with this configuration."""
+    return SpanRules.of(Settings.from_config(config), HttpMethods({}), NameGuard())
+
+
+def spans_of(context: RequestContext = CONTEXT, rules: SpanRules | None = None, **fields: Any) -> list[SpanRecord]:
+    """Return the spans of record_of(**fields)."""
+    spans = assemble(record_of(**fields), context, rules or rules_of())
+    assert [fault for span in spans for fault in faults(span)] == []
+    return spans

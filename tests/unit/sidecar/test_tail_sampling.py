@@ -1,0 +1,63 @@
+"""Promises of sidecar/tail_sampling.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from otlp_tracing.contract.settings import Keep
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.tail_sampling import keep_reason, sampling_attributes
+
+EVERYTHING = Keep(errors=True, slower_than_ms=1000, statuses=(429,))
+NOTHING = Keep(errors=False)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({"response": {"status": 200}}, None),
+        ({"response": {"status": 404}}, None),
+        ({"response": {"status": 500}}, "error"),
+        ({"response": {"status": 200}, "tries": [{"state": "failed", "code": 502}, {}]}, "retry"),
+        ({"response": {"status": 200}, "latencies": {"request": 1001}}, "slow"),
+        ({"response": {"status": 200}, "latencies": {"request": 1000}}, None),
+        ({"response": {"status": 429}}, "status"),
+        ({"response": {"status": 503}, "latencies": {"request": 5000}}, "error"),
+        ({}, None),
+        ({"tries": {}}, None),
+    ],
+)
+def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | None) -> None:
+    """Errors before retries before slowness before chosen statuses; nothing where nothing is wished."""
+    decoded = msgspec.convert(record, LogRecord)
+
+    assert keep_reason(decoded, EVERYTHING) == reason
+    assert keep_reason(decoded, NOTHING) is None
+
+
+def context(**fields: Any) -> RequestContext:
+    ids = {"trace_id": b"\x01" * 16, "span_id": b"\x02" * 8, "upstream_span_id": b"\x03" * 8}
+    return RequestContext(**{**ids, "parent_span_id": None, "flags": 1, "trace_state": "", **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept_for", "attributes"),
+    [
+        ({"decided_by": "rate", "trace_state": "ot=th:8"}, None, {"reason": "rate", "probability": 0.5}),
+        ({"decided_by": "rate", "trace_state": "ot=th:0"}, None, {"reason": "rate", "probability": 1.0}),
+        ({"decided_by": "rule", "rule": "api", "trace_state": "ot=th:c"}, None,
+         {"reason": "rule", "rule": "api", "probability": 0.25}),
+        ({"decided_by": "parent", "trace_state": "v=1"}, None, {"reason": "parent"}),
+        ({"decided_by": "rule", "rule": "api"}, "slow", {"reason": "slow"}),
+        ({}, None, {}),
+    ],
+)  # fmt: skip
+def test_a_span_says_why_it_is_there(fields: dict[str, Any], kept_for: str | None, attributes: dict[str, Any]) -> None:
+    """Reason, rule, and the probability where there is one."""
+    named = {f"otlp_tracing.sampling.{name}": value for name, value in attributes.items()}
+
+    assert sampling_attributes(context(**fields), kept_for) == named
