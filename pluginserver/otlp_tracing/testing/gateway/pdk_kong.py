@@ -76,6 +76,7 @@ def _get_variable(event: PdkEvent, name: Any) -> str | None:
         return context.headers.get(name.removeprefix("http_").replace("_", "-"))
     variables: dict[str, Callable[[], str]] = {
         "kong_request_id": lambda: context.id,
+        "request": lambda: f"{context.method} {context.target} HTTP/{context.http_version}",
         "request_id": lambda: secrets.token_hex(16),  # nginx's own, which is another one than Kong's
         "remote_addr": lambda: context.client_ip,
         "remote_port": lambda: str(context.client_port),
