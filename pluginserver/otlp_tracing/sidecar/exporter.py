@@ -15,8 +15,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import grpc
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.contract.counters import (
     SPANS_DROPPED,
@@ -39,6 +38,7 @@ __all__ = ["Exporter"]
 MAX_QUEUED_SPANS = 60_000
 # A request must stay below 4 MiB before compression (OTLP); the rest is for resource and framing.
 MAX_BATCH_BYTES = 3_500_000
+_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _ATTEMPT_SECONDS = 10.0  # the specification's default timeout
 
 
@@ -50,7 +50,7 @@ class Exporter:
         self._metrics = metrics
         self._label = destination.endpoint
         self._resource = encode_resource(dict(destination.resource_attributes))
-        self._queue: deque[Span] = deque()
+        self._queue: deque[bytes] = deque()
         self._in_flight = 0
         self._wake = asyncio.Event()
         self._closing = False
@@ -58,12 +58,14 @@ class Exporter:
         self._channel: grpc.aio.Channel | None = None
         for metric in (SPANS_RECEIVED, SPANS_EXPORTED, SPANS_REJECTED):
             metrics.add(metric, self._label, amount=0)
+        metrics.gauge(SPANS_QUEUED, self._label, lambda: len(self._queue))
+        metrics.gauge(SPANS_IN_FLIGHT, self._label, lambda: self._in_flight)
         self._task = asyncio.create_task(self._run(), name=f"export to {self._label}")
 
     def __repr__(self) -> str:
         return f"<Exporter {self._label} | {len(self._queue)} queued, {self._in_flight} in flight>"
 
-    def submit(self, spans: Sequence[Span]) -> None:
+    def submit(self, spans: Sequence[bytes]) -> None:
         """Take the spans of one request over, all or none."""
         self._metrics.add(SPANS_RECEIVED, self._label, amount=len(spans))
         if len(self._queue) + len(spans) > MAX_QUEUED_SPANS:
@@ -73,7 +75,6 @@ class Exporter:
         self._queue.extend(spans)
         if was_empty or len(self._queue) >= self._destination.batch_export.send_batch_size:
             self._wake.set()
-        self._show()
 
     def refuse(self, spans: int) -> None:
         """Count spans that could not even be encoded."""
@@ -98,10 +99,8 @@ class Exporter:
             batch = self._take_batch()
             if batch:
                 self._in_flight = len(batch)
-                self._show()
                 await self._export(batch)
                 self._in_flight = 0
-                self._show()
 
     async def _wait_for_batch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -116,22 +115,22 @@ class Exporter:
             except asyncio.TimeoutError:
                 return
 
-    def _take_batch(self) -> list[Span]:
-        batch: list[Span] = []
+    def _take_batch(self) -> list[bytes]:
+        batch: list[bytes] = []
         size = 0
         while self._queue and len(batch) < self._destination.batch_export.send_batch_size:
-            size += self._queue[0].ByteSize()
+            size += len(self._queue[0])
             if batch and size > MAX_BATCH_BYTES:
                 break
             batch.append(self._queue.popleft())
         return batch
 
-    async def _export(self, batch: list[Span]) -> None:
+    async def _export(self, batch: list[bytes]) -> None:
         try:
             if self._channel is None:
                 self._channel = await open_channel(self._destination)
-            stub = TraceServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated without types
-            response = await stub.Export(
+            export = self._channel.unary_unary(_METHOD, None, ExportTraceServiceResponse.FromString)
+            response = await export(
                 request(self._resource, batch), timeout=_ATTEMPT_SECONDS, metadata=self._destination.headers
             )
         except (grpc.aio.AioRpcError, ConfigError, OSError, ValueError) as error:
@@ -155,7 +154,3 @@ class Exporter:
             # The certificate that was trusted may have changed.
             await self._channel.close(None)
             self._channel = None
-
-    def _show(self) -> None:
-        self._metrics.set(SPANS_QUEUED, self._label, value=len(self._queue))
-        self._metrics.set(SPANS_IN_FLIGHT, self._label, value=self._in_flight)

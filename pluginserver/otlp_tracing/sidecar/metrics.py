@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
@@ -31,19 +31,29 @@ class Metrics:
         }
         self._labels = {metric.name: len(metric.labels) for metric in METRICS if metric.kind == "counter"}
         self._reported: OrderedDict[bytes, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
+        # Series by metric and label values: as many as prometheus_client holds, found in a tenth of the time.
+        self._counters: dict[tuple[str, tuple[str, ...]], Counter] = {}
+        self._readers: dict[tuple[str, str], list[Callable[[], float]]] = {}
         self._combinations: set[tuple[str, tuple[str, ...]]] = set()
 
     def add(self, metric: Metric, *label_values: str, amount: int = 1) -> None:
         """Count `amount` more; 0 makes the series visible."""
-        family = self._families[metric.name]
-        assert not isinstance(family, Histogram)
-        (family.labels(*label_values) if metric.labels else family).inc(amount)
+        series = self._counters.get((metric.name, label_values))
+        if series is None:
+            family = self._families[metric.name]
+            assert isinstance(family, Counter)
+            series = self._counters[metric.name, label_values] = (
+                family.labels(*label_values) if label_values else family
+            )
+        series.inc(amount)
 
-    def set(self, metric: Metric, *label_values: str, value: float) -> None:
-        """Set a gauge."""
+    def gauge(self, metric: Metric, label_value: str, read: Callable[[], float]) -> None:
+        """Show what `read` gives whenever somebody looks; of one label value, the sum of all that read it."""
+        readers = self._readers.setdefault((metric.name, label_value), [])
+        readers.append(read)
         family = self._families[metric.name]
         assert isinstance(family, Gauge)
-        (family.labels(*label_values) if metric.labels else family).set(value)
+        family.labels(label_value).set_function(lambda: sum(one() for one in readers))
 
     def series(self, metric: Metric, *label_values: str) -> Histogram:
         """Return one series of a histogram, for whoever observes it often."""

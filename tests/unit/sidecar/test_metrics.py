@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otlp_tracing.contract.counters import EVENTS_FAILED, SPANS_DROPPED
+from otlp_tracing.contract.counters import EVENTS_FAILED, SPANS_DROPPED, SPANS_QUEUED
 from otlp_tracing.sidecar.metrics import Metrics
 
 NAME = EVENTS_FAILED.name
@@ -34,3 +34,12 @@ def test_a_series_can_be_read() -> None:
 
     assert metrics.value(SPANS_DROPPED, destination="http://c:1", reason="queue_full") == 4
     assert metrics.value(SPANS_DROPPED, destination="http://c:2", reason="queue_full") == 0
+
+
+def test_two_that_share_a_label_add_up() -> None:
+    """Two destinations at one endpoint are one series, and neither hides the other."""
+    metrics = Metrics()
+    for number in (3, 4):
+        metrics.gauge(SPANS_QUEUED, "http://c:1", lambda number=number: number)  # type: ignore[misc]
+
+    assert metrics.value(SPANS_QUEUED, destination="http://c:1") == 7

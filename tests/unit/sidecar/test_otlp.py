@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -15,6 +19,7 @@ from otlp_tracing import __version__
 from otlp_tracing.contract import trace_context
 from otlp_tracing.sidecar import otlp
 from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.testing.otlp_sink import attribute_values
 
 SPAN = SpanRecord(
     trace_id=bytes(range(16)),
@@ -73,7 +78,7 @@ def sdk_span(span: SpanRecord) -> ReadableSpan:
 def test_our_bytes_are_the_official_encoders(span: SpanRecord) -> None:
     """Field by field the message that opentelemetry-python makes of the same span."""
     expected = encode_spans([sdk_span(span)])
-    ours = otlp.request(otlp.encode_resource({"service.name": "kong"}), [otlp.encode_span(span)])
+    ours = decoded(otlp.encode_span(span))
     encoded = expected.resource_spans[0].scope_spans[0].spans[0]
     # opentelemetry-python 1.45 leaves out the W3C flags, bits 0 to 7 by trace.proto.
     encoded.flags |= span.flags
@@ -86,7 +91,43 @@ def test_our_bytes_are_the_official_encoders(span: SpanRecord) -> None:
     assert ours == expected
 
 
-def test_a_value_that_protobuf_refuses_is_an_error() -> None:
+def decoded(*spans: bytes) -> ExportTraceServiceRequest:
+    return ExportTraceServiceRequest.FromString(otlp.request(otlp.encode_resource({"service.name": "kong"}), spans))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "\ud800"},
+        {"attributes": {"a": "\udcff"}},
+        {"attributes": {"a": 1 << 63}},
+        {"attributes": {"a": None}},
+        {"start_unix_ns": -1},
+        {"end_unix_ns": 1 << 64},
+        {"end_unix_ns": 1.5},
+    ],
+)
+def test_a_value_that_the_message_cannot_hold_is_an_error(fields: dict[str, Any]) -> None:
     """It is raised for the one span, before it can spoil a batch."""
     with pytest.raises((ValueError, TypeError)):
-        otlp.encode_span(dataclasses.replace(SPAN, name="\ud800"))
+        otlp.encode_span(dataclasses.replace(SPAN, **fields))
+
+
+values = st.text(max_size=300) | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False)
+
+
+@given(st.dictionaries(st.text(max_size=200), values | st.lists(st.text(max_size=20), max_size=4), max_size=8))
+def test_any_attribute_is_read_as_it_was_written(attributes: dict[str, Any]) -> None:
+    """Whatever the text, the number or the size: the generated classes read what we wrote."""
+    span = otlp.encode_span(dataclasses.replace(SPAN, attributes=attributes))
+    (read,) = decoded(span).resource_spans[0].scope_spans[0].spans
+
+    assert attribute_values(read.attributes) == attributes
+
+
+def test_a_batch_is_its_spans_in_order() -> None:
+    """Pieces that were encoded apart make one request."""
+    spans = [otlp.encode_span(dataclasses.replace(SPAN, name=f"span {number}")) for number in range(300)]
+
+    names = [span.name for span in decoded(*spans).resource_spans[0].scope_spans[0].spans]
+    assert names == [f"span {number}" for number in range(300)]
