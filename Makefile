@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KONG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix e2e faults bench collector lock clean
+.PHONY: help setup demo test check fix e2e faults fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ e2e: $(READY) ## run the end-to-end tests; on a real Kong with KONG=/path/to/kon
 
 faults: $(READY) ## kill, stop and replace every process under load (--fault-rounds=20 for all of it: FAULTS=20)
 	@$(BIN)/pytest --quiet tests/faults $(if $(FAULTS),--fault-rounds=$(FAULTS)) $(if $(KONG),--kong=$(KONG))
+
+fuzz: $(READY) ## a million mutated inputs for every parser that reads another process's bytes (INPUTS=…)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
 bench: $(READY) ## measure cost and speed beside the stock plugin server; with KONG=/path/to/kong beside Kong's own plugins
 	@$(BIN)/python -m tests.bench $(if $(KONG),--kong=$(KONG))
