@@ -11,12 +11,12 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from fuzz.mutation import mutate, split
-from fuzz.targets import TARGETS
+from fuzz.targets import TARGETS, Target
 from otlp_tracing.errors import WireError
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -45,7 +45,7 @@ def fuzz(name: str, inputs: int, seed: int) -> str:
     refused, began, at_start = 0, time.monotonic(), _peak_kib()
     for number in range(inputs):
         data = mutate(source, seeds)
-        broken, was_refused = _try(lambda data=data: target.read(split(source, data)))
+        broken, was_refused = _try(target, split(source, data))
         refused += was_refused
         if broken:
             return f"BROKEN by {_keep(name, data)} (input {number}): {broken}"
@@ -55,10 +55,10 @@ def fuzz(name: str, inputs: int, seed: int) -> str:
     return f"{inputs} inputs in {time.monotonic() - began:.0f} s, {refused} refused, {grown} KiB at the most"
 
 
-def _try(read: Callable[[], None]) -> tuple[str, bool]:
+def _try(target: Target, pieces: Sequence[bytes]) -> tuple[str, bool]:
     began = time.monotonic()
     try:
-        read()
+        target.read(pieces)
     except WireError:
         return "", True
     except BaseException as error:
