@@ -74,14 +74,20 @@ def _add_serve(commands: Any) -> None:
         "embedded|PATH",
     )
     _option(command, "--workers", "processes that serve; auto is one a core, as Kong has workers", "auto", "auto|N")
-    _protocol_option(command)
     _sidecar_options(command)
 
 
 def _add_dump(commands: Any) -> None:
     command = _command(commands, "dump", _dump, "print the plugin's description for Kong's pluginserver_*_query_cmd")
     _option(command, "--plugins", "folder of otlp-tracing.py", None, "DIR")
-    _protocol_option(command)
+    _option(
+        command,
+        "--protocol",
+        "what Kong is to speak: msgpack never fails a request, protobuf costs Kong less; serve answers both",
+        "msgpack",
+        "msgpack|protobuf",
+        choices=("msgpack", "protobuf"),
+    )
 
 
 def _add_sidecar(commands: Any) -> None:
@@ -108,17 +114,6 @@ def _add_worker(commands: Any) -> None:
     command = _command(commands, "worker", _worker, argparse.SUPPRESS)
     for name in ("--inherited", "--socket", "--bound", "--kong", "--plugins"):
         command.add_argument(name, required=True)
-
-
-def _protocol_option(command: argparse.ArgumentParser) -> None:
-    _option(
-        command,
-        "--protocol",
-        "msgpack never fails a request, protobuf costs Kong a third; the same for serve and dump",
-        "msgpack",
-        "msgpack|protobuf",
-        choices=("msgpack", "protobuf"),
-    )
 
 
 def _sidecar_options(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.installation import command_line
 from otlp_tracing.server import supervisor
-from otlp_tracing.server.lifecycle import identity
 from otlp_tracing.server.siblings import create_inboxes
 from otlp_tracing.server.slots import SlotTable
 from otlp_tracing.server.supervisor import Child
@@ -52,17 +51,21 @@ def run_group(options: GroupOptions) -> None:
     """
     if not 1 <= options.workers <= MAX_WORKERS:
         raise ConfigError([Fault("--workers", str(options.workers), f"must be auto or 1 to {MAX_WORKERS}")])
-    listener = supervisor.bind(options.socket)
+    listener, bound = supervisor.bind(options.socket)
     table = SlotTable.create(options.workers)
     inboxes = create_inboxes(options.workers)
     outboxes = [writing.fileno() for _, writing in inboxes]
     children = [
-        _worker(options, Inherited(slot, listener.fileno(), table.descriptor, reading.fileno(), outboxes))
-        for slot, (reading, _) in enumerate(inboxes)
+        _worker(
+            options,
+            bound,
+            Inherited(slot, listener.fileno(), table.descriptor, [r.fileno() for r, _ in inboxes], outboxes),
+        )
+        for slot in range(options.workers)
     ]
     if options.sidecar is not None:
         children.append(Child("sidecar", options.sidecar))
-    supervisor.supervise(children, table, options.socket)
+    supervisor.supervise(children, table, options.socket, bound)
 
 
 @dataclass(frozen=True)
@@ -72,14 +75,15 @@ class Inherited:
     slot: int
     listener: int
     table: int
-    inbox: int
+    inboxes: Sequence[int]
     outboxes: Sequence[int]
 
     @classmethod
     def parse(cls, text: str) -> Inherited:
         """Read what `__str__` wrote."""
-        slot, listener, table, inbox, *outboxes = (int(number) for number in text.split(","))
-        return cls(slot, listener, table, inbox, outboxes)
+        slot, listener, table, *boxes = (int(number) for number in text.split(","))
+        half = len(boxes) // 2
+        return cls(slot, listener, table, boxes[:half], boxes[half:])
 
     def __str__(self) -> str:
         return ",".join(map(str, (self.slot, *self.descriptors)))
@@ -87,12 +91,10 @@ class Inherited:
     @property
     def descriptors(self) -> list[int]:
         """All that has to be inherited."""
-        return [self.listener, self.table, self.inbox, *self.outboxes]
+        return [self.listener, self.table, *self.inboxes, *self.outboxes]
 
 
-def _worker(options: GroupOptions, inherited: Inherited) -> Child:
-    bound = identity(options.socket)
-    assert bound is not None
+def _worker(options: GroupOptions, bound: tuple[int, int], inherited: Inherited) -> Child:
     return Child(
         f"worker {inherited.slot}",
         command_line(

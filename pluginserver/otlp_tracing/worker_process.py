@@ -11,10 +11,11 @@ from pathlib import Path
 from otlp_tracing.contract.counters import EVENTS_FAILED
 from otlp_tracing.gateway.environment import process_emitter
 from otlp_tracing.installation import PLUGIN_FILE
-from otlp_tracing.server.dialogue import Dialogue
+from otlp_tracing.server.dialogue import Dialogue, Home
 from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
 from otlp_tracing.server.dialogue_opening import OpeningDialogue
 from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
+from otlp_tracing.server.event import Runners
 from otlp_tracing.server.instances import Instances
 from otlp_tracing.server.lifecycle import Lifecycle, watch
 from otlp_tracing.server.plugin_loader import load
@@ -81,20 +82,21 @@ def _siblings(inherited: Inherited) -> Siblings:
     return Siblings(
         inherited.slot,
         SlotTable(inherited.table, len(inherited.outboxes)),
-        socket.socket(fileno=inherited.inbox),
+        [socket.socket(fileno=inbox) for inbox in inherited.inboxes],
         [socket.socket(fileno=outbox) for outbox in inherited.outboxes],
     )
 
 
 def _speak(
     instances: Instances, on_failure: Callable[[str], None], slots: int
-) -> tuple[Callable[[], Dialogue], Callable[[], object]]:
+) -> tuple[Callable[[Home], Dialogue], Callable[[], object]]:
     events = MsgPackEvents(instances, on_failure=on_failure, slots=slots)
+    runners = Runners()
 
-    def open_dialogue() -> Dialogue:
+    def open_dialogue(home: Home) -> Dialogue:
         return OpeningDialogue(
-            lambda: MsgPackDialogue(events),
-            lambda: ProtoBufDialogue(instances, on_failure=on_failure, slots=slots),
+            lambda: MsgPackDialogue(events, home),
+            lambda: ProtoBufDialogue(instances, runners, on_failure=on_failure, slots=slots, home=home),
         )
 
     return open_dialogue, events.free_abandoned

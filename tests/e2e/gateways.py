@@ -56,9 +56,8 @@ class PluginServer:
     def ours(cls, prefix: Path) -> PluginServer:
         """Return `otlp-tracing serve`."""
         port = free_port()
-        spoken = ("--protocol", cls.protocol)
-        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}", *spoken)
-        return cls(command_line("dump", *spoken), serve, port)
+        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}")
+        return cls(command_line("dump", "--protocol", cls.protocol), serve, port)
 
 
 class RunningGateway(ABC):

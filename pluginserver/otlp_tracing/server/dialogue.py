@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["Dialogue", "ElsewhereError", "HangUpError"]
+__all__ = ["Dialogue", "ElsewhereError", "HangUpError", "Home", "at_home"]
+
+Home = Callable[[], int | None]
+"""Tells the slot of the worker that a connection belongs with and that serves; None if it is at home.
+
+Each of Kong's workers starts its instances with the worker that its pid stands for. While that one was away
+another took its place: an instance there is given up when the first is back, so that the load spreads again.
+"""
+
+
+def at_home() -> None:
+    """Say that a connection is where it belongs."""
 
 
 class HangUpError(TracingError):

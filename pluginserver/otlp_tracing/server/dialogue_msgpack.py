@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.dialogue import ElsewhereError
-from otlp_tracing.server.event import Event
-from otlp_tracing.server.instances import Instances, Numbers, RefusalError, slot_of
+from otlp_tracing.server.dialogue import ElsewhereError, Home, at_home
+from otlp_tracing.server.event import Event, Runners
+from otlp_tracing.server.instances import Instances, NoInstanceError, Numbers, RefusalError, slot_of
 from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_request, encode_result
 
 __all__ = ["EVENT_SECONDS", "MsgPackDialogue", "MsgPackEvents"]
@@ -72,6 +72,7 @@ class MsgPackEvents:
         self._clock = clock
         self._slots = slots
         self._numbers = Numbers(instances.slot)
+        self._runners = Runners()
         self._running: OrderedDict[int, _Running] = OrderedDict()
         self.suspended = False
         """The last request answered left an event waiting for its next step."""
@@ -86,12 +87,13 @@ class MsgPackEvents:
     def __len__(self) -> int:
         return len(self._running)
 
-    def answer(self, request: Request, *, settle: bool = False) -> bytes:
+    def answer(self, request: Request, *, settle: bool = False, home: Home = at_home) -> bytes:
         """Answer one request; whatever happens there is an answer.
 
         Args:
             request: from Kong.
             settle: answer here, even what belongs to another worker.
+            home: tells the worker that the connection should rather go to.
 
         Raises:
             ElsewhereError: if another worker's instance or event is asked for.
@@ -102,7 +104,7 @@ class MsgPackEvents:
             if method is None:
                 raise RefusalError(f"there is no method {request.method[:80]}")
             if self._slots > 1 and not settle:
-                self._send_on(request)
+                self._send_on(request, home())
             return encode_result(request.id, method(*request.arguments))
         except RefusalError as refusal:
             return encode_error(request.id, str(refusal))
@@ -125,12 +127,22 @@ class MsgPackEvents:
             freed += 1
         return freed
 
-    def _send_on(self, request: Request) -> None:
+    def _send_on(self, request: Request, home: int | None) -> None:
+        if request.method == "plugin.StartInstance":
+            if home is not None:
+                raise ElsewhereError(home, encode_request(request))
+            return
         argument = request.arguments[0] if request.arguments else None
+        is_event = isinstance(argument, dict) and "InstanceId" in argument
         if isinstance(argument, dict):
             argument = argument.get("EventId", argument.get("InstanceId"))
-        if isinstance(argument, int) and slot_of(argument) != self._instances.slot and slot_of(argument) < self._slots:
+        if not isinstance(argument, int):
+            return
+        if slot_of(argument) != self._instances.slot and slot_of(argument) < self._slots:
             raise ElsewhereError(slot_of(argument), encode_request(request))
+        if is_event and home is not None:
+            self._instances.close(argument)
+            raise NoInstanceError(argument)  # Kong starts it again, and that goes home
 
     def _start_instance(self, instance: Mapping[str, Any]) -> dict[str, Any]:
         number, config = self._instances.start(instance["Name"], instance["Config"])
@@ -142,7 +154,7 @@ class MsgPackEvents:
 
     def _handle_event(self, call: Mapping[str, Any]) -> dict[str, Any]:
         phase = call["EventName"]
-        event = Event(self._instances.phase(call["InstanceId"], phase), lua_style=self._lua_style)
+        event = Event(self._instances.phase(call["InstanceId"], phase), self._runners, lua_style=self._lua_style)
         return self._resume(self._numbers.take(), _Running(event, phase, self._clock()), None)
 
     def _step(self, step: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,14 +191,16 @@ class MsgPackDialogue:
 
     overdue = False
 
-    def __init__(self, events: MsgPackEvents) -> None:
+    def __init__(self, events: MsgPackEvents, home: Home = at_home) -> None:
         self._events = events
+        self._home = home
         self._decoder = Decoder()
         self.idle = True
 
     def receive(self, data: bytes, *, settle: bool = False) -> bytes:
         """Answer every request that the bytes complete; see dialogue.Dialogue."""
-        answers = [self._events.answer(request, settle=settle) for request in self._decoder.feed(data)]
+        requests = self._decoder.feed(data)
+        answers = [self._events.answer(request, settle=settle, home=self._home) for request in requests]
         # The next step most likely comes over this connection, the last that Kong has used.
         self.idle = not self._events.suspended
         return b"".join(answers)

@@ -20,9 +20,9 @@ from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.dialogue import ElsewhereError, HangUpError
+from otlp_tracing.server.dialogue import ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS
-from otlp_tracing.server.event import Call, Event
+from otlp_tracing.server.event import Call, Event, Runners
 from otlp_tracing.server.instances import Instances, NoInstanceError, RefusalError, slot_of
 
 __all__ = ["ProtoBufDialogue"]
@@ -35,22 +35,28 @@ class ProtoBufDialogue:
 
     Args:
         instances: of this worker.
+        runners: of this worker.
         lua_style: calls to Kong return `(data, error)`.
         on_failure: told the phase of each event that ended with an exception.
         clock: monotonic seconds.
         slots: how many workers there are to pass a request on to.
+        home: tells the worker that the connection should rather go to.
     """
 
     def __init__(
         self,
         instances: Instances,
+        runners: Runners,
         *,
         lua_style: bool = False,
         on_failure: Callable[[str], None] = lambda _phase: None,
         clock: Callable[[], float] = time.monotonic,
         slots: int = 1,
+        home: Home = at_home,
     ) -> None:
         self._instances = instances
+        self._runners = runners
+        self._home = home
         self._lua_style = lua_style
         self._on_failure = on_failure
         self._clock = clock
@@ -93,9 +99,8 @@ class ProtoBufDialogue:
         return self._resume(self._event, (rpc.decode_reply(call.method, frame), None))
 
     def _answer(self, call: rpc.Call, frame: bytes, settle: bool) -> bytes:
-        number = getattr(call, "instance_id", None)
-        if number is not None and not settle and self._instances.slot != slot_of(number) < self._slots:
-            raise ElsewhereError(slot_of(number), rpc.encode_frame(frame))
+        if self._slots > 1 and not settle:
+            self._send_on(call, frame, self._home())
         match call:
             case rpc.StartInstance(sequence, name, config):
                 return self._start_instance(sequence, name, config)
@@ -104,6 +109,21 @@ class ProtoBufDialogue:
             case rpc.HandleEvent(sequence, number, phase):
                 return self._handle_event(sequence, number, phase)
         return rpc.encode_return(call.sequence)
+
+    def _send_on(self, call: rpc.Call, frame: bytes, home: int | None) -> None:
+        if isinstance(call, rpc.StartInstance):
+            if home is not None:
+                raise ElsewhereError(home, rpc.encode_frame(frame))
+            return
+        number = getattr(call, "instance_id", None)
+        if number is None:
+            return
+        if self._instances.slot != slot_of(number) < self._slots:
+            raise ElsewhereError(slot_of(number), rpc.encode_frame(frame))
+        if isinstance(call, rpc.HandleEvent) and home is not None:
+            with contextlib.suppress(NoInstanceError):
+                self._instances.close(number)
+            raise HangUpError("Kong starts it again, and that goes home")
 
     def _start_instance(self, sequence: int, name: str, config: bytes) -> bytes:
         try:
@@ -128,6 +148,7 @@ class ProtoBufDialogue:
             return self._end()
         self._event = Event(
             method,
+            self._runners,
             lua_style=self._lua_style,
             written_ahead=rpc.NO_REPLY,
             final_call=self._final_calls.get(phase),

@@ -19,7 +19,10 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from kong_pdk.exception import PDKException
 from kong_pdk.pdk import non_return_methods
 
-__all__ = ["Call", "Event", "Kong", "Turn"]
+__all__ = ["Call", "Event", "Kong", "Runners", "Turn"]
+
+# Greenlets kept for the next event; as many as run at once under load, and what a burst leaves behind goes.
+_MAX_PARKED = 64
 
 
 @dataclass(slots=True)
@@ -45,32 +48,72 @@ class Turn:
     final: bool
 
 
+class Runners:
+    """Greenlets that run phases, one after the other: a new one costs seven times what a parked one does.
+
+    Bound to the thread that uses them, as greenlets are.
+    """
+
+    def __init__(self) -> None:
+        self._parked: list[greenlet] = []
+
+    def take(self) -> greenlet:
+        """Return a greenlet that waits for a phase and its argument."""
+        return self._parked.pop() if self._parked else greenlet(_run_forever)
+
+    def give_back(self, runner: greenlet) -> None:
+        """Park one whose phase has ended."""
+        if not runner.dead and len(self._parked) < _MAX_PARKED:
+            self._parked.append(runner)
+
+
+@dataclass(slots=True)
+class _Ended:
+    error: Exception | None
+
+
+def _run_forever(phase: Callable[[Any], Any], kong: Kong) -> None:
+    # GreenletExit is no Exception: it ends the greenlet itself, in the middle of a phase that was abandoned.
+    parent = getcurrent().parent
+    while True:
+        error: Exception | None = None
+        try:
+            phase(kong)
+        except Exception as raised:
+            error = raised
+        phase, kong = parent.switch(_Ended(error))
+
+
 class Event:
     """Runs one phase, a turn at a time.
 
     Args:
         phase: the plugin's method.
+        runners: where the greenlet comes from.
         lua_style: calls return `(data, error)` instead of data.
         written_ahead: methods whose answer the phase does not wait for.
         final_call: method of the call after which the phase makes no other.
     """
 
-    __slots__ = ("_calls", "_closed", "_final_call", "_greenlet", "_lua_style", "_written_ahead")
+    __slots__ = ("_calls", "_closed", "_final_call", "_lua_style", "_phase", "_runner", "_runners", "_written_ahead")
 
     def __init__(
         self,
         phase: Callable[[Any], Any],
+        runners: Runners,
         *,
         lua_style: bool = False,
         written_ahead: frozenset[str] = frozenset(),
         final_call: str | None = None,
     ) -> None:
+        self._phase = phase
+        self._runners = runners
         self._lua_style = lua_style
         self._written_ahead = written_ahead
         self._final_call = final_call
         self._calls: list[Call] = []
         self._closed = False
-        self._greenlet = greenlet(lambda: phase(Kong("kong", self._call)))
+        self._runner: greenlet | None = None
 
     def resume(self, answer: tuple[Any, Any] | None = None) -> Turn:
         """Run until an answer is needed or the phase ends.
@@ -82,16 +125,25 @@ class Event:
             Whatever the phase raised.
         """
         if answer is None:
-            self._greenlet.switch()
+            self._runner = self._runners.take()
+            outcome = self._runner.switch(self._phase, Kong("kong", self._call))
         else:
-            self._greenlet.switch(answer)
+            assert self._runner is not None
+            outcome = self._runner.switch(answer)
         calls, self._calls = self._calls, []
-        return Turn(calls, bool(self._greenlet.dead), self._closed)
+        if outcome is None:
+            return Turn(calls, ended=False, final=self._closed)
+        runner, self._runner = self._runner, None
+        self._runners.give_back(runner)
+        if isinstance(outcome, _Ended) and outcome.error is not None:
+            raise outcome.error
+        return Turn(calls, ended=True, final=self._closed)
 
     def abandon(self) -> None:
         """End a phase that waits for an answer which will not come."""
-        if not self._greenlet.dead:
-            self._greenlet.throw(GreenletExit)
+        if self._runner is not None:
+            self._runner.throw(GreenletExit)
+            self._runner = None
 
     def _call(self, method: str, *arguments: Any) -> Any:
         if self._closed:
@@ -105,7 +157,7 @@ class Event:
         if method in self._written_ahead:
             return (None, None) if self._lua_style else None
         self._closed = method == self._final_call
-        data, error = getcurrent().parent.switch()
+        data, error = getcurrent().parent.switch(None)
         if self._lua_style:
             return data, error
         if error:

@@ -2,13 +2,15 @@
 
 It outlives its supervisor: a supervisor that was killed is replaced by Kong within a second, and until
 then nobody may find the socket without a listener. It ends with Kong, and when another group has taken
-the socket's path over (`kong reload`, a second `serve`).
+the socket's path over (`kong reload`, a second `serve`). A group that is about to take a path over leaves the
+other in peace until it serves.
 
 Linux only: pidfd.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import select
@@ -40,9 +42,16 @@ class Lifecycle:
     def __init__(self, path: Path, bound: tuple[int, int], kong: int | None) -> None:
         self._path = path
         self._bound = bound
+        self._waiting = waiting_path(path, os.getppid())
         self._kong = kong
         self._told_to_end = False
         self._supervisor: int | None = os.getppid()
+
+    def take_place(self) -> None:
+        """Put the group's socket where Kong connects, now that somebody serves it."""
+        with contextlib.suppress(OSError):
+            if identity(self._waiting) == self._bound:
+                self._waiting.replace(self._path)
 
     def end_on_signals(self) -> None:
         """End on SIGTERM and SIGINT."""
@@ -56,7 +65,7 @@ class Lifecycle:
             _release_output()
         if self._told_to_end or (self._kong is not None and not is_running(self._kong)):
             return Stage.ENDING
-        if identity(self._path) != self._bound:
+        if identity(self._path) != self._bound and identity(self._waiting) != self._bound:
             return Stage.RETIRING
         return Stage.SERVING
 
@@ -71,6 +80,11 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def waiting_path(path: Path, supervisor: int) -> Path:
+    """Return where a group's socket waits for its first worker while another group serves."""
+    return path.with_name(f".{path.name}.{supervisor}")
 
 
 def watch(pid: int) -> int | None:

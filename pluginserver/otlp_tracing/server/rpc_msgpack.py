@@ -99,6 +99,11 @@ def encode_error(identifier: int, sentence: str) -> bytes:
     return _pack([1, identifier, sentence, None])
 
 
+# One packer for all messages: a new one for each costs more than the packing. It starts anew by itself
+# after every message, also after one that it could not pack.
+_packer = msgpack.Packer(unicode_errors="surrogateescape")
+
+
 def _pack(message: list[Any]) -> bytes:
-    packed: bytes = msgpack.packb(message, unicode_errors="surrogateescape")
+    packed: bytes = _packer.pack(message)
     return packed

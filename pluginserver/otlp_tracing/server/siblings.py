@@ -34,16 +34,19 @@ class Siblings:
     Args:
         slot: this worker's.
         table: tells who moves.
-        inbox: this worker's reading end.
+        inboxes: the reading ends, by slot; those of workers that are gone are read too.
         outboxes: the writing ends, by slot.
     """
 
-    def __init__(self, slot: int, table: SlotTable, inbox: socket.socket, outboxes: Sequence[socket.socket]) -> None:
+    def __init__(
+        self, slot: int, table: SlotTable, inboxes: Sequence[socket.socket], outboxes: Sequence[socket.socket]
+    ) -> None:
         self.slot = slot
         self.table = table
-        self.inbox = inbox
+        self.inbox = inboxes[slot]
+        self._inboxes = inboxes
         self._outboxes = outboxes
-        for one in (inbox, *outboxes):
+        for one in (*inboxes, *outboxes):
             one.setblocking(False)
 
     def hand_over(self, slot: int, connection: socket.socket, request: bytes, now: float) -> bool:
@@ -60,10 +63,14 @@ class Siblings:
             return False
         return True
 
-    def take_over(self) -> tuple[socket.socket, bytes] | None:
+    def orphaned(self) -> list[int]:
+        """Return the slots, this one too, whose inbox nobody else reads now."""
+        return [slot for slot in range(len(self._inboxes)) if slot == self.slot or self.table.read(slot)[0] == 0]
+
+    def take_over(self, slot: int) -> tuple[socket.socket, bytes] | None:
         """Return a connection that was handed to us and the request that came with it; None if there is none."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(self.inbox, _MAX_REQUEST_BYTES, 1)
+            message, descriptors, _, _ = socket.recv_fds(self._inboxes[slot], _MAX_REQUEST_BYTES, 1)
         except BlockingIOError:
             return None
         if not descriptors:

@@ -56,6 +56,10 @@ class SlotTable:
         pid, seconds = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
         return int(pid), float(seconds)
 
+    def is_full(self) -> bool:
+        """Tell whether a worker serves every slot."""
+        return all(self.read(slot)[0] for slot in range(self.slots))
+
     def moves(self, slot: int, now: float) -> bool:
         """Tell whether a worker serves this slot and has shown it lately."""
         pid, seconds = self.read(slot)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.server.lifecycle import identity, is_running, watch
+from otlp_tracing.server.lifecycle import identity, is_running, waiting_path, watch
 from otlp_tracing.server.slots import SlotTable, Watchdog
 
 __all__ = ["Child", "bind", "supervise"]
@@ -33,11 +33,18 @@ _RESPAWN_SECONDS = 1.0  # between starts of a child that keeps ending; Kong's ow
 _START_SECONDS = 5.0  # what a worker may take until it serves
 _RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
 STOP_SECONDS = 8.0  # Kong kills what is left after ten
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+_END_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+_SIGNALS = {*_END_SIGNALS, signal.SIGCHLD}
 
 
-def bind(path: Path) -> socket.socket:
-    """Listen on a unix socket that takes over the path in one step, whatever socket stood there.
+def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
+    """Listen on a unix socket for Kong's path.
+
+    While another group serves the path, the socket waits beside it: the first of this group's workers that
+    serves puts it there (Lifecycle.take_place), in one step, so that the path always leads to somebody.
+
+    Returns:
+        The socket, and its identity.
 
     Raises:
         ConfigError: if its folder is missing or something that is no socket is in the way.
@@ -50,7 +57,7 @@ def bind(path: Path) -> socket.socket:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise ConfigError([Fault("--socket-name", str(path), "is there already and is not a socket; move it away")])
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = waiting_path(path, os.getpid())
     try:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
@@ -60,13 +67,21 @@ def bind(path: Path) -> socket.socket:
         finally:
             os.umask(previous)
         listener.listen(_BACKLOG)
-        temporary.replace(path)
+        bound = identity(temporary)
+        assert bound is not None
+        if not _is_served(path):
+            temporary.replace(path)
     except OSError as error:
         listener.close()
         raise ConfigError(
             [Fault("--kong-prefix", str(path), f"cannot listen there: {error.strerror or error}")]
         ) from error
-    return listener
+    return listener, bound
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @dataclass
@@ -121,7 +136,11 @@ class Child:
 
 
 def supervise(
-    children: Sequence[Child], table: SlotTable, path: Path, clock: Callable[[], float] = time.monotonic
+    children: Sequence[Child],
+    table: SlotTable,
+    path: Path,
+    bound: tuple[int, int],
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run the children until SIGTERM, SIGINT, the end of the process that started this one, or a successor.
 
@@ -131,9 +150,11 @@ def supervise(
         children: workers and others.
         table: of the workers' slots.
         path: of Kong's socket; another socket there means another group.
+        bound: identity of this group's.
         clock: monotonic seconds.
     """
-    bound, kong, watchdog = identity(path), watch(os.getppid()), Watchdog(table, None)
+    kong, watchdog = watch(os.getppid()), Watchdog(table, None)
+    waiting = waiting_path(path, os.getpid())
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     while True:
         for pid in watchdog.look():
@@ -143,12 +164,12 @@ def supervise(
             child.end_if_stuck_at_start(table, clock())
             child.start_if_due(clock())
         received = signal.sigtimedwait(_SIGNALS, 0.1)
-        if received is not None and received.si_signo != signal.SIGCHLD:
-            break
+        if received is not None and received.si_signo in _END_SIGNALS:
+            break  # after a stop and a continue, CPython 3.11 returns a signal number that is none
         if kong is not None and not is_running(kong):
             _log.info("the process that started this one is gone; ending")
             break
-        if identity(path) != bound:
+        if identity(path) != bound and identity(waiting) != bound:
             _log.info("another plugin server has taken %s over; making room", path)
             _retire([child for child in children if child.slot is not None])
             break
@@ -159,7 +180,7 @@ def _retire(workers: Sequence[Child]) -> None:
     deadline = time.monotonic() + _RETIRE_SECONDS
     while any(worker.process and worker.process.poll() is None for worker in workers):
         received = signal.sigtimedwait(_SIGNALS, 0.1)
-        if time.monotonic() > deadline or (received is not None and received.si_signo != signal.SIGCHLD):
+        if time.monotonic() > deadline or (received is not None and received.si_signo in _END_SIGNALS):
             return
 
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.dialogue import Dialogue, ElsewhereError, HangUpError
+from otlp_tracing.server.dialogue import Dialogue, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.lifecycle import Lifecycle, Stage
 from otlp_tracing.server.siblings import Siblings
 from otlp_tracing.server.slots import Watchdog
@@ -32,8 +32,10 @@ _closed = LimitedLog(logging.getLogger("otlp_tracing.server.worker"))
 # Kong pools 256 connections a worker (lua_socket_pool_size); this leaves room for sixteen of them.
 MAX_CONNECTIONS = 4096
 _READ_BYTES = 16 << 10  # most of what Kong sends is far smaller; Python allocates this much for each read
+_LENGTH_BYTES = 4
 _TICK_SECONDS = 0.05  # a sign of life nine times before a sibling takes us for stuck
 _LOOK_SECONDS = 0.25
+_PLACE_SECONDS = 1.0  # for all siblings to be there before this group takes another one's place
 _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
 _END_SECONDS = 3.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
@@ -55,6 +57,7 @@ class _Connection:
         self.socket = peer
         self.dialogue = dialogue
         self.outgoing = b""
+        self.ended = False
         self.is_blocked = False
 
 
@@ -75,7 +78,7 @@ class Worker:
         listener: socket.socket,
         siblings: Siblings,
         *,
-        open_dialogue: Callable[[], Dialogue],
+        open_dialogue: Callable[[Home], Dialogue],
         sweep: Callable[[], object],
         side_channel: SideChannel,
         lifecycle: Lifecycle,
@@ -92,6 +95,7 @@ class Worker:
         self._pid = os.getpid()
         self._stage = Stage.SERVING
         self._look_at = 0.0
+        self._place_at: float | None = None
         self._end_at = float("inf")
 
     def run(self) -> None:
@@ -99,6 +103,7 @@ class Worker:
         self._listener.setblocking(False)
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
         self._epoll.register(self._siblings.inbox.fileno(), select.EPOLLIN)
+        self._place_at = time.monotonic() + _PLACE_SECONDS
         try:
             self._loop()
         finally:
@@ -126,6 +131,10 @@ class Worker:
     def _tick(self, now: float) -> None:
         self._siblings.table.write(self._siblings.slot, self._pid, now)
         self._watchdog.look()
+        self._take_over()
+        if self._place_at is not None and (now >= self._place_at or self._siblings.table.is_full()):
+            self._place_at = None
+            self._lifecycle.take_place()
         if now >= self._look_at:
             self._look(now)
 
@@ -142,8 +151,10 @@ class Worker:
             self._stage = stage
             self._end_at = now + (_END_SECONDS if stage is Stage.ENDING else _RETIRE_SECONDS)
         for connection in list(self._connections.values()):
-            if connection.dialogue.overdue or self._may_go(connection):
+            if connection.dialogue.overdue:
                 self._close(connection)
+            elif self._may_go(connection):
+                self._end(connection)
 
     def _may_go(self, connection: _Connection) -> bool:
         return self._stage is not Stage.SERVING and connection.dialogue.idle and not connection.outgoing
@@ -166,14 +177,17 @@ class Worker:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     time.sleep(_OUT_OF_DESCRIPTORS_SECONDS)
                 return
-            slot = _peer_pid(peer) % self._siblings.table.slots
-            if self._siblings.hand_over(slot, peer, b"", time.monotonic()):
+            if self._siblings.hand_over(self._home_slot(peer), peer, b"", time.monotonic()):
                 peer.close()
             else:
                 self._adopt(peer)
 
     def _take_over(self) -> None:
-        while (handed := self._siblings.take_over()) is not None:
+        for slot in self._siblings.orphaned():
+            self._take_over_from(slot)
+
+    def _take_over_from(self, slot: int) -> None:
+        while (handed := self._siblings.take_over(slot)) is not None:
             peer, request = handed
             connection = self._adopt(peer)
             if connection is not None and request:
@@ -184,10 +198,22 @@ class Worker:
             peer.close()  # Kong then goes on without the plugin; left open it would wait
             return None
         peer.setblocking(False)
-        connection = _Connection(peer, self._open_dialogue())
+        connection = _Connection(peer, self._open_dialogue(self._home(peer)))
         self._connections[peer.fileno()] = connection
         self._epoll.register(peer.fileno(), select.EPOLLIN)
         return connection
+
+    def _home_slot(self, peer: socket.socket) -> int:
+        pid = _peer_pid(peer)
+        # Where the pid says nothing, whoever accepts a connection keeps it.
+        return pid % self._siblings.table.slots if pid else self._siblings.slot
+
+    def _home(self, peer: socket.socket) -> Home:
+        slot = self._home_slot(peer)
+        if slot == self._siblings.slot:
+            return at_home
+        table = self._siblings.table
+        return lambda: slot if table.moves(slot, time.monotonic()) else None
 
     def _serve(self, connection: _Connection, events: int) -> None:
         if events & select.EPOLLOUT:
@@ -196,14 +222,26 @@ class Worker:
             return
         try:
             data = connection.socket.recv(_READ_BYTES)
+            if len(data) == _LENGTH_BYTES:
+                data += self._rest(connection)
         except BlockingIOError:
             return
         except OSError:
             data = b""
+        if data and connection.ended:
+            return  # read, so that Kong sees an end and no reset, and repeats the event elsewhere
         if data:
             self._answer(connection, data)
         else:
             self._close(connection)
+
+    @staticmethod
+    def _rest(connection: _Connection) -> bytes:
+        # Over ProtoBuf Kong writes a frame's length and the frame apart; most often both are there by now.
+        try:
+            return connection.socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return b""
 
     def _answer(self, connection: _Connection, data: bytes, *, settle: bool = False) -> None:
         try:
@@ -236,11 +274,18 @@ class Worker:
             return
         connection.outgoing = connection.outgoing[sent:]
         if self._may_go(connection):
-            self._close(connection)
+            self._end(connection)
         elif connection.is_blocked != bool(connection.outgoing):
             connection.is_blocked = not connection.is_blocked
             wanted = select.EPOLLIN | (select.EPOLLOUT if connection.is_blocked else 0)
             self._epoll.modify(connection.socket.fileno(), wanted)
+
+    def _end(self, connection: _Connection) -> None:
+        """Say that nothing more comes; Kong closes the connection when it sees it."""
+        if not connection.ended:
+            connection.ended = True
+            with contextlib.suppress(OSError):
+                connection.socket.shutdown(socket.SHUT_WR)
 
     def _close(self, connection: _Connection) -> None:
         if self._connections.pop(connection.socket.fileno(), None) is None:

@@ -118,6 +118,11 @@ class Pipeline:
             _refused.warning("refused a record: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
             return
+        except Exception:
+            # A fault of ours. Raised further it would end the connection, and the sender would repeat the record.
+            _refused.warning("could not make spans of a record", exc_info=True)
+            self._metrics.add(RECORDS_REFUSED, "bad_record")
+            return
         self._metrics.add(REQUESTS, outcome)
         self._requests.observe(record, spans[0] if spans else None)
         if spans:

@@ -259,3 +259,18 @@ def test_a_connection_is_idle_between_events() -> None:
     dialogue.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))
 
     assert dialogue.idle
+
+
+def test_an_instance_away_from_home_is_given_up() -> None:
+    """When the worker that a connection belongs with is back, Kong starts its instance there."""
+    kong = Kong(slot=0, slots=2)
+    number = kong.start()
+    event = Request(7, "plugin.HandleEvent", [{"InstanceId": number, "EventName": "log"}])
+    start = Request(8, "plugin.StartInstance", [{"Name": "probe", "Config": "{}"}])
+
+    assert b"serialize" in kong.events.answer(event)
+    assert b"no plugin instance" in kong.events.answer(event, home=lambda: 1)
+    with pytest.raises(ElsewhereError) as elsewhere:
+        kong.events.answer(start, home=lambda: 1)
+    assert elsewhere.value.slot == 1
+    assert b"no plugin" not in kong.events.answer(start, home=lambda: 1, settle=True)

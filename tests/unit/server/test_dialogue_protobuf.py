@@ -13,9 +13,10 @@ from kong_pdk.module import Module
 from doubles import ManualClock
 from otlp_tracing.errors import WireError
 from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.dialogue import ElsewhereError, HangUpError
+from otlp_tracing.server.dialogue import ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS
 from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
+from otlp_tracing.server.event import Runners
 from otlp_tracing.server.instances import Instances
 from otlp_tracing.server.protobuf_wire import bytes_field, int_field
 
@@ -79,11 +80,13 @@ def close_instance(instance: int) -> bytes:
 class Kong:
     """One connection of Kong's, without a socket."""
 
-    def __init__(self, slot: int = 0, slots: int = 1) -> None:
+    def __init__(self, slot: int = 0, slots: int = 1, home: Home = at_home) -> None:
         self.failures: list[str] = []
         self.clock = ManualClock()
         self.instances = Instances(Module("probe", module=module), slot)
-        self.dialogue = ProtoBufDialogue(self.instances, on_failure=self.failures.append, clock=self.clock, slots=slots)
+        self.dialogue = ProtoBufDialogue(
+            self.instances, Runners(), on_failure=self.failures.append, clock=self.clock, slots=slots, home=home
+        )
 
     def start(self, **config: Any) -> int:
         self.dialogue.receive(start_instance(**config))
@@ -228,3 +231,20 @@ def test_garbage_is_one_kind_of_error(kong: Kong, garbage: bytes) -> None:
     """The worker closes the connection on it."""
     with pytest.raises(WireError):
         kong.dialogue.receive(garbage)
+
+
+def test_an_instance_away_from_home_is_given_up() -> None:
+    """When the worker that a connection belongs with is back, Kong starts its instance there."""
+    home: list[int | None] = [None]
+    kong = Kong(slot=0, slots=2, home=lambda: home[0])
+    event = handle_event(kong.start(), "log")
+    assert kong.dialogue.receive(event)
+    kong.dialogue.receive(framed(b""))
+    home[0] = 1
+    with pytest.raises(HangUpError):
+        kong.dialogue.receive(event)
+    with pytest.raises(ElsewhereError) as elsewhere:
+        kong.dialogue.receive(start_instance())
+
+    assert (elsewhere.value.slot, elsewhere.value.request) == (1, start_instance())
+    assert len(kong.instances) == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from otlp_tracing.server.lifecycle import Lifecycle, Stage, identity, watch
+from otlp_tracing.server.lifecycle import Lifecycle, Stage, identity, waiting_path, watch
 
 
 @pytest.fixture
@@ -51,3 +52,18 @@ def test_a_worker_ends_with_kong(path: Path) -> None:
 
     assert worker.stage() is Stage.ENDING
     assert watch(kong.pid) is None
+
+
+def test_a_group_in_waiting_serves_until_it_takes_its_place(path: Path) -> None:
+    """Its socket is beside the path while another group serves, and then at it."""
+    waiting = waiting_path(path, os.getppid())
+    waiting.touch()
+    bound = identity(waiting)
+    assert bound is not None
+    worker = Lifecycle(path, bound, None)
+    assert worker.stage() is Stage.SERVING
+    worker.take_place()
+
+    assert identity(path) == bound
+    assert worker.stage() is Stage.SERVING
+    assert not waiting.exists()

@@ -17,8 +17,8 @@ NOW = 1000.0
 @pytest.fixture
 def pair() -> Iterator[tuple[Siblings, Siblings]]:
     table, inboxes = SlotTable.create(2), create_inboxes(2)
-    outboxes = [writing for _, writing in inboxes]
-    yield Siblings(0, table, inboxes[0][0], outboxes), Siblings(1, table, inboxes[1][0], outboxes)
+    reading, writing = [list(ends) for ends in zip(*inboxes, strict=True)]
+    yield Siblings(0, table, reading, writing), Siblings(1, table, reading, writing)
     for inbox in inboxes:
         for end in inbox:
             end.close()
@@ -38,14 +38,14 @@ def test_a_connection_is_handed_over_with_its_request(
     """The other worker gets the same connection, and what was read from it."""
     pair[0].table.write(1, os.getpid(), NOW)
     assert pair[0].hand_over(1, connection[0], b"request", NOW)
-    handed = pair[1].take_over()
+    handed = pair[1].take_over(1)
     assert handed is not None
     peer, request = handed
     peer.sendall(b"answer")
 
     assert request == b"request"
     assert connection[1].recv(10) == b"answer"
-    assert pair[1].take_over() is None
+    assert pair[1].take_over(1) is None
     peer.close()
 
 
@@ -70,5 +70,21 @@ def test_a_full_inbox_is_never_waited_for(
 
     assert True in taken
     assert False in taken
-    while (handed := pair[1].take_over()) is not None:
+    while (handed := pair[1].take_over(1)) is not None:
         handed[0].close()
+
+
+def test_the_inbox_of_a_worker_that_is_gone_is_read_by_the_others(
+    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
+) -> None:
+    """What was handed to a worker just before it died does not wait for its successor."""
+    pair[0].table.write(1, os.getpid(), NOW)
+    assert pair[0].hand_over(1, connection[0], b"request", NOW)
+    assert pair[0].orphaned() == [0]
+    pair[0].table.write(1, 0, 0.0)
+    assert pair[0].orphaned() == [0, 1]
+    handed = pair[0].take_over(1)
+
+    assert handed is not None
+    assert handed[1] == b"request"
+    handed[0].close()

@@ -15,13 +15,20 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.server.lifecycle import identity, waiting_path
 from otlp_tracing.server.supervisor import bind
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves nobody.
 CHILD = """
 import os, sys, time
+from pathlib import Path
+from otlp_tracing.server.lifecycle import waiting_path
 from otlp_tracing.server.slots import SlotTable
 table = SlotTable(int(sys.argv[2]), 1)
+path = Path(sys.argv[1]).with_name("kong.socket")
+waiting = waiting_path(path, os.getppid())
+if waiting.exists():
+    waiting.replace(path)
 with open(sys.argv[1], "a") as file:
     file.write(f"{os.getpid()}\\n")
 while True:
@@ -34,9 +41,9 @@ from pathlib import Path
 from otlp_tracing.server.slots import SlotTable
 from otlp_tracing.server.supervisor import Child, bind, supervise
 path = Path({folder!r}, "kong.socket")
-listener, table = bind(path), SlotTable.create(1)
+(listener, bound), table = bind(path), SlotTable.create(1)
 command = [sys.executable, "-c", {child!r}, {folder!r} + "/pids", str(table.descriptor)]
-supervise([Child("worker 0", command, descriptors=[table.descriptor], slot=0)], table, path)
+supervise([Child("worker 0", command, descriptors=[table.descriptor], slot=0)], table, path, bound)
 """
 
 
@@ -60,25 +67,47 @@ def pids(path: Path) -> list[int]:
 
 def test_the_socket_is_the_owners_alone(tmp_path: Path) -> None:
     """Nobody else may speak to the plugin server."""
-    listener = bind(tmp_path / "kong.socket")
+    listener, _ = bind(tmp_path / "kong.socket")
 
     assert stat.S_IMODE((tmp_path / "kong.socket").stat().st_mode) == 0o600
     listener.close()
 
 
-def test_a_socket_is_taken_over_in_one_step(tmp_path: Path) -> None:
-    """The path always leads to a listener: to the old one until it leads to the new one."""
+def connect(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    return client
+
+
+def test_a_socket_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
+    """What a group that died has left behind is in nobody's way."""
     path = tmp_path / "kong.socket"
-    old = bind(path)
-    early = socket.socket(socket.AF_UNIX)
-    early.connect(str(path))
-    new = bind(path)
-    late = socket.socket(socket.AF_UNIX)
-    late.connect(str(path))
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(path))
+    left.close()
+    listener, bound = bind(path)
+    client = connect(path)
 
-    accepted = [listener.accept()[0] for listener in (old, new)]
-
+    assert identity(path) == bound
     assert [entry.name for entry in tmp_path.iterdir()] == ["kong.socket"]
+    for one in (client, listener):
+        one.close()
+
+
+def test_a_path_that_is_served_is_left_until_somebody_serves_here(tmp_path: Path) -> None:
+    """The path leads to the old group until a worker of the new one puts its socket there, in one step."""
+    path = tmp_path / "kong.socket"
+    old, _ = bind(path)
+    new, bound = bind(path)
+    waiting = waiting_path(path, os.getpid())
+    early = connect(path)
+    assert identity(path) != bound == identity(waiting)
+    waiting.replace(path)  # Lifecycle.take_place, in a worker
+    late = connect(path)
+    old.setblocking(False)
+    accepted = [old.accept()[0], old.accept()[0], new.accept()[0]]  # one is bind's own look
+
+    assert identity(path) == bound
     for one in (old, new, early, late, *accepted):
         one.close()
 

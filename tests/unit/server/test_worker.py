@@ -95,8 +95,8 @@ class Group:
         events = MsgPackEvents(self.instances[slot], slots=len(self.inboxes))
         return Worker(
             self.listener,
-            Siblings(slot, self.table, self.inboxes[slot][0], [writing for _, writing in self.inboxes]),
-            open_dialogue=lambda: MsgPackDialogue(events),
+            Siblings(slot, self.table, *map(list, zip(*self.inboxes, strict=True))),
+            open_dialogue=lambda home: MsgPackDialogue(events, home),
             sweep=events.free_abandoned,
             side_channel=self.pumped,
             lifecycle=Lifecycle(self.path, self.bound, None),

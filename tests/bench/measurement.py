@@ -1,0 +1,63 @@
+"""One round's figures of one subject, and the median of several."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from load.process_figures import cpu_seconds
+
+__all__ = ["CpuMeter", "Measurement", "median"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured; None where a subject has no such process.
+
+    Args:
+        requests_per_second: answered.
+        p50_ms: of an event without Kong, of a request with it.
+        p99_ms: likewise.
+        server_us: CPU time of the plugin server's processes a request.
+        sidecar_us: likewise, of its sidecar.
+        nginx_us: likewise, of Kong's nginx worker.
+        failed: requests that went without the plugin, or failed.
+    """
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    server_us: float | None = None
+    sidecar_us: float | None = None
+    nginx_us: float | None = None
+    failed: int = 0
+
+    @property
+    def requests_per_cpu_second(self) -> float | None:
+        """What one core of its own would let the plugin server do."""
+        return 1e6 / self.server_us if self.server_us else None
+
+
+class CpuMeter:
+    """CPU time that some processes use from its making on."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._before = self._total()
+
+    def microseconds(self, requests: int) -> float | None:
+        """Return the CPU time a request; None where there is no process."""
+        return (self._total() - self._before) * 1e6 / max(1, requests) if self._pids else None
+
+    def _total(self) -> float:
+        return sum(map(cpu_seconds, self._pids))
+
+
+def median(rounds: Sequence[Measurement]) -> Measurement:
+    """Return the median of each figure; the failures are added up."""
+    figures: dict[str, float | None] = {}
+    for name in (field.name for field in fields(Measurement) if field.name != "failed"):
+        values = [value for one in rounds if (value := asdict(one)[name]) is not None]
+        figures[name] = statistics.median(values) if values else None
+    return Measurement(**figures, failed=sum(one.failed for one in rounds))  # type: ignore[arg-type]  # by name

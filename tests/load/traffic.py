@@ -1,0 +1,60 @@
+"""The requests that the load is made of: headers, and the log record that Kong writes for one.
+
+A third of the requests carry a traceparent; the record is one that a real Kong wrote, with the field put
+in that `access` has set. What is the same for every request is made once.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HEADER_SETS", "config", "log_record"]
+
+_RECORD_FILE = Path(__file__).parents[1] / "testdata" / "transcripts" / "01-get-200.serialize.json"
+_SETS = 96
+
+
+def _headers(number: int, source: random.Random) -> dict[str, list[str]]:
+    headers = {
+        "host": ["shop.example.com"],
+        "user-agent": ["Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"],
+        "accept": ["application/json, text/plain, */*"],
+        "accept-encoding": ["gzip, deflate, br"],
+        "accept-language": ["en-GB,en;q=0.7,de;q=0.3"],
+        "cookie": ["session=8c2f4d7f9a; theme=dark", "consent=1"],
+        "x-forwarded-for": [f"203.0.113.{number}"],
+        "x-request-id": [f"{source.getrandbits(128):032x}"],
+    }
+    if number % 3 == 0:
+        flags = "01" if number % 2 else "00"
+        headers["traceparent"] = [f"00-{source.getrandbits(128):032x}-{source.getrandbits(64):016x}-{flags}"]
+    return headers
+
+
+HEADER_SETS = [_headers(number, random.Random(number)) for number in range(_SETS)]
+
+_RECORD = json.loads(_RECORD_FILE.read_bytes())
+_RECORD.pop("otlp_tracing", None)
+_REST = json.dumps(_RECORD, separators=(",", ":"))[1:]
+
+
+def log_record(field: object) -> str:
+    """Write Kong's log record of a request that `access` put a field into; None where it did not."""
+    if field is None:
+        return "{" + _REST
+    return '{"otlp_tracing":' + json.dumps(field, separators=(",", ":")) + "," + _REST
+
+
+def config(endpoint: str) -> str:
+    """Write a plugin configuration as Kong hands it over."""
+    document: dict[str, Any] = {
+        "endpoint": endpoint,
+        "sampling": {"rate": 1, "parent": "follow"},
+        "__key__": "plugins:otlp-tracing:::::0dc6f45b-8f8d-40d2-a504-473544ee190b",
+        "__plugin_id": "1883090a-4a7f-595f-bc13-946f574e677a",
+        "__seq__": 1,
+    }
+    return json.dumps(document)
