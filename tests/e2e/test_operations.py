@@ -98,6 +98,7 @@ def test_other_log_plugins_get_the_trace_id(
         "parent_span_id": caller.span_id,
         "flags": 1,
         "sampled": True,
+        "decided_by": "parent",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,10 @@ class Group:
         self.threads = [threading.Thread(target=self.worker(slot).run) for slot in range(slots)]
         for thread in self.threads:
             thread.start()
+        end = time.monotonic() + 10
+        while not self.table.is_full():
+            assert time.monotonic() < end
+            time.sleep(0.001)
 
     def worker(self, slot: int) -> Worker:
         assert self.bound is not None
