@@ -35,6 +35,7 @@ _READ_BYTES = 16 << 10  # most of what Kong sends is far smaller; Python allocat
 _LENGTH_BYTES = 4
 _TICK_SECONDS = 0.05  # a sign of life nine times before a sibling takes us for stuck
 _LOOK_SECONDS = 0.25
+_SETTLE_SECONDS = 3.0  # before instances move to a worker that is back: it might go again at once
 _PLACE_SECONDS = 1.0  # for all siblings to be there before this group takes another one's place
 _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
 _END_SECONDS = 3.0
@@ -96,6 +97,7 @@ class Worker:
         self._stage = Stage.SERVING
         self._look_at = 0.0
         self._place_at: float | None = None
+        self._seen: dict[int, tuple[int, float]] = {}  # slot: who serves it, and since when we know
         self._end_at = float("inf")
 
     def run(self) -> None:
@@ -146,6 +148,10 @@ class Worker:
     def _look(self, now: float) -> None:
         self._look_at = now + _LOOK_SECONDS
         self._sweep()
+        for slot in range(self._siblings.table.slots):
+            pid, _ = self._siblings.table.read(slot)
+            if self._seen.get(slot, (0, 0.0))[0] != pid:
+                self._seen[slot] = (pid, now)
         stage = self._lifecycle.stage()
         if stage is not self._stage:
             self._stage = stage
@@ -212,8 +218,14 @@ class Worker:
         slot = self._home_slot(peer)
         if slot == self._siblings.slot:
             return at_home
-        table = self._siblings.table
-        return lambda: slot if table.moves(slot, time.monotonic()) else None
+        return lambda: slot if self._has_settled(slot) else None
+
+    def _has_settled(self, slot: int) -> bool:
+        pid, since = self._seen.get(slot, (0, 0.0))
+        now = time.monotonic()
+        if self._siblings.table.read(slot)[0] != pid or pid == 0 or now < since + _SETTLE_SECONDS:
+            return False
+        return self._siblings.table.moves(slot, now)
 
     def _serve(self, connection: _Connection, events: int) -> None:
         if events & select.EPOLLOUT:
