@@ -45,7 +45,7 @@ def kong(request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path: 
     def server(prefix: Path) -> PluginServer:
         ours = PluginServer.ours(prefix)
         protocol = ("--protocol", request.param)
-        return PluginServer([*ours.query, *protocol], [*ours.start, *protocol, "--workers", "2"], ours.http_port)
+        return PluginServer([*ours.query, *protocol], [*ours.start, "--workers", "2"], ours.http_port)
 
     running = RealKong(tmp_path, _ORIGIN, server)
     try:

@@ -63,5 +63,8 @@ class Dialogue(Protocol):
             ElsewhereError: another worker has to answer; never with `settle`.
         """
 
+    def retire(self) -> None:
+        """Serve no further event: hang up on the next, which Kong then has elsewhere; all else is answered."""
+
     def close(self) -> None:
         """The connection has ended, on either side."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.dialogue import ElsewhereError, Home, at_home
+from otlp_tracing.server.dialogue import ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.event import Event, Runners
 from otlp_tracing.server.instances import Instances, NoInstanceError, Numbers, RefusalError, slot_of
 from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_request, encode_result
@@ -194,16 +194,25 @@ class MsgPackDialogue:
     def __init__(self, events: MsgPackEvents, home: Home = at_home) -> None:
         self._events = events
         self._home = home
+        self._retired = False
         self._decoder = Decoder()
         self.idle = True
 
     def receive(self, data: bytes, *, settle: bool = False) -> bytes:
         """Answer every request that the bytes complete; see dialogue.Dialogue."""
-        requests = self._decoder.feed(data)
-        answers = [self._events.answer(request, settle=settle, home=self._home) for request in requests]
+        answers = [self._answer(request, settle) for request in self._decoder.feed(data)]
         # The next step most likely comes over this connection, the last that Kong has used.
         self.idle = not self._events.suspended
         return b"".join(answers)
+
+    def retire(self) -> None:
+        """Hang up on the next event."""
+        self._retired = True
+
+    def _answer(self, request: Request, settle: bool) -> bytes:
+        if self._retired and request.method == "plugin.HandleEvent":
+            raise HangUpError("another group serves now")
+        return self._events.answer(request, settle=settle, home=self._home)
 
     def close(self) -> None:
         """End nothing: the steps of an event may come over another connection."""

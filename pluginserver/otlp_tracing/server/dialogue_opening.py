@@ -32,6 +32,7 @@ class OpeningDialogue:
         self._protobuf = protobuf
         self._dialogue: Dialogue | None = None
         self._first = b""
+        self._retired = False
 
     @property
     def idle(self) -> bool:
@@ -53,7 +54,15 @@ class OpeningDialogue:
             self._first = b""
             is_msgpack = data[:2] == b"\x94\x00" and data[2:4] != b"\x00\x00"
             self._dialogue = self._msgpack() if is_msgpack else self._protobuf()
+            if self._retired:
+                self._dialogue.retire()
         return self._dialogue.receive(data, settle=settle)
+
+    def retire(self) -> None:
+        """Hang up on the next event."""
+        self._retired = True
+        if self._dialogue is not None:
+            self._dialogue.retire()
 
     def close(self) -> None:
         """The connection has ended."""

@@ -57,6 +57,7 @@ class ProtoBufDialogue:
         self._instances = instances
         self._runners = runners
         self._home = home
+        self._retired = False
         self._lua_style = lua_style
         self._on_failure = on_failure
         self._clock = clock
@@ -84,6 +85,10 @@ class ProtoBufDialogue:
         """Answer what the bytes complete; see dialogue.Dialogue."""
         return b"".join([self._take(frame, settle) for frame in self._frames.feed(data)])
 
+    def retire(self) -> None:
+        """Hang up on the next event."""
+        self._retired = True
+
     def close(self) -> None:
         """End the event that was under way here."""
         if self._event is not None:
@@ -99,6 +104,8 @@ class ProtoBufDialogue:
         return self._resume(self._event, (rpc.decode_reply(call.method, frame), None))
 
     def _answer(self, call: rpc.Call, frame: bytes, settle: bool) -> bytes:
+        if self._retired and isinstance(call, rpc.HandleEvent):
+            raise HangUpError("another group serves now")
         if self._slots > 1 and not settle:
             self._send_on(call, frame, self._home())
         match call:

@@ -38,6 +38,7 @@ _LOOK_SECONDS = 0.25
 _SETTLE_SECONDS = 3.0  # before instances move to a worker that is back: it might go again at once
 _PLACE_SECONDS = 1.0  # for all siblings to be there before this group takes another one's place
 _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
+_UNUSED_SECONDS = 1.0
 _END_SECONDS = 3.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
 _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
@@ -59,6 +60,7 @@ class _Connection:
         self.dialogue = dialogue
         self.outgoing = b""
         self.ended = False
+        self.used_at = time.monotonic()
         self.is_blocked = False
 
 
@@ -159,11 +161,16 @@ class Worker:
         for connection in list(self._connections.values()):
             if connection.dialogue.overdue:
                 self._close(connection)
-            elif self._may_go(connection):
-                self._end(connection)
+            elif self._stage is not Stage.SERVING:
+                self._retire(connection, now)
 
-    def _may_go(self, connection: _Connection) -> bool:
-        return self._stage is not Stage.SERVING and connection.dialogue.idle and not connection.outgoing
+    def _retire(self, connection: _Connection, now: float) -> None:
+        # A connection in use is left at its next event, which Kong repeats elsewhere. Closed on our own account,
+        # it could be the one that Kong picks to start an instance at that moment, and that it does not repeat.
+        connection.dialogue.retire()
+        idle = connection.dialogue.idle and not connection.outgoing
+        if idle and now > connection.used_at + _UNUSED_SECONDS:
+            self._end(connection)
 
     def _dispatch(self, descriptor: int, events: int) -> None:
         connection = self._connections.get(descriptor)
@@ -240,6 +247,7 @@ class Worker:
             return
         except OSError:
             data = b""
+        connection.used_at = time.monotonic()
         if data and connection.ended:
             return  # read, so that Kong sees an end and no reset, and repeats the event elsewhere
         if data:
@@ -285,9 +293,7 @@ class Worker:
             self._close(connection)
             return
         connection.outgoing = connection.outgoing[sent:]
-        if self._may_go(connection):
-            self._end(connection)
-        elif connection.is_blocked != bool(connection.outgoing):
+        if connection.is_blocked != bool(connection.outgoing):
             connection.is_blocked = not connection.is_blocked
             wanted = select.EPOLLIN | (select.EPOLLOUT if connection.is_blocked else 0)
             self._epoll.modify(connection.socket.fileno(), wanted)

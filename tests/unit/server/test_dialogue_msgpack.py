@@ -12,7 +12,7 @@ from greenlet import GreenletExit
 from kong_pdk.module import Module
 
 from doubles import ManualClock
-from otlp_tracing.server.dialogue import ElsewhereError
+from otlp_tracing.server.dialogue import ElsewhereError, HangUpError
 from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS, MsgPackDialogue, MsgPackEvents
 from otlp_tracing.server.instances import Instances, slot_of
 from otlp_tracing.server.rpc_msgpack import Request, encode_request
@@ -274,3 +274,20 @@ def test_an_instance_away_from_home_is_given_up() -> None:
         kong.events.answer(start, home=lambda: 1)
     assert elsewhere.value.slot == 1
     assert b"no plugin" not in kong.events.answer(start, home=lambda: 1, settle=True)
+
+
+def test_a_retired_connection_serves_no_further_event() -> None:
+    """The event under way is finished; the next is left to others, an instance's start is answered."""
+    kong = Kong()
+    dialogue = MsgPackDialogue(kong.events)
+    instance = kong.start(calls=1)
+    event = encode_request(Request(1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": "access"}]))
+    dialogue.receive(event)
+    dialogue.retire()
+    (number,) = kong.events._running
+
+    assert b"ret" in dialogue.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))
+    start = Request(3, "plugin.StartInstance", [{"Name": "probe", "Config": "{}"}])
+    assert b"StartTime" in dialogue.receive(encode_request(start))
+    with pytest.raises(HangUpError):
+        dialogue.receive(event)

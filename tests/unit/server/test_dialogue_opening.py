@@ -27,6 +27,9 @@ class Spoken:
         self.received += data
         return b"settled" if settle else b"answer"
 
+    def retire(self) -> None:
+        self.closed = True
+
     def close(self) -> None:
         self.closed = True
 

@@ -248,3 +248,13 @@ def test_an_instance_away_from_home_is_given_up() -> None:
 
     assert (elsewhere.value.slot, elsewhere.value.request) == (1, start_instance())
     assert len(kong.instances) == 0
+
+
+def test_a_retired_connection_serves_no_further_event(kong: Kong) -> None:
+    """What Kong repeats elsewhere is left to others; an instance's start, which it does not, is answered."""
+    instance = kong.start()
+    kong.dialogue.retire()
+
+    assert kong.dialogue.receive(start_instance())
+    with pytest.raises(HangUpError):
+        kong.dialogue.receive(handle_event(instance, "log"))
