@@ -7,7 +7,10 @@ from typing import Protocol
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["Dialogue", "ElsewhereError", "HangUpError", "Home", "at_home"]
+__all__ = ["EVENT_SECONDS", "Dialogue", "ElsewhereError", "HangUpError", "Home", "at_home"]
+
+EVENT_SECONDS = 10.0
+"""How long an event may wait: Kong answers a call at once or never; this is for a machine that swaps."""
 
 Home = Callable[[], int | None]
 """Tells the slot of the worker that a connection belongs with and that serves; None if it is at home.

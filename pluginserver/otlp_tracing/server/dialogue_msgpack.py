@@ -16,17 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.dialogue import ElsewhereError, HangUpError, Home, at_home
+from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.event import Event, Runners
 from otlp_tracing.server.instances import Instances, NoInstanceError, Numbers, RefusalError, slot_of
 from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_request, encode_result
 
-__all__ = ["EVENT_SECONDS", "MsgPackDialogue", "MsgPackEvents"]
+__all__ = ["MsgPackDialogue", "MsgPackEvents"]
 
 _failures = LimitedLog(logging.getLogger("otlp_tracing.server.dialogue_msgpack"))
 
-# Kong answers a call at once or never; ten seconds are for a machine that swaps.
-EVENT_SECONDS = 10.0
 _FINISHED = "ret"  # what Kong reads as the end of an event
 _STEPS = frozenset({
     "plugin.Step",

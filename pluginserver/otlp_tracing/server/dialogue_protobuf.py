@@ -20,8 +20,7 @@ from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.dialogue import ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS
+from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.event import Call, Event, Runners
 from otlp_tracing.server.instances import Instances, NoInstanceError, RefusalError, slot_of
 

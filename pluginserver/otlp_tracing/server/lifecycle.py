@@ -17,7 +17,7 @@ import select
 import signal
 from pathlib import Path
 
-__all__ = ["Lifecycle", "Stage", "identity", "is_running", "watch"]
+__all__ = ["Lifecycle", "Stage", "identity", "is_running", "is_superseded", "waiting_path", "watch"]
 
 
 class Stage(enum.Enum):
@@ -65,7 +65,7 @@ class Lifecycle:
             _release_output()
         if self._told_to_end or (self._kong is not None and not is_running(self._kong)):
             return Stage.ENDING
-        if identity(self._path) != self._bound and identity(self._waiting) != self._bound:
+        if is_superseded(self._bound, self._path, self._waiting):
             return Stage.RETIRING
         return Stage.SERVING
 
@@ -85,6 +85,11 @@ def identity(path: Path) -> tuple[int, int] | None:
 def waiting_path(path: Path, supervisor: int) -> Path:
     """Return where a group's socket waits for its first worker while another group serves."""
     return path.with_name(f".{path.name}.{supervisor}")
+
+
+def is_superseded(bound: tuple[int, int], path: Path, waiting: Path) -> bool:
+    """Tell whether a group's socket is neither where Kong connects nor where it waits for its place."""
+    return identity(path) != bound and identity(waiting) != bound
 
 
 def watch(pid: int) -> int | None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.server.lifecycle import identity, is_running, waiting_path, watch
+from otlp_tracing.server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
 from otlp_tracing.server.slots import SlotTable, Watchdog
 
 __all__ = ["Child", "bind", "supervise"]
@@ -164,12 +164,13 @@ def supervise(
             child.end_if_stuck_at_start(table, clock())
             child.start_if_due(clock())
         received = signal.sigtimedwait(_SIGNALS, 0.1)
+        # Compared with what ends us: after a stop and a continue, CPython 3.11 returns a number of no signal.
         if received is not None and received.si_signo in _END_SIGNALS:
-            break  # after a stop and a continue, CPython 3.11 returns a signal number that is none
+            break
         if kong is not None and not is_running(kong):
             _log.info("the process that started this one is gone; ending")
             break
-        if identity(path) != bound and identity(waiting) != bound:
+        if is_superseded(bound, path, waiting):
             _log.info("another plugin server has taken %s over; making room", path)
             _retire([child for child in children if child.slot is not None])
             break

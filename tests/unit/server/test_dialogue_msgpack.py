@@ -12,8 +12,8 @@ from greenlet import GreenletExit
 from kong_pdk.module import Module
 
 from doubles import ManualClock
-from otlp_tracing.server.dialogue import ElsewhereError, HangUpError
-from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS, MsgPackDialogue, MsgPackEvents
+from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError
+from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
 from otlp_tracing.server.instances import Instances, slot_of
 from otlp_tracing.server.rpc_msgpack import Request, encode_request
 

@@ -13,8 +13,7 @@ from kong_pdk.module import Module
 from doubles import ManualClock
 from otlp_tracing.errors import WireError
 from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.dialogue import ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.server.dialogue_msgpack import EVENT_SECONDS
+from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
 from otlp_tracing.server.event import Runners
 from otlp_tracing.server.instances import Instances
