@@ -167,7 +167,8 @@ class Emitter:
                 self._disconnect(None)
 
     def _give_up_oldest(self) -> None:
-        oldest = (self._unacknowledged or self._waiting).popleft()
+        # What is written may yet be read by a slow sidecar: given up, it would be counted and arrive all the same.
+        oldest = (self._waiting or self._unacknowledged).popleft()
         self._ring_bytes -= len(oldest.frame)
         self.counters.add(REQUESTS_UNTRACED, "queue_full")
 

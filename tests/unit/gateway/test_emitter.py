@@ -192,3 +192,19 @@ def test_draining_waits_for_the_acknowledgement(sidecar: Sidecar, path: Path) ->
     sidecar.acknowledge(1)
     assert emitter.drain(5)
     emitter.close()
+
+
+def test_what_is_written_is_not_given_up(sidecar: Sidecar, path: Path, clock: ManualClock) -> None:
+    """A full ring gives up what has not been written: what has may be read yet, and would arrive beside its count."""
+    emitter = Emitter(path, clock, max_ring_bytes=300)
+    emitter.submit(ORIGIN, b"written" + b"x" * 100)
+    emitter.pump()
+    sidecar.accept()
+    for _ in range(4):
+        emitter.submit(ORIGIN, b"waiting" + b"x" * 100)
+    emitter.pump()
+    numbers = [number for number, _ in records(sidecar.read())]
+    emitter.close()
+
+    assert numbers == [1, 5]
+    assert untraced(emitter) == {"queue_full": 3}
