@@ -1,0 +1,30 @@
+"""What the tests of delivery share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from faults.delivery.scene import Scene, StartScene, scenes
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an empty folder with a path that is short enough for a socket."""
+    return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture
+def start_scene(folder: Path) -> StartScene:
+    """Give a context manager that starts a scene: `start_scene(http=True, …)`."""
+    return partial(scenes, folder)
+
+
+@pytest.fixture
+def scene(start_scene: StartScene) -> Iterator[Scene]:
+    """Give a scene without anything special."""
+    with start_scene() as running:
+        yield running

@@ -1,0 +1,100 @@
+"""What arrived: every span of every run, how often, and whether it was what was issued."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from faults.delivery.issue import SPANS_A_REQUEST, Run
+
+__all__ = ["Ledger"]
+
+_MAX_FAULTS = 20  # kept for the message; one is enough to fail
+
+
+class Ledger:
+    """The book of a receiver. Thread-safe.
+
+    Args:
+        runs: whose spans are expected; any other is a fault.
+    """
+
+    def __init__(self, *runs: Run) -> None:
+        self._runs = {run.name: run for run in runs}
+        self._times = {run.name: bytearray() for run in runs}
+        self._refused: dict[int, set[int]] = {run.name: set() for run in runs}
+        self._lock = threading.Lock()
+        self.faults: list[str] = []
+        self.arrived = 0
+        self.repeated = 0
+
+    def take(self, spans: Iterable[Span]) -> None:
+        """Write down spans that were taken over."""
+        with self._lock:
+            for span in spans:
+                run = self._run(span)
+                if run is None:
+                    self._fault(f"span {span.span_id.hex()} of trace {span.trace_id.hex()} was never issued")
+                    continue
+                fault = run.fault(span)
+                if fault:
+                    self._fault(fault)
+                self._count(run, span)
+
+    def refuse(self, spans: Iterable[Span]) -> None:
+        """Write down spans that the receiver said it would not take."""
+        with self._lock:
+            for span in spans:
+                run = self._run(span)
+                place = run.place(span) if run else None
+                if run and place is not None:
+                    self._refused[run.name].add(place)
+
+    def delivered(self, run: Run) -> set[int]:
+        """Return the places (twice the request's number, one more for its CLIENT span) that have arrived."""
+        with self._lock:
+            return {place for place, times in enumerate(self._times[run.name]) if times}
+
+    def refused(self, run: Run) -> set[int]:
+        """Return the places that were answered with a rejection."""
+        with self._lock:
+            return set(self._refused[run.name])
+
+    def has(self, run: Run, number: int) -> bool:
+        """Tell whether all spans of a request have arrived."""
+        first = number * SPANS_A_REQUEST
+        with self._lock:
+            spans = self._times[run.name][first : first + SPANS_A_REQUEST]
+        return len(spans) == SPANS_A_REQUEST and all(spans)
+
+    def distinct(self) -> int:
+        """Return how many different spans have arrived."""
+        return self.arrived - self.repeated
+
+    def missing(self, run: Run, numbers: Sequence[int]) -> list[int]:
+        """Return the places of these requests that have not arrived."""
+        delivered = self.delivered(run)
+        places = (number * SPANS_A_REQUEST + one for number in numbers for one in range(SPANS_A_REQUEST))
+        return [place for place in places if place not in delivered]
+
+    def _run(self, span: Span) -> Run | None:
+        for run in self._runs.values():
+            if run.place(span) is not None:
+                return run
+        return None
+
+    def _count(self, run: Run, span: Span) -> None:
+        place = run.place(span)
+        assert place is not None
+        times = self._times[run.name]
+        if place >= len(times):
+            times.extend(bytes(place + 1 - len(times)))
+        self.arrived += 1
+        self.repeated += bool(times[place])
+        times[place] = min(255, times[place] + 1)
+
+    def _fault(self, text: str) -> None:
+        if len(self.faults) < _MAX_FAULTS:
+            self.faults.append(text)

@@ -1,0 +1,71 @@
+"""The conservation oracle: what every fault test is judged by.
+
+- every acknowledged span is delivered, or counted as dropped or rejected;
+- every delivered span was issued, and is what was issued;
+- of a hundred delivered spans at most one is a repetition;
+- the books of the destination balance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from e2e.waiting import wait_for
+from faults.delivery.issue import SPANS_A_REQUEST
+from faults.delivery.ledger import Ledger
+from faults.delivery.producer import Producer
+from faults.delivery.sidecar import Sidecar
+
+__all__ = ["assert_conserved", "assert_untraced_exactly", "settle"]
+
+MAX_REPEATED = 0.01
+
+
+def settle(sidecar: Sidecar, producers: Sequence[Producer], destination: str, seconds: float) -> None:
+    """Wait until everything is acknowledged and nothing waits for delivery."""
+    for producer in producers:
+        producer.wait_until_acknowledged()
+    wait_for(
+        lambda: not sidecar.books(destination).waiting,
+        seconds,
+        f"everything is delivered; {sidecar.books(destination)}\n{sidecar.tail()}",
+    )
+
+
+def assert_conserved(
+    sidecar: Sidecar,
+    producers: Sequence[Producer],
+    ledger: Ledger,
+    destination: str,
+    *,
+    max_repeated: float = MAX_REPEATED,
+    given_up: int = 0,
+) -> None:
+    """Judge, after `settle`.
+
+    Args:
+        sidecar: that delivered.
+        producers: all that handed over to this destination.
+        ledger: of the receiver.
+        destination: its name on /metrics.
+        max_repeated: share of the delivered spans that may have come before.
+        given_up: spans that must be counted as dropped or rejected, exactly.
+    """
+    books = sidecar.books(destination)
+    counted = sidecar.given_up(destination)
+    missing = sum(len(ledger.missing(producer.run, producer.acknowledged)) for producer in producers)
+    said = f"{missing} missing, {counted} counted, {ledger.repeated} repeated of {ledger.arrived}; {books}"
+
+    assert ledger.faults == []
+    assert missing == counted, said
+    assert counted == given_up, said
+    assert ledger.repeated <= max_repeated * ledger.distinct(), said
+    assert books.balance, said
+
+
+def assert_untraced_exactly(producer: Producer, ledger: Ledger) -> None:
+    """Judge a producer that had to give requests up: those it counts are those that are missing."""
+    missing = ledger.missing(producer.run, range(producer.run.issued))
+
+    assert ledger.faults == []
+    assert len(missing) == producer.given_up * SPANS_A_REQUEST

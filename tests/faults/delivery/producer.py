@@ -1,0 +1,110 @@
+"""A process of the gateway, as far as the sidecar sees it: hands requests over through the real emitter."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from e2e.waiting import wait_for
+from faults.delivery.issue import Run
+from otlp_tracing.contract.counters import REQUESTS_UNTRACED
+from otlp_tracing.gateway.emitter import MAX_RING_BYTES, Emitter, Origin
+
+__all__ = ["Producer"]
+
+_STEP_SECONDS = 0.005
+
+
+class Producer:
+    """Issues a run's requests, and knows which of them the sidecar has acknowledged.
+
+    Args:
+        socket: the sidecar's.
+        run: whose requests they are; no other producer issues of it.
+        config: the plugin entry's configuration.
+        max_ring_bytes: the emitter's.
+    """
+
+    def __init__(self, socket: Path, run: Run, config: Mapping[str, Any], max_ring_bytes: int = MAX_RING_BYTES) -> None:
+        self.run = run
+        self.emitter = Emitter(socket, max_ring_bytes=max_ring_bytes)
+        self.slowest_call_s = 0.0
+        self._origin = Origin.of(config)
+
+    def send(self, requests: int = 1) -> None:
+        """Hand so many over, and pump once."""
+        for _ in range(requests):
+            number = self.run.issued
+            self.run.issued += 1
+            log = self.run.log(number)
+            begun = time.monotonic()
+            self.emitter.submit(self._origin, log)
+            self._note(begun)
+        self.pump()
+
+    def pump(self) -> None:
+        """Pump once."""
+        begun = time.monotonic()
+        self.emitter.pump()
+        self._note(begun)
+
+    @contextlib.contextmanager
+    def sending(self, rate: float) -> Iterator[None]:
+        """Issue so many requests a second for as long as the block runs."""
+        stop = threading.Event()
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                begun, first = time.monotonic(), self.run.issued
+                while not stop.is_set():
+                    due = int((time.monotonic() - begun) * rate) - (self.run.issued - first)
+                    self.send(max(0, due))
+                    stop.wait(_STEP_SECONDS)
+            except BaseException as failure:
+                failures.append(failure)
+
+        thread = threading.Thread(target=work, name=f"producer of run {self.run.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        assert not failures, failures
+
+    @property
+    def kept(self) -> int:
+        """Requests that the sidecar has not acknowledged and that were not given up."""
+        return len(self.emitter._waiting) + len(self.emitter._unacknowledged)  # the emitter shows it in its repr only
+
+    @property
+    def given_up(self) -> int:
+        """Requests that the emitter counts as untraced."""
+        return sum(value for name, _, value in self.emitter.counters.totals() if name == REQUESTS_UNTRACED.name)
+
+    @property
+    def acknowledged(self) -> range:
+        """Numbers of the requests that the sidecar has acknowledged; only if none was given up."""
+        assert not self.given_up, f"{self.given_up} were given up; it cannot be told which were acknowledged"
+        return range(self.run.issued - self.kept)
+
+    def wait_until_acknowledged(self, seconds: float = 15.0) -> None:
+        """Pump until the sidecar has acknowledged everything."""
+
+        def done() -> bool:
+            self.pump()
+            return not self.kept
+
+        wait_for(done, seconds, f"{self.emitter} has everything acknowledged")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.emitter.close()
+
+    def _note(self, begun: float) -> None:
+        self.slowest_call_s = max(self.slowest_call_s, time.monotonic() - begun)

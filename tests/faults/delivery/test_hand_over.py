@@ -1,0 +1,138 @@
+"""Faults between the gateway's processes and the sidecar: it is killed, stopped, or not there."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from e2e.ports import accepts
+from e2e.waiting import wait_for
+from faults.delivery.oracle import assert_untraced_exactly
+from faults.delivery.scene import Scene, StartScene
+
+pytestmark = pytest.mark.timeout(900)
+
+_FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
+_RATE = 500
+
+# Listens at a path and takes nothing, as a process of user 65534.
+_LISTENER = (
+    "import os, socket, sys, time; s = socket.socket(socket.AF_UNIX); os.umask(0); "
+    "os.setgroups([]); os.setgid(65534); os.setuid(65534); s.bind(sys.argv[1]); s.listen(); time.sleep(600)"
+)
+
+
+def test_nothing_happens(scene: Scene) -> None:
+    """Fault 0: without any, everything arrives once, whole, and the books balance."""
+    with scene.producer.sending(_RATE):
+        scene.wait_until_delivered(_RATE)
+
+    scene.assert_conserved(max_repeated=0)
+
+
+@pytest.mark.parametrize("ring_bytes", [None, 1 << 20], ids=["it all fits", "the ring overflows"])
+def test_the_sidecar_is_stopped(
+    start_scene: StartScene, seconds: Callable[[float, float], float], ring_bytes: int | None
+) -> None:
+    """Fault 2: SIGSTOP is not felt, takes no more memory than the ring, and what was given up is counted exactly."""
+    with start_scene(ring_bytes=ring_bytes) as scene:
+        scene.send(1)
+        scene.wait_until_delivered()
+        with scene.producer.sending(_RATE):
+            with scene.sidecar.stopped():
+                time.sleep(seconds(60, 3))  # the fault lasts as long
+            back = scene.run.issued
+            wait_for(lambda: scene.ledger.has(scene.run, back), 5, "a request of after the stop is delivered")
+        scene.producer.wait_until_acknowledged()
+        scene.wait_until_delivered(scene.run.issued - scene.producer.given_up)
+
+        assert_untraced_exactly(scene.producer, scene.ledger)
+        assert scene.sidecar.books(scene.destination).balance
+        assert scene.producer.slowest_call_s < _FELT_SECONDS
+        assert bool(scene.producer.given_up) == (ring_bytes is not None)
+
+
+def _nothing(_path: Path) -> None:
+    pass
+
+
+def _stale_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+
+
+@pytest.mark.parametrize("obstacle", [_nothing, _stale_socket], ids=["missing", "stale"])
+def test_the_socket_is_not_there(
+    start_scene: StartScene, caplog: pytest.LogCaptureFixture, obstacle: Callable[[Path], None]
+) -> None:
+    """Fault 3: without a sidecar requests are kept, one warning is written, and all arrive when there is one."""
+    with start_scene(start=False) as scene, caplog.at_level(logging.WARNING):
+        scene.sidecar.socket.parent.mkdir(mode=0o700)
+        obstacle(scene.sidecar.socket)
+        with scene.producer.sending(100):
+            wait_for(lambda: caplog.records, 6, "it is said that the sidecar is missing")
+            scene.sidecar.start()
+            ready, first = time.monotonic(), scene.run.issued
+            wait_for(lambda: scene.producer.acknowledged.stop >= first, 5, "everything so far is acknowledged")
+            took = time.monotonic() - ready
+
+        scene.assert_conserved(max_repeated=0)
+        assert len(caplog.records) == 1
+        assert took <= 1.0
+        assert scene.producer.slowest_call_s < _FELT_SECONDS
+
+
+def test_a_file_is_at_the_sockets_path(start_scene: StartScene) -> None:
+    """Fault 3: a regular file is not overwritten: the sidecar says so and ends with 2; requests wait meanwhile."""
+    with start_scene(start=False) as scene:
+        scene.sidecar.socket.parent.mkdir(mode=0o700)
+        scene.sidecar.socket.write_text("precious")
+        scene.producer.send(10)
+        scene.sidecar.launch()
+        code = scene.sidecar.wait()
+
+        assert code == 2
+        assert "is not a socket" in scene.sidecar.log()
+        assert scene.sidecar.socket.read_text() == "precious"
+
+        scene.sidecar.socket.unlink()
+        scene.sidecar.start()
+        scene.assert_conserved(max_repeated=0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_somebody_else_listens(start_scene: StartScene, folder: Path) -> None:
+    """Fault 3: nothing is told to a process of another user that listens at the path; the rightful one gets it all."""
+    run = folder / "run"
+    run.mkdir()
+    for parent in (run, *run.parents):  # the folder would keep anybody else out; this is about the check behind it
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    run.chmod(0o777)
+    with start_scene(start=False) as scene:
+        path = scene.sidecar.socket
+        impostor = subprocess.Popen([shutil.which("python3") or sys.executable, "-c", _LISTENER, str(path)])
+        try:
+            wait_for(lambda: path.exists() and accepts(str(path)), 10, "the impostor listens")
+            scene.producer.send(10)
+            for _ in range(5):
+                scene.producer.pump()
+                time.sleep(0.1)  # several attempts to connect are the test's input
+            kept = scene.producer.kept
+        finally:
+            impostor.kill()
+            impostor.wait()
+        run.chmod(0o700)
+        scene.sidecar.start()
+
+        assert kept == 10
+        scene.assert_conserved(max_repeated=0)
