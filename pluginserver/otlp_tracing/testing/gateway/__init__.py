@@ -1,10 +1,11 @@
 """A stand-in for Kong Gateway 3.9.1: a double for demos and tests, not a gateway.
 
-It reads a declarative kong.yml, routes, balances and proxies HTTP/1.1, and runs external plugins over
+It reads a declarative kong.yml, routes, balances and proxies HTTP and gRPC, and runs external plugins over
 MessagePack or ProtoBuf as Kong does, phase by phase, down to what throws where and which bytes are
-sent. Start one with `StandInGateway`, or with `python -m otlp_tracing.testing.gateway`.
+sent. Clients speak HTTP/1.1 or HTTP/2, the latter in cleartext with prior knowledge too. Start one with
+`StandInGateway`, or with `python -m otlp_tracing.testing.gateway`.
 
-Left out: HTTP/2 and gRPC, several workers, the Admin API, `kong reload`, health checks,
+Left out: several workers, the Admin API, `kong reload`, health checks,
 upstream keep-alive, HTML and XML error pages, and all bundled plugins but key-auth, rate-limiting,
 request-termination and prometheus. Over ProtoBuf a request body that does not fit into memory throws,
 where Kong names its file.

@@ -7,11 +7,14 @@ Source: header_filter in kong/runloop/handler.lua and kong/init.lua of Kong 3.9.
 
 from __future__ import annotations
 
-from otlp_tracing.testing.gateway.answers import OwnAnswer
+import asyncio
+
+from otlp_tracing.testing.gateway.answers import OwnAnswer, in_grpc
+from otlp_tracing.testing.gateway.client_gone import ClientGoneError, unless_gone
+from otlp_tracing.testing.gateway.client_side import Responder, reason_of
 from otlp_tracing.testing.gateway.context import RequestContext, now_ms
 from otlp_tracing.testing.gateway.entities import Service
 from otlp_tracing.testing.gateway.headers import Headers
-from otlp_tracing.testing.gateway.listener import Responder, reason_of
 from otlp_tracing.testing.gateway.proxied_headers import add_latency_headers, answer_headers
 from otlp_tracing.testing.gateway.tunnel import relay
 from otlp_tracing.testing.gateway.upstream import UpstreamAnswer, UpstreamError
@@ -19,8 +22,13 @@ from otlp_tracing.testing.gateway.upstream import UpstreamAnswer, UpstreamError
 __all__ = ["send_on", "send_own"]
 
 
-async def send_on(context: RequestContext, service: Service, answer: UpstreamAnswer, responder: Responder) -> None:
-    """Send an upstream's answer as it comes; if it breaks off, so does the client's connection."""
+async def send_on(
+    context: RequestContext, service: Service, answer: UpstreamAnswer, responder: Responder, gone: asyncio.Event
+) -> None:
+    """Send an upstream's answer as it comes; if it breaks off, so does the client's connection.
+
+    Ends when the client is gone, also where the upstream has nothing to send.
+    """
     context.times.answer_ms = now_ms()
     context.status = answer.status
     _mark_last_try(context, service)
@@ -31,13 +39,15 @@ async def send_on(context: RequestContext, service: Service, answer: UpstreamAns
             await _switch(context, answer, headers, responder)
             return
         await responder.start(answer.status, answer.reason or reason_of(answer.status), headers)
-        async for data in answer.body():
-            await responder.write(data)
-        await responder.finish()
-    except UpstreamError:
+        await unless_gone(_send_body(answer, responder), gone)
+    except (ClientGoneError, UpstreamError, OSError):
         responder.abandon()  # the head is out: all that can be done is to let the client see the break
-    except OSError:
-        responder.keep_alive = False
+
+
+async def _send_body(answer: UpstreamAnswer, responder: Responder) -> None:
+    async for data in answer.body():
+        await responder.write(data)
+    await responder.finish(answer.trailers)
 
 
 async def _switch(context: RequestContext, answer: UpstreamAnswer, headers: Headers, responder: Responder) -> None:
@@ -46,11 +56,12 @@ async def _switch(context: RequestContext, answer: UpstreamAnswer, headers: Head
     context.response_headers = Headers((name.lower(), value) for name, value in headers)
     await responder.start(101, "Switching Protocols", headers)
     reader, writer = responder.tunnel()
-    responder.sent_bytes += await relay(reader, writer, answer.reader, answer.writer)
+    responder.sent_bytes += await relay(reader, writer, *answer.tunnel())
 
 
-async def send_own(context: RequestContext, own: OwnAnswer, responder: Responder) -> None:
+async def send_own(context: RequestContext, answer: OwnAnswer, responder: Responder) -> None:
     """Send an answer that Kong made itself."""
+    own = in_grpc(answer) if context.is_grpc else answer
     context.times.answer_ms = now_ms()
     context.status = own.status
     if context.service and context.proxied:
@@ -63,9 +74,9 @@ async def send_own(context: RequestContext, own: OwnAnswer, responder: Responder
         await responder.start(own.status, reason_of(own.status), headers)
         if context.method != "HEAD":
             await responder.write(own.body)
-        await responder.finish()
+        await responder.finish(Headers())
     except OSError:
-        responder.keep_alive = False
+        responder.abandon()
 
 
 def _mark_last_try(context: RequestContext, service: Service) -> None:
@@ -78,5 +89,5 @@ def _mark_last_try(context: RequestContext, service: Service) -> None:
 def _note_response(context: RequestContext, headers: Headers, *, chunked: bool) -> None:
     """Keep the lines as the log record shows them, where Connection always says close: transcript 01."""
     context.response_headers = Headers([*headers, ("connection", "close")])
-    if chunked and context.method != "HEAD" and context.status not in {204, 304}:
+    if chunked and context.http_version < 2 and context.method != "HEAD" and context.status not in {204, 304}:
         context.response_headers.add("transfer-encoding", "chunked")

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.headers import Headers
-from otlp_tracing.testing.gateway.lua_values import encode_text
+from otlp_tracing.testing.gateway.lua_values import encode_text, to_text
 
-__all__ = ["SERVER", "OwnAnswer", "error_answer"]
+__all__ = ["SERVER", "OwnAnswer", "error_answer", "failure_answer", "in_grpc"]
 
 SERVER = "kong/3.9.1"  # the release whose behaviour this is; a plugin sees it in the log record
 _JSON = "application/json; charset=utf-8"
+_GRPC = "application/grpc"
 _MESSAGES = {
     400: "Bad request",
     401: "Unauthorized",
@@ -31,6 +32,14 @@ _MESSAGES = {
     503: "The upstream server is currently unavailable",
     504: "The upstream server is timing out",
 }
+_GRPC_STATUS = {200: 0, 400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 499: 1, 500: 13, 501: 12, 503: 14, 504: 4}
+_GRPC_STATUS_OF_CLASS = {2: 0, 4: 3, 5: 13}
+_GRPC_UNKNOWN = 2
+_GRPC_MESSAGES = (
+    "OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists",
+    "PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented",
+    "Internal", "Unavailable", "DataLoss", "Unauthenticated",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,40 @@ class OwnAnswer:
 
 
 def error_answer(context: RequestContext, status: int, message: str | None = None) -> OwnAnswer:
-    """Give Kong's error answer: a message and the request's id; a message is put in as it is."""
+    """Give Kong's error answer: a message and the request's id; a message is put in as it is.
+
+    A gRPC client gets neither: kong/pdk/response.lua, error.
+    """
+    if context.is_grpc:
+        return OwnAnswer(status, b"", Headers([("Content-Type", _GRPC)]))
     text = message if message is not None else _MESSAGES.get(status, f"The upstream server responded with {status}")
     body = f'{{\n  "message":"{text}",\n  "request_id":"{context.id}"\n}}'
     return OwnAnswer(status, encode_text(body), Headers([("Content-Type", _JSON)]))
+
+
+def failure_answer(context: RequestContext, status: int) -> OwnAnswer:
+    """Give the answer to an error that nginx found; a gRPC client gets the message: kong/error_handlers.lua."""
+    if context.is_grpc:
+        return OwnAnswer(status, encode_text(_MESSAGES.get(status, "")), Headers())
+    return error_answer(context, status)
+
+
+def in_grpc(answer: OwnAnswer) -> OwnAnswer:
+    """Give an answer the form a gRPC client understands: status and message as headers, no body but gRPC's.
+
+    Source: send in kong/pdk/response.lua of Kong 3.9.1.
+    """
+    content_type = answer.headers.get("content-type")
+    if content_type is not None and not content_type.startswith(_GRPC):
+        return answer
+    headers = answer.headers.copy()
+    by_class = _GRPC_STATUS_OF_CLASS.get(answer.status // 100, _GRPC_UNKNOWN)
+    status = _GRPC_STATUS.get(answer.status, by_class)
+    if "grpc-status" not in headers:
+        headers.set("grpc-status", str(status))
+    if answer.body and content_type is None:
+        headers.set("grpc-message", to_text(answer.body))
+        return OwnAnswer(answer.status, b"", headers)
+    if "grpc-message" not in headers and "grpc-status" not in answer.headers:
+        headers.set("grpc-message", _GRPC_MESSAGES[status])
+    return OwnAnswer(answer.status, answer.body, headers)

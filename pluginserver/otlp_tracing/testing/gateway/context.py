@@ -149,6 +149,11 @@ class RequestContext:
         return "https" if self.tls else "http"
 
     @property
+    def is_grpc(self) -> bool:
+        """Whether the client expects gRPC's errors; kong/pdk/response.lua, is_grpc_request."""
+        return self.http_version == 2 and (self.headers.get("content-type") or "").startswith("application/grpc")
+
+    @property
     def host(self) -> str:
         """The Host header without its port, in lower case; nginx has its server name where there is none."""
         host = (self.headers.get("host") or "kong").lower()

@@ -1,7 +1,7 @@
 """Read a declarative `kong.yml` into entities, and find every fault in it.
 
 Knows Kong's file format and defaults; knows no plugin's configuration and opens no socket. Not read:
-certificates, vaults, health checks, anything of streams or gRPC.
+certificates, vaults, health checks, anything of streams.
 """
 
 from __future__ import annotations
@@ -118,11 +118,31 @@ def _reference(value: object) -> object:
 
 def _complete(item: DeclaredEntity, faults: list[Fault]) -> None:
     """Fill in an entity's defaults, in place, and its id where it could not be known before."""
+    if item.kind == "routes" and _for_grpc(item.fields):
+        item.fields.setdefault("strip_path", False)
     fields, found = complete(SCHEMAS[item.kind], item.fields)
     faults.extend(replace(fault, field=f"{item.where}.{fault.field}") for fault in found)
     if item.kind == "services" and not (fields.get("url") or fields.get("host")):
         faults.append(item.fault("host", "", "is required, unless url is given"))
+    if item.kind == "routes" and not found:
+        faults.extend(_route_faults(item))
     item.fields.update(fields, id=fields.get("id") or identify(item.kind, fields))
+
+
+def _for_grpc(route: Mapping[str, Any]) -> bool:
+    protocols = route.get("protocols")
+    return isinstance(protocols, Sequence) and bool({"grpc", "grpcs"} & {*map(str, protocols)})
+
+
+def _route_faults(item: DeclaredEntity) -> Iterator[Fault]:
+    """What a gRPC route may not have; kong/db/schema/entities/routes_subschemas.lua."""
+    if not _for_grpc(item.fields):
+        return
+    if {"http", "https"} & {*item.fields["protocols"]}:
+        yield item.fault("protocols", ", ".join(item.fields["protocols"]), "must be of HTTP or of gRPC, not of both")
+    for name in ("strip_path", "methods"):
+        if item.fields.get(name):
+            yield item.fault(name, str(item.fields[name]), "cannot be set when protocols is grpc or grpcs")
 
 
 def _resolve_references(items: Sequence[DeclaredEntity], faults: list[Fault]) -> None:

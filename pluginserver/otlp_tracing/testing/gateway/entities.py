@@ -49,6 +49,11 @@ class Service:
     read_timeout_ms: int
     record: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def is_grpc(self) -> bool:
+        """Whether it speaks gRPC, and so HTTP/2."""
+        return self.protocol in {"grpc", "grpcs"}
+
 
 @dataclass(frozen=True)
 class Route:

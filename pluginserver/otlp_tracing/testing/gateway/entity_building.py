@@ -28,7 +28,7 @@ from otlp_tracing.testing.gateway.entities import (
 __all__ = ["DeclaredEntity", "build", "identify"]
 
 _DEFAULT_PORT = 8000  # of a target without one: kong/tools/ip.lua, format_host
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_PORTS = {"https": 443}  # else 80, grpcs too: kong/db/schema/entities/services.lua
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _address(fields: Mapping[str, Any]) -> dict[str, Any]:
     if not fields["url"]:
         return {}
     url = urlsplit(fields["url"])
-    port = url.port or _DEFAULT_PORTS[url.scheme]
+    port = url.port or _DEFAULT_PORTS.get(url.scheme, 80)
     return {"protocol": url.scheme, "host": url.hostname, "port": port, "path": url.path or None}
 
 

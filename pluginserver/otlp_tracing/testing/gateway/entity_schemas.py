@@ -18,6 +18,7 @@ _STRINGS = {"type": "array", "elements": {"type": "string"}}
 _TIMEOUT = {"type": "integer", "default": 60000, "between": [1, 2**31 - 2]}
 _PORT = {"type": "integer", "between": [0, 65535]}
 _HTTP = ["http", "https"]
+_PROTOCOLS = [*_HTTP, "grpc", "grpcs"]
 
 
 def _string(**rules: Any) -> dict[str, Any]:
@@ -31,8 +32,8 @@ def _flag(default: bool) -> dict[str, Any]:
 _SERVICE: FieldList = [
     {"id": _string()},
     {"name": _string()},
-    {"url": _string(match="^https?://[^/]+.*")},
-    {"protocol": _string(default="http", one_of=_HTTP)},
+    {"url": _string(match="^(https?|grpcs?)://[^/]+.*")},
+    {"protocol": _string(default="http", one_of=_PROTOCOLS)},
     {"host": _string()},
     {"port": {**_PORT, "default": 80}},
     {"path": _string(match="^/.*")},
@@ -48,7 +49,7 @@ _ROUTE: FieldList = [
     {"id": _string()},
     {"name": _string()},
     {"service": _string()},
-    {"protocols": {"type": "set", "elements": {"type": "string", "one_of": _HTTP}, "default": _HTTP}},
+    {"protocols": {"type": "set", "elements": {"type": "string", "one_of": _PROTOCOLS}, "default": _HTTP}},
     {"methods": {"type": "set", "elements": {"type": "string", "match": "^[A-Z]+$"}}},
     {"hosts": _STRINGS},
     {"paths": {"type": "array", "elements": {"type": "string", "match": "^[~/].*", "err": "must start with / or ~/"}}},

@@ -17,11 +17,12 @@ from types import TracebackType
 from otlp_tracing.errors import ConfigError, Fault, TracingError
 from otlp_tracing.testing.gateway.balancer import Balancer
 from otlp_tracing.testing.gateway.bundled import IDLE_PLUGINS, bundled_plugins
+from otlp_tracing.testing.gateway.client_side import ClientRequest, Responder
 from otlp_tracing.testing.gateway.declaration import read_declaration
 from otlp_tracing.testing.gateway.entities import Declaration
 from otlp_tracing.testing.gateway.external import ExternalRunner
 from otlp_tracing.testing.gateway.instances import ExternalPlugin
-from otlp_tracing.testing.gateway.listener import ClientRequest, Listener, Responder
+from otlp_tracing.testing.gateway.listener import Listener
 from otlp_tracing.testing.gateway.msgpack_rpc import MsgPackRpc
 from otlp_tracing.testing.gateway.phases import Phases
 from otlp_tracing.testing.gateway.plugin_chain import Plugin, PluginChain
@@ -53,7 +54,7 @@ class StandInGateway:
         listen: host and port of the proxy; port 0 takes a free one.
         status_listen: host and port of /metrics and /status; None for none.
         read_timeout_s: `nginx_proxy_lua_socket_read_timeout`; how long a plugin server may be silent.
-        tls: makes the proxy's listener speak TLS.
+        tls: makes the proxy's listener speak TLS, and HTTP/2 over it if the context offers `h2` by ALPN.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.testing.gateway.client_side import ClientRequest, Responder, reason_of
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.headers import Headers
-from otlp_tracing.testing.gateway.listener import ClientRequest, Responder, reason_of
 from otlp_tracing.testing.gateway.plugin_chain import ConfiguredPlugin, Plugin
 
 __all__ = ["Prometheus"]

@@ -73,8 +73,13 @@ def answer_headers(upstream: Headers, context: RequestContext) -> Headers:
         lines.add(name, value)
     via = upstream.get("via")
     add_latency_headers(lines, context)
-    lines.set("Via", f"{via}, 1.1 {SERVER}" if via else f"1.1 {SERVER}")
+    own_via = f"{_upstream_version(context)} {SERVER}"
+    lines.set("Via", f"{via}, {own_via}" if via else own_via)
     return lines
+
+
+def _upstream_version(context: RequestContext) -> str:
+    return "2" if context.service and context.service.is_grpc else "1.1"
 
 
 def add_latency_headers(lines: Headers, context: RequestContext) -> None:
@@ -82,7 +87,7 @@ def add_latency_headers(lines: Headers, context: RequestContext) -> None:
     if context.proxied:
         lines.set("X-Kong-Upstream-Latency", str(context.times.waiting_ms))
         lines.set("X-Kong-Proxy-Latency", str(context.times.kong_ms))
-        lines.set("Via", f"1.1 {SERVER}")
+        lines.set("Via", f"{_upstream_version(context)} {SERVER}")
     else:
         lines.set("X-Kong-Response-Latency", str(context.times.kong_ms))
     if "server" not in lines:

@@ -3,37 +3,34 @@
 Joins the other modules; holds the rules that concern more than one of them. Speaks to clients through
 `ClientRequest` and `Responder`, to upstreams through `exchange`.
 
-Source: kong/init.lua and kong/runloop/handler.lua of Kong 3.9.1; transcripts 01-25, 51.
+Source: kong/init.lua and kong/runloop/handler.lua of Kong 3.9.1; transcripts 01-28, 51.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 
+from otlp_tracing.testing.gateway import grpc_upstream, upstream
 from otlp_tracing.testing.gateway.answering import send_on, send_own
-from otlp_tracing.testing.gateway.answers import OwnAnswer, error_answer
+from otlp_tracing.testing.gateway.answers import OwnAnswer, error_answer, failure_answer
 from otlp_tracing.testing.gateway.balancer import Address, Balancer, NoPeerError, Try
+from otlp_tracing.testing.gateway.client_gone import ClientGoneError, unless_gone
+from otlp_tracing.testing.gateway.client_side import ClientRequest, Responder
 from otlp_tracing.testing.gateway.context import Peer, RequestContext, TlsInfo, now_ms
 from otlp_tracing.testing.gateway.entities import Service
 from otlp_tracing.testing.gateway.headers import Headers
 from otlp_tracing.testing.gateway.http1 import MessageError
-from otlp_tracing.testing.gateway.listener import ClientRequest, Responder
 from otlp_tracing.testing.gateway.phases import Phases
 from otlp_tracing.testing.gateway.plugin_chain import ConfiguredPlugin
 from otlp_tracing.testing.gateway.proxied_headers import drop_connection_headers, upstream_headers
 from otlp_tracing.testing.gateway.request_body import BodyTooLargeError, RequestBody
 from otlp_tracing.testing.gateway.router import Router
-from otlp_tracing.testing.gateway.upstream import Timeouts, UpstreamAnswer, UpstreamError, UpstreamRequest, exchange
+from otlp_tracing.testing.gateway.upstream import Timeouts, UpstreamAnswer, UpstreamError, UpstreamRequest
 
 __all__ = ["Proxy"]
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "MKCOL", "COPY", "MOVE", "PROPFIND"})
 _CLIENT_CLOSED = 499  # nginx's status for a client that did not wait
-
-
-class _ClientGoneError(Exception):
-    """The client closed its connection before an answer's head was there."""
 
 
 class Proxy:
@@ -73,7 +70,7 @@ class Proxy:
             own = _failed(context, error.status)
         except BodyTooLargeError:
             own = _failed(context, 413)
-        except (_ClientGoneError, MessageError):
+        except (ClientGoneError, MessageError):
             context.status = _CLIENT_CLOSED
             context.response_headers = Headers([("connection", "keep-alive")])  # transcript 23
             responder.abandon()
@@ -94,19 +91,11 @@ class Proxy:
         context.upstream_path = context.match.upstream_path
         if context.match.route.preserve_host:
             context.upstream_host = context.headers.get("host")
-        own = await self._https_only(context) or await self._phases.access(context, collected)
+        own = _wrong_protocol(context) or await self._phases.access(context, collected)
         if own is None and context.service is None:
             context.exited = True
             own = error_answer(context, 503, "no Service found with those values")
         return own
-
-    async def _https_only(self, context: RequestContext) -> OwnAnswer | None:
-        if context.route and "http" not in context.route.protocols and not context.tls:
-            context.exited = True
-            own = error_answer(context, 426, "Please use HTTPS protocol")
-            own.headers.set("Upgrade", "TLS/1.2, HTTP/1.1")
-            return own
-        return None
 
     async def _proxy(
         self, context: RequestContext, request: ClientRequest, responder: Responder, body: RequestBody
@@ -116,10 +105,13 @@ class Proxy:
             raise NoPeerError("no Service found with those values")
         drop_connection_headers(context.headers)
         context.proxied = True
-        asking = asyncio.ensure_future(self._try_all(context, service, body))
-        answer = await _unless_gone(asking, request.gone, context)
         try:
-            await send_on(context, service, answer, responder)
+            answer = await unless_gone(self._try_all(context, service, body), request.gone)
+        except ClientGoneError:
+            context.upstream_statuses.append("-")
+            raise
+        try:
+            await send_on(context, service, answer, responder, request.gone)
         finally:
             await answer.close()
 
@@ -127,7 +119,7 @@ class Proxy:
         """Ask one address after the other until one answers or the retries are used up."""
         if context.raw_body is not None:
             body.replace(context.raw_body)
-        elif body.present and (context.route is None or context.route.request_buffering):
+        elif body.present and not service.is_grpc and (context.route is None or context.route.request_buffering):
             await body.buffer()
         retries = service.retries if context.retries is None else context.retries
         tries = context.tries if context.tries is not None else []
@@ -156,21 +148,23 @@ class Proxy:
         timeouts = Timeouts(
             service.connect_timeout_ms / 1000, service.write_timeout_ms / 1000, service.read_timeout_ms / 1000
         )
-        tls = _unverified() if service.protocol == "https" else None
+        tls = _unverified() if service.protocol in {"https", "grpcs"} else None
         request = _upstream_request(context, service, body, address)
+        exchange = grpc_upstream.exchange if service.is_grpc else upstream.exchange
         return await exchange(address.ip, address.port, request, timeouts, tls)
 
 
 def _context(request: ClientRequest, node_id: str) -> RequestContext:
-    tls = request.tls
+    tls = request.end.tls
+    client_ip, client_port = request.end.peer
     return RequestContext(
         method=request.method,
         target=request.target,
         http_version=request.http_version,
         headers=request.headers,
-        client_ip=request.client_ip,
-        client_port=request.client_port,
-        server_port=request.server_port,
+        client_ip=client_ip,
+        client_port=client_port,
+        server_port=request.end.server_port,
         node_id=node_id,
         tls=TlsInfo(tls.version() or "", (tls.cipher() or ("",))[0]) if tls else None,
         received_bytes=lambda: request.received_bytes,
@@ -180,37 +174,42 @@ def _context(request: ClientRequest, node_id: str) -> RequestContext:
 def _failed(context: RequestContext, status: int) -> OwnAnswer:
     """An error nginx found rather than a plugin; kong/init.lua, handle_error."""
     context.unexpected = True
-    return error_answer(context, status)
+    return failure_answer(context, status)
 
 
-async def _unless_gone(
-    asking: asyncio.Future[UpstreamAnswer], gone: asyncio.Event, context: RequestContext
-) -> UpstreamAnswer:
-    """Wait for the answer's head, as long as the client does."""
-    leaving = asyncio.ensure_future(gone.wait())
-    waited_for: set[asyncio.Future[object]] = {asking, leaving}  # type: ignore[arg-type]
-    try:
-        await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():
-            context.upstream_statuses.append("-")
-            raise _ClientGoneError
-        return asking.result()
-    finally:
-        leaving.cancel()
-        if not asking.done():
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+def _wrong_protocol(context: RequestContext) -> OwnAnswer | None:
+    """Refuse a request over a protocol the route is not for; access.before in kong/runloop/handler.lua."""
+    protocols = set(context.route.protocols) if context.route else set()
+    own: OwnAnswer | None = None
+    if "https" in protocols and "http" not in protocols and not context.tls:
+        own = error_answer(context, 426, "Please use HTTPS protocol")
+        own.headers.set("Upgrade", "TLS/1.2, HTTP/1.1")
+    elif protocols & {"grpc", "grpcs"} and not context.is_grpc:
+        own = _not_grpc(context)
+    elif "grpcs" in protocols and "grpc" not in protocols and not context.tls:
+        lines = [("content-type", "application/grpc"), ("grpc-status", "1")]
+        own = OwnAnswer(200, b"", Headers([*lines, ("grpc-message", "gRPC request matched gRPCs route")]))
+    context.exited = own is not None
+    return own
+
+
+def _not_grpc(context: RequestContext) -> OwnAnswer:
+    if not (context.headers.get("content-type") or "").startswith("application/grpc"):
+        return error_answer(context, 415, "Non-gRPC request matched gRPC route")
+    own = error_answer(context, 426, "Please use HTTP2 protocol")
+    own.headers.set("Upgrade", "HTTP/2")
+    return own
 
 
 def _may_retry(context: RequestContext, body: RequestBody, error: UpstreamError) -> bool:
     """proxy_next_upstream, nginx's default: what was sent is repeated only where that does no harm."""
-    return body.repeatable and (not error.sent or context.method in _IDEMPOTENT)
+    return not error.sent or (body.repeatable and context.method in _IDEMPOTENT)
 
 
 def _upstream_request(
     context: RequestContext, service: Service, body: RequestBody, address: Address
 ) -> UpstreamRequest:
-    default_port = {"http": 80, "https": 443}[service.protocol]
+    default_port = 443 if service.protocol in {"https", "grpcs"} else 80
     host = address.hostname if address.port == default_port else f"{address.hostname}:{address.port}"
     path = context.upstream_path
     target = path if context.query is None else f"{path}?{context.query}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from otlp_tracing.errors import TracingError
-from otlp_tracing.testing.gateway.listener import ClientRequest
+from otlp_tracing.testing.gateway.client_side import ClientRequest
 
 __all__ = ["BodyTooLargeError", "RequestBody"]
 

@@ -1,7 +1,7 @@
-"""The upstream's side: one attempt to send a request to one address and read the answer.
+"""The upstream's side: one attempt to send a request to one address over HTTP/1.1 and read the answer.
 
 A connection of its own per attempt. Knows timeouts and framing; knows nothing of retries, which are
-the proxy's business, nor of plugins.
+the proxy's business, nor of plugins. `grpc_upstream` is the same over HTTP/2.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from otlp_tracing.errors import TracingError
 from otlp_tracing.testing.gateway.headers import Headers
@@ -24,7 +24,7 @@ from otlp_tracing.testing.gateway.http1 import (
     read_head,
 )
 
-__all__ = ["Timeouts", "UpstreamAnswer", "UpstreamError", "UpstreamRequest", "exchange"]
+__all__ = ["Timeouts", "UpstreamAnswer", "UpstreamError", "UpstreamRequest", "connect", "exchange"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,33 @@ class UpstreamError(TracingError):
         self.sent = sent
 
 
-class UpstreamAnswer:
-    """An answer's head, and its body still to be read."""
+class UpstreamAnswer(Protocol):
+    """An answer's head, and its body still to be read; `trailers` are complete after that."""
+
+    status: int
+    reason: str
+    headers: Headers
+
+    @property
+    def trailers(self) -> Headers:
+        """Lines that followed the body."""
+
+    def body(self) -> AsyncIterator[bytes]:
+        """Give the body piece by piece.
+
+        Raises:
+            UpstreamError: it is cut off, or nothing came for the read timeout.
+        """
+
+    async def close(self) -> None:
+        """Be done with it, whatever has been read of the body."""
+
+    def tunnel(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Give the bare connection after a 101."""
+
+
+class _Http1Answer:
+    """An answer over HTTP/1.1."""
 
     def __init__(
         self,
@@ -75,8 +100,9 @@ class UpstreamAnswer:
         self.status = int(status)
         self.reason = reason
         self.headers = head.headers
-        self.reader = reader
-        self.writer = writer
+        self.trailers = Headers()  # HTTP/1.1's are dropped, as nginx does
+        self._reader = reader
+        self._writer = writer
         self._sending = sending
         self._read_s = read_s
         bodiless = method == "HEAD" or self.status in {101, 204, 304}
@@ -103,7 +129,11 @@ class UpstreamAnswer:
 
     async def close(self) -> None:
         """Close the connection, whatever has been read of the body."""
-        await _close(self.writer, self._sending)
+        await _close(self._writer, self._sending)
+
+    def tunnel(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Give the bare connection after a 101."""
+        return self._reader, self._writer
 
 
 async def exchange(
@@ -114,7 +144,7 @@ async def exchange(
     Raises:
         UpstreamError: no answer's head arrived.
     """
-    reader, writer = await _connect(ip, port, request, timeouts, tls)
+    reader, writer = await connect(ip, port, request, timeouts, tls)
     sending = asyncio.ensure_future(_send(writer, request, timeouts.write_s))
     try:
         return await _answer(reader, writer, request, timeouts, sending)
@@ -129,9 +159,14 @@ async def _close(writer: asyncio.StreamWriter, sending: asyncio.Future[None]) ->
     writer.close()
 
 
-async def _connect(
+async def connect(
     ip: str, port: int, request: UpstreamRequest, timeouts: Timeouts, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection to send this request on.
+
+    Raises:
+        UpstreamError: there is none, or not in time.
+    """
     name = (request.headers.get("host") or ip).rpartition(":")[0] or ip if tls else None
     opening = asyncio.open_connection(ip, port, limit=MAX_HEAD_BYTES, ssl=tls, server_hostname=name)
     try:
@@ -159,14 +194,14 @@ async def _answer(
     request: UpstreamRequest,
     timeouts: Timeouts,
     sending: asyncio.Future[None],
-) -> UpstreamAnswer:
+) -> _Http1Answer:
     reading = asyncio.ensure_future(_final_head(reader))
     waited_for: set[asyncio.Future[Any]] = {reading, sending}
     try:
         # The read timeout starts when the request is out; an answer may come before that.
         await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         head = await asyncio.wait_for(reading, timeouts.read_s)
-        return UpstreamAnswer(head, request.method, reader, writer, sending=sending, read_s=timeouts.read_s)
+        return _Http1Answer(head, request.method, reader, writer, sending=sending, read_s=timeouts.read_s)
     except asyncio.TimeoutError:
         raise UpstreamError(504, "no answer in time", sent=True) from None
     except (MessageError, OSError) as error:

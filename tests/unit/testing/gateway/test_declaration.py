@@ -59,6 +59,9 @@ def test_references_work_by_name_and_by_map() -> None:
         (_content(services=[{**_SERVICE, "routes": [{"paths": ["x"]}]}]), "services[1].routes[1].paths[1]"),
         (_content(routes=[{"paths": ["/"], "service": "nope"}]), "routes[1].service = nope: there is no such entity"),
         (_content(services=[{"name": "a", "host": "h", "colour": 1}]), "services[1].colour: no such field"),
+        (_content(routes=[{"protocols": ["grpc"], "methods": ["PUT"]}]), "routes[1].methods = ['PUT']: cannot"),
+        (_content(routes=[{"protocols": ["grpc"], "strip_path": True}]), "routes[1].strip_path = True: cannot"),
+        (_content(routes=[{"protocols": ["grpc", "http"]}]), "routes[1].protocols = grpc, http: must be of HTTP"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_place(content: Any, sentence: str) -> None:

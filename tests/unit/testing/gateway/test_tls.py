@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from http2_client import Http2Client
 from otlp_tracing.testing.scripted_plugin_server import ScriptedPlugin
 
 
@@ -43,6 +44,29 @@ def test_the_record_of_a_tls_request_says_how_it_was_encrypted(bench: Any, tmp_p
     assert (request["tls"]["version"], request["tls"]["client_verify"]) == ("TLSv1.3", "NONE")
     assert request["url"].startswith("https://a.example:")
     assert headers.get("x-forwarded-proto") == "https"
+
+
+def test_over_tls_alpn_settles_the_version(bench: Any, tmp_path: Path) -> None:
+    """A client that chose h2 is served HTTP/2, as in transcript 21."""
+    certificate = _certificate(tmp_path / "cert.pem")
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    serving.load_cert_chain(certificate)
+    serving.set_alpn_protocols(["h2", "http/1.1"])
+    asking = ssl.create_default_context(cafile=str(certificate))
+    asking.set_alpn_protocols(["h2"])
+    plugin = ScriptedPlugin({"access": [], "log": [("kong.log.serialize", [])]})
+
+    async def run() -> None:
+        async with bench(plugin, tls=serving) as running, Http2Client(running.gateway.url, asking) as client:
+            head, _ = await client.fetch("/api/x")
+            await running.server.wait_for(lambda _server: bool(plugin.results["log"]))
+
+            assert head.get(":status") == "200"
+
+    asyncio.run(run())
+    request = json.loads(plugin.results["log"][0][1])["request"]
+
+    assert (request["tls"]["version"], request["url"][:18]) == ("TLSv1.3", "https://127.0.0.1:")
 
 
 def _certificate(path: Path) -> Path:
