@@ -121,7 +121,25 @@ def _add_worker(commands: Any) -> None:
 
 
 def _sidecar_options(command: argparse.ArgumentParser) -> None:
-    _option(command, "--http", "address of /healthz, /readyz and /metrics", "127.0.0.1:9464", "ADDRESS:PORT")
+    _option(
+        command, "--http", "address of the live page, /healthz, /readyz and /metrics", "127.0.0.1:9464", "ADDRESS:PORT"
+    )
+    _option(
+        command,
+        "--page",
+        "the live page: off, on, or auto, which is on where only this machine reaches it or a token is asked for",
+        "auto",
+        "auto|on|off",
+    )
+    _option(
+        command,
+        "--page-token-file",
+        "file with a token that the page asks for; or the token itself as OTLP_TRACING_PAGE_TOKEN",
+        "",
+        "PATH",
+    )
+    _option(command, "--page-hosts", "names, beside localhost, that the page may be asked for by", "", "NAME,…")
+    _option(command, "--trace-url", "where your backend shows a trace: http://jaeger/trace/{trace_id}", "", "URL")
 
 
 def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -136,7 +154,7 @@ def _option(command: argparse.ArgumentParser, name: str, text: str, default: Any
     variable = _PREFIX + name.removeprefix("--").replace("-", "_").upper()
     kind = str if default is None else type(default)
     kind = Path if isinstance(default, Path) else kind
-    shown = "" if default is None else f" (default {default})"
+    shown = "" if default in {None, ""} else f" (default {default})"
     command.add_argument(
         name,
         type=kind,
@@ -155,7 +173,8 @@ def _serve(options: argparse.Namespace) -> None:
     embedded = options.sidecar == "embedded"
     socket = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if embedded else Path(options.sidecar)
     level = ["--log-level", options.log_level]
-    sidecar = command_line("sidecar", "--embedded", "--listen", str(socket), "--http", options.http, *level)
+    page = _passed_on(options, "http", "page", "page_token_file", "page_hosts", "trace_url")
+    sidecar = command_line("sidecar", "--embedded", "--listen", str(socket), *page, *level)
     run_group(
         GroupOptions(
             socket=options.kong_prefix / options.socket_name,
@@ -166,6 +185,11 @@ def _serve(options: argparse.Namespace) -> None:
             log_level=options.log_level,
         )
     )
+
+
+def _passed_on(options: argparse.Namespace, *names: str) -> list[str]:
+    # As one word each, so that an empty value, or one that begins with a dash, stays a value.
+    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
 
 
 def _workers(text: str) -> int:
@@ -207,10 +231,19 @@ def _dump(options: argparse.Namespace) -> None:
 def _sidecar(options: argparse.Namespace) -> None:
     import asyncio
 
+    from otlp_tracing.sidecar.http.options import page_options
     from otlp_tracing.sidecar.service import SidecarOptions, run
 
     host, port = _address(options.http)
-    asyncio.run(run(SidecarOptions(options.listen, host, port, options.embedded)))
+    page = page_options(
+        options.page,
+        host,
+        os.environ,
+        token_file=options.page_token_file,
+        hosts=options.page_hosts,
+        trace_url=options.trace_url,
+    )
+    asyncio.run(run(SidecarOptions(options.listen, host, port, options.embedded, page)))
 
 
 def _check(options: argparse.Namespace) -> int:

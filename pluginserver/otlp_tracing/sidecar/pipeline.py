@@ -26,6 +26,7 @@ from otlp_tracing.sidecar.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.recent.recorder import Recorder, header_names
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
@@ -48,19 +49,20 @@ class Entry:
     rules: SpanRules
     keep: Keep
     exporter: Exporter
+    rule_headers: tuple[str, ...] = ()
 
-    def spans(self, record: LogRecord) -> tuple[list[SpanRecord], str]:
-        """Return the spans of a request, none if the trace is not kept; and what became of it, for the books."""
+    def spans(self, record: LogRecord) -> tuple[RequestContext, list[SpanRecord], str]:
+        """Return what was decided for a request, its spans, none if the trace is not kept, and what became of it."""
         context = RequestContext.from_log_field(record.otlp_tracing)
         if context is None:
             # `access` did not run: no route, or a plugin of even higher priority ended the request.
             context = self.tracer.begin(_headers(record), lambda: _line(record))
         if context.sampled:
-            return assemble(record, context, self.rules), "sampled"
+            return context, assemble(record, context, self.rules), "sampled"
         reason = keep_reason(record, self.keep)
         if reason is None:
-            return [], "not_sampled"
-        return assemble(record, context, self.rules, reason), f"kept_for_{reason}"
+            return context, [], "not_sampled"
+        return context, assemble(record, context, self.rules, reason), f"kept_for_{reason}"
 
 
 class Pipeline:
@@ -70,12 +72,18 @@ class Pipeline:
         metrics: where everything is counted.
         environment: `OTEL_*` variables.
         random_bytes: where ids come from that `access` did not choose.
+        recorder: is told of every request, for the live page; None where there is none.
     """
 
     def __init__(
-        self, metrics: Metrics, environment: Mapping[str, str], random_bytes: Callable[[int], bytes] = os.urandom
+        self,
+        metrics: Metrics,
+        environment: Mapping[str, str],
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        recorder: Recorder | None = None,
     ) -> None:
         self._metrics = metrics
+        self._recorder = recorder
         self._environment = environment
         self._random_bytes = random_bytes
         self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
@@ -97,6 +105,7 @@ class Pipeline:
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,
                 self._exporter(Destination.of(settings, self._environment, self._detected)),
+                header_names(settings),
             )
         except (ConfigError, ValueError) as error:
             _log.error("this configuration traces nothing: %s", error)
@@ -113,7 +122,7 @@ class Pipeline:
             return
         try:
             record = decode(log)
-            spans, outcome = entry.spans(record)
+            context, spans, outcome = entry.spans(record)
         except WireError as error:
             _refused.warning("refused a record: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
@@ -125,15 +134,16 @@ class Pipeline:
             return
         self._metrics.add(REQUESTS, outcome)
         self._requests.observe(record, spans[0] if spans else None)
-        if spans:
-            self._deliver(spans, entry.exporter)
+        encoded = self._deliver(spans, entry.exporter) if spans else []
+        if self._recorder is not None:
+            self._recorder.note(record, context, outcome, encoded, entry.rule_headers)
 
     async def close(self, seconds: float) -> None:
         """Flush every destination, for so long at the most."""
         for exporter in self._exporters.values():
             await exporter.close(seconds)
 
-    def _deliver(self, spans: list[SpanRecord], exporter: Exporter) -> None:
+    def _deliver(self, spans: list[SpanRecord], exporter: Exporter) -> list[bytes]:
         encoded = []
         for span in spans:
             try:
@@ -142,6 +152,7 @@ class Pipeline:
                 # One field that protobuf refuses must not cost the others.
                 exporter.refuse(1)
         exporter.submit(encoded)
+        return encoded
 
     def _exporter(self, destination: Destination) -> Exporter:
         exporter = self._exporters.get(destination)

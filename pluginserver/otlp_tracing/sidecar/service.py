@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
@@ -16,9 +16,11 @@ from aiohttp import web
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar import receiver
 from otlp_tracing.sidecar.http.application import application
+from otlp_tracing.sidecar.http.options import PageOptions
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.receiver import Receiver
+from otlp_tracing.sidecar.recent.recorder import Recorder
 
 __all__ = ["SidecarOptions", "run"]
 
@@ -27,6 +29,9 @@ _log = logging.getLogger("otlp_tracing.sidecar.service")
 # Kong kills a plugin server ten seconds after SIGTERM; the supervisor waits eight.
 FLUSH_SECONDS = 5.0
 
+
+# What a scraper has asked for is there within this; streams to open pages end at once.
+_HTTP_STOP_SECONDS = 1.0
 
 # A port that is taken when a Kong reload runs two server groups side by side is free within ten seconds.
 _PORT_SECONDS = 1.0
@@ -42,12 +47,14 @@ class SidecarOptions:
         http_port: likewise; 0 takes a free one.
         embedded: started by `serve`: it ends with its parent, and waits for its port where a sidecar of
             its own would refuse to start.
+        page: the live page's.
     """
 
     listen: Path
     http_host: str
     http_port: int
     embedded: bool = False
+    page: PageOptions = field(default_factory=PageOptions)
 
 
 async def run(options: SidecarOptions, environment: Mapping[str, str] = os.environ) -> None:
@@ -58,11 +65,13 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     """
     stop = _stop_event(options)
     metrics = Metrics()
-    pipeline = Pipeline(metrics, environment)
+    recorder = Recorder() if options.page.is_on else None
+    pipeline = Pipeline(metrics, environment, recorder=recorder)
     intake = Receiver(pipeline, metrics)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
-    runner = web.AppRunner(application(metrics, lambda: "stopping" if stop.is_set() else None), access_log=None)
+    app = application(metrics, lambda: "stopping" if stop.is_set() else None, recorder, options.page)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
     http = asyncio.create_task(_serve_http(runner, options))
     try:
@@ -113,5 +122,7 @@ async def _serve_http(runner: web.AppRunner, options: SidecarOptions) -> None:
             await asyncio.sleep(_PORT_SECONDS)
         else:
             host, port = runner.addresses[0][:2]
-            _log.info("health and metrics at http://%s:%d", host, port)
+            _log.info(
+                "health and metrics%s at http://%s:%d", " and the live page" if options.page.is_on else "", host, port
+            )
             return

@@ -7,17 +7,28 @@ from collections.abc import Callable
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from otlp_tracing.sidecar.http.guard import guard, harden
+from otlp_tracing.sidecar.http.options import PageOptions
+from otlp_tracing.sidecar.http.page import MAX_BODY, Page
 from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.recent.recorder import Recorder
 
 __all__ = ["application"]
 
 
-def application(metrics: Metrics, not_ready: Callable[[], str | None]) -> web.Application:
+def application(
+    metrics: Metrics,
+    not_ready: Callable[[], str | None],
+    recorder: Recorder | None = None,
+    options: PageOptions = PageOptions(),  # noqa: B008  # frozen
+) -> web.Application:
     """Make the application.
 
     Args:
         metrics: shown on /metrics, as Prometheus text or OpenMetrics, whichever is asked for.
         not_ready: says why records are not taken, or None if they are.
+        recorder: what the live page shows; None for no page.
+        options: of the page; also guard every path but those above.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -31,6 +42,9 @@ def application(metrics: Metrics, not_ready: Callable[[], str | None]) -> web.Ap
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(metrics.registry), headers={"Content-Type": content_type})
 
-    app = web.Application()
+    app = web.Application(middlewares=[guard(options)], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(harden)
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])
+    if recorder is not None:
+        Page(recorder, options).add_to(app)
     return app

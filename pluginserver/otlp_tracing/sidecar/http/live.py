@@ -1,0 +1,112 @@
+"""Server-sent events: new traces as they come, gathered for half a second, and the counts.
+
+Each page that is open pulls from the ring at its own pace: what a slow one misses it does not see, and nobody
+waits for it. Where no page is open nothing runs.
+
+Source: WHATWG HTML, 9.2 Server-sent events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from otlp_tracing import __version__
+from otlp_tracing.sidecar.http.options import PageOptions
+from otlp_tracing.sidecar.http.trace_view import row
+from otlp_tracing.sidecar.recent.recorder import Recorder
+from otlp_tracing.sidecar.recent.traces import RecentTrace
+
+__all__ = ["Live"]
+
+_GATHER_SECONDS = 0.5
+_SILENT_SECONDS = 5.0  # the page takes three times that for a connection that is lost
+MAX_ROWS_AT_ONCE = 100
+_ROWS_AT_FIRST = 300
+# A page is a connection and some rows twice a second; a team looks on, a crowd does not.
+MAX_WATCHERS = 16
+
+
+class Live:
+    """The stream of a sidecar.
+
+    Args:
+        recorder: what there is to see.
+        options: shown to the page: where its traces are found elsewhere.
+    """
+
+    def __init__(self, recorder: Recorder, options: PageOptions) -> None:
+        self._recorder = recorder
+        self._hello = {"version": __version__, "trace_url": options.trace_url}
+        # A page that comes back to another process starts anew: the numbers have.
+        self._epoch = secrets.token_hex(4)
+        self._closing = asyncio.Event()
+        self._watchers = 0
+        # What several pages are sent at about the same time is worked out once.
+        self._row = lru_cache(maxsize=2 * MAX_ROWS_AT_ONCE)(_encoded_row)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._closing.set()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """Serve one page until it goes; `?after=` names the last event it has."""
+        if self._watchers >= MAX_WATCHERS:
+            return web.Response(status=503, text=f"{MAX_WATCHERS} pages are open already; close one.\n")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        self._watchers += 1
+        try:
+            with contextlib.suppress(ConnectionError):
+                await response.prepare(request)
+                await self._send(response, request.query.get("after", ""))
+        finally:
+            self._watchers -= 1
+        return response
+
+    async def _send(self, response: web.StreamResponse, after: str) -> None:
+        epoch, _, number = after.partition(".")
+        resumed = epoch == self._epoch and number.isdecimal()
+        last = int(number[:18]) if resumed else 0
+        await response.write(_event("hello", {**self._hello, "resumed": resumed}))
+        limit, silent = _ROWS_AT_FIRST, 0.0
+        seen = -1
+        while not self._closing.is_set():
+            traces = self._recorder.traces.after(last, limit)
+            if traces or self._recorder.requests.seen != seen or silent >= _SILENT_SECONDS:
+                last = traces[-1].number if traces else last
+                seen, silent = self._recorder.requests.seen, 0.0
+                await response.write(self._traces(traces, last))
+            limit = MAX_ROWS_AT_ONCE
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _GATHER_SECONDS)
+            silent += _GATHER_SECONDS
+
+    def _traces(self, traces: list[RecentTrace], last: int) -> bytes:
+        recorder = self._recorder
+        return _event(
+            "traces",
+            {
+                "rows": [self._row(trace) for trace in traces],
+                "requests": recorder.requests.seen,
+                "kept": recorder.requests.kept,
+                "passed_over": recorder.traces.passed_over,
+            },
+            f"{self._epoch}.{last}",
+        )
+
+
+def _encoded_row(trace: RecentTrace) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(row(trace)))
+
+
+def _event(name: str, data: Mapping[str, Any], identifier: str = "") -> bytes:
+    # JSON has no line break outside of strings, and in strings it is written \n: one data line is enough.
+    head = f"id: {identifier}\nevent: {name}\ndata: " if identifier else f"event: {name}\ndata: "
+    return head.encode() + msgspec.json.encode(data) + b"\n\n"

@@ -1,0 +1,107 @@
+// Try it: rules that are not in force, on the requests that came.
+
+import {ask} from './api.js';
+import {el, put} from './dom.js';
+import {bytes, count, many, period, rate, routeName, share} from './format.js';
+
+const DAY = 86400;
+const EXAMPLE = `sampling:
+  rate: 0.1
+  rules:
+    - name: health checks
+      paths: ["/health*", "/metrics"]
+      rate: 0
+    - name: orders
+      methods: [POST]
+      paths: ["/api/orders*"]
+      rate: 1
+  keep:
+    errors: true
+    slower_than_ms: 500
+`;
+const WHO = {
+  parent: 'the caller decided',
+  rate: 'the rate',
+  error: 'kept: it failed',
+  retry: 'kept: a try failed',
+  slow: 'kept: it was slow',
+  status: 'kept: its status',
+};
+
+export class TrialView {
+  #busy = false;
+
+  constructor() {
+    this.text = el('textarea', {id: 'rules', spellcheck: 'false', autocomplete: 'off', rows: 18, 'aria-describedby': 'rules-hint', onkeydown: (event) => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && this.#try()});
+    this.text.value = EXAMPLE;
+    this.button = el('button.main', {type: 'button', onclick: () => this.#try()}, 'Try these rules');
+    this.result = el('section.result', {'aria-label': 'What would have been', 'aria-live': 'polite'}, before());
+    this.element = el(
+      'section.page.trial',
+      {'aria-labelledby': 'trial-title'},
+      el('h1', {id: 'trial-title'}, 'Try it'),
+      el('p.hint', 'What would other sampling rules have kept of the last requests, and what would that have cost? Nothing is changed by trying.'),
+      el('div.two', el('div', el('label', {for: 'rules'}, 'Rules, as YAML or JSON'), this.text, el('p.hint', {id: 'rules-hint'}, 'What stands under sampling: in a plugin entry. Ctrl-Enter tries them.'), this.button), this.result),
+    );
+  }
+
+  enter() {}
+
+  leave() {}
+
+  async #try() {
+    if (this.#busy) return;
+    this.#busy = true;
+    this.button.disabled = true;
+    try {
+      const answer = await ask('/trial', {rules: this.text.value});
+      put(this.result, outcome(await answer.json()));
+      this.text.removeAttribute('aria-invalid');
+    } catch (error) {
+      this.text.setAttribute('aria-invalid', 'true');
+      put(this.result, el('div.faults', el('h2', 'These rules cannot be tried'), el('ul', (error.faults?.length ? error.faults : [error.message]).map((fault) => el('li', fault)))));
+    }
+    this.button.disabled = false;
+    this.#busy = false;
+  }
+}
+
+const before = () => el('div.empty', el('h2', 'Nothing tried yet'), el('p', 'The rules at the left are an example: health checks never, every order, a tenth of the rest, and whatever fails or is slow.'));
+
+function outcome(trial) {
+  if (!trial.requests) return el('div.empty', el('h2', 'No request to try on'), el('p', 'As soon as requests pass through Kong, rules can be tried on them.'));
+  const seconds = Math.max(trial.seconds, 1);
+  const daily = (spans) => bytes((spans / seconds) * DAY * trial.bytes_per_span);
+  return [
+    el('p.answer', el('b', {'data-figure': 'kept'}, count(trial.kept)), ` of ${many(trial.requests, 'request')} of the last ${period(seconds)} would be kept`),
+    el(
+      'table.compare',
+      el('caption.unseen', 'In force and tried'),
+      el('thead', el('tr', el('td'), el('th', {scope: 'col'}, 'In force'), el('th', {scope: 'col'}, 'Tried'))),
+      el(
+        'tbody',
+        compare('Kept', meter(trial.kept_live, trial.requests), meter(trial.kept, trial.requests)),
+        compare('Traces/s', rate(trial.kept_live / seconds), rate(trial.kept / seconds)),
+        compare('Spans/s', rate(trial.spans_live / seconds), rate(trial.spans / seconds)),
+        compare('A day of this', daily(trial.spans_live), daily(trial.spans)),
+        compare('Errors (5xx) kept', share(trial.errors - trial.errors_lost_live, trial.errors), el(`span${trial.errors_lost ? '.bad' : ''}`, share(trial.errors - trial.errors_lost, trial.errors))),
+      ),
+    ),
+    trial.errors_lost > 0 && el('p.warning', `${many(trial.errors_lost, 'request')} that failed would have no trace; keep.errors: true keeps them.`),
+    trial.callers_unknown > 0 && el('p.warning', `Of ${many(trial.callers_unknown, 'request')} it is not known what the caller had decided, since the rules in force do not ask; they were decided by rule and rate.`),
+    trial.headers_unknown.length > 0 && el('p.warning', `Nothing is known of the header ${trial.headers_unknown.join(', ')}: of the headers of past requests only those are kept that the rules in force ask for. A rule that asks for it matched nothing.`),
+    el('h2', 'Who decided'),
+    table(['', 'Requests', 'Kept'], trial.deciders.map((one) => [one.kind === 'rule' ? ['rule ', el('bdi', one.name)] : WHO[one.kind] ?? one.kind, count(one.requests), count(one.kept)])),
+    el('h2', 'By route'),
+    table(['', 'Requests', 'In force', 'Tried'], trial.routes.slice(0, 50).map((one) => [el('bdi', routeName(one.service, one.route)), count(one.requests), share(one.kept_live, one.requests), share(one.kept, one.requests)])),
+    el('p.hint', `A day is reckoned from ${period(seconds)} and ${count(trial.bytes_per_span)} bytes a span, before compression.`),
+  ];
+}
+
+const compare = (name, live, tried) => el('tr', el('th', {scope: 'row'}, name), el('td', live), el('td', tried));
+
+const meter = (part, whole) => el('span.meter', {vars: {'--part': part / whole}}, share(part, whole));
+
+function table(heads, rows) {
+  return el('table.plain', el('thead', el('tr', heads.map((text) => (text ? el('th', {scope: 'col'}, text) : el('td'))))), el('tbody', rows.map(([name, ...cells]) => el('tr', el('th', {scope: 'row'}, name), cells.map((one) => el('td', one))))));
+}

@@ -1,0 +1,178 @@
+"""What a set of sampling rules would have kept of the last requests, and what that would have cost.
+
+Pure. Decides with what decides on the request path (decision/) and after the response (tail_sampling.py);
+only what is known of the requests is less. Counts come out, no path and no header.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.decision import head_sampling, threshold
+from otlp_tracing.decision.rules import RequestLine, Rules
+from otlp_tracing.sidecar.log_record import Latencies, LogRecord, Response, Try
+from otlp_tracing.sidecar.recent.requests import RecentRequest
+from otlp_tracing.sidecar.tail_sampling import keep_reason
+
+__all__ = ["Decider", "RouteOutcome", "Trial", "try_rules"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """What one part of the rules did.
+
+    Args:
+        kind: parent, rule, rate; or, after the response, error, retry, slow, status.
+        name: of the rule; empty for the others.
+        requests: that it decided about; for what keeps after the response, those that it kept.
+        kept: of them.
+    """
+
+    kind: str
+    name: str
+    requests: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteOutcome:
+    """One route: its requests, what was kept of them, what would have been."""
+
+    service: str
+    route: str
+    requests: int
+    kept_live: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What would have been.
+
+    Args:
+        requests: tried.
+        seconds: between the first and the last of them.
+        kept_live: kept by the rules in force.
+        spans_live: of those.
+        kept: by the rules tried.
+        spans: of those.
+        errors: requests that ended with a 5xx.
+        errors_lost_live: of them, those that were not kept.
+        errors_lost: of them, those that would not have been kept.
+        deciders: in the order in which they are asked.
+        routes: the busiest first.
+        callers_unknown: requests whose caller's decision counts by these rules and is not known.
+        headers_unknown: header names that these rules ask for and of which nothing is known.
+    """
+
+    requests: int
+    seconds: float
+    kept_live: int
+    spans_live: int
+    kept: int
+    spans: int
+    errors: int
+    errors_lost_live: int
+    errors_lost: int
+    deciders: tuple[Decider, ...]
+    routes: tuple[RouteOutcome, ...]
+    callers_unknown: int
+    headers_unknown: tuple[str, ...]
+
+
+def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
+    """Decide about each request anew.
+
+    Args:
+        sampling: the rules to try.
+        requests: oldest first.
+
+    Raises:
+        ConfigError: for a rule that cannot work.
+    """
+    rules = Rules.of(sampling.rules)
+    rate = threshold.from_rate(sampling.rate)
+    asked: Counter[tuple[str, str]] = Counter()
+    kept_by: Counter[tuple[str, str]] = Counter()
+    kept: list[RecentRequest] = []
+    for request in requests:
+        decider, is_kept = _head(request, sampling, rules, rate)
+        asked[decider] += 1
+        if not is_kept and (reason := keep_reason(_record(request), sampling.keep)):
+            asked[reason, ""] += 1
+            decider, is_kept = (reason, ""), True
+        if is_kept:
+            kept_by[decider] += 1
+            kept.append(request)
+    live = [request for request in requests if request.kept]
+    return Trial(
+        requests=len(requests),
+        seconds=requests[-1].arrived - requests[0].arrived if requests else 0.0,
+        kept_live=len(live),
+        spans_live=_spans(live),
+        kept=len(kept),
+        spans=_spans(kept),
+        errors=_errors(requests),
+        errors_lost_live=_errors(requests) - _errors(live),
+        errors_lost=_errors(requests) - _errors(kept),
+        deciders=tuple(_deciders(sampling, asked, kept_by)),
+        routes=_by_route(requests, kept),
+        callers_unknown=_callers_unknown(requests, sampling),
+        headers_unknown=_headers_unknown(requests, rules),
+    )
+
+
+def _head(request: RecentRequest, sampling: Sampling, rules: Rules, rate: int) -> tuple[tuple[str, str], bool]:
+    members = (("ot", f"rv:{request.randomness}"),) if request.randomness else ()
+    if sampling.parent == "follow" and request.caller_sampled is not None:
+        return ("parent", ""), head_sampling.follow_parent(request.trace_id, request.caller_sampled, members)[0]
+    headers = {**request.headers, "host": [request.host]}
+    rule = rules.match(lambda: RequestLine(request.method, request.path), headers)
+    if rule is not None:
+        return ("rule", rule.name), head_sampling.decide(request.trace_id, members, rule.threshold_)[0]
+    return ("rate", ""), head_sampling.decide(request.trace_id, members, rate)[0]
+
+
+def _record(request: RecentRequest) -> LogRecord:
+    return LogRecord(
+        response=Response(status=request.status),
+        latencies=Latencies(request=request.duration_ms),
+        tries=[Try(state="failed")] if request.has_failed_try else None,
+    )
+
+
+def _spans(requests: Sequence[RecentRequest]) -> int:
+    """Count the spans of their traces: one of the gateway's own each, one a try."""
+    return len(requests) + sum(request.tries for request in requests)
+
+
+def _errors(requests: Sequence[RecentRequest]) -> int:
+    return sum(request.status >= 500 for request in requests)
+
+
+def _deciders(sampling: Sampling, asked: Counter[tuple[str, str]], kept: Counter[tuple[str, str]]) -> Iterator[Decider]:
+    after = [(reason, "") for reason in ("error", "retry", "slow", "status")]
+    for key in (("parent", ""), *dict.fromkeys(("rule", rule.name) for rule in sampling.rules), ("rate", ""), *after):
+        if asked[key] or key[0] == "rule":
+            yield Decider(*key, asked[key], kept[key])
+
+
+def _by_route(requests: Sequence[RecentRequest], kept: Sequence[RecentRequest]) -> tuple[RouteOutcome, ...]:
+    seen = Counter((request.service, request.route) for request in requests)
+    live = Counter((request.service, request.route) for request in requests if request.kept)
+    tried = Counter((request.service, request.route) for request in kept)
+    return tuple(RouteOutcome(*route, count, live[route], tried[route]) for route, count in seen.most_common())
+
+
+def _callers_unknown(requests: Sequence[RecentRequest], sampling: Sampling) -> int:
+    if sampling.parent == "ignore":
+        return 0
+    return sum(request.has_caller and request.caller_sampled is None for request in requests)
+
+
+def _headers_unknown(requests: Sequence[RecentRequest], rules: Rules) -> tuple[str, ...]:
+    known = {name for request in requests for name in request.headers}
+    return tuple(sorted({name for rule in rules.rules for name, _ in rule.headers} - known - {"host"}))

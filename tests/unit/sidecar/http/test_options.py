@@ -1,0 +1,68 @@
+"""Promises of sidecar/http/options.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.http.options import TOKEN_VARIABLE, PageOptions, page_options
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("mode", "host", "token", "is_on"),
+    [
+        ("auto", "127.0.0.1", "", True),
+        ("auto", "::1", "", True),
+        ("auto", "localhost", "", True),
+        ("auto", "0.0.0.0", "", False),
+        ("auto", "::", "", False),
+        ("auto", "sidecar.internal", "", False),
+        ("auto", "0.0.0.0", TOKEN, True),
+        ("on", "0.0.0.0", "", True),
+        ("off", "127.0.0.1", TOKEN, False),
+    ],
+)
+def test_who_can_reach_it_decides(mode: str, host: str, token: str, is_on: bool) -> None:
+    """By itself the page is there where only this machine reaches it, or where it asks for a token."""
+    assert page_options(mode, host, {TOKEN_VARIABLE: token}).is_on is is_on
+
+
+def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
+    """As orchestrators hand secrets over, with the line break that editors leave."""
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+
+    assert page_options("auto", "0.0.0.0", {}, token_file=str(tmp_path / "token")).token == TOKEN
+
+
+@pytest.mark.parametrize("token", ["short", "with spaces in between", "ümläute-ümläute-ü"])
+def test_a_weak_token_is_refused_without_showing_it(token: str) -> None:
+    """The sentence says the rule, and not what was there."""
+    with pytest.raises(ConfigError, match="16 or more") as error:
+        page_options("auto", "127.0.0.1", {TOKEN_VARIABLE: token})
+
+    assert token not in str(error.value)
+
+
+def test_every_fault_is_said_at_once(tmp_path: Path) -> None:
+    """Field, value and rule of each."""
+    with pytest.raises(ConfigError) as error:
+        page_options("maybe", "::1", {}, token_file=str(tmp_path / "none"), trace_url="javascript:{trace_id}")
+
+    assert [fault.field for fault in error.value.faults] == ["--page", "--trace-url", "--page-token-file"]
+
+
+def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
+    """Who names a file wants a token asked for; an empty one must not mean that none is."""
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(ConfigError, match="--page-token-file"):
+        page_options("auto", "127.0.0.1", {}, token_file=str(tmp_path / "token"))
+
+
+def test_names_are_listed() -> None:
+    """Commas between, spaces around, in any case."""
+    assert page_options("on", "::1", {}, hosts="Tracing.Example, b").hosts == {"tracing.example", "b"}
+    assert page_options("on", "::1", {}) == PageOptions()

@@ -1,0 +1,88 @@
+"""Promises of sidecar/recent/traces.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from doubles import ManualClock
+from otlp_tracing.sidecar.recent.traces import MAX_KEYS_PER_SECOND, MAX_PER_SECOND, RecentTraces
+
+
+def add(traces: RecentTraces, number: int, route: str = "r", **fields: Any) -> None:
+    values: dict[str, Any] = {"status": 200, "duration_ms": 1.0, "outcome": "sampled", "spans": [b"span"], **fields}
+    traces.add(number.to_bytes(16, "big"), ("s", route), **values)
+
+
+def ids(traces: RecentTraces) -> list[int]:
+    return [int.from_bytes(one.trace_id, "big") for one in traces.after(0, 1000)]
+
+
+def test_the_oldest_go_when_there_are_too_many() -> None:
+    """A bound on the count."""
+    traces = RecentTraces(ManualClock(), max_traces=3)
+    for number in range(1, 6):
+        add(traces, number)
+
+    assert ids(traces) == [3, 4, 5]
+
+
+def test_the_oldest_go_when_they_are_too_big() -> None:
+    """A bound on the bytes; a trace that is bigger than all of it does not stay."""
+    traces = RecentTraces(ManualClock(), max_bytes=100)
+    for number in range(1, 4):
+        add(traces, number, spans=[b"x" * 20, b"y" * 20])
+    assert ids(traces) == [2, 3]
+
+    add(traces, 4, spans=[b"x" * 101])
+
+    assert ids(traces) == []
+    assert traces.bytes_per_span > 0
+
+
+def test_a_busy_route_leaves_room_for_others() -> None:
+    """So many alike are let in each second; a rare route, and what failed, are let in beside them."""
+    clock = ManualClock()
+    traces = RecentTraces(clock)
+    for number in range(MAX_PER_SECOND + 5):
+        add(traces, number)
+    add(traces, 1001, "rare")
+    add(traces, 1002, status=500)
+    add(traces, 1003, outcome="kept_for_slow")
+
+    assert ids(traces)[-4:] == [MAX_PER_SECOND - 1, 1001, 1002, 1003]
+    assert traces.passed_over == 5
+
+    clock.now += 1
+    add(traces, 1004)
+
+    assert ids(traces)[-1] == 1004
+
+
+def test_what_is_counted_in_a_second_is_bounded() -> None:
+    """Whoever makes up routes does not make this grow."""
+    traces = RecentTraces(ManualClock())
+    for number in range(MAX_KEYS_PER_SECOND + 1):
+        add(traces, number, f"r{number}")
+
+    assert len(traces) == MAX_KEYS_PER_SECOND
+
+
+def test_a_page_asks_for_what_is_new() -> None:
+    """After a number, oldest first; of too many the newest."""
+    traces = RecentTraces(ManualClock())
+    for number in range(1, 6):
+        add(traces, number)
+
+    assert [one.number for one in traces.after(2, 10)] == [3, 4, 5]
+    assert [one.number for one in traces.after(2, 2)] == [4, 5]
+    assert traces.after(traces.last_number, 10) == []
+
+
+def test_a_trace_may_have_several_requests() -> None:
+    """All of them are found by its id."""
+    traces = RecentTraces(ManualClock())
+    add(traces, 7, "a")
+    add(traces, 8)
+    add(traces, 7, "b")
+
+    assert [one.route for one in traces.of((7).to_bytes(16, "big"))] == ["a", "b"]

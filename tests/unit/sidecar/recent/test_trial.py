@@ -1,0 +1,167 @@
+"""Promises of sidecar/recent/trial.py."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from otlp_tracing.contract.settings import Sampling, Settings
+from otlp_tracing.decision import head_sampling, threshold
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.recent.requests import RecentRequest
+from otlp_tracing.sidecar.recent.trial import Decider, RouteOutcome, try_rules
+
+_BASIS: dict[str, Any] = {
+    "arrived": 0.0,
+    "service": "s",
+    "route": "r",
+    "method": "GET",
+    "path": "/a",
+    "host": "gw",
+    "headers": {},
+    "status": 200,
+    "duration_ms": 10.0,
+    "tries": 1,
+    "has_failed_try": False,
+    "trace_id": b"\xff" * 16,
+    "randomness": None,
+    "has_caller": False,
+    "caller_sampled": None,
+    "kept": False,
+}
+
+
+def request(**fields: Any) -> RecentRequest:
+    return RecentRequest(**{**_BASIS, **fields})
+
+
+def sampling(**fields: Any) -> Sampling:
+    return Settings.from_config({"sampling": fields}).sampling
+
+
+def test_the_rate_keeps_what_the_gateway_would_keep() -> None:
+    """By the same threshold on the same trace ids: the very traces, not as many."""
+    chance = random.Random(5)
+    requests = [request(trace_id=chance.randbytes(16)) for _ in range(500)]
+    limit = threshold.from_rate(0.3)
+
+    outcome = try_rules(sampling(rate=0.3), requests)
+
+    assert outcome.kept == sum(head_sampling.decide(one.trace_id, (), limit)[0] for one in requests)
+    assert outcome.requests == 500
+    assert outcome.deciders == (Decider("rate", "", 500, outcome.kept),)
+
+
+def test_an_explicit_randomness_goes_before_the_id() -> None:
+    """The tracestate's rv decides, as it does on the request path."""
+    assert try_rules(sampling(rate=0.5), [request(randomness="0" * 14)]).kept == 0
+    assert try_rules(sampling(rate=0.5), [request(trace_id=b"\x01" + bytes(15), randomness="f" * 14)]).kept == 1
+
+
+def test_rules_are_asked_in_their_order() -> None:
+    """The first that matches by method, path, host or header decides; every one is in the answer."""
+    rules = [
+        {"name": "health", "paths": ["/health*"], "rate": 0},
+        {"name": "posts", "methods": ["POST"], "rate": 1},
+        {"name": "tenant", "hosts": ["*.acme.test"], "headers": ["x-tier: gold*"], "rate": 1},
+        {"name": "unused", "paths": ["/nowhere"], "rate": 1},
+    ]
+    requests = [
+        request(path="/healthz", method="POST"),
+        request(method="POST"),
+        request(host="a.acme.test:8443", headers={"x-tier": ["golden"]}),
+        request(host="a.acme.test", headers={"x-tier": []}),
+    ]
+
+    outcome = try_rules(sampling(rate=0, rules=rules), requests)
+
+    assert outcome.deciders == (
+        Decider("rule", "health", 1, 0),
+        Decider("rule", "posts", 1, 1),
+        Decider("rule", "tenant", 1, 1),
+        Decider("rule", "unused", 0, 0),
+        Decider("rate", "", 1, 0),
+    )
+    assert outcome.headers_unknown == ()
+
+
+def test_the_caller_is_followed_where_the_rules_say_so() -> None:
+    """What the caller decided goes before rules and rate; `ignore` decides anew."""
+    requests = [
+        request(has_caller=True, caller_sampled=True),
+        request(has_caller=True, caller_sampled=False),
+        request(has_caller=True),
+    ]
+
+    followed = try_rules(sampling(rate=0), requests)
+    ignored = try_rules(sampling(rate=0, parent="ignore"), requests)
+
+    assert (followed.kept, followed.callers_unknown) == (1, 1)
+    assert (ignored.kept, ignored.callers_unknown) == (0, 0)
+
+
+def test_what_keeps_after_the_response_keeps() -> None:
+    """Errors, retries, slow ones and statuses, by the code that keeps them live."""
+    requests = [
+        request(status=503),
+        request(has_failed_try=True, tries=2),
+        request(duration_ms=900),
+        request(status=429),
+        request(),
+    ]
+    keep = {"errors": True, "slower_than_ms": 500, "statuses": [429]}
+
+    outcome = try_rules(sampling(rate=0, keep=keep), requests)
+
+    assert outcome.kept == 4
+    assert outcome.spans == 2 + 3 + 2 + 2
+    assert [(one.kind, one.kept) for one in outcome.deciders] == [
+        ("rate", 0),
+        ("error", 1),
+        ("retry", 1),
+        ("slow", 1),
+        ("status", 1),
+    ]
+
+
+def test_lost_errors_are_counted() -> None:
+    """For the rules in force and for those tried."""
+    requests = [request(status=500, kept=True), request(status=502)]
+
+    outcome = try_rules(sampling(rate=0, keep={"errors": False}), requests)
+
+    assert (outcome.errors, outcome.errors_lost_live, outcome.errors_lost) == (2, 1, 2)
+
+
+def test_each_route_is_compared() -> None:
+    """What was kept of it, and what would have been; the busiest first."""
+    requests = [request(route="a", kept=True), request(route="b"), request(route="b", path="/x")]
+
+    outcome = try_rules(sampling(rate=0, rules=[{"name": "x", "paths": ["/x"], "rate": 1}]), requests)
+
+    assert outcome.routes == (RouteOutcome("s", "b", 2, 0, 1), RouteOutcome("s", "a", 1, 1, 0))
+
+
+def test_what_cannot_be_known_is_said() -> None:
+    """A header that nothing is known of matches no request, and is named."""
+    rules = [{"name": "debug", "headers": ["X-Debug: 1"], "rate": 1}]
+
+    outcome = try_rules(sampling(rate=0, rules=rules), [request()])
+
+    assert outcome.kept == 0
+    assert outcome.headers_unknown == ("x-debug",)
+
+
+def test_nothing_to_try_on_is_an_answer() -> None:
+    """No request, no division by it."""
+    outcome = try_rules(sampling(), [])
+
+    assert (outcome.requests, outcome.kept, outcome.seconds) == (0, 0, 0.0)
+
+
+def test_a_pattern_that_cannot_work_is_refused() -> None:
+    """With the rule's place."""
+    with pytest.raises(ConfigError, match=r"sampling\.rules\[1\]\.paths"):
+        try_rules(sampling(rules=[{"name": "x", "paths": ["~("], "rate": 1}]), [request()])
