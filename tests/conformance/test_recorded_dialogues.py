@@ -42,16 +42,6 @@ class module:  # noqa: N801  # what kong_pdk takes for a module
     Plugin = Replayed
 
 
-class RecordedNumbers:
-    """Gives the recorded numbers out."""
-
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._numbers = iter(numbers)
-
-    def take(self) -> int:
-        return next(self._numbers)
-
-
 def read(data: bytes) -> Any:
     return msgpack.unpackb(data, strict_map_key=False, unicode_errors="surrogateescape")
 
@@ -88,9 +78,7 @@ def replay(pairs: Sequence[tuple[bytes, bytes]]) -> MsgPackEvents:
         argument["InstanceId"] for argument in (read(asked)[3][0] for asked, _ in pairs) if "InstanceId" in argument
     ]
     instances._instances = dict.fromkeys(numbers, Replayed({}))
-    events = MsgPackEvents(instances)
-    events._numbers = RecordedNumbers(list(scripts))  # type: ignore[assignment]
-    return events
+    return MsgPackEvents(instances, take_number=iter(list(scripts)).__next__)
 
 
 @pytest.mark.parametrize("bytewise", [False, True], ids=["whole", "byte by byte"])

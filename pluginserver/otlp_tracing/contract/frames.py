@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, Final
 
 import msgpack
 
@@ -29,11 +29,18 @@ _LENGTH = struct.Struct(">I")
 _MAX_ENTRIES = 1024  # elements of an array or map; a Totals frame has a few dozen
 
 
+class _Kind:
+    HELLO: Final = 0
+    CONFIG: Final = 1
+    RECORD: Final = 2
+    TOTALS: Final = 3
+    ACK: Final = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """Who speaks: the protocol version, and 8 random bytes that name the sending process."""
 
-    KIND: ClassVar[int] = 0
     version: int
     sender: bytes
 
@@ -47,7 +54,6 @@ class Config:
         config: JSON, UTF-8.
     """
 
-    KIND: ClassVar[int] = 1
     key: bytes
     config: bytes
 
@@ -62,7 +68,6 @@ class Record:
         log: JSON, whatever bytes its strings hold.
     """
 
-    KIND: ClassVar[int] = 2
     number: int
     key: bytes
     log: bytes
@@ -72,7 +77,6 @@ class Record:
 class Totals:
     """What the sender has counted since it started."""
 
-    KIND: ClassVar[int] = 3
     totals: list[Total]
 
 
@@ -80,7 +84,6 @@ class Totals:
 class Ack:
     """All records up to this number are the receiver's now."""
 
-    KIND: ClassVar[int] = 4
     number: int
 
 
@@ -95,16 +98,16 @@ def encode(frame: Frame) -> bytes:
     """
     match frame:
         case Hello(version, sender):
-            fields: list[Any] = [version, sender]
+            message: list[Any] = [_Kind.HELLO, version, sender]
         case Config(key, config):
-            fields = [key, config]
+            message = [_Kind.CONFIG, key, config]
         case Record(number, key, log):
-            fields = [number, key, log]
+            message = [_Kind.RECORD, number, key, log]
         case Totals(totals):
-            fields = [totals]
+            message = [_Kind.TOTALS, totals]
         case Ack(number):
-            fields = [number]
-    body: bytes = msgpack.packb([frame.KIND, *fields])
+            message = [_Kind.ACK, number]
+    body: bytes = msgpack.packb(message)
     if len(body) > MAX_FRAME_BYTES:
         raise FrameTooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
     return _LENGTH.pack(len(body)) + body
@@ -171,16 +174,16 @@ def _decode(body: bytes) -> Frame:
 
 def _frame(message: object) -> Frame | None:
     match message:
-        case [Hello.KIND, int(version), bytes(sender)] if len(sender) == 8:
+        case [_Kind.HELLO, int(version), bytes(sender)] if len(sender) == 8:
             return Hello(version, sender)
-        case [Config.KIND, bytes(key), bytes(config)] if len(key) == 16:
+        case [_Kind.CONFIG, bytes(key), bytes(config)] if len(key) == 16:
             return Config(key, config)
-        case [Record.KIND, int(number), bytes(key), bytes(log)] if number > 0 and len(key) == 16:
+        case [_Kind.RECORD, int(number), bytes(key), bytes(log)] if number > 0 and len(key) == 16:
             return Record(number, key, log)
-        case [Totals.KIND, list(entries)]:
+        case [_Kind.TOTALS, list(entries)]:
             totals = [_total(entry) for entry in entries]
             return Totals([total for total in totals if total]) if all(totals) else None
-        case [Ack.KIND, int(number)] if number >= 0:
+        case [_Kind.ACK, int(number)] if number >= 0:
             return Ack(number)
     return None
 

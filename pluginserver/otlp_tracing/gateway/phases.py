@@ -9,21 +9,32 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from otlp_tracing.contract.counters import EVENTS_FAILED, REQUESTS_UNTRACED
+from otlp_tracing.contract.counters import EVENTS_FAILED, REQUESTS_UNTRACED, Counters
 from otlp_tracing.contract.settings import Settings
 from otlp_tracing.decision.request import RequestTracer
 from otlp_tracing.decision.rules import RequestLine
 from otlp_tracing.errors import ConfigError, FrameTooLarge
-from otlp_tracing.gateway.emitter import Emitter, Origin
+from otlp_tracing.gateway.emitter import Origin
 from otlp_tracing.gateway.kong_calls import KongCalls
 from otlp_tracing.limited_log import LimitedLog
 
-__all__ = ["Phases"]
+__all__ = ["Phases", "Records"]
 
 _log = logging.getLogger("otlp_tracing.gateway.phases")
 _failures = LimitedLog(_log)
+
+
+class Records(Protocol):
+    """The way to the sidecar: emitter.Emitter."""
+
+    @property
+    def counters(self) -> Counters:
+        """Of this process."""
+
+    def submit(self, origin: Origin, log: bytes) -> None:
+        """Queue one log record."""
 
 
 class Phases:
@@ -34,14 +45,14 @@ class Phases:
 
     Args:
         config: what Kong hands over at the start of an instance.
-        emitter: the way to the sidecar.
+        records: the way to the sidecar.
         random_bytes: where ids come from.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], emitter: Emitter, random_bytes: Callable[[int], bytes] = os.urandom
+        self, config: Mapping[str, Any], records: Records, random_bytes: Callable[[int], bytes] = os.urandom
     ) -> None:
-        self._emitter = emitter
+        self._records = records
         self._tracer: RequestTracer | None = None
         try:
             settings = Settings.from_config(config)
@@ -75,14 +86,14 @@ class Phases:
     def log(self, kong: Any) -> None:
         """Hand the log record over unread: one call to Kong."""
         if self._tracer is None:
-            self._emitter.counters.add(REQUESTS_UNTRACED, "bad_configuration")
+            self._records.counters.add(REQUESTS_UNTRACED, "bad_configuration")
             return
         try:
-            self._emitter.submit(self._origin, KongCalls(kong).read_log())
+            self._records.submit(self._origin, KongCalls(kong).read_log())
         except Exception:
-            self._emitter.counters.add(REQUESTS_UNTRACED, "capture_failed")
+            self._records.counters.add(REQUESTS_UNTRACED, "capture_failed")
             self._failed("log")
 
     def _failed(self, phase: str) -> None:
-        self._emitter.counters.add(EVENTS_FAILED, phase)
+        self._records.counters.add(EVENTS_FAILED, phase)
         _failures.warning("%s failed; the request goes on", phase, exc_info=True)

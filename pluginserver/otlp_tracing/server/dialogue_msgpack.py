@@ -53,6 +53,7 @@ class MsgPackEvents:
         on_failure: told the phase of each event that ended with an exception.
         clock: monotonic seconds.
         slots: how many workers there are to pass a request on to.
+        take_number: gives the events' numbers out, each once; None for ones that tell this worker's slot.
     """
 
     def __init__(
@@ -63,13 +64,14 @@ class MsgPackEvents:
         on_failure: Callable[[str], None] = lambda _phase: None,
         clock: Callable[[], float] = time.monotonic,
         slots: int = 1,
+        take_number: Callable[[], int] | None = None,
     ) -> None:
         self._instances = instances
         self._lua_style = lua_style
         self._on_failure = on_failure
         self._clock = clock
         self._slots = slots
-        self._numbers = Numbers(instances.slot)
+        self._take_number = take_number or Numbers(instances.slot).take
         self._runners = Runners()
         self._running: OrderedDict[int, _Running] = OrderedDict()
         self.suspended = False
@@ -153,7 +155,7 @@ class MsgPackEvents:
     def _handle_event(self, call: Mapping[str, Any]) -> dict[str, Any]:
         phase = call["EventName"]
         event = Event(self._instances.phase(call["InstanceId"], phase), self._runners, lua_style=self._lua_style)
-        return self._resume(self._numbers.take(), _Running(event, phase, self._clock()), None)
+        return self._resume(self._take_number(), _Running(event, phase, self._clock()), None)
 
     def _step(self, step: Mapping[str, Any]) -> dict[str, Any]:
         return self._continue(step["EventId"], (step.get("Data"), None))
