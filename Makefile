@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KONG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix e2e faults fuzz bench collector lock clean
+.PHONY: help setup compile demo test check fix e2e faults fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ $(READY): requirements-dev.lock pyproject.toml
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
+
+compile: $(READY) ## compile the path of a request to C in this checkout (needs a C compiler); make clean undoes it
+	@$(BIN)/python hatch_build.py
 
 demo: $(READY) ## see traces: a gateway, two services and a collector's double on this machine
 	@$(BIN)/otlp-tracing demo
@@ -55,5 +58,6 @@ lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
 	@for out in requirements.lock "requirements-dev.lock --group dev"; do \
 		uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
 
-clean: ## remove .venv and what tests and tools left
+clean: ## remove .venv, what was compiled, and what tests and tools left
+	@find pluginserver -name '*.so' -delete
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

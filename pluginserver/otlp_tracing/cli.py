@@ -18,6 +18,7 @@ from typing import Any
 
 from otlp_tracing import __version__
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.installation import form
 
 __all__ = ["main"]
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kong-prefix as OTLP_TRACING_KONG_PREFIX. nginx empties the environment of what Kong starts: put variables "
         "into the start command, `env OTLP_TRACING_HTTP=… otlp-tracing serve`, or into Kong's nginx_main_env.",
     )
-    parser.add_argument("--version", action="version", version=f"otlp-tracing {__version__}")
+    parser.add_argument("--version", action="version", version=f"otlp-tracing {__version__} ({form()})")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_dump(commands)

@@ -1,17 +1,29 @@
-"""Where the parts that are no Python package lie: in a checkout beside the package, installed as data."""
+"""What is installed: where the parts that are no Python package lie, and in which form the path of a request is.
+
+Those parts lie in a checkout beside the package, and are installed as data.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import sysconfig
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["PLUGIN_FILE", "command_line", "declaration_file", "plugin_folder"]
+__all__ = ["PLUGIN_FILE", "command_line", "declaration_file", "form", "plugin_folder"]
 
 PLUGIN_FILE = "otlp-tracing.py"
 _CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def form() -> str:
+    """Say in which form the path of a request runs: `compiled` or `pure Python` (hatch_build.py)."""
+    found = importlib.util.find_spec("otlp_tracing.server.worker")
+    compiled = found is not None and found.origin is not None and found.origin.endswith(tuple(EXTENSION_SUFFIXES))
+    return "compiled" if compiled else "pure Python"
 
 
 def plugin_folder() -> Path:

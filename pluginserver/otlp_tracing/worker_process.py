@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import socket
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from otlp_tracing.contract.counters import EVENTS_FAILED
 from otlp_tracing.gateway.environment import process_emitter
-from otlp_tracing.installation import PLUGIN_FILE
+from otlp_tracing.installation import PLUGIN_FILE, form
 from otlp_tracing.server.dialogue import Dialogue, Home
 from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
 from otlp_tracing.server.dialogue_opening import OpeningDialogue
@@ -25,6 +26,8 @@ from otlp_tracing.server.worker import Worker
 from otlp_tracing.server_group import Inherited
 
 __all__ = ["WorkerOptions", "run_worker"]
+
+_log = logging.getLogger("otlp_tracing.worker_process")
 
 # What the sidecar may take to acknowledge the last records; the supervisor waits for eight seconds.
 _DRAIN_SECONDS = 2.0
@@ -61,6 +64,7 @@ def run_worker(options: WorkerOptions) -> None:
         lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
         siblings.table.slots,
     )
+    _log.info("worker %d serves; the path of a request is %s", siblings.slot, form())
     Worker(
         socket.socket(fileno=options.inherited.listener),
         siblings,

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from bench.measurement import Measurement, median
 from bench.targets import Target
+from otlp_tracing.installation import form
 
 __all__ = ["COLUMNS", "TITLES", "as_json", "circumstances", "print_figures", "print_targets", "written"]
 
@@ -51,6 +52,7 @@ def circumstances() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "path of a request": form(),
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
     }
 

@@ -1,0 +1,88 @@
+"""Compiles the path of a request with mypyc, where that is asked for: the same source, as C.
+
+Nobody needs it: a wheel without it is pure Python, and runs wherever Python does. Two ways to ask:
+`HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip install .` builds a wheel for this platform and this Python, and
+`make compile` puts the libraries beside their sources in a checkout. Both need a C compiler.
+docs/decisions/0012-compiled-request-path.md has the reasons and the figures.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+CHECKOUT = Path(__file__).resolve().parent
+SOURCES = CHECKOUT / "pluginserver"
+COMPILED = (
+    "contract/frames.py",
+    "contract/trace_context.py",
+    "decision/**/*.py",
+    "gateway/emitter.py",
+    "gateway/kong_calls.py",
+    "gateway/phases.py",
+    "server/dialogue*.py",
+    "server/event.py",
+    "server/instances.py",
+    "server/protobuf_*.py",
+    "server/rpc_*.py",
+    "server/worker.py",
+)
+"""What every request runs through. Globs, from the package's folder."""
+
+_LIBRARY = ".so"
+
+
+class CompilingHook(BuildHookInterface):  # type: ignore[type-arg]  # no builder of our own
+    """Adds the libraries to a wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, unless the wheel only points to a checkout: there `make compile` does it."""
+        if version == "editable":
+            return
+        self._folder = Path(tempfile.mkdtemp(prefix="otlp-tracing-"))
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+        for library in compile_in(self._folder):
+            build_data["force_include"][str(library)] = str(library.relative_to(self._folder))
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Clean up."""
+        if version != "editable":
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def compile_in(folder: Path) -> list[Path]:
+    """Copy the package into a folder, compile it there, and return the libraries."""
+    shutil.copytree(SOURCES / "otlp_tracing", folder / "otlp_tracing", ignore=shutil.ignore_patterns("*.so"))
+    modules = sorted({path for pattern in COMPILED for path in (folder / "otlp_tracing").glob(pattern)})
+    command = [sys.executable, "-m", "mypyc", f"--config-file={CHECKOUT / 'pyproject.toml'}"]
+    subprocess.run(
+        [*command, *(str(module.relative_to(folder)) for module in modules)],
+        cwd=folder,
+        env={"MYPYC_DEBUG_LEVEL": "0", **os.environ},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    return [path for path in folder.rglob(f"*{_LIBRARY}") if "build" not in path.relative_to(folder).parts]
+
+
+def compile_in_place() -> None:
+    """Put the libraries beside their sources, where Python prefers them; those of an earlier time go."""
+    for path in SOURCES.rglob(f"*{_LIBRARY}"):
+        path.unlink()
+    with tempfile.TemporaryDirectory(prefix="otlp-tracing-") as folder:
+        for library in compile_in(Path(folder)):
+            shutil.copy(library, SOURCES / library.relative_to(folder))
+
+
+if __name__ == "__main__":
+    compile_in_place()

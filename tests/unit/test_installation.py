@@ -1,0 +1,28 @@
+"""Promises of installation.py."""
+
+from __future__ import annotations
+
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import otlp_tracing
+from otlp_tracing.installation import form
+from otlp_tracing.server import worker
+
+PACKAGE = Path(otlp_tracing.__file__).parent
+
+
+def libraries() -> list[Path]:
+    return [path for path in PACKAGE.rglob("*") if path.name.endswith(EXTENSION_SUFFIXES[0])]
+
+
+def test_the_form_is_what_runs() -> None:
+    """An operator is told whether it is the libraries or their sources that serve."""
+    assert form() == ("compiled" if str(worker.__file__).endswith(EXTENSION_SUFFIXES[0]) else "pure Python")
+
+
+def test_no_library_is_older_than_its_source() -> None:
+    """What is edited is what runs: `make compile` again, or `make clean`."""
+    sources = {path: path.with_name(path.name.removesuffix(EXTENSION_SUFFIXES[0]) + ".py") for path in libraries()}
+
+    assert [str(path) for path, source in sources.items() if source.stat().st_mtime > path.stat().st_mtime] == []
