@@ -78,12 +78,8 @@ def test_the_bundled_prometheus_plugin_counts_beside_us(gateway: RunningGateway,
     )
 
 
-def test_other_log_plugins_get_the_trace_id(
-    gateway: RunningGateway, spans_at_sink: SinkReader, log_file: Path, on_kong: bool
-) -> None:
+def test_other_log_plugins_get_the_trace_id(gateway: RunningGateway, spans_at_sink: SinkReader, log_file: Path) -> None:
     """Kong's own log record carries the trace's ids, so every log plugin writes them."""
-    if not on_kong:
-        pytest.skip("the stand-in gateway accepts file-log and does nothing with it")
     caller = Caller.new()
 
     gateway.get(f"/api/{caller.span_id}", [caller.header()])

@@ -7,7 +7,7 @@ sent. Clients speak HTTP/1.1 or HTTP/2, the latter in cleartext with prior knowl
 
 Left out: several workers, the Admin API, `kong reload`, health checks,
 upstream keep-alive, HTML and XML error pages, and all bundled plugins but key-auth, rate-limiting,
-request-termination and prometheus. Over ProtoBuf a request body that does not fit into memory throws,
+request-termination, file-log and prometheus. Over ProtoBuf a request body that does not fit into memory throws,
 where Kong names its file.
 """
 

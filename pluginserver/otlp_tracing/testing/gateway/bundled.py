@@ -1,7 +1,8 @@
 """The few plugins of Kong's own that the stand-in has: enough to end a request before other plugins.
 
 key-auth, rate-limiting and request-termination do what they do in Kong, as far as their fields below
-go. Every other bundled plugin is accepted and does nothing. `prometheus` is in its own module.
+go. Every other bundled plugin is accepted and does nothing. `rate-limiting`, `file-log` and `prometheus` are
+in their own modules.
 
 Source: kong/plugins/*/handler.lua and schema.lua, kong/constants.lua of Kong 3.9.1.
 """
@@ -15,6 +16,7 @@ from otlp_tracing.contract.kong_schema import FieldList
 from otlp_tracing.testing.gateway.answers import error_answer
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.entities import Credential, Declaration
+from otlp_tracing.testing.gateway.file_log import FILE_LOG_FIELDS, FileLog
 from otlp_tracing.testing.gateway.headers import Headers
 from otlp_tracing.testing.gateway.lua_values import encode_json, encode_text
 from otlp_tracing.testing.gateway.paths import decode_query
@@ -25,7 +27,7 @@ from otlp_tracing.testing.gateway.rate_limiting import RATE_LIMITING_FIELDS, Rat
 __all__ = ["IDLE_PLUGINS", "bundled_plugins"]
 
 IDLE_PLUGINS = frozenset({
-    "jwt", "acl", "correlation-id", "cors", "oauth2", "tcp-log", "udp-log", "file-log", "http-log", "hmac-auth",
+    "jwt", "acl", "correlation-id", "cors", "oauth2", "tcp-log", "udp-log", "http-log", "hmac-auth",
     "basic-auth", "ip-restriction", "request-transformer", "response-transformer", "request-size-limiting",
     "response-ratelimiting", "syslog", "loggly", "datadog", "ldap-auth", "statsd", "bot-detection", "aws-lambda",
     "proxy-cache", "session", "acme", "grpc-gateway", "grpc-web", "pre-function", "post-function",
@@ -62,10 +64,11 @@ _TERMINATION_MESSAGES = {
 
 def bundled_plugins(declaration: Declaration) -> Mapping[str, Plugin]:
     """Give the plugins of this module, and a placeholder for each that does nothing."""
-    access = frozenset({"access"})
+    access, log = frozenset({"access"}), frozenset({"log"})
     plugins = [
         Plugin("key-auth", 1250, access, _KEY_AUTH, KeyAuth(declaration.credentials), frozenset({"consumer"})),
         Plugin("rate-limiting", 910, access, RATE_LIMITING_FIELDS, RateLimiting()),
+        Plugin("file-log", 9, log, FILE_LOG_FIELDS, FileLog()),
         Plugin("request-termination", 2, access, _REQUEST_TERMINATION, RequestTermination()),
     ]
     idle = [Plugin(name, 0, frozenset(), None, Idle()) for name in IDLE_PLUGINS]

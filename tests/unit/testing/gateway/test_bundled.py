@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from otlp_tracing.testing.gateway.plugin_chain import Plugin, PluginChain
 from otlp_tracing.testing.gateway.plugin_rpc import RequestExited
 from otlp_tracing.testing.gateway.rate_limiting import RATE_LIMITING_FIELDS, RateLimiting
 from otlp_tracing.testing.scripted_plugin_server import ScriptedPlugin
+
+SCRIPTED = {"name": "scripted", "config": {"tag": "global"}}
 
 
 def _context() -> RequestContext:
@@ -109,3 +112,39 @@ def test_another_bundled_plugin_is_accepted_and_said(bench: Any, caplog: pytest.
         asyncio.run(run())
 
     assert [record.getMessage() for record in caplog.records] == ["plugin zipkin: accepted, does nothing here"]
+
+
+def test_file_log_writes_a_line_for_each_request(bench: Any, fetch: Any, tmp_path: Path) -> None:
+    """Each line is a request's log record, with what another plugin put in; a file that cannot be opened is said."""
+    path = tmp_path / "requests.jsonl"
+    entries = [{"name": "file-log", "config": {"path": str(path)}}]
+    setting = ("kong.log.set_serialize_value", ["mine", {"a": "b"}])
+
+    async def run() -> None:
+        async with bench(
+            ScriptedPlugin({"access": [setting], "log": []}), extra={"plugins": [*entries, SCRIPTED]}
+        ) as running:
+            for number in range(3):
+                await fetch(running.gateway.url, f"/api/{number}")
+
+    asyncio.run(run())
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+
+    assert [record["mine"] for record in records] == 3 * [{"a": "b"}]
+    assert [record["request"]["uri"] for record in records] == ["/api/0", "/api/1", "/api/2"]
+
+
+def test_file_log_says_when_it_cannot_open_its_file(
+    bench: Any, fetch: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request is answered all the same."""
+    entries = [{"name": "file-log", "config": {"path": str(tmp_path / "no-such-folder" / "x")}}]
+
+    async def run() -> Any:
+        async with bench(ScriptedPlugin({"access": [], "log": []}), extra={"plugins": [*entries, SCRIPTED]}) as running:
+            return await fetch(running.gateway.url, "/api/x")
+
+    answer = asyncio.run(run())
+
+    assert answer.status == 200
+    assert "[file-log] failed to open the file: No such file or directory" in caplog.text
