@@ -46,13 +46,27 @@ class Caller:
         return "traceparent", f"00-{self.trace_id}-{self.span_id}-{flags}"
 
 
-def fetch(url: str, target: str | bytes, headers: HeaderLines = (), method: str = "GET") -> Answer:
-    """Send a request and read the answer to its end."""
+def fetch(
+    url: str,
+    target: str | bytes,
+    headers: HeaderLines = (),
+    method: str = "GET",
+    *,
+    body: bytes = b"",
+    patience_s: float = _SECONDS,
+) -> Answer:
+    """Send a request and read the answer to its end.
+
+    Raises:
+        TimeoutError: nothing came for `patience_s`; the connection is closed.
+    """
     host, port = urlsplit(url).hostname, urlsplit(url).port
     assert host
     assert port
-    with socket.create_connection((host, port), _SECONDS) as connection:
-        connection.sendall(_head(method, target, [("Host", f"{host}:{port}"), *headers, ("Connection", "close")]))
+    lines = [("Host", f"{host}:{port}"), *headers, ("Connection", "close")]
+    lines += [("Content-Length", str(len(body)))] if body else []
+    with socket.create_connection((host, port), patience_s) as connection:
+        connection.sendall(_head(method, target, lines) + body)
         with connection.makefile("rb") as answer:
             return _parse(answer.read())
 

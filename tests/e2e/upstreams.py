@@ -1,6 +1,6 @@
 """A small HTTP upstream in a thread: answers by path, keeps the header lines of each request.
 
-`/status/CODE` answers with that code, `/slow` only after a while, anything else with 200.
+`/status/CODE` answers with that code, `/slow` only after a while, a POST with 201, anything else with 200.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SLOW_SECONDS = 3.0  # longer than any read timeout that the tests configure
 class SeenRequest:
     """A request as the upstream got it; header names in lower case."""
 
+    method: str
     target: str
     headers: Sequence[tuple[str, str]]
 
@@ -105,7 +106,9 @@ class RecordingUpstream:
         path = seen.target.partition("?")[0]
         if path.startswith("/slow"):
             self._closing.wait(SLOW_SECONDS)
-        status = HTTPStatus(int(path.split("/")[2])) if path.startswith("/status/") else HTTPStatus.OK
+        status = HTTPStatus.CREATED if seen.method == "POST" else HTTPStatus.OK
+        if path.startswith("/status/"):
+            status = HTTPStatus(int(path.split("/")[2]))
         return f"HTTP/1.0 {status} {status.phrase}\r\nContent-Length: 9\r\n\r\nupstream\n".encode()
 
 
@@ -116,7 +119,11 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def _read(stream: BufferedIOBase) -> SeenRequest:
-    """Read a request's head; Latin-1, as any byte may be in it."""
+    """Read a request, its head as Latin-1, as any byte may be in it; what is in the body is nobody's matter."""
     request_line, *lines = iter(lambda: stream.readline().decode("latin-1").rstrip("\r\n"), "")
+    method, target, _ = request_line.split(" ")
     pairs = (line.partition(":") for line in lines)
-    return SeenRequest(request_line.split(" ")[1], [(name.lower(), value.strip(" \t")) for name, _, value in pairs])
+    seen = SeenRequest(method, target, [(name.lower(), value.strip(" \t")) for name, _, value in pairs])
+    for length in seen.all("content-length"):
+        stream.read(int(length))
+    return seen
