@@ -41,6 +41,8 @@ class Metric:
         help: one sentence for a person.
         labels: names of its labels.
         buckets: upper bounds of a histogram's, in its unit.
+        values: of its only label, where they are known beforehand; each is shown from the start, as 0, since a
+            series that begins with its first count looks to an alert as if it had never risen.
     """
 
     name: str
@@ -48,17 +50,20 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 # Counted in the gateway's processes.
 EVENTS_FAILED = Metric(
     "otlp_tracing_events_failed_total", "counter", "Events that a phase ended with an exception.", ("phase",)
 )
+_UNTRACED = ("capture_failed", "bad_configuration", "queue_full", "record_too_large")
 REQUESTS_UNTRACED = Metric(
     "otlp_tracing_requests_untraced_total",
     "counter",
-    "Requests of which the sidecar got no record: capture_failed, bad_configuration, queue_full, record_too_large.",
+    f"Requests of which the sidecar got no record: {', '.join(_UNTRACED)}.",
     ("reason",),
+    values=_UNTRACED,
 )
 
 # Counted in the sidecar.
@@ -82,11 +87,13 @@ NAMES_REFUSED = Metric(
     "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, request_duration.",
     ("kind",),
 )
+_REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user")
 RECORDS_REFUSED = Metric(
     "otlp_tracing_records_refused_total",
     "counter",
-    "What the sidecar was sent and could not read: bad_frame, bad_record, bad_configuration, foreign_user.",
+    f"What the sidecar was sent and could not read: {', '.join(_REFUSED)}.",
     ("reason",),
+    values=_REFUSED,
 )
 SPANS_RECEIVED = Metric(
     "otlp_tracing_spans_received_total", "counter", "Spans taken over for delivery.", ("destination",)

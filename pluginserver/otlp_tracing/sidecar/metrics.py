@@ -93,5 +93,8 @@ class Metrics:
         if metric.kind == "histogram":
             return Histogram(metric.name, metric.help, metric.labels, registry=self.registry, buckets=metric.buckets)
         if metric.kind == "counter":
-            return Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self.registry)
+            counter = Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self.registry)
+            for value in metric.values:
+                counter.labels(value)
+            return counter
         return Gauge(metric.name, metric.help, metric.labels, registry=self.registry)

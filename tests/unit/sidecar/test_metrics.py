@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from otlp_tracing.contract.counters import EVENTS_FAILED, SPANS_DROPPED, SPANS_QUEUED
+from prometheus_client.samples import Sample
+
+from otlp_tracing.contract.counters import EVENTS_FAILED, RECORDS_REFUSED, SPANS_DROPPED, SPANS_QUEUED, Metric
 from otlp_tracing.sidecar.metrics import Metrics
 
 NAME = EVENTS_FAILED.name
@@ -43,3 +45,16 @@ def test_two_that_share_a_label_add_up() -> None:
         metrics.gauge(SPANS_QUEUED, "http://c:1", lambda number=number: number)  # type: ignore[misc]
 
     assert metrics.value(SPANS_QUEUED, destination="http://c:1") == 7
+
+
+def test_a_known_series_is_there_before_its_first_count() -> None:
+    """Every reason that is known beforehand is shown as 0, so that an alert on an increase sees the first."""
+    metrics = Metrics()
+
+    shown = {sample.labels["reason"]: sample.value for sample in _samples(metrics, RECORDS_REFUSED)}
+    assert shown == dict.fromkeys(RECORDS_REFUSED.values, 0.0)
+
+
+def _samples(metrics: Metrics, metric: Metric) -> list[Sample]:
+    (family,) = metrics.registry.restricted_registry([metric.name]).collect()
+    return [sample for sample in family.samples if sample.name == metric.name]
