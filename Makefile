@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 KONG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo test check fix e2e faults fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-test test check fix e2e faults fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ compile: $(READY) ## compile the path of a request to C in this checkout (needs 
 
 demo: $(READY) ## see traces: a gateway, two services and a collector's double on this machine
 	@$(BIN)/otlp-tracing demo
+
+stack: $(READY) ## the gateway with Collector, Jaeger, Prometheus and Alertmanager, without Docker (Go and Debian's packages)
+	@PYTHONPATH=tests $(BIN)/python -m stack $(if $(KONG),--kong=$(KONG))
+
+stack-test: $(READY) ## test that stack, and every shipped configuration with the program that reads it
+	@$(BIN)/pytest --quiet -rs tests/stack $(if $(KONG),--kong=$(KONG))
 
 test: $(READY) ## run the unit and conformance tests
 	@$(BIN)/pytest --quiet tests/unit tests/conformance

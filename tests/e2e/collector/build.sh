@@ -1,16 +1,17 @@
 #!/bin/sh
-# Build the collector of builder.yaml with the official builder, once a version, outside the checkout.
-# Prints the path of the binary. Needs Go 1.25 or newer.
+# Build a collector with the official builder, once a version, outside the checkout: that of the file given, or of
+# builder.yaml beside this one. Prints the path of the binary. Needs Go 1.25 or newer.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-version=0.155.0
+builder=${1:-$here/builder.yaml}
+version=$(sed -n 's/.*otlpreceiver v//p' "$builder") # builder and components go together
 cache=${OTLP_TRACING_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/otlp-tracing}
-target=$cache/collector-$version-$(cksum <"$here/builder.yaml" | cut -d' ' -f1)
+target=$cache/collector-$version-$(cksum <"$builder" | cut -d' ' -f1)
 if [ ! -x "$target/otelcol" ]; then
     command -v go >/dev/null || { echo "building the collector needs Go: https://go.dev/dl/" >&2; exit 2; }
     echo "building the collector into $target; a few minutes, once" >&2
     mkdir -p "$target"
-    sed "s|output_path: .*|output_path: $target/build|" "$here/builder.yaml" >"$target/builder.yaml"
+    sed "s|output_path: .*|output_path: $target/build|" "$builder" >"$target/builder.yaml"
     # The builder would run `go mod tidy`, which wants the modules that only the components' own tests need;
     # told not to, it writes no go.mod.
     {

@@ -1,0 +1,200 @@
+"""The whole stack on this machine: gateway, services, Collector, Jaeger, Prometheus, Alertmanager.
+
+The shipped files of kong/ drive all of it, with local addresses. Zipkin's place is taken by a double that
+keeps what it is sent, since Zipkin comes from no package here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import yaml
+
+from e2e.gateways import RunningGateway
+from e2e.ports import HOST, accepts, free_port
+from e2e.waiting import wait_for
+from otlp_tracing.demo.declaration import localise
+from otlp_tracing.demo.ports import reserve
+from otlp_tracing.demo.services import serve
+from stack import programs, shipped
+from stack.programs import Program
+
+__all__ = ["PARTS", "Stage", "ZipkinDouble", "stage"]
+
+PARTS = (
+    "jaeger:4317", "jaeger:16686",
+    "otel-collector:4317", "otel-collector:4318", "otel-collector:8888", "otel-collector:8889", "otel-collector:13133",
+    "prometheus:9090", "alertmanager:9093",
+    "user-service:8080", "user-service:8888", "order-service:8080", "order-service:8888",
+)  # fmt: skip
+"""What listens, by the addresses that the shipped files have for it."""
+
+_START_SECONDS = 60.0
+
+StartGateway = Callable[[dict[str, Any]], contextlib.AbstractContextManager[RunningGateway]]
+
+
+class ZipkinDouble:
+    """Takes what a Zipkin exporter sends: POST /api/v2/spans, JSON. A double. Use it with `with`."""
+
+    def __init__(self) -> None:
+        self.spans: list[dict[str, Any]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                outer.spans += json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer((HOST, 0), Handler)
+
+    @property
+    def url(self) -> str:
+        """Where spans go."""
+        return f"http://{HOST}:{self._server.server_address[1]}/api/v2/spans"
+
+    def __enter__(self) -> ZipkinDouble:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What runs.
+
+    Args:
+        gateway: the stand-in or Kong.
+        zipkin: what the collector exports to beside Jaeger.
+        addresses: `host:port` as shipped to `host:port` here.
+    """
+
+    gateway: RunningGateway
+    zipkin: ZipkinDouble
+    addresses: dict[str, str]
+
+    def url(self, shipped_address: str) -> str:
+        """Return the URL of a part, without a path."""
+        return f"http://{self.addresses[shipped_address]}"
+
+    def read(self, shipped_address: str, path: str) -> Any:
+        """Get JSON from a part."""
+        with urlopen(f"{self.url(shipped_address)}{path}", timeout=10) as answer:  # noqa: S310 - http, ours
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def stage(folder: Path, start_gateway: StartGateway) -> Iterator[Stage]:
+    """Run everything until the block ends.
+
+    Args:
+        folder: an empty one, for configurations, logs and data.
+        start_gateway: runs a gateway with a declaration.
+
+    Raises:
+        ProgramMissing: a program is not here.
+        WaitedInVain: a part does not come up; the message has its last words.
+    """
+    addresses = {part: f"{HOST}:{free_port()}" for part in PARTS}
+    with contextlib.ExitStack() as stack:
+        zipkin = stack.enter_context(ZipkinDouble())
+        _start(stack, folder, "jaeger", _jaeger(folder, addresses), addresses["jaeger:16686"])
+        _start(stack, folder, "collector", _collector(folder, addresses, zipkin), addresses["otel-collector:4317"])
+        stack.enter_context(_services(addresses))
+        gateway = stack.enter_context(start_gateway(_declaration(addresses)))
+        addresses["kong:8100"] = gateway.status_url.removeprefix("http://")
+        addresses["kong:9464"] = gateway.sidecar_url.removeprefix("http://")
+        _start(stack, folder, "alertmanager", _alertmanager(folder, addresses), addresses["alertmanager:9093"])
+        _start(stack, folder, "prometheus", _prometheus(folder, addresses), addresses["prometheus:9090"])
+        yield Stage(gateway, zipkin, addresses)
+
+
+def _start(stack: contextlib.ExitStack, folder: Path, name: str, command: list[str], address: str) -> None:
+    program = stack.enter_context(Program(command, folder / f"{name}.log"))
+    host, _, port = address.rpartition(":")
+    wait_for(lambda: accepts((host, int(port))) or program.ended, _START_SECONDS, f"{name} listens at {address}")
+    assert not program.ended, program.tail()
+
+
+def _jaeger(folder: Path, addresses: dict[str, str]) -> list[str]:
+    return [str(programs.jaeger()), "--config", f"file:{shipped.jaeger_configuration(folder, addresses)}"]
+
+
+def _collector(folder: Path, addresses: dict[str, str], zipkin: ZipkinDouble) -> list[str]:
+    files = [
+        shipped.FOLDER / "collector" / "collector.yaml",
+        shipped.FOLDER / "collector" / "zipkin.yaml",
+        shipped.collector_overrides(folder, addresses, zipkin.url),
+    ]
+    return [str(programs.collector()), *(argument for file in files for argument in ("--config", f"file:{file}"))]
+
+
+def _alertmanager(folder: Path, addresses: dict[str, str]) -> list[str]:
+    return [
+        str(programs.alertmanager()),
+        f"--config.file={shipped.alertmanager_configuration(folder)}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={addresses['alertmanager:9093']}",
+        "--cluster.listen-address=",
+    ]
+
+
+def _prometheus(folder: Path, addresses: dict[str, str]) -> list[str]:
+    return [
+        str(programs.prometheus()),
+        f"--config.file={shipped.prometheus_files(folder, addresses)}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address={addresses['prometheus:9090']}",
+        "--enable-feature=exemplar-storage",
+    ]
+
+
+def _declaration(addresses: dict[str, str]) -> dict[str, Any]:
+    return localise(yaml.safe_load((shipped.FOLDER / "kong.yml").read_text()), addresses)
+
+
+@contextlib.contextmanager
+def _services(addresses: dict[str, str]) -> Iterator[None]:
+    """Run the two services in a thread of their own until the block ends."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def up() -> contextlib.AsyncExitStack:
+        stack = contextlib.AsyncExitStack()
+        wanted = {"users": _port(addresses["user-service:8080"]), "orders": _port(addresses["order-service:8080"])}
+        ports = stack.enter_context(reserve(wanted))
+        await stack.enter_async_context(
+            serve(ports["users"], ports["orders"], f"http://{addresses['otel-collector:4317']}")
+        )
+        return stack
+
+    running = asyncio.run_coroutine_threadsafe(up(), loop).result(_START_SECONDS)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(running.aclose(), loop).result(_START_SECONDS)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

@@ -1,0 +1,137 @@
+"""The shipped configurations, each accepted by the program that reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from stack import programs, shipped
+from stack.programs import ProgramMissing
+
+_HERE = Path(__file__).parent
+_COLLECTOR = shipped.FOLDER / "collector"
+_ALONE = sorted(path.relative_to(_COLLECTOR) for path in (_COLLECTOR / "collector.yaml", *_COLLECTOR.glob("fleet/*")))
+
+
+@pytest.mark.parametrize("file", _ALONE, ids=str)
+def test_the_collector_accepts(file: Path) -> None:
+    """A collector that has the components takes the file."""
+    _validate(_program(programs.collector), _COLLECTOR / file)
+
+
+@pytest.mark.parametrize("file", ["zipkin.yaml", "debug.yaml"])
+def test_the_collector_accepts_what_is_merged(file: str) -> None:
+    """A file for a further backend goes over collector.yaml."""
+    _validate(_program(programs.collector), _COLLECTOR / "collector.yaml", _COLLECTOR / file)
+
+
+@pytest.mark.timeout(1800)
+def test_a_collector_with_datadog_accepts_its_file() -> None:
+    """datadog.yaml goes over collector.yaml, in a collector that contains the exporter."""
+    program = _program(programs.datadog_collector)
+
+    _validate(program, _COLLECTOR / "collector.yaml", _COLLECTOR / "datadog.yaml")
+
+
+def test_every_collector_file_is_tested() -> None:
+    """A new file in kong/collector/ has to be entered above."""
+    merged = {Path("zipkin.yaml"), Path("debug.yaml"), Path("datadog.yaml")}
+
+    assert {path.relative_to(_COLLECTOR) for path in _COLLECTOR.rglob("*.yaml")} == {*_ALONE, *merged}
+
+
+def test_promtool_accepts_the_rules() -> None:
+    """Rules and prometheus.yml have a form that promtool takes."""
+    _run("promtool", "check", "rules", *map(str, sorted((shipped.FOLDER / "prometheus" / "rules").glob("*.yml"))))
+    _run("promtool", "check", "config", "--syntax-only", str(shipped.FOLDER / "prometheus" / "prometheus.yml"))
+
+
+def test_the_alerts_fire_when_they_should() -> None:
+    """The tests of alerts_test.yml pass, in promtool."""
+    _run("promtool", "test", "rules", str(_HERE / "alerts_test.yml"))
+
+
+def test_every_alert_is_tested_and_has_a_runbook() -> None:
+    """alerts_test.yml expects each alert at least once, and docs/operating.md has a heading for it."""
+    expected = {
+        test["alertname"]
+        for group in yaml.safe_load((_HERE / "alerts_test.yml").read_text())["tests"]
+        for test in group["alert_rule_test"]
+        if test["exp_alerts"]
+    }
+    headings = re.findall(r"^#+ (\w+)$", (shipped.FOLDER.parent / "docs" / "operating.md").read_text(), re.MULTILINE)
+
+    assert expected == set(_alerts())
+    assert set(_alerts()) <= set(headings)
+
+
+def test_amtool_accepts_the_routing() -> None:
+    """The file is one that amtool takes."""
+    _run("amtool", "check-config", str(shipped.FOLDER / "alertmanager" / "alertmanager.yml"))
+
+
+def test_rules_and_panels_use_metrics_that_exist() -> None:
+    """Whatever of ours a rule or a panel names is in the table of docs/metrics.md."""
+    table = (shipped.FOLDER.parent / "docs" / "metrics.md").read_text()
+    ours = set(re.findall(r"`(otlp_tracing_\w+)`", table))
+    histograms = {f"{name}_{part}" for name in ours for part in ("bucket", "sum", "count")}
+    text = (shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text() + "".join(
+        path.read_text() for path in (shipped.FOLDER / "prometheus" / "rules").glob("*.yml")
+    )
+    used = set(re.findall(r"(?<![:\w])(otlp_tracing_\w+)(?![:\w])", text))  # a colon: a recording rule's own name
+
+    assert used
+    assert used <= ours | histograms
+
+
+def test_the_dashboard_is_one_grafana_takes() -> None:
+    """Panels have ids of their own, a place that no other covers, and the datasource that is provisioned."""
+    dashboard = json.loads((shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text())
+    sources = yaml.safe_load((shipped.FOLDER / "grafana" / "datasources" / "datasources.yml").read_text())
+    known = {source["uid"] for source in sources["datasources"]}
+    covered: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & covered, panel["title"]
+        assert max(x for x, _ in cells) < 24, panel["title"]
+        covered |= cells
+        assert {target["datasource"]["uid"] for target in panel.get("targets", ())} <= known
+
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def _alerts() -> list[str]:
+    groups = yaml.safe_load((shipped.FOLDER / "prometheus" / "rules" / "alerts.yml").read_text())["groups"]
+    return [rule["alert"] for group in groups for rule in group["rules"]]
+
+
+def _program(find: programs.Find) -> Path:
+    try:
+        return find()
+    except ProgramMissing as reason:
+        pytest.skip(str(reason))
+
+
+def _validate(collector: Path, *files: Path) -> None:
+    _run(str(collector), "validate", *(argument for file in files for argument in ("--config", f"file:{file}")))
+
+
+def _run(program: str, *arguments: str) -> None:
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"{program} is not installed; on Debian: apt install prometheus prometheus-alertmanager")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "deprecated" not in done.stderr, done.stderr

@@ -1,0 +1,151 @@
+"""The stack as shipped, with the real programs: what goes in at the gateway is seen everywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from e2e.client import Caller
+from e2e.waiting import WaitedInVain, wait_for
+from stack import shipped
+from stack.stage import Stage
+
+_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def traced(running: Stage) -> Caller:
+    """Send a request that crosses the gateway and both services, in a trace of its own."""
+    caller = Caller.new()
+    answer = running.gateway.get("/api/users/1", [caller.header()])
+    assert answer.status == 200, answer.text()
+    return caller
+
+
+def test_the_trace_can_be_read_from_jaeger(running: Stage, traced: Caller) -> None:
+    """Jaeger's API has the trace of a request with the gateway's spans and both services'."""
+    services = wait_for(
+        lambda: (found := _services(running, traced)) >= {"kong-gateway", "user-service", "order-service"} and found,
+        _SECONDS,
+        "the whole trace in Jaeger",
+    )
+
+    assert services == {"kong-gateway", "user-service", "order-service"}
+
+
+def test_zipkin_gets_the_same_spans(running: Stage, traced: Caller) -> None:
+    """What the collector sends to Zipkin has the gateway's SERVER span in Zipkin's form."""
+
+    def server_span() -> Mapping[str, Any] | None:
+        ours = (span for span in running.zipkin.spans if span["traceId"] == traced.trace_id)
+        return next((span for span in ours if span["localEndpoint"]["serviceName"] == "kong-gateway"), None)
+
+    wait_for(server_span, _SECONDS, "the span in Zipkin's form")
+
+    span = server_span()
+    assert span is not None
+    assert span["kind"] in {"SERVER", "CLIENT"}
+
+
+def test_every_target_is_up(running: Stage) -> None:
+    """Prometheus reaches everything that prometheus.yml names."""
+
+    def down() -> list[str]:
+        targets = running.read("prometheus:9090", "/api/v1/targets")["data"]["activeTargets"]
+        return [target["scrapeUrl"] for target in targets if target["health"] != "up"] if targets else ["no target yet"]
+
+    with contextlib.suppress(WaitedInVain):
+        wait_for(lambda: not down(), _SECONDS, "every target is up")
+
+    assert down() == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'kong_http_requests_total{service="user-service",code="200"} > 0',
+        'otlp_tracing_requests_total{decision="sampled"} > 0',
+        "otlp_tracing_spans_exported_total > 0",
+        'service:kong_http_requests:rate5m{service="user-service"} > 0',
+    ],
+)
+def test_prometheus_has_the_figures(running: Stage, traced: Caller, query: str) -> None:
+    """The gateway's figures and ours are in Prometheus, and the recording rules make theirs."""
+    assert traced
+    path = f"/api/v1/query?query={quote(query)}"
+
+    def result() -> list[Any]:
+        running.gateway.get("/api/users/1")
+        found: list[Any] = running.read("prometheus:9090", path)["data"]["result"]
+        return found
+
+    assert wait_for(result, _SECONDS, query)
+
+
+def test_an_exemplar_leads_to_a_trace(running: Stage, traced: Caller) -> None:
+    """The latency buckets have exemplars, and Jaeger has the trace that one names."""
+    assert traced
+    query = (
+        f"/api/v1/query_exemplars?query={quote('otlp_tracing_request_duration_seconds_bucket')}&start=0&end=9999999999"
+    )
+
+    def exemplar() -> str | None:
+        series = running.read("prometheus:9090", query)["data"]
+        found = (one["labels"]["trace_id"] for each in series for one in each["exemplars"])
+        return next(found, None)
+
+    wait_for(exemplar, _SECONDS, "an exemplar")
+
+    trace_id = exemplar()
+    assert trace_id is not None
+    assert wait_for(lambda: _trace(running, trace_id), _SECONDS, "its trace in Jaeger")
+
+
+def test_an_alert_fires(running: Stage) -> None:
+    """Garbage at the sidecar's socket is counted, and Alertmanager has the alert with its runbook."""
+    socket_path = running.gateway.prefix / "otlp-tracing" / "sidecar.sock"
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(str(socket_path))
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+    def fired() -> dict[str, Any] | None:
+        alerts = running.read("alertmanager:9093", "/api/v2/alerts")
+        return next((alert for alert in alerts if alert["labels"]["alertname"] == "TracingRecordsRefused"), None)
+
+    wait_for(fired, _SECONDS, "the alert in Alertmanager")
+
+    alert = fired()
+    assert alert is not None
+    assert alert["labels"]["reason"] == "bad_frame"
+    assert alert["annotations"]["runbook"] == "docs/operating.md#tracingrecordsrefused"
+
+
+def test_every_panel_has_a_query_that_works(running: Stage) -> None:
+    """Prometheus answers each query of the dashboard."""
+    dashboard = json.loads((shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    assert queries
+    for query in queries:
+        concrete = query.replace("$__rate_interval", "1m").replace("$service", ".*").replace("$route", ".*")
+        answer = running.read("prometheus:9090", f"/api/v1/query?query={quote(concrete)}")
+
+        assert answer["status"] == "success", query
+
+
+def _services(running: Stage, caller: Caller) -> set[str]:
+    trace = _trace(running, caller.trace_id)
+    return {process["serviceName"] for process in trace["processes"].values()} if trace else set()
+
+
+def _trace(running: Stage, trace_id: str) -> dict[str, Any] | None:
+    try:
+        found = running.read("jaeger:16686", f"/api/traces/{trace_id}")
+    except OSError:  # 404 as long as there is none
+        return None
+    return found["data"][0] if found["data"] else None
