@@ -16,6 +16,7 @@ from otlp_tracing.contract.settings import Settings
 from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.redaction.redactor import Redactor
 
 __all__ = ["check", "faults_of", "plugin_entries"]
 
@@ -66,6 +67,7 @@ def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
         settings = Settings.from_config(entry.get("config") or {})
         Rules.of(settings.sampling.rules)
         Destination.of(settings, os.environ)
+        Redactor(settings.redaction)
     except ConfigError as error:
         faults.extend(error.faults)
     return faults

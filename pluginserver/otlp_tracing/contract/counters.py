@@ -16,6 +16,8 @@ __all__ = [
     "METRICS",
     "NAMES_REFUSED",
     "RECORDS_REFUSED",
+    "REDACTIONS",
+    "REDACTION_ROWS_REFUSED",
     "REQUESTS",
     "REQUESTS_UNTRACED",
     "REQUEST_DURATION",
@@ -95,6 +97,17 @@ RECORDS_REFUSED = Metric(
     ("reason",),
     values=_REFUSED,
 )
+REDACTIONS = Metric(
+    "otlp_tracing_redactions_total",
+    "counter",
+    "What redaction found, by rule and by what became of it: redacted, or (dry_run) reported.",
+    ("rule", "action"),
+)
+REDACTION_ROWS_REFUSED = Metric(
+    "otlp_tracing_redaction_rows_refused_total",
+    "counter",
+    "Findings that /redaction does not show, there being too many routes and attributes.",
+)
 SPANS_RECEIVED = Metric(
     "otlp_tracing_spans_received_total", "counter", "Spans taken over for delivery.", ("destination",)
 )
@@ -123,6 +136,8 @@ METRICS: tuple[Metric, ...] = (
     REQUEST_DURATION,
     NAMES_REFUSED,
     RECORDS_REFUSED,
+    REDACTIONS,
+    REDACTION_ROWS_REFUSED,
     SPANS_RECEIVED,
     SPANS_EXPORTED,
     SPANS_REJECTED,

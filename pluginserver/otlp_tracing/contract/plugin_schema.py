@@ -54,6 +54,7 @@ _SENSITIVE_KEYS = [
     "sig",
     "X-Goog-Signature",
 ]
+_MODES = ["mask", "hash", "drop"]
 
 
 def _field(name: str, kind: str, description: str, **rules: Any) -> Field:
@@ -171,22 +172,37 @@ _CAPTURE = _record(
 _REDACTION = _record(
     "redaction",
     "What must not leave the machine.",
-    _strings("sensitive_keys", "Names whose values are redacted, compared by words: api_key, apiKey and X-Api-Key "
-             "are one, monkey is another.", _SENSITIVE_KEYS, len_min=1),
+    _strings("sensitive_keys", "Names whose values are redacted, of query parameters, headers, baggage, and before "
+             "= or : in any text; compared by words: api_key, apiKey and X-Api-Key are one, monkey is another.",
+             _SENSITIVE_KEYS, len_min=1),
+    _strings("extra_sensitive_keys", "Names added to sensitive_keys.", len_min=1),
     _field("query", "string", "Query parameters to redact: those with sensitive names, all, or none.",
            default="sensitive", one_of=["sensitive", "all", "none"]),
     _strings("safe_query", "Query parameters never redacted by name.", len_min=1),
     _strings("detectors", "What to look for in values.", _DETECTORS[:7], one_of=_DETECTORS),
-    _field("patterns", "array", "Own patterns (RE2 syntax).", default=[], elements={
+    _field("patterns", "array", "Own patterns (RE2 syntax); ^ and $ are the ends of a value. All of an entry's "
+           "together have a bound on their size.", default=[], elements={
         "type": "record",
         "fields": [
-            _field("name", "string", "Name in reports.", required=True, len_min=1),
+            _field("name", "string", "Name in reports.", required=True, match="^[A-Za-z0-9_.-]+$"),
             _field("pattern", "string", "Regular expression, RE2 syntax.", required=True, len_min=1),
+            _field("mode", "string", "As mode, for this pattern.", one_of=_MODES),
         ],
     }),
-    _field("mode", "string", "mask writes REDACTED, hash a keyed pseudonym, drop removes the value.",
-           default="mask", one_of=["mask", "hash", "drop"]),
-    _field("dry_run", "boolean", "Report what would be redacted instead of redacting.", default=False),
+    _field("mode", "string", "mask writes [REDACTED] (in URLs REDACTED), hash a keyed pseudonym, the same for the "
+           "same value, drop removes the parameter or attribute.", default="mask", one_of=_MODES),
+    _field("modes", "array", "Modes of single detectors; sensitive_key is what was found by name.", default=[],
+           elements={
+        "type": "record",
+        "fields": [
+            _field("detector", "string", "Whose.", required=True, one_of=[*_DETECTORS, "sensitive_key"]),
+            _field("mode", "string", "As mode.", required=True, one_of=_MODES),
+        ],
+    }),
+    _field("hash_key", "string", "Key of the pseudonyms, 16 bytes and more: a file's absolute path, or the key itself, "
+           "from a vault. Unset: hash masks.", encrypted=True, referenceable=True),
+    _field("dry_run", "boolean", "Only report what detectors and patterns find, and let it go; what is hidden by name, "
+           "credentials' headers and URLs' userinfo stay hidden.", default=False),
 )  # fmt: skip
 
 _SPAN = _record(
@@ -228,10 +244,6 @@ NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
     "batch_export.max_retry_time",
     "batch_export.spool_max_bytes",
     "protocol",
-    "redaction.detectors",
-    "redaction.dry_run",
-    "redaction.mode",
-    "redaction.patterns",
     "sampling.budget.traces_per_second",
     "sampling.load.high",
     "sampling.load.low",

@@ -22,8 +22,10 @@ from otlp_tracing.errors import ConfigError, Fault
 __all__ = [
     "BatchExport",
     "Capture",
+    "DetectorMode",
     "Keep",
     "KeyValue",
+    "Pattern",
     "Propagation",
     "Redaction",
     "Sampling",
@@ -36,6 +38,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+RedactionMode = Literal["mask", "hash", "drop"]
 
 _FIELD_NAMES = frozenset(name for field in SCHEMA for name in field)
 
@@ -126,12 +130,36 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A person's own pattern, in RE2's syntax; its mode is None where it is that of all."""
+
+    name: str
+    pattern: str
+    mode: RedactionMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorMode:
+    """How one detector's findings are replaced."""
+
+    detector: str
+    mode: RedactionMode
+
+
+@dataclass(frozen=True, slots=True)
 class Redaction:
-    """Which query parameters lose their values."""
+    """What is replaced, by name and by content, and with what; the key is a file's path or the key itself."""
 
     sensitive_keys: tuple[str, ...]
     query: Literal["sensitive", "all", "none"]
     safe_query: tuple[str, ...]
+    extra_sensitive_keys: tuple[str, ...] = ()
+    detectors: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
+    mode: RedactionMode = "mask"
+    modes: tuple[DetectorMode, ...] = ()
+    hash_key: str | None = None
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,19 +80,19 @@ def _upstream_attributes(record: LogRecord, call: Call | None, rules: SpanRules)
         **rules.methods.attributes(record.request.method),
         "server.address": service.host if service else None,
         "server.port": int(service.port) if service and service.port else None,
-        "url.full": _upstream_url(record, rules),
+        "url.full": _upstream_url(record),
         **(call.attributes() if call else {}),
     })  # fmt: skip
 
 
-def _upstream_url(record: LogRecord, rules: SpanRules) -> str | None:
+def _upstream_url(record: LogRecord) -> str | None:
     service = record.service
     if service is None or not service.host:
         return None
     scheme = _SCHEMES.get(service.protocol or "", service.protocol or "http")
     host = f"[{service.host}]" if ":" in service.host else service.host
     port = f":{int(service.port)}" if service.port and service.port != DEFAULT_PORTS.get(scheme) else ""
-    return f"{scheme}://{host}{port}{rules.query.redact_target(record.upstream_uri or '/')}"
+    return f"{scheme}://{host}{port}{record.upstream_uri or '/'}"
 
 
 def _peer(attempt: Try, number: int) -> Attributes:

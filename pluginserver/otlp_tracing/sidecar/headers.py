@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from otlp_tracing.sidecar.redaction.names import SensitiveNames
-from otlp_tracing.sidecar.redaction.query import REDACTED, QueryRedactor
-
 __all__ = ["HeaderCapture", "header", "header_lines"]
-
-# Never shown, whatever the configuration calls sensitive: each of them is a credential.
-_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 
 
 def header(headers: object, name: str) -> str | None:
@@ -33,26 +27,17 @@ def header_lines(headers: object, name: str) -> list[str]:
 
 
 class HeaderCapture:
-    """The headers that an entry wants to see on its spans, as attributes.
-
-    A header with a sensitive name is there, so that one sees it was sent, without its value.
+    """The headers that an entry wants to see on its spans, as attributes; redaction/ sees to their values.
 
     Args:
         prefix: of the attributes' names.
         names: of the headers, in any case.
-        sensitive: names whose values are secrets.
-        query: redacts query strings; a Referer or a Location has one too.
     """
 
-    def __init__(self, prefix: str, names: Iterable[str], sensitive: SensitiveNames, query: QueryRedactor) -> None:
+    def __init__(self, prefix: str, names: Iterable[str]) -> None:
         wanted = dict.fromkeys(name.lower() for name in names)
-        self._wanted = tuple((name, f"{prefix}.{name}", name in _CREDENTIALS or name in sensitive) for name in wanted)
-        self._query = query
+        self._wanted = tuple((name, f"{prefix}.{name}") for name in wanted)
 
     def attributes(self, headers: object) -> dict[str, list[str]]:
         """Return the attributes of those headers that are there."""
-        return {
-            attribute: [REDACTED if is_secret else self._query.redact_target(line) for line in lines]
-            for name, attribute, is_secret in self._wanted
-            if (lines := header_lines(headers, name))
-        }
+        return {attribute: lines for name, attribute in self._wanted if (lines := header_lines(headers, name))}

@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from otlp_tracing.contract.counters import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
@@ -27,6 +28,8 @@ from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.recent.recorder import Recorder, header_names
+from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
@@ -48,6 +51,7 @@ class Entry:
     tracer: RequestTracer
     rules: SpanRules
     keep: Keep
+    redactor: Redactor
     exporter: Exporter
     rule_headers: tuple[str, ...] = ()
 
@@ -92,6 +96,7 @@ class Pipeline:
         self._methods = HttpMethods(environment)
         self._names = NameGuard(lambda kind: metrics.add(NAMES_REFUSED, kind))
         self._requests = RequestMetrics(metrics, self._methods)
+        self.redactions = RedactionReport(metrics)
 
     def configure(self, key: bytes, config: bytes) -> None:
         """Take a plugin entry's configuration over; one that cannot work is said and counted, once."""
@@ -104,6 +109,7 @@ class Pipeline:
                 RequestTracer.of(settings.sampling, self._random_bytes, settings.propagation, settings.capture),
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,
+                Redactor(settings.redaction),
                 self._exporter(Destination.of(settings, self._environment, self._detected)),
                 header_names(settings),
             )
@@ -123,6 +129,8 @@ class Pipeline:
         try:
             record = decode(log)
             context, spans, outcome = entry.spans(record)
+            note = partial(self.redactions.note, _route_name(record))
+            spans = [entry.redactor.redact(span, note) for span in spans]
         except WireError as error:
             _refused.warning("refused a record: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
@@ -159,6 +167,10 @@ class Pipeline:
         if exporter is None:
             exporter = self._exporters[destination] = Exporter(destination, self._metrics)
         return exporter
+
+
+def _route_name(record: LogRecord) -> str:
+    return (record.route.name or record.route.id or "") if record.route else ""
 
 
 def _line(record: LogRecord) -> RequestLine:

@@ -97,7 +97,7 @@ def _http_attributes(record: LogRecord, route: str | None, rules: SpanRules) -> 
         **rules.methods.attributes(request.method),
         "url.scheme": scheme,
         "url.path": path,
-        "url.query": rules.query.redact(query_string),
+        "url.query": query_string,
         "http.route": route,
         "http.request.size": _count(request.size),
         "http.response.size": _count(record.response.size),

@@ -70,7 +70,9 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     intake = Receiver(pipeline, metrics)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
-    app = application(metrics, lambda: "stopping" if stop.is_set() else None, recorder, options.page)
+    app = application(
+        metrics, lambda: "stopping" if stop.is_set() else None, recorder, options.page, pipeline.redactions.as_json
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
     http = asyncio.create_task(_serve_http(runner, options))

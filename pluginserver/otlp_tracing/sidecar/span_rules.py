@@ -9,8 +9,6 @@ from otlp_tracing.contract.settings import Settings
 from otlp_tracing.sidecar.headers import HeaderCapture
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.name_guard import NameGuard
-from otlp_tracing.sidecar.redaction.names import SensitiveNames
-from otlp_tracing.sidecar.redaction.query import REDACTED, QueryRedactor
 
 __all__ = ["SpanRules"]
 
@@ -20,19 +18,15 @@ class SpanRules:
     """How the spans of an entry are written.
 
     Args:
-        query: redacts query strings.
         request_headers: those to show.
         response_headers: likewise.
-        sensitive: names whose values are secrets.
         old_names: write the HTTP and RPC conventions' former names as well.
         methods: those that are known.
         names: bounds routes and gRPC methods; shared by all entries of a sidecar.
     """
 
-    query: QueryRedactor
     request_headers: HeaderCapture
     response_headers: HeaderCapture
-    sensitive: SensitiveNames
     old_names: bool
     methods: HttpMethods
     names: NameGuard
@@ -40,13 +34,9 @@ class SpanRules:
     @classmethod
     def of(cls, settings: Settings, methods: HttpMethods, names: NameGuard) -> SpanRules:
         """Read an entry's settings; methods and names are the sidecar's."""
-        query = QueryRedactor(settings.redaction)
-        sensitive = SensitiveNames(settings.redaction.sensitive_keys)
         return cls(
-            query=query,
-            request_headers=HeaderCapture("http.request.header", settings.capture.request_headers, sensitive, query),
-            response_headers=HeaderCapture("http.response.header", settings.capture.response_headers, sensitive, query),
-            sensitive=sensitive,
+            request_headers=HeaderCapture("http.request.header", settings.capture.request_headers),
+            response_headers=HeaderCapture("http.response.header", settings.capture.response_headers),
             old_names=settings.span.semconv == "dup",
             methods=methods,
             names=names,
@@ -54,4 +44,4 @@ class SpanRules:
 
     def baggage(self, members: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Return the attributes of captured baggage members."""
-        return {f"baggage.{name}": REDACTED if name in self.sensitive else value for name, value in members}
+        return {f"baggage.{name}": value for name, value in members}

@@ -79,14 +79,6 @@ def test_a_server_span_fails_with_5xx_only(status: int, is_error: bool) -> None:
     assert server.attributes.get("error.type") == (str(status) if is_error else None)
 
 
-def test_a_query_is_redacted() -> None:
-    """The values of sensitive parameters never leave the sidecar."""
-    (server,) = spans_of(request={"uri": "/a?q=shoes&api_key=hunter2"})
-
-    assert server.attributes["url.path"] == "/a"
-    assert server.attributes["url.query"] == "q=shoes&api_key=REDACTED"
-
-
 @pytest.mark.parametrize(
     "record",
     [
@@ -110,32 +102,26 @@ def test_a_trace_started_anew_links_to_the_callers() -> None:
 
 
 def test_captured_baggage_is_on_the_server_span() -> None:
-    """Under its name, and without its value if the name is a secret's."""
-    context = dataclasses.replace(CONTEXT, baggage=(("tenant", "blue"), ("api_key", "hunter2")))
+    """Under its name."""
+    context = dataclasses.replace(CONTEXT, baggage=(("tenant", "blue"),))
     server, client = spans_of(context, tries=[{}])
 
     assert server.attributes["baggage.tenant"] == "blue"
-    assert server.attributes["baggage.api_key"] == "REDACTED"
     assert not [name for name in client.attributes if name.startswith("baggage.")]
 
 
 def test_captured_headers_are_on_the_server_span() -> None:
-    """Those that were asked for, as lists; credentials and sensitive names without their values."""
-    rules = rules_of(
-        capture={"request_headers": ["X-Tenant", "cookie", "X-Api-Key", "absent"], "response_headers": ["location"]},
-        redaction={"sensitive_keys": ["key", "token"]},
-    )
+    """Those that were asked for, as lists."""
+    rules = rules_of(capture={"request_headers": ["X-Tenant", "absent"], "response_headers": ["location"]})
     (server,) = spans_of(
         rules=rules,
-        request={"headers": {"x-tenant": ["a", "b"], "cookie": "session=1", "x-api-key": "k", "x-other": "o"}},
-        response={"headers": {"location": "/next?token=hunter2&page=2", "x-other": "o"}},
+        request={"headers": {"x-tenant": ["a", "b"], "x-other": "o"}},
+        response={"headers": {"location": "/next?page=2", "x-other": "o"}},
     )
 
     assert {name: value for name, value in server.attributes.items() if ".header." in name} == {
         "http.request.header.x-tenant": ["a", "b"],
-        "http.request.header.cookie": ["REDACTED"],
-        "http.request.header.x-api-key": ["REDACTED"],
-        "http.response.header.location": ["/next?token=REDACTED&page=2"],
+        "http.response.header.location": ["/next?page=2"],
     }
 
 

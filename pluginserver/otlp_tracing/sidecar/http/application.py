@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
@@ -21,6 +24,7 @@ def application(
     not_ready: Callable[[], str | None],
     recorder: Recorder | None = None,
     options: PageOptions = PageOptions(),  # noqa: B008  # frozen
+    redactions: Callable[[], dict[str, Any]] = dict,
 ) -> web.Application:
     """Make the application.
 
@@ -29,6 +33,7 @@ def application(
         not_ready: says why records are not taken, or None if they are.
         recorder: what the live page shows; None for no page.
         options: of the page; also guard every path but those above.
+        redactions: what redaction found, without any value, shown on /redaction.
     """
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -42,9 +47,13 @@ def application(
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(metrics.registry), headers={"Content-Type": content_type})
 
+    async def show_redactions(_request: web.Request) -> web.Response:
+        return web.json_response(redactions(), dumps=partial(json.dumps, indent=1))
+
     app = web.Application(middlewares=[guard(options)], client_max_size=MAX_BODY)
     app.on_response_prepare.append(harden)
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])
+    app.add_routes([web.get("/redaction", show_redactions)])
     if recorder is not None:
         Page(recorder, options).add_to(app)
     return app

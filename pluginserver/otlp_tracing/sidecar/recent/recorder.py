@@ -15,7 +15,7 @@ from otlp_tracing.sidecar.log_record import LogRecord, Route, Service
 from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.recent.routes import RecentRoutes
 from otlp_tracing.sidecar.recent.traces import RecentTraces
-from otlp_tracing.sidecar.redaction.names import SensitiveNames
+from otlp_tracing.sidecar.redaction.names import CREDENTIAL_HEADERS, SensitiveNames
 from otlp_tracing.sidecar.server_span import status_code
 
 __all__ = ["Recorder", "header_names"]
@@ -23,9 +23,9 @@ __all__ = ["Recorder", "header_names"]
 
 def header_names(settings: Settings) -> tuple[str, ...]:
     """Return the request headers, in lower case, that an entry's sampling rules ask for, without those of secrets."""
-    sensitive = SensitiveNames(settings.redaction.sensitive_keys)
+    sensitive = SensitiveNames([*settings.redaction.sensitive_keys, *settings.redaction.extra_sensitive_keys])
     asked = {line.partition(":")[0].strip().lower() for rule in settings.sampling.rules for line in rule.headers}
-    return tuple(sorted(name for name in asked if name not in sensitive))
+    return tuple(sorted(name for name in asked if name not in sensitive and name not in CREDENTIAL_HEADERS))
 
 
 class Recorder:

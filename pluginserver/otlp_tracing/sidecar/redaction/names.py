@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
-__all__ = ["SensitiveNames"]
+__all__ = ["CREDENTIAL_HEADERS", "SensitiveNames"]
 
+CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+"""Never shown, whatever the configuration calls sensitive: each of them is a credential."""
+
+_REMEMBERED = 4096
 # A run of capitals or digits, a capitalized word, a lower-case word: AWSAccessKeyId is aws access key id.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+_LONGEST_NAME = 256
 
 
 class SensitiveNames:
@@ -19,8 +27,18 @@ class SensitiveNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._sequences = tuple({words for name in names if (words := _words(name))})
+        # Names repeat from request to request; the bound is for a client that makes them up (1 MiB at the worst).
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._contains)
 
     def __contains__(self, name: str) -> bool:
+        # Nobody gives such a name: what it holds cannot be told, so it is taken for the worst.
+        return self._remembered(name) if len(name) <= _LONGEST_NAME else bool(self._sequences)
+
+    def first_words(self) -> set[str]:
+        """Return the first word of each name: without one of them in it, no name is sensitive."""
+        return {sequence[0] for sequence in self._sequences}
+
+    def _contains(self, name: str) -> bool:
         words = _words(name)
         return any(
             words[start : start + len(sequence)] == sequence

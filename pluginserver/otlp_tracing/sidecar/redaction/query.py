@@ -13,38 +13,58 @@ from urllib.parse import unquote_plus
 from otlp_tracing.contract.settings import Redaction
 from otlp_tracing.sidecar.redaction.names import SensitiveNames
 
-__all__ = ["REDACTED", "QueryRedactor"]
+__all__ = ["QueryRedactor"]
 
-REDACTED = "REDACTED"
+_REMEMBERED = 4096  # names repeat from request to request; the bound is for a client that makes them up
+_LONGEST_NAME = 256  # longer ones are looked at each time, and not kept
+
+Replace = Callable[[str], str | None]
+"""Returns what stands for a value, None where the parameter goes with it."""
 
 
 class QueryRedactor:
-    """Redacts the query strings of one plugin entry."""
+    """Redacts the query strings of one plugin entry, by name.
 
-    def __init__(self, redaction: Redaction) -> None:
+    Args:
+        redaction: of the entry.
+        sensitive: its sensitive names.
+    """
+
+    def __init__(self, redaction: Redaction, sensitive: SensitiveNames) -> None:
         safe = frozenset(redaction.safe_query)
-        sensitive = SensitiveNames(redaction.sensitive_keys)
         everything = redaction.query == "all"
 
         def hides(name: str) -> bool:
             decoded = unquote_plus(name)
             return decoded not in safe and (everything or decoded in sensitive)
 
-        # Names repeat from request to request; 4096 of them bound what a client can make us remember.
-        self._hides: Callable[[str], bool] = lru_cache(maxsize=4096)(hides)
+        self._hides = hides
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(hides)
         self._off = redaction.query == "none"
 
-    def redact(self, query: str) -> str:
-        """Redact a query string, given without its `?`; order, repetition and odd forms survive."""
-        if self._off or not query:
+    def redact(self, query: str, replace: Replace) -> str:
+        """Redact a query string, given without its `?`; order, repetition and odd forms survive.
+
+        Args:
+            query: as it was sent.
+            replace: given a value, decoded.
+        """
+        if self._off or "=" not in query:
             return query
-        return "&".join(self._redact_parameter(parameter) for parameter in query.split("&"))
+        parameters = (self._redact_parameter(parameter, replace) for parameter in query.split("&"))
+        return "&".join(parameter for parameter in parameters if parameter is not None)
 
-    def redact_target(self, target: str) -> str:
-        """Redact the query of a request target, `/path?query`."""
+    def redact_target(self, target: str, replace: Replace) -> str:
+        """Redact the query of a request target, `/path?query`, or of a URL."""
         path, mark, query = target.partition("?")
-        return path + mark + self.redact(query)
+        if not mark:
+            return target
+        query, sharp, fragment = query.partition("#")
+        return path + mark + self.redact(query, replace) + sharp + fragment
 
-    def _redact_parameter(self, parameter: str) -> str:
+    def _redact_parameter(self, parameter: str, replace: Replace) -> str | None:
         name, equals, value = parameter.partition("=")
-        return f"{name}={REDACTED}" if equals and value and self._hides(name) else parameter
+        if not value or not (self._remembered if len(name) <= _LONGEST_NAME else self._hides)(name):
+            return parameter
+        stands = replace(unquote_plus(value))
+        return None if stands is None else f"{name}{equals}{stands}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from otlp_tracing.contract.settings import Settings
 from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.http import trace_view
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.recent.traces import RecentTrace
+from otlp_tracing.sidecar.redaction.redactor import Redactor
 from spans_of import CONTEXT, spans_of
 
 RETRIED: dict[str, Any] = {
@@ -19,7 +21,8 @@ RETRIED: dict[str, Any] = {
 
 
 def kept(number: int = 1, **fields: Any) -> RecentTrace:
-    spans = tuple(encode_span(span) for span in spans_of(**fields))
+    redactor = Redactor(Settings.from_config({}).redaction)
+    spans = tuple(encode_span(redactor.redact(span, lambda *_: None)) for span in spans_of(**fields))
     return RecentTrace(number, CONTEXT.trace_id, "users", "all", 200, 10.0, "sampled", spans)
 
 

@@ -1,0 +1,39 @@
+"""IP addresses, of both versions.
+
+Source: RFC 4291 for how version 6 is written; Python's ipaddress decides what is one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from otlp_tracing.sidecar.redaction.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.work import CANDIDATE, Work
+
+__all__ = ["IpAddress"]
+
+
+class IpAddress:
+    """An address that stands alone; a product's version, as `Chrome/126.0.0.0`, is none."""
+
+    rule = "ip"
+    trigger = r"[0-9]\.[0-9]+\.[0-9]+\.[0-9]|[0-9A-Fa-f:]:[0-9A-Fa-f:]*:[0-9A-Fa-f:]"
+    _candidate = compiled(r"[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
+
+    def find(self, text: str, work: Work) -> Iterator[Finding]:
+        """Find addresses."""
+        for start, stop in searched(self._candidate, text, work):
+            work.spend(CANDIDATE)
+            written = text[start:stop].rstrip(".")
+            end = start + len(written)
+            before, after = text[max(0, start - 2) : start], text[end : end + 2]
+            if before[-1:].isalnum() or before[-1:] == "." or after.lstrip(".")[:1].isalnum():
+                continue
+            if before[-1:] == "/" and before[:1].isalnum():
+                continue
+            try:
+                address = ipaddress.ip_address(written)
+            except ValueError:
+                continue
+            yield Finding(start, end, self.rule, address.compressed)

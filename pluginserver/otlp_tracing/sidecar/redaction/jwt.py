@@ -1,0 +1,56 @@
+"""JSON Web Tokens, told by a header that can be decoded.
+
+Source: RFC 7515 (JWS, compact serialization), RFC 7516 (JWE), RFC 7519; `alg` is required in a header.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+
+from otlp_tracing.sidecar.redaction.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.work import CANDIDATE, Work
+
+__all__ = ["Jwt"]
+
+_LONGEST_HEADER = 2_048  # certificates in a header make it this long; a longer one is taken as read
+_TWICE_ENCODED = "ZXlK"  # base64 of base64's `eyJ`, which is `{"`
+
+
+class Jwt:
+    """A token of two parts and more whose first is a JSON object with `alg`; or one that is encoded once more."""
+
+    rule = "jwt"
+    trigger = r"ey[IJ][0-9A-Za-z_\-]{8}|ZXlK[0-9A-Za-z_\-]{8}"
+    _token = compiled(r"ey[IJ][0-9A-Za-z_\-]{8,}={0,2}(?:\.[0-9A-Za-z_+/\-]*={0,2})*|ZXlK[0-9A-Za-z_+/\-]{8,}={0,2}")
+
+    def find(self, text: str, work: Work) -> Iterator[Finding]:
+        """Find tokens."""
+        for start, end in searched(self._token, text, work):
+            work.spend(CANDIDATE)
+            token = text[start:end]
+            if _is_token(token) or (token.startswith(_TWICE_ENCODED) and _is_token(_decoded(token).decode("latin-1"))):
+                yield Finding(start, end, self.rule, token)
+
+
+def _is_token(token: str) -> bool:
+    header, dot, payload = token.partition(".")
+    if not dot:
+        return len(header) > _LONGEST_HEADER
+    if not payload.strip(".") or len(header) > _LONGEST_HEADER:
+        return bool(payload)
+    try:
+        fields = json.loads(_decoded(header))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(fields, dict) and bool(fields.keys() & {"alg", "enc", "typ", "kid"})
+
+
+def _decoded(text: str) -> bytes:
+    text = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + "=" * (-len(text) % 4))
+    except binascii.Error:
+        return b""

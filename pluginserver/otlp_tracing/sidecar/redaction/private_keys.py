@@ -1,0 +1,34 @@
+"""Private keys in their text forms: PEM, OpenSSH, PGP, PuTTY.
+
+Source: RFC 7468 (encapsulation boundaries).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from otlp_tracing.sidecar.redaction.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.work import Work
+
+__all__ = ["PrivateKey"]
+
+
+class PrivateKey:
+    """From its first line to its last; without a last line, all that follows."""
+
+    rule = "private_key"
+    trigger = r"(?i)BEGIN[ +_A-Z0-9\-]*PRIVATE[ +_]KEY|PuTTY-User-Key-File-"
+    _begin = compiled(
+        r"(?i)-{0,5}BEGIN[ +_A-Z0-9\-]{0,40}PRIVATE[ +_]KEY(?:[ +_]BLOCK)?-{0,5}|PuTTY-User-Key-File-[0-9]"
+    )
+    _end = compiled(r"(?i)-{0,5}END[ +_A-Z0-9\-]{0,40}PRIVATE[ +_]KEY(?:[ +_]BLOCK)?-{0,5}")
+
+    def find(self, text: str, work: Work) -> Iterator[Finding]:
+        """Find keys."""
+        done = 0
+        for start, end in searched(self._begin, text, work):
+            if start < done:
+                continue
+            last = next(searched(self._end, text[end:], work), None)
+            done = end + last[1] if last else len(text)
+            yield Finding(start, done, self.rule, text[start:done])

@@ -1,0 +1,161 @@
+"""Redaction of finished spans: the last thing before they are encoded, stored, shown or sent.
+
+First by name, where a string's place says what it is: a query, a header, a baggage member. Then by content,
+every string. Pure but for the key of pseudonyms, which can lie in a file.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from otlp_tracing.contract.settings import Redaction
+from otlp_tracing.sidecar.redaction.addresses import IpAddress
+from otlp_tracing.sidecar.redaction.cloud_keys import CloudKey
+from otlp_tracing.sidecar.redaction.contact import Email, Phone
+from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, SchemeCredentials, Userinfo
+from otlp_tracing.sidecar.redaction.finding import Detector, Finding
+from otlp_tracing.sidecar.redaction.jwt import Jwt
+from otlp_tracing.sidecar.redaction.names import SensitiveNames
+from otlp_tracing.sidecar.redaction.patterns import Patterns
+from otlp_tracing.sidecar.redaction.payment import CreditCard, Iban
+from otlp_tracing.sidecar.redaction.places import IN_URL, Place, Places
+from otlp_tracing.sidecar.redaction.private_keys import PrivateKey
+from otlp_tracing.sidecar.redaction.query import QueryRedactor
+from otlp_tracing.sidecar.redaction.replacement import Replacements
+from otlp_tracing.sidecar.redaction.scan import BUDGET_RULE, Scan
+from otlp_tracing.sidecar.redaction.strings import SpanStrings
+from otlp_tracing.sidecar.redaction.work import Work
+from otlp_tracing.sidecar.span_record import SpanRecord
+
+__all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor"]
+
+_log = logging.getLogger("otlp_tracing.sidecar.redaction")
+
+CONTENT_DETECTORS: Mapping[str, Callable[[], Detector]] = {
+    "private_key": PrivateKey,
+    "jwt": Jwt,
+    "credentials": SchemeCredentials,
+    "cloud_key": CloudKey,
+    "email": Email,
+    "credit_card": CreditCard,
+    "iban": Iban,
+    "phone": Phone,
+    "ip": IpAddress,
+}
+"""By their names in the configuration, in the order in which they name what several of them find."""
+
+# nginx takes 8 KiB for a request line or a header unless told otherwise; what is longer than half of it tells
+# a reader nothing. The last 512 characters before the cut were looked at and go: a secret that the cut
+# would divide is known by its beginning.
+_LONGEST = 4096
+_KEPT = _LONGEST - 512
+_CUT_MARK = "…"
+LENGTH_RULE = "length"
+"""The rule of a string that lost its end for being too long."""
+
+OWN_RULES = frozenset({*CONTENT_DETECTORS, AssignedSecret.rule, Userinfo.rule, BUDGET_RULE, LENGTH_RULE})
+"""Every rule that is not a person's own pattern."""
+
+Action = Literal["redacted", "reported"]
+"""What became of a finding; reported: dry_run let it go."""
+
+Note = Callable[[str, str, Action, str], None]
+"""Told of a finding: the attribute (empty: the span's name), the rule, what became of it, and the value."""
+
+# Never only reported: these do not look for anything, they are told by a name, or are there to bound the cost.
+_ALWAYS = frozenset({AssignedSecret.rule, Userinfo.rule, BUDGET_RULE})
+
+
+class Redactor:
+    """Redacts the spans of one plugin entry.
+
+    Args:
+        redaction: of the entry.
+
+    Raises:
+        ConfigError: for a pattern or a key that cannot be used.
+    """
+
+    def __init__(self, redaction: Redaction) -> None:
+        sensitive = SensitiveNames([*redaction.sensitive_keys, *redaction.extra_sensitive_keys])
+        self._places = Places(sensitive)
+        self._query = QueryRedactor(redaction, sensitive)
+        self._scan = Scan(list(_detectors(redaction, sensitive)), Patterns(redaction.patterns))
+        self._replacements = Replacements.of(redaction)
+        self._dry_run = redaction.dry_run
+        self._keeps_queries = redaction.query == "none"
+        if redaction.dry_run:
+            _log.warning("redaction.dry_run: what detectors and patterns find is reported and LEAVES AS IT IS")
+        if not redaction.hash_key and "hash" in {redaction.mode, *(one.mode for one in redaction.modes)}:
+            _log.warning("redaction.mode is hash and redaction.hash_key unset: values are masked")
+
+    def redact(self, span: SpanRecord, note: Note) -> SpanRecord:
+        """Return the span without what must not leave; the same one where there is nothing of that.
+
+        Args:
+            span: finished.
+            note: told of every finding.
+        """
+        strings = SpanStrings(span)
+        try:
+            self._redact(strings, note)
+        except UnicodeEncodeError:
+            strings = SpanStrings(span)
+            strings.make_encodable()
+            self._redact(strings, note)
+        return strings.span()
+
+    def _redact(self, strings: SpanStrings, note: Note) -> None:
+        for index, place in self._places.of_all(tuple(strings.names)):
+            strings.put(index, self._by_name(place, strings.names[index], strings.texts[index], note))
+        too_long: dict[int, str] = {}
+        if len(max(strings.texts, key=len)) > _LONGEST:
+            too_long = {index: text for index, text in enumerate(strings.texts) if len(text) > _LONGEST}
+            for index, text in too_long.items():
+                strings.put(index, text[:_LONGEST])
+        found = self._scan.find(strings.texts, Work())
+        for index in sorted(found.keys() | too_long.keys()):
+            name, text = strings.names[index], strings.texts[index]
+            if index in too_long:
+                note(name, LENGTH_RULE, "redacted", too_long[index])
+                text = text[:_KEPT]
+            left = self._by_content(name, text, found.get(index, ()), note)
+            strings.put(index, left + _CUT_MARK if left is not None and index in too_long else left)
+
+    def _by_name(self, place: Place, name: str, text: str, note: Note) -> str | None:
+        def replace(value: str) -> str | None:
+            note(name, AssignedSecret.rule, "redacted", value)
+            return self._replacements.of_value(AssignedSecret.rule, value, in_url=place is not Place.TOLD_BY_NAME)
+
+        if place is Place.TOLD_BY_NAME:
+            return replace(text) if text else text
+        if place is Place.QUERY:
+            return self._query.redact(text, replace)
+        return self._query.redact_target(text, replace)
+
+    def _by_content(self, name: str, text: str, findings: Sequence[Finding], note: Note) -> str | None:
+        in_url = self._places.of(name) in IN_URL
+        pieces, at = [], 0
+        for finding in findings:
+            if finding.start >= len(text):
+                break
+            if self._keeps_queries and in_url and finding.rule == AssignedSecret.rule:
+                continue
+            if self._dry_run and finding.rule not in _ALWAYS:
+                note(name, finding.rule, "reported", finding.value)
+                continue
+            note(name, finding.rule, "redacted", finding.value)
+            stands = self._replacements.of_value(finding.rule, finding.value, in_url=in_url)
+            if stands is None and name:
+                return None
+            pieces += [text[at : finding.start], stands or self._replacements.mask(in_url=in_url)]
+            at = finding.end
+        return "".join([*pieces, text[at:]])
+
+
+def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Detector]:
+    yield Userinfo()
+    yield from (make() for name, make in CONTENT_DETECTORS.items() if name in redaction.detectors)
+    yield AssignedSecret(sensitive, frozenset(redaction.safe_query))

@@ -1,0 +1,103 @@
+"""What was found, per route, attribute and rule: how often, and how many different values; never a value.
+
+A fingerprint tells two values apart and says nothing about either: it is keyed with a salt that this process
+draws at its start and shows nobody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from otlp_tracing.contract.counters import REDACTION_ROWS_REFUSED, REDACTIONS
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.redaction.redactor import OWN_RULES, Action
+from otlp_tracing.sidecar.redaction.strings import SPAN_NAME
+
+__all__ = ["RedactionReport"]
+
+# Routes of a large gateway times the few attributes in which something is found: about 1 MiB.
+MAX_ROWS = 4_096
+# Enough to see whether it is one value again and again, or another each time.
+MAX_FINGERPRINTS = 8
+
+
+@dataclass(slots=True)
+class _Row:
+    count: int = 0
+    fingerprints: dict[str, int] = field(default_factory=dict)
+    has_more: bool = False
+
+    def add(self, fingerprint: str) -> None:
+        self.count += 1
+        if fingerprint in self.fingerprints or len(self.fingerprints) < MAX_FINGERPRINTS:
+            self.fingerprints[fingerprint] = self.fingerprints.get(fingerprint, 0) + 1
+        else:
+            self.has_more = True
+
+
+class RedactionReport:
+    """Counts the findings of a sidecar; past the bound on rows, new ones are counted on /metrics only.
+
+    Args:
+        metrics: counts by rule.
+        salt: of the fingerprints.
+        clock: seconds since 1970.
+        max_rows: remembered.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        salt: bytes | None = None,
+        clock: Callable[[], float] = time.time,
+        max_rows: int = MAX_ROWS,
+    ) -> None:
+        self._metrics = metrics
+        self._salt = os.urandom(16) if salt is None else salt
+        self._since = clock()
+        self._max_rows = max_rows
+        self._rows: dict[tuple[str, str, str, Action], _Row] = {}
+
+    def note(self, route: str, attribute: str, rule: str, action: Action, value: str) -> None:
+        """Count one finding.
+
+        Args:
+            route: name or id of the route; empty without one.
+            attribute: empty for the span's name.
+            rule: that found it.
+            action: what became of it.
+            value: what was found; not kept.
+        """
+        # A person's own rules have names of their own: on /metrics they are one series.
+        self._metrics.add(REDACTIONS, rule if rule in OWN_RULES else "pattern", action)
+        row = self._rows.get((route, attribute, rule, action))
+        if row is None:
+            if len(self._rows) >= self._max_rows:
+                self._metrics.add(REDACTION_ROWS_REFUSED)
+                return
+            row = self._rows[route, attribute, rule, action] = _Row()
+        row.add(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=6, key=self._salt).hexdigest())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, the most frequent first."""
+        rows = sorted(self._rows.items(), key=lambda item: (-item[1].count, item[0]))
+        return {
+            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._since)),
+            "findings": [
+                {
+                    "route": route,
+                    "attribute": attribute if attribute != SPAN_NAME else "(span name)",
+                    "rule": rule,
+                    "action": action,
+                    "count": row.count,
+                    "fingerprints": row.fingerprints,
+                    "more_values": row.has_more,
+                }
+                for (route, attribute, rule, action), row in rows
+            ],
+        }

@@ -1,0 +1,49 @@
+"""Promises of sidecar/redaction/patterns.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from otlp_tracing.contract.settings import Pattern
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.redaction.patterns import MAX_INSTRUCTIONS, Patterns
+from otlp_tracing.sidecar.redaction.work import OverBudget, Work
+
+
+def test_each_match_has_the_name_of_its_pattern() -> None:
+    """Though all patterns are one search."""
+    patterns = Patterns([Pattern("order", "ORD-[0-9]{8}"), Pattern("customer", "(?i:cust)([0-9]+)")])
+    found = patterns.find("a CUST12 b ORD-12345678 c", Work())
+
+    assert [(one.rule, one.value) for one in found] == [("customer", "CUST12"), ("order", "ORD-12345678")]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [("(a", "RE2 takes"), (r"(?=a)b", "RE2 takes"), (r"(a)\1", "RE2 takes"), ("a*", "empty text")],
+)
+def test_a_pattern_that_cannot_be_used_is_named(pattern: str, rule: str) -> None:
+    """Field, value and rule."""
+    with pytest.raises(ConfigError) as caught:
+        Patterns([Pattern("fine", "b+"), Pattern("wrong", pattern)])
+
+    (fault,) = caught.value.faults
+    assert (fault.field, fault.value) == ("redaction.patterns[2].pattern", pattern)
+    assert rule in fault.rule
+
+
+def test_patterns_have_a_bound_on_their_size() -> None:
+    """Counted repetition is how a short pattern becomes a large one."""
+    with pytest.raises(ConfigError, match=f"at most {MAX_INSTRUCTIONS} instructions"):
+        Patterns([Pattern("large", "[a-z]{200}")])
+
+
+def test_a_pattern_costs_by_its_size() -> None:
+    """What it would take at the worst is counted, on every text."""
+    small, large = Work(), Work()
+    Patterns([Pattern("small", "abc")]).find("x" * 1000, small)
+    Patterns([Pattern("large", "[a-z]{60}1")]).find("x" * 1000, large)
+
+    assert small.spent < large.spent
+    with pytest.raises(OverBudget):
+        Patterns([Pattern("small", "abc")]).find("x" * 1000, Work(1000))

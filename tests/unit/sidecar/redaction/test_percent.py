@@ -1,0 +1,39 @@
+"""Promises of sidecar/redaction/percent.py."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otlp_tracing.sidecar.redaction.percent import MAX_LAYERS, layers
+
+
+def test_layers_undo_one_encoding_each() -> None:
+    """With the way back to where each character was written."""
+    first, second, third = layers("a%2540b")
+
+    assert (first.text, second.text, third.text) == ("a%2540b", "a%40b", "a@b")
+    assert [third.place(index) for index in range(4)] == [0, 1, 6, 7]
+
+
+def test_what_is_no_escape_stays() -> None:
+    """A percent sign alone, or before something else, is one."""
+    assert [layer.text for layer in layers("100% %zz %4")] == ["100% %zz %4"]
+
+
+def test_there_is_an_end_to_it() -> None:
+    """However often something was encoded."""
+    assert len(layers("%" + "25" * 50 + "41")) == 1 + MAX_LAYERS
+
+
+@given(st.text(st.characters(codec="ascii")), st.integers(0, 2))
+def test_every_place_leads_back(text: str, times: int) -> None:
+    """Cut out of the written text, each character decodes to itself."""
+    written = text
+    for _ in range(times):
+        written = quote(written, safe="")
+    for layer in layers(written):
+        assert layer.place(len(layer.text)) == len(written)
+        assert all(layer.place(index) < layer.place(index + 1) for index in range(len(layer.text)))

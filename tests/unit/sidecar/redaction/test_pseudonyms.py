@@ -1,0 +1,63 @@
+"""Promises of sidecar/redaction/pseudonyms.py."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+import pytest
+
+from doubles import ManualClock
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM, Pseudonyms
+
+KEY = "0123456789abcdef"
+
+
+def test_the_same_value_has_the_same_pseudonym() -> None:
+    """In every process that has the key, and no other value has it."""
+    first, second = Pseudonyms(KEY), Pseudonyms(KEY)
+
+    assert first.of("alice@example.com") == second.of("alice@example.com") != first.of("bob@example.com")
+    assert Pseudonyms(KEY + "!").of("alice@example.com") != first.of("alice@example.com")
+
+
+def test_a_pseudonym_is_a_truncated_hmac() -> None:
+    """So that who has the key can work one out with any tool."""
+    pseudonym = Pseudonyms(KEY).of("alice@example.com")
+
+    assert PSEUDONYM.fullmatch(pseudonym)
+    assert pseudonym.endswith(hmac.digest(KEY.encode(), b"alice@example.com", hashlib.sha256)[:8].hex())
+
+
+def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    """Its first line is the key; the former one may stand below. A file that is gone changes nothing."""
+    clock = ManualClock()
+    path = tmp_path / "key"
+    path.write_text(f"{KEY}\n")
+    pseudonyms = Pseudonyms(str(path), clock)
+    before = pseudonyms.of("a")
+    path.write_text(f"another-key-of-mine\n{KEY}\n")
+    os.utime(path, ns=(1, 1))
+    unchanged = pseudonyms.of("a")
+    clock.now += 60
+    after = pseudonyms.of("a")
+    path.unlink()
+    clock.now += 60
+
+    assert before == unchanged == Pseudonyms(KEY).of("a")
+    assert after == pseudonyms.of("a") == Pseudonyms("another-key-of-mine").of("a")
+
+
+@pytest.mark.parametrize(
+    ("key", "rule"),
+    [("short", "at least 16 bytes"), ("/nowhere/key", "cannot be read"), ("{vault://env/redaction-key}", "vault")],
+)
+def test_a_key_that_cannot_be_used_is_refused(key: str, rule: str) -> None:
+    """In one sentence that does not have it."""
+    with pytest.raises(ConfigError, match=rule) as caught:
+        Pseudonyms(key)
+
+    assert "short" not in str(caught.value)

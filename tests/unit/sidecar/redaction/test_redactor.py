@@ -1,0 +1,221 @@
+"""Promises of sidecar/redaction/redactor.py, with scan, places, strings and replacement behind it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
+from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
+
+KEY = "0123456789abcdef"
+Noted = list[tuple[str, str, str, str]]
+
+
+def span_of(name: str = "GET /a", /, **attributes: Any) -> SpanRecord:
+    dotted = {key.replace("__", "."): value for key, value in attributes.items()}
+    return SpanRecord(b"t" * 16, b"s" * 8, None, name, "server", 1, 2, dotted, 3, "", is_error=False)
+
+
+def redacted(span: SpanRecord, **redaction: Any) -> tuple[SpanRecord, Noted]:
+    noted: Noted = []
+    redactor = Redactor(Settings.from_config({"redaction": redaction}).redaction)
+    return redactor.redact(span, lambda *finding: noted.append(finding)), noted
+
+
+def values_of(span: SpanRecord, **redaction: Any) -> dict[str, AttributeValue]:
+    return dict(redacted(span, **redaction)[0].attributes)
+
+
+def test_a_span_without_secrets_is_the_same_span() -> None:
+    """Not even a copy."""
+    span = span_of(url__path="/users/42", url__query="page=1", kong__request__id="5f3b2c6a9d8e4f1b", size=3)
+
+    assert redacted(span) == (span, [])
+    assert redacted(span)[0] is span
+
+
+def test_every_string_is_looked_at() -> None:
+    """The span's name, attributes, items of lists, in whatever place."""
+    span = span_of("GET /alice@example.com", a="x alice@example.com", b=["y", "alice@example.com"], c=True, d=4.0)
+    result, noted = redacted(span)
+
+    assert result.name == "GET /[REDACTED]"
+    assert result.attributes == {"a": "x [REDACTED]", "b": ["y", "[REDACTED]"], "c": True, "d": 4.0}
+    assert {(attribute, rule, action) for attribute, rule, action, _ in noted} == {
+        (name, "email", "redacted") for name in ("", "a", "b")
+    }
+
+
+def test_names_hide_values() -> None:
+    """Of parameters, headers and baggage; credentials' headers whatever the configuration says."""
+    span = span_of(
+        url__query="q=shoes&api_key=hunter2",
+        url__full="http://users/a?token=hunter2&page=2#f",
+        http__target="/a?password=x",
+        http__request__header__cookie=["a=1"],
+        baggage__api_key="k",
+        baggage__tenant="blue",
+        **{"http.request.header.x-api-key": ["1", "2"], "http.response.header.location": ["/n?token=h&page=2"]},
+    )
+
+    assert values_of(span, sensitive_keys=["key", "token"], extra_sensitive_keys=["password"]) == {
+        "url.query": "q=shoes&api_key=REDACTED",
+        "url.full": "http://users/a?token=REDACTED&page=2#f",
+        "http.target": "/a?password=REDACTED",
+        "http.request.header.cookie": ["[REDACTED]"],
+        "baggage.api_key": "[REDACTED]",
+        "baggage.tenant": "blue",
+        "http.request.header.x-api-key": ["[REDACTED]", "[REDACTED]"],
+        "http.response.header.location": ["/n?token=REDACTED&page=2"],
+    }
+
+
+def test_queries_can_be_kept_and_names_be_safe() -> None:
+    """What the configuration calls safe is not found a second time, as a text."""
+    span = span_of(url__query="sort_key=a&token=b")
+
+    assert values_of(span, query="none")["url.query"] == "sort_key=a&token=b"
+    assert values_of(span, safe_query=["sort_key"])["url.query"] == "sort_key=a&token=REDACTED"
+    assert values_of(span, query="all", safe_query=["token"])["url.query"] == "sort_key=REDACTED&token=b"
+
+
+def test_userinfo_goes_whatever_is_configured() -> None:
+    """As the semantic conventions want it."""
+    span = span_of(url__full="https://alice:open@users/", **{"http.request.header.referer": ["https://t@h/"]})
+
+    assert values_of(span, detectors=[], sensitive_keys=[], query="none", mode="drop", dry_run=True) == {
+        "url.full": "https://REDACTED:REDACTED@users/",
+        "http.request.header.referer": ["https://REDACTED@h/"],
+    }
+
+
+def test_a_url_stays_a_url() -> None:
+    """In it the mask has no brackets."""
+    assert values_of(span_of(url__path="/u/a%40example.com/x"))["url.path"] == "/u/REDACTED/x"
+
+
+def test_hash_is_the_same_wherever_the_value_stands() -> None:
+    """Encoded or not, in capitals or not, by name or by content."""
+    pseudonym = Pseudonyms(KEY).of("alice@example.com")
+    span = span_of(url__path="/u/Alice%40example.com", url__query="m=alice@example.com&token=alice%40example.com")
+
+    assert values_of(span, mode="hash", hash_key=KEY) == {
+        "url.path": f"/u/{pseudonym}",
+        "url.query": f"m={pseudonym}&token={pseudonym}",
+    }
+
+
+def test_hash_without_a_key_masks(caplog: pytest.LogCaptureFixture) -> None:
+    """And says so, once."""
+    assert values_of(span_of(a="alice@example.com"), mode="hash") == {"a": "[REDACTED]"}
+    assert [record.message for record in caplog.records] == [
+        "redaction.mode is hash and redaction.hash_key unset: values are masked"
+    ]
+
+
+def test_drop_removes_the_parameter_or_the_attribute() -> None:
+    """An item of a list; the list with its last item. A span's name is masked: a span has to have one."""
+    span = span_of(
+        "GET alice@example.com",
+        url__query="a=1&token=b&c=2",
+        a="alice@example.com",
+        b=["alice@example.com", "bob"],
+        c=["alice@example.com"],
+        **{"http.request.header.cookie": ["x"]},
+    )
+    result, _ = redacted(span, mode="drop")
+
+    assert result.name == "GET [REDACTED]"
+    assert result.attributes == {"url.query": "a=1&c=2", "b": ["bob"]}
+
+
+def test_detectors_and_patterns_have_modes_of_their_own() -> None:
+    """The rest has the mode of all."""
+    span = span_of(url__query="token=x", a="alice@example.com ORD-12345678 4111111111111111")
+    redaction = {
+        "hash_key": KEY,
+        "modes": [{"detector": "email", "mode": "hash"}, {"detector": "sensitive_key", "mode": "drop"}],
+        "patterns": [{"name": "order", "pattern": "ORD-[0-9]{8}", "mode": "hash"}],
+    }
+    alice, order = (Pseudonyms(KEY).of(value) for value in ("alice@example.com", "ORD-12345678"))
+
+    assert values_of(span, **redaction) == {"url.query": "", "a": f"{alice} {order} [REDACTED]"}
+
+
+def test_dry_run_reports_and_lets_go(caplog: pytest.LogCaptureFixture) -> None:
+    """What is found by content; what is hidden by name stays hidden. It is said loudly."""
+    span = span_of(url__query="token=x&m=alice@example.com", a="ORD-1 password=y")
+    patterns = [{"name": "order", "pattern": "ORD-[0-9]"}]
+    result, noted = redacted(span, dry_run=True, patterns=patterns)
+
+    assert result.attributes == {
+        "url.query": "token=REDACTED&m=alice@example.com",
+        "a": "ORD-1 password=[REDACTED]",
+    }
+    assert ("url.query", "email", "reported", "alice@example.com") in noted
+    assert ("a", "order", "reported", "ORD-1") in noted
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_pattern_that_reaches_over_a_value_covers_all_it_touches() -> None:
+    """Strings are searched together; what is found stays where it is."""
+    assert values_of(span_of(a="xy", b="yz"), patterns=[{"name": "p", "pattern": r"y\s*y"}]) == {
+        "a": "x[REDACTED]",
+        "b": "[REDACTED]z",
+    }
+
+
+def test_a_pattern_sees_what_an_encoding_hides() -> None:
+    """And the ends of a value where it says so."""
+    patterns = [{"name": "p", "pattern": "^order 1$"}]
+
+    assert values_of(span_of(a="order%201", b="my order 1"), patterns=patterns) == {
+        "a": "[REDACTED]",
+        "b": "my order 1",
+    }
+
+
+def test_a_long_value_loses_its_end() -> None:
+    """And with it a secret that the cut would have divided."""
+    secret = "alice" + "a" * 49 + "@example.com"
+    text = "x " * 1700 + secret + " y" * 1000
+    value = values_of(span_of(a=text))["a"]
+    _, noted = redacted(span_of(a=text))
+
+    assert isinstance(value, str)
+    assert len(value) < 3600
+    assert value.endswith("[REDACTED]" + " y" * ((3584 - 3400 - len(secret)) // 2) + "…")
+    assert [rule for _, rule, _, _ in noted] == ["length", "email"]
+    assert "@" not in str(values_of(span_of(a="x " * 1790 + secret + "y" * 2000))["a"])
+
+
+def test_what_costs_too_much_is_replaced_whole() -> None:
+    """Under a rule of its own."""
+    hostile = " ".join(["Bearer aaaaaaaaaaaaaaaa1 a@b.cc eyJhbGciOiJIUzI1NiJ9.e30.x"] * 40)
+    result, noted = redacted(span_of(a=hostile, b="fine"))
+
+    assert result.attributes == {"a": "[REDACTED]", "b": "fine"}
+    assert noted == [("a", "budget", "redacted", hostile)]
+
+
+def test_lone_surrogates_are_replaced() -> None:
+    """They would keep the span from being encoded, and RE2 from looking at it."""
+    result, _ = redacted(span_of(a="\ud800 alice@example.com"), patterns=[{"name": "p", "pattern": "zzz"}])
+
+    assert result.attributes == {"a": "? [REDACTED]"}
+
+
+@given(st.dictionaries(st.sampled_from(["url.query", "url.path", "url.full", "a"]), st.text(max_size=200)))
+def test_no_string_is_too_odd(attributes: dict[str, str]) -> None:
+    """Whatever the strings, there is a span that can be encoded."""
+    redaction = {"detectors": ["email", "jwt", "credentials", "credit_card", "iban", "cloud_key", "phone", "ip"]}
+
+    assert encode_span(redacted(span_of(**attributes), **redaction)[0])

@@ -1,0 +1,57 @@
+"""Promises of sidecar/redaction/report.py."""
+
+from __future__ import annotations
+
+import json
+
+from otlp_tracing.contract.counters import REDACTION_ROWS_REFUSED, REDACTIONS
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.redaction.report import MAX_FINGERPRINTS, RedactionReport
+
+
+def test_findings_are_counted_and_told_apart() -> None:
+    """Per route, attribute, rule and what became of them, the most frequent first; never a value."""
+    report = RedactionReport(Metrics(), clock=lambda: 0)
+    for value in ("alice@example.com", "bob@example.com", "alice@example.com"):
+        report.note("users", "url.path", "email", "redacted", value)
+    report.note("", "", "jwt", "reported", "eyJ")
+    shown = report.as_json()
+    first, second = shown["findings"]
+
+    assert shown["since"] == "1970-01-01T00:00:00Z"
+    assert (first["route"], first["attribute"], first["rule"], first["count"]) == ("users", "url.path", "email", 3)
+    assert sorted(first["fingerprints"].values()) == [1, 2]
+    assert (second["attribute"], second["action"]) == ("(span name)", "reported")
+    assert "example.com" not in json.dumps(shown)
+
+
+def test_fingerprints_are_another_processs_riddle() -> None:
+    """Each process draws its salt, so that nobody can try values against them."""
+    one, other = RedactionReport(Metrics()), RedactionReport(Metrics())
+    for report in (one, other):
+        report.note("r", "a", "email", "redacted", "alice@example.com")
+
+    assert one.as_json()["findings"][0]["fingerprints"] != other.as_json()["findings"][0]["fingerprints"]
+
+
+def test_the_report_is_bounded() -> None:
+    """Rows and fingerprints have an end; what is not shown is counted."""
+    metrics = Metrics()
+    report = RedactionReport(metrics, max_rows=2)
+    for number in range(50):
+        report.note("r", "a", "email", "redacted", str(number))
+        report.note(str(number), "a", "email", "redacted", "x")
+    rows = report.as_json()["findings"]
+
+    assert len(rows) == 2
+    assert len(rows[0]["fingerprints"]) == MAX_FINGERPRINTS
+    assert rows[0]["more_values"]
+    assert metrics.value(REDACTION_ROWS_REFUSED) == 49
+
+
+def test_metrics_have_no_names_of_a_persons_own() -> None:
+    """Own patterns are one series together."""
+    metrics = Metrics()
+    RedactionReport(metrics).note("r", "a", "order-number", "redacted", "x")
+
+    assert metrics.value(REDACTIONS, rule="pattern", action="redacted") == 1
