@@ -21,10 +21,12 @@ from otlp_tracing.errors import ConfigError, Fault
 
 __all__ = [
     "BatchExport",
+    "Budget",
     "Capture",
     "DetectorMode",
     "Keep",
     "KeyValue",
+    "Load",
     "Pattern",
     "Propagation",
     "Redaction",
@@ -33,6 +35,8 @@ __all__ = [
     "Settings",
     "Span",
     "Tls",
+    "entry_config",
+    "entry_name",
     "settings_key",
     "user_config",
 ]
@@ -42,6 +46,9 @@ T = TypeVar("T")
 RedactionMode = Literal["mask", "hash", "drop"]
 
 _FIELD_NAMES = frozenset(name for field in SCHEMA for name in field)
+_PLUGIN_ID = "__plugin_id"  # Kong's id of the entry, added to what an instance is started with
+_MAX_STREAMS = 64  # shares of a budget; more rules than a person keeps in order, half a kilobyte in a frame
+_LONGEST_NAME = 64  # characters; Kong's ids have 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,21 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """How many traces a second the entry keeps on this gateway; 0 means as many as its rates give."""
+
+    traces_per_second: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Shares of the machine's CPU, 0 to 1: above `high` rates fall, below `low` they recover; off without `high`."""
+
+    high: float | None = None
+    low: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """Share of traces kept, 0 to 1, whether a caller's decision goes before it, and what else decides."""
 
@@ -99,6 +121,26 @@ class Sampling:
     parent: Literal["follow", "ignore"]
     rules: tuple[SamplingRule, ...] = ()
     keep: Keep = Keep()
+    budget: Budget = Budget()
+    load: Load = Load()
+
+    @property
+    def moves(self) -> bool:
+        """Its rates change with what the sidecar measures."""
+        return self.budget.traces_per_second > 0 or self.load.high is not None
+
+    @property
+    def streams(self) -> dict[str, float]:
+        """What a budget is divided among: the entry's own rate, named "", and its rules by name; with the rates.
+
+        Rules of one name are one stream, whose rate is the highest of theirs; rules past the bound are part
+        of the entry's own. The order is that of the shares in a Rates frame.
+        """
+        streams = {"": self.rate}
+        for rule in self.rules:
+            if rule.name in streams or len(streams) < _MAX_STREAMS:
+                streams[rule.name] = max(rule.rate, streams.get(rule.name, 0.0))
+        return streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +243,24 @@ def user_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name in _FIELD_NAMES}
 
 
+def entry_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the sidecar is told of an entry: what a user wrote, and Kong's id of the entry."""
+    name = entry_name(config)
+    return {**user_config(config), **({_PLUGIN_ID: name} if name else {})}
+
+
+def entry_name(config: Mapping[str, Any]) -> str:
+    """Return Kong's id of the entry; empty where there is none, as outside of Kong."""
+    name = config.get(_PLUGIN_ID)
+    return name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
+
+
 def settings_key(config: Mapping[str, Any]) -> bytes:
-    """Name a configuration by its content: 16 bytes, the same in every process."""
-    canonical = json.dumps(user_config(config), sort_keys=True, separators=(",", ":"))
+    """Name an entry by its configuration and Kong's id: 16 bytes, the same in every process.
+
+    Two entries that say the same have a key each: a budget is an entry's own.
+    """
+    canonical = json.dumps(entry_config(config), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

@@ -19,8 +19,8 @@ __all__ = ["FLAG_RANDOM", "FLAG_SAMPLED", "LOG_FIELD", "RequestContext", "SpanCo
 FLAG_SAMPLED = 0x01
 FLAG_RANDOM = 0x02
 
-DECIDED_BY = ("parent", "rule", "rate")
-"""Who can have made a head decision."""
+DECIDED_BY = ("parent", "rule", "rate", "budget", "load")
+"""Who can have made a head decision; `budget` and `load` are what lowered the rate that was configured."""
 
 MAX_RULE_NAME = 128  # characters; a name of more is somebody else's text
 
@@ -69,8 +69,9 @@ class RequestContext:
         trace_state: as sent upstream.
         link: the caller's span where the trace was started anew in spite of it, else None.
         baggage: the members captured, names and decoded values.
-        decided_by: parent, rule or rate; empty where it is not known.
+        decided_by: one of DECIDED_BY; empty where it is not known.
         rule: name of the sampling rule that decided; empty where none did.
+        probability: 0 to 1, at which the trace was kept or dropped here; None where the caller decided.
     """
 
     trace_id: bytes
@@ -83,6 +84,7 @@ class RequestContext:
     baggage: tuple[tuple[str, str], ...] = ()
     decided_by: str = ""
     rule: str = ""
+    probability: float | None = None
 
     @property
     def sampled(self) -> bool:
@@ -110,6 +112,8 @@ class RequestContext:
             field["decided_by"] = self.decided_by
         if self.rule:
             field["rule"] = self.rule
+        if self.probability is not None:
+            field["probability"] = self.probability
         return field
 
     @classmethod
@@ -132,11 +136,16 @@ class RequestContext:
             *(trace_id, span_id, upstream_span_id, parent_span_id, flags, trace_state, link, baggage),
             decided_by if decided_by in DECIDED_BY else "",
             _rule(field.get("rule")),
+            _probability(field.get("probability")),
         )
 
 
 def _rule(value: object) -> str:
     return value if isinstance(value, str) and len(value) <= MAX_RULE_NAME else ""
+
+
+def _probability(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
 
 
 def _id(value: object, size: int) -> bytes | None:

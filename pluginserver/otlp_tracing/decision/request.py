@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from otlp_tracing.contract.settings import Capture, Propagation, Sampling
 from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
 from otlp_tracing.decision import head_sampling, threshold
+from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.decision.edge import Edge
 from otlp_tracing.decision.propagation import Caller, Headers, trace_state
 from otlp_tracing.decision.rules import RequestLine, Rules
@@ -26,18 +27,22 @@ class RequestTracer:
     """Begins the traces of one plugin entry.
 
     Args:
+        rate: the entry's, 0 to 1.
         threshold_: of the entry's rate.
         follow_parent: obey a caller's sampled flag.
         random_bytes: a source of that many random bytes, `os.urandom` outside of tests.
         edge: whose headers are believed, and which are written.
         rules: asked before the entry's own rate.
+        allowance: what lowers the rates for the time being; None where nothing can.
     """
 
+    rate: float
     threshold_: int
     follow_parent: bool
     random_bytes: Callable[[int], bytes]
     edge: Edge
     rules: Rules
+    allowance: Allowance | None = None
 
     @classmethod
     def of(
@@ -46,6 +51,7 @@ class RequestTracer:
         random_bytes: Callable[[int], bytes],
         propagation: Propagation | None = None,
         capture: Capture | None = None,
+        allowance: Allowance | None = None,
     ) -> RequestTracer:
         """Make one from an entry's settings; what is left out is as the schema's defaults have it.
 
@@ -54,7 +60,8 @@ class RequestTracer:
         """
         edge = Edge.of(propagation or Propagation(), capture or Capture())
         rules = Rules.of(sampling.rules)
-        return cls(threshold.from_rate(sampling.rate), sampling.parent == "follow", random_bytes, edge, rules)
+        threshold_ = threshold.from_rate(sampling.rate)
+        return cls(sampling.rate, threshold_, sampling.parent == "follow", random_bytes, edge, rules, allowance)
 
     def begin(self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line) -> RequestContext:
         """Decide about one request.
@@ -84,6 +91,7 @@ class RequestTracer:
             baggage=self.edge.capture(headers),
             decided_by=decided_by,
             rule=rule,
+            probability=None if threshold_ is None else threshold.probability(threshold_),
         )
 
     def upstream_headers(self, context: RequestContext, received: Headers = _NO_HEADERS) -> dict[str, list[str]]:
@@ -101,8 +109,15 @@ class RequestTracer:
         if self.rules.rules:
             rule = self.rules.match(ask_line, headers)
             if rule is not None:
-                return rule.threshold_, "rule", rule.name
-        return self.threshold_, "rate", ""
+                return *self._lowered(rule.rate, rule.threshold_, "rule", rule.name), rule.name
+        return *self._lowered(self.rate, self.threshold_, "rate", ""), ""
+
+    def _lowered(self, rate: float, threshold_: int, decided_by: str, stream: str) -> tuple[int, str]:
+        """Return what is left of a rate as a threshold, and who decided in the end."""
+        if self.allowance is None:
+            return threshold_, decided_by
+        left, cause = self.allowance.take(stream, rate)
+        return (threshold.from_rate(left), cause) if cause else (threshold_, decided_by)
 
     @staticmethod
     def _decide(trace_id: bytes, caller: Caller | None, threshold_: int | None) -> tuple[bool, trace_state.Members]:

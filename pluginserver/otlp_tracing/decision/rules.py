@@ -45,10 +45,12 @@ class Rule:
 
     Args:
         name: shown on the spans that it decided about.
+        rate: as configured, 0 to 1.
         threshold_: of its rate.
     """
 
     name: str
+    rate: float
     threshold_: int
     methods: frozenset[str]
     path: Matcher | None
@@ -65,6 +67,7 @@ class Rule:
         pairs = [line.partition(":") for line in rule.headers]
         return cls(
             name=rule.name,
+            rate=rule.rate,
             threshold_=threshold.from_rate(rule.rate),
             methods=frozenset(rule.methods),
             path=_any_of([_path_pattern(path) for path in rule.paths], f"{place}.paths"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["NEVER", "decode", "encode", "from_rate", "randomness"]
+__all__ = ["NEVER", "decode", "encode", "from_rate", "probability", "randomness"]
 
 _DIGITS = 14
 _BITS = 4 * _DIGITS
@@ -37,6 +37,11 @@ def from_rate(rate: float) -> int:
     unit = 1 << (_BITS - 4 * digits)
     exact = NEVER - round(rate * NEVER)
     return (exact + unit // 2) // unit * unit
+
+
+def probability(threshold: int) -> float:
+    """Return the share of traces that a threshold keeps, 0 to 1."""
+    return 1 - threshold / NEVER
 
 
 def _leading_digits(share: float) -> int:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.settings import Capture, KeyValue, Propagation, Settings, settings_key
+from otlp_tracing.contract.settings import (
+    Capture,
+    KeyValue,
+    Propagation,
+    Sampling,
+    SamplingRule,
+    Settings,
+    entry_config,
+    settings_key,
+)
 from otlp_tracing.errors import ConfigError
 
 FROM_KONG = {
@@ -45,6 +54,39 @@ def test_a_configuration_is_named_by_what_a_user_wrote() -> None:
 
     assert settings_key(again) == settings_key(FROM_KONG)
     assert settings_key({**FROM_KONG, "protocol": "grpc"}) != settings_key(FROM_KONG)
+
+
+def test_an_entry_is_more_than_what_it_says() -> None:
+    """Two entries with one configuration are two: each has a budget of its own."""
+    assert settings_key({**FROM_KONG, "__plugin_id": "another"}) != settings_key(FROM_KONG)
+
+
+def test_the_sidecar_learns_which_entry_it_is() -> None:
+    """What a user wrote and Kong's id, nothing else of Kong's; it has the same key there."""
+    told = entry_config(FROM_KONG)
+
+    assert told.keys() == {"__plugin_id", "endpoint", "headers", "resource_attributes", "sampling"}
+    assert settings_key(told) == settings_key(FROM_KONG)
+    assert "__plugin_id" not in entry_config({**FROM_KONG, "__plugin_id": "x" * 65})
+    assert Settings.from_config(told) == Settings.from_config(FROM_KONG)
+
+
+def test_moving_rates_are_read() -> None:
+    """A budget, or a bound on the load, makes rates move; neither is the default."""
+    moving = [{"budget": {"traces_per_second": 5}}, {"load": {"high": 0.8}}]
+
+    assert [Settings.from_config({"sampling": one}).sampling.moves for one in moving] == [True, True]
+    assert not Settings.from_config({"sampling": {"load": {"low": 0.2}}}).sampling.moves
+    assert Settings.from_config({}).sampling.streams == {"": 1.0}
+
+
+def test_a_budgets_streams_are_bounded() -> None:
+    """Rules of one name are one stream, at the highest of their rates; past 64 they are part of the entry's own."""
+    rules = [SamplingRule(name, (), (), (), (), rate) for name, rate in (("a", 0.1), ("b", 0.2), ("a", 0.5))]
+    many = [SamplingRule(str(number), (), (), (), (), 1.0) for number in range(100)]
+
+    assert Sampling(1.0, "follow", tuple(rules)).streams == {"": 1.0, "a": 0.5, "b": 0.2}
+    assert len(Sampling(1.0, "follow", tuple(many)).streams) == 64
 
 
 def test_propagation_is_as_the_schema_has_it() -> None:

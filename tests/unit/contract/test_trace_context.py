@@ -27,6 +27,9 @@ contexts = st.builds(
     trace_state=st.text("abc=,", max_size=20),
     link=st.none() | spans,
     baggage=st.dictionaries(st.text(), st.text(), max_size=3).map(lambda members: tuple(members.items())),
+    decided_by=st.sampled_from(["", "parent", "rule", "rate", "budget", "load"]),
+    rule=st.text(max_size=128),
+    probability=st.none() | st.floats(0, 1),
 )
 
 
@@ -38,7 +41,9 @@ def test_a_context_survives_kongs_log(context: RequestContext) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["trace_id", "span_id", "upstream_span_id", "flags", "parent_span_id", "trace_state"]),
+        st.sampled_from(
+            ["trace_id", "span_id", "upstream_span_id", "flags", "parent_span_id", "trace_state", "probability"]
+        ),
         st.none() | st.text() | st.floats() | st.just("0" * 32) | st.just("ab" * 8) | st.just("ab" * 16),
     )
     | st.text()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from otlp_tracing.contract.settings import Capture, Propagation, Sampling
+from otlp_tracing.contract.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule
 from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.decision import threshold
+from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.decision.request import RequestTracer
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -109,6 +111,46 @@ def test_a_restarted_trace_is_new_and_linked() -> None:
     assert context.baggage == (("tenant", "7"),)
     assert restarting.upstream_headers(context, received)["baggage"] == []
     assert restarting.upstream_headers(context, received)["tracestate"] == []
+
+
+def test_a_lowered_rate_says_so() -> None:
+    """What is left of a rate decides, is stated as `th`, and names its cause beside the rule's name."""
+    rule = SamplingRule("api", (), (), (), ("x-api: *",), 0.5)
+    settings = Sampling(1.0, "follow", (rule,), budget=Budget(1), load=Load(0.9))
+    allowance = Allowance(settings, lambda: 0.0, processes=1)
+    lowered = RequestTracer.of(settings, lambda size: b"\xff" * size, allowance=allowance)
+    unbound = lowered.begin({"x-api": ["1"]})
+    allowance.set(0.5, [1.0, 1.0])
+    by_load = lowered.begin({"x-api": ["1"]})
+    by_budget = [lowered.begin({}) for _ in range(20)][-1]
+
+    assert (unbound.decided_by, unbound.rule, unbound.probability, unbound.trace_state) == (
+        "rule",
+        "api",
+        0.5,
+        "ot=th:8",
+    )
+    assert (by_load.decided_by, by_load.rule, by_load.probability, by_load.trace_state) == (
+        "load",
+        "api",
+        0.25,
+        "ot=th:c",
+    )
+    assert (by_budget.decided_by, by_budget.rule, by_budget.sampled) == ("budget", "", True)
+    stated = threshold.decode(by_budget.trace_state.removeprefix("ot=th:"))
+    assert stated is not None
+    assert by_budget.probability == threshold.probability(stated)
+    assert 0 < by_budget.probability < 0.1
+
+
+def test_a_callers_decision_costs_no_allowance() -> None:
+    """It is obeyed whatever the budget has left, and has no probability of ours."""
+    settings = Sampling(1.0, "follow", budget=Budget(1))
+    followed = RequestTracer.of(settings, os.urandom, allowance=Allowance(settings, lambda: 0.0, processes=1))
+    contexts = [followed.begin(CALLER) for _ in range(100)]
+
+    assert {(one.sampled, one.decided_by, one.probability) for one in contexts} == {(True, "parent", None)}
+    assert followed.begin({}).decided_by == "rate"
 
 
 def test_a_tracestate_is_removed_where_there_is_one() -> None:
