@@ -80,6 +80,7 @@ def _some_frames() -> list[bytes]:
         frames.Record(1, key, b'{"request":{"uri":"/"}}'),
         frames.Totals([("name_total", ("label",), 3)]),
         frames.Ack(7),
+        frames.Rates(key, 0.5, [2.5, 0.0]),
     ]
     greeting = frames.encode(kinds[0])
     return [greeting + frames.encode(frame) for frame in kinds]

@@ -4,6 +4,9 @@ A frame is a length (4 bytes, big-endian) and a MessagePack array: a number for 
 fields. The first frame of a connection is the sender's Hello, with the version. Records are numbered
 from 1 by their sender; an Ack takes all of them up to a number over. Pure: bytes in, frames out.
 
+Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. A gateway of version 1 is
+still served, without them; a sidecar of version 1 refuses version 2, and says so.
+
 Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to
 32 KiB, which a log record shows up to three times (headers, uri, url and querystring), each byte
 escaped to six at the worst.
@@ -11,6 +14,7 @@ escaped to six at the worst.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +25,25 @@ import msgpack
 from otlp_tracing.contract.counters import Total
 from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
 
-__all__ = ["MAX_FRAME_BYTES", "VERSION", "Ack", "Config", "Decoder", "Frame", "Hello", "Record", "Totals", "encode"]
+__all__ = [
+    "MAX_FRAME_BYTES",
+    "RATES_SINCE",
+    "VERSION",
+    "Ack",
+    "Config",
+    "Decoder",
+    "Frame",
+    "Hello",
+    "Rates",
+    "Record",
+    "Totals",
+    "encode",
+]
 
-VERSION = 1
+VERSION = 2
+RATES_SINCE = 2
+"""The version from which on a gateway understands Rates."""
+_OLDEST = 1
 MAX_FRAME_BYTES = 1 << 20
 _LENGTH = struct.Struct(">I")
 _MAX_ENTRIES = 1024  # elements of an array or map; a Totals frame has a few dozen
@@ -35,6 +55,7 @@ class _Kind:
     RECORD: Final = 2
     TOTALS: Final = 3
     ACK: Final = 4
+    RATES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,7 @@ class Config:
 
     Args:
         key: 16 bytes, settings.settings_key of it.
-        config: JSON, UTF-8.
+        config: JSON, UTF-8; settings.entry_config of it.
     """
 
     key: bytes
@@ -87,7 +108,22 @@ class Ack:
     number: int
 
 
-Frame = Hello | Config | Record | Totals | Ack
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What the receiver may keep of one plugin entry from now on, until it is told otherwise.
+
+    Args:
+        key: of the entry's Config.
+        load: factor on every configured rate, above 0 and up to 1.
+        shares: traces per second, in the order of settings.Sampling.streams; empty without a budget.
+    """
+
+    key: bytes
+    load: float
+    shares: list[float]
+
+
+Frame = Hello | Config | Record | Totals | Ack | Rates
 
 
 def encode(frame: Frame) -> bytes:
@@ -107,6 +143,8 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.TOTALS, totals]
         case Ack(number):
             message = [_Kind.ACK, number]
+        case Rates(key, load, shares):
+            message = [_Kind.RATES, key, load, shares]
     body: bytes = msgpack.packb(message)
     if len(body) > MAX_FRAME_BYTES:
         raise FrameTooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
@@ -143,12 +181,14 @@ class Decoder:
             del self._buffer[:position]
 
     def _check_greeting(self, frame: Frame) -> Frame:
-        # The sidecar's side of a connection sends nothing but acknowledgements, and needs no greeting.
+        # What the sidecar sends, acknowledgements and rates, needs no greeting.
         if isinstance(frame, Hello):
-            if frame.version != VERSION:
-                raise UnsupportedVersion(f"the peer speaks version {frame.version} of the frames, this side {VERSION}")
+            if not _OLDEST <= frame.version <= VERSION:
+                raise UnsupportedVersion(
+                    f"the peer speaks version {frame.version} of the frames, this side {_OLDEST} to {VERSION}"
+                )
             self._greeted = True
-        elif not self._greeted and not isinstance(frame, Ack):
+        elif not self._greeted and not isinstance(frame, Ack | Rates):
             raise WireError(f"the first frame is a {type(frame).__name__}, not a Hello")
         return frame
 
@@ -183,9 +223,20 @@ def _frame(message: object) -> Frame | None:
         case [_Kind.TOTALS, list(entries)]:
             totals = [_total(entry) for entry in entries]
             return Totals([total for total in totals if total]) if all(totals) else None
+    return _from_sidecar(message)
+
+
+def _from_sidecar(message: object) -> Ack | Rates | None:
+    match message:
         case [_Kind.ACK, int(number)] if number >= 0:
             return Ack(number)
+        case [_Kind.RATES, bytes(key), float(load), list(shares)] if len(key) == 16 and 0 < load <= 1:
+            return Rates(key, load, shares) if all(map(_is_share, shares)) else None
     return None
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value) and value >= 0
 
 
 def _total(entry: object) -> Total | None:

@@ -1,7 +1,8 @@
 """The way to the sidecar: the only socket that the gateway's side opens.
 
 Keeps every record until the sidecar has acknowledged it, in a ring of bounded size; a full ring gives up
-its oldest. Never blocks: `submit` only queues, `pump` does what the socket allows at once. The host
+its oldest. Never blocks: `submit` only queues, `pump` does what the socket allows at once. What the sidecar
+says about rates is handed to the entries' allowances; while it is away they go on with the last. The host
 calls `pump`: our worker's loop when the socket is ready and on its timer, `start_pump_thread` elsewhere.
 
 Linux only: SO_PEERCRED tells whether the process that listens belongs to us.
@@ -23,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.contract.counters import REQUESTS_UNTRACED, Counters
-from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Hello, Record, Totals, encode
-from otlp_tracing.contract.settings import settings_key, user_config
+from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
+from otlp_tracing.contract.settings import Sampling, entry_config, settings_key
+from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.errors import FrameTooLarge, WireError
 
 __all__ = ["Emitter", "Origin", "start_pump_thread"]
@@ -40,6 +42,8 @@ _TOTALS_SECONDS = 1.0
 _BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads in far less
 _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
+# Entries whose rates move; each reload with changes brings new ones. The oldest goes on with what it was told last.
+_MAX_ALLOWANCES = 4096
 _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
 
@@ -48,7 +52,7 @@ class Origin:
     """The plugin entry that a record belongs to.
 
     Args:
-        key: settings.settings_key of its configuration.
+        key: its settings.settings_key.
         frame: the Config frame that tells the sidecar the configuration.
     """
 
@@ -63,7 +67,7 @@ class Origin:
             FrameTooLarge: for a configuration that no frame can hold.
         """
         key = settings_key(config)
-        return cls(key, encode(Config(key, json.dumps(user_config(config)).encode())))
+        return cls(key, encode(Config(key, json.dumps(entry_config(config)).encode())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class Emitter:
         self._socket: socket.socket | None = None
         self._decoder = Decoder()
         self._announced: set[bytes] = set()
+        self._allowances: dict[bytes, Allowance] = {}
         self._outgoing = memoryview(b"")
         self._connect_at = 0.0
         self._totals_at = 0.0
@@ -107,6 +112,18 @@ class Emitter:
     def __repr__(self) -> str:
         state = "connected" if self._socket else "not connected"
         return f"<Emitter {state} | {len(self._waiting)} waiting, {len(self._unacknowledged)} unacknowledged>"
+
+    def allowance(self, origin: Origin, sampling: Sampling) -> Allowance | None:
+        """Return what this process may keep of an entry, one for all its instances; None where no rate moves."""
+        if not sampling.moves:
+            return None
+        with self._lock:
+            allowance = self._allowances.get(origin.key)
+            if allowance is None:
+                allowance = self._allowances[origin.key] = Allowance(sampling, self._clock)
+                if len(self._allowances) > _MAX_ALLOWANCES:
+                    del self._allowances[next(iter(self._allowances))]
+            return allowance
 
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record; the oldest goes if there is no room."""
@@ -135,7 +152,7 @@ class Emitter:
             if self._socket is None:
                 return _RECONNECT_SECONDS
             try:
-                self._read_acknowledgements()
+                self._read_answers()
                 self._report_totals(now)
                 self._write()
             except (OSError, WireError) as error:
@@ -241,7 +258,7 @@ class Emitter:
             self._totals_at = now + _TOTALS_SECONDS
             self._outgoing = memoryview(bytes(self._outgoing) + encode(Totals(self.counters.totals())))
 
-    def _read_acknowledgements(self) -> None:
+    def _read_answers(self) -> None:
         assert self._socket is not None
         while True:
             try:
@@ -251,10 +268,19 @@ class Emitter:
             if not data:
                 raise ConnectionResetError("it closed the connection")
             for frame in self._decoder.feed(data):
-                if not isinstance(frame, Ack):
-                    raise WireError(f"the sidecar sent a {type(frame).__name__}")
-                while self._unacknowledged and self._unacknowledged[0].number <= frame.number:
+                self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        match frame:
+            case Ack(number):
+                while self._unacknowledged and self._unacknowledged[0].number <= number:
                     self._ring_bytes -= len(self._unacknowledged.popleft().frame)
+            case Rates(key, load, shares):
+                allowance = self._allowances.get(key)
+                if allowance is not None:
+                    allowance.set(load, shares)
+            case _:
+                raise WireError(f"the sidecar sent a {type(frame).__name__}")
 
 
 def start_pump_thread(emitter: Emitter, interval_seconds: float = 0.05) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from otlp_tracing.contract.counters import EVENTS_FAILED, REQUESTS_UNTRACED, Counters
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.settings import Sampling, Settings
+from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.decision.request import RequestTracer
 from otlp_tracing.decision.rules import RequestLine
 from otlp_tracing.errors import ConfigError, FrameTooLarge
@@ -32,6 +33,9 @@ class Records(Protocol):
     @property
     def counters(self) -> Counters:
         """Of this process."""
+
+    def allowance(self, origin: Origin, sampling: Sampling) -> Allowance | None:
+        """Return what this process may keep of an entry; None where no rate moves."""
 
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record."""
@@ -56,10 +60,15 @@ class Phases:
         self._tracer: RequestTracer | None = None
         try:
             settings = Settings.from_config(config)
-            self._tracer = RequestTracer.of(settings.sampling, random_bytes, settings.propagation, settings.capture)
             self._origin = Origin.of(config)
+            self._tracer = RequestTracer.of(
+                settings.sampling,
+                random_bytes,
+                settings.propagation,
+                settings.capture,
+                records.allowance(self._origin, settings.sampling),
+            )
         except (ConfigError, FrameTooLarge) as error:
-            self._tracer = None
             _log.error("this configuration traces nothing: %s", error)
 
     def access(self, kong: Any) -> None:

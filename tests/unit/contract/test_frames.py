@@ -17,6 +17,7 @@ from otlp_tracing.contract.frames import (
     Decoder,
     Frame,
     Hello,
+    Rates,
     Record,
     Totals,
     encode,
@@ -30,6 +31,7 @@ FRAMES: list[Frame] = [
     Record(1, b"k" * 16, b'{"request":{"uri":"/\xff"}}'),
     Totals([("otlp_tracing_events_failed_total", ("access",), 3)]),
     Ack(7),
+    Rates(b"k" * 16, 0.5, [2.5, 0.0]),
 ]
 
 
@@ -53,6 +55,18 @@ def test_version_1_does_not_change() -> None:
     )
 
 
+def test_version_2_does_not_change() -> None:
+    """Nor does what it added."""
+    assert encode(Rates(b"k" * 16, 1.0, [2.5])).hex() == (
+        "00000027" + "94" + "05" + "c410" + "6b" * 16 + "cb3ff0000000000000" + "91" + "cb4004000000000000"
+    )
+
+
+def test_version_1_is_still_understood() -> None:
+    """A gateway of before the rates could be told goes on as it was."""
+    assert list(Decoder().feed(encode(Hello(1, b"sender-1")))) == [Hello(1, b"sender-1")]
+
+
 def test_a_frame_too_large_is_not_written() -> None:
     """The sender learns that a record is too large before anything is sent."""
     with pytest.raises(FrameTooLarge):
@@ -66,8 +80,8 @@ def test_a_frame_too_large_is_not_waited_for() -> None:
 
 
 def test_another_version_is_refused() -> None:
-    """Two versions do not talk past each other."""
-    with pytest.raises(UnsupportedVersion):
+    """Two versions do not talk past each other, and the sentence names both."""
+    with pytest.raises(UnsupportedVersion, match="speaks version 3 of the frames, this side 1 to 2"):
         list(Decoder().feed(encode(Hello(VERSION + 1, b"sender-1"))))
 
 
@@ -86,6 +100,8 @@ def frame_of(message: object) -> bytes:
     "message",
     [
         None, 5, [], [9], [2, 0, b"k" * 16, b"{}"], [2, 1, b"k", b"{}"], [2, 1, b"k" * 16, "text"], [3, [["name"]]],
+        [5, b"k" * 16, 1.5, []], [5, b"k" * 16, 0.0, []], [5, b"k", 1.0, []], [5, b"k" * 16, 1.0, [-1.0]],
+        [5, b"k" * 16, 1.0, [float("inf")]], [5, b"k" * 16, 1.0, [float("nan")]], [5, b"k" * 16, 1.0, ["1"]],
         [3, [["name", [1], 2]]], [1, b"k" * 16], msgpack.ExtType(1, b"x"), {1: 2}, [0, "1", b"12345678"],
     ],
 )  # fmt: skip

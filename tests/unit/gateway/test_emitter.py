@@ -10,7 +10,8 @@ import pytest
 
 from doubles import ManualClock
 from otlp_tracing.contract.counters import EVENTS_FAILED
-from otlp_tracing.contract.frames import Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
+from otlp_tracing.contract.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
+from otlp_tracing.contract.settings import Budget, Load, Sampling
 from otlp_tracing.gateway.emitter import Emitter, Origin
 
 ORIGIN = Origin.of({"endpoint": "http://collector:4317"})
@@ -154,6 +155,46 @@ def test_totals_are_reported(sidecar: Sidecar, emitter: Emitter) -> None:
     totals = [frame for frame in sidecar.read() if isinstance(frame, Totals)]
 
     assert totals == [Totals([(EVENTS_FAILED.name, ("access",), 3)])]
+
+
+def test_rates_reach_the_entry_that_they_are_for(sidecar: Sidecar, emitter: Emitter) -> None:
+    """All instances of an entry in a process share one allowance; of others nothing is changed."""
+    settings = Sampling(1.0, "follow", load=Load(0.8))
+    other = Origin.of({"endpoint": "http://collector:4317", "__plugin_id": "another"})
+    first, second = emitter.allowance(ORIGIN, settings), emitter.allowance(ORIGIN, settings)
+    unlike = emitter.allowance(other, settings)
+    emitter.pump()
+    sidecar.accept()
+    sidecar.connection.sendall(encode(Rates(ORIGIN.key, 0.5, [])) + encode(Rates(b"unknown entry!!!", 0.1, [])))
+    emitter.pump()
+
+    assert first is not None
+    assert unlike is not None
+    assert first is second
+    assert first.take("", 1.0) == (0.5, "load")
+    assert unlike.take("", 1.0) == (1.0, "")
+
+
+def test_rates_last_while_the_sidecar_is_away(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
+    """A lost connection changes nothing about what may be kept."""
+    allowance = emitter.allowance(ORIGIN, Sampling(1.0, "follow", load=Load(0.8)))
+    emitter.pump()
+    sidecar.accept()
+    sidecar.connection.sendall(encode(Rates(ORIGIN.key, 0.25, [])))
+    emitter.pump()
+    sidecar.close()
+    for _ in range(100):
+        clock.now += 1
+        emitter.pump()
+
+    assert allowance is not None
+    assert allowance.take("", 1.0) == (0.25, "load")
+
+
+def test_rates_that_stand_still_need_no_allowance(emitter: Emitter) -> None:
+    """Without a budget and a bound on the load nothing is asked on the path of a request."""
+    assert emitter.allowance(ORIGIN, Sampling(0.5, "follow")) is None
+    assert emitter.allowance(ORIGIN, Sampling(0.5, "follow", budget=Budget(5))) is not None
 
 
 def test_garbage_from_the_sidecar_ends_the_connection(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from doubles import FakeKong
 from otlp_tracing.contract.counters import Counters
+from otlp_tracing.contract.settings import Sampling
 from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.gateway.emitter import Origin
 from otlp_tracing.gateway.phases import Phases
 
@@ -21,6 +23,9 @@ class RecordingEmitter:
     def __init__(self) -> None:
         self.counters = Counters()
         self.submitted: list[tuple[Origin, bytes]] = []
+
+    def allowance(self, _origin: Origin, _sampling: Sampling) -> Allowance | None:
+        return None
 
     def submit(self, origin: Origin, log: bytes) -> None:
         self.submitted.append((origin, log))
