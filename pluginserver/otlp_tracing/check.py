@@ -18,7 +18,7 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 
-__all__ = ["check", "faults_of", "plugin_entries"]
+__all__ = ["check", "faults_of", "plugin_entries", "warnings_of"]
 
 PLUGIN = "otlp-tracing"
 
@@ -32,8 +32,8 @@ def check(path: Path) -> int:
         faulty += bool(faults)
         for fault in faults:
             print(f"{path}: {place}: {fault}", file=sys.stderr)
-        for field in _not_in_effect(entry.get("config")):
-            print(f"{path}: {place}: {field} is accepted and not yet in effect", file=sys.stderr)
+        for warning in warnings_of(entry):
+            print(f"{path}: {place}: {warning}", file=sys.stderr)
     if not entries:
         print(f"{path}: no {PLUGIN} entry")
         return 0
@@ -71,6 +71,17 @@ def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
     except ConfigError as error:
         faults.extend(error.faults)
     return faults
+
+
+def warnings_of(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Return what one entry says that Kong takes and that does not do what it looks like."""
+    config = entry.get("config")
+    for field in _not_in_effect(config):
+        yield f"{field} is accepted and not yet in effect"
+    completed, _ = complete(SCHEMA, config)
+    high, low = (_value(completed, f"sampling.load.{name}") for name in ("high", "low"))
+    if isinstance(high, int | float) and isinstance(low, int | float) and low >= high:
+        yield f"sampling.load.low: {low:g} is not below sampling.load.high, {high:g}: rates will swing or stay low"
 
 
 def _own_entries(record: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

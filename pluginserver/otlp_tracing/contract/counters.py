@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
+    "CPU_LOAD",
     "EVENTS_FAILED",
     "METRICS",
     "NAMES_REFUSED",
@@ -21,6 +22,11 @@ __all__ = [
     "REQUESTS",
     "REQUESTS_UNTRACED",
     "REQUEST_DURATION",
+    "ROUTE_REQUESTS",
+    "SAMPLING_BUDGET",
+    "SAMPLING_FACTOR",
+    "SAMPLING_PROBABILITY",
+    "SAMPLING_TRACES",
     "SPANS_DROPPED",
     "SPANS_EXPORTED",
     "SPANS_IN_FLIGHT",
@@ -72,7 +78,7 @@ REQUESTS_UNTRACED = Metric(
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
     "counter",
-    "Requests seen, by what was decided: sampled, not_sampled, kept_for_error, _retry, _slow, _status.",
+    "Requests seen, by what was decided: sampled, not_sampled, kept_for_error, _retry, _slow, _status, _rare.",
     ("decision",),
 )
 REQUEST_DURATION = Metric(
@@ -83,10 +89,44 @@ REQUEST_DURATION = Metric(
     # What the semantic conventions advise for http.server.request.duration.
     (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
 )
+ROUTE_REQUESTS = Metric(
+    "otlp_tracing_route_requests_total",
+    "counter",
+    "Requests by what decided: dropped, or kept by parent, rule, rate, budget, load, error, retry, slow, status, rare.",
+    ("service", "route", "decision"),
+)
+SAMPLING_PROBABILITY = Metric(
+    "otlp_tracing_sampling_probability",
+    "gauge",
+    "Mean probability at which an entry's requests were kept over the last seconds; without traffic, the rate.",
+    ("entry",),
+)
+SAMPLING_FACTOR = Metric(
+    "otlp_tracing_sampling_factor",
+    "gauge",
+    "What the configured rates are multiplied with, 0 to 1, by cause: budget, load.",
+    ("entry", "cause"),
+)
+SAMPLING_BUDGET = Metric(
+    "otlp_tracing_sampling_budget_traces_per_second",
+    "gauge",
+    "The configured budget; 0 means no bound.",
+    ("entry",),
+)
+SAMPLING_TRACES = Metric(
+    "otlp_tracing_sampling_traces_per_second",
+    "gauge",
+    "Traces kept per second over the last seconds, for whatever reason.",
+    ("entry",),
+)
+CPU_LOAD = Metric(
+    "otlp_tracing_cpu_load", "gauge", "Load of the processors that this machine or container may use, 0 to 1."
+)
 NAMES_REFUSED = Metric(
     "otlp_tracing_names_refused_total",
     "counter",
-    "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, request_duration.",
+    "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, request_duration, "
+    "route_requests.",
     ("kind",),
 )
 _REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user")
@@ -134,6 +174,12 @@ METRICS: tuple[Metric, ...] = (
     REQUESTS_UNTRACED,
     REQUESTS,
     REQUEST_DURATION,
+    ROUTE_REQUESTS,
+    SAMPLING_PROBABILITY,
+    SAMPLING_FACTOR,
+    SAMPLING_BUDGET,
+    SAMPLING_TRACES,
+    CPU_LOAD,
     NAMES_REFUSED,
     RECORDS_REFUSED,
     REDACTIONS,

@@ -141,14 +141,15 @@ _SAMPLING = _record(
     _record(
         "budget",
         "An upper bound on kept traces.",
-        _field("traces_per_second", "number", "Traces kept per second by this entry on this gateway; 0 means no "
-               "bound.", default=0, between=[0, 1_000_000]),
+        _field("traces_per_second", "number", "Traces kept per second by this entry on this gateway, all its workers "
+               "together: rates are lowered to hold it. 0 means no bound.", default=0, between=[0, 1_000_000]),
     ),
     _record(
         "load",
-        "Moves the rate with the machine's CPU load. Off while high is unset.",
-        _field("high", "number", "Load above which the rate is halved.", between=[0, 1]),
-        _field("low", "number", "Load below which the rate is raised by half.", default=0.3, between=[0, 1]),
+        "Moves the rates with the machine's CPU load. Off while high is unset.",
+        _field("high", "number", "Load above which rates are halved, every five seconds.", between=[0, 1]),
+        _field("low", "number", "Load below which rates are raised by half, until they are as configured.",
+               default=0.3, between=[0, 1]),
     ),
     _record(
         "keep",
@@ -244,9 +245,6 @@ NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
     "batch_export.max_retry_time",
     "batch_export.spool_max_bytes",
     "protocol",
-    "sampling.budget.traces_per_second",
-    "sampling.load.high",
-    "sampling.load.low",
 })  # fmt: skip
 """Fields that are accepted and checked, and change nothing yet. `check` says so where one is set to other
 than its default, the README lists them, and a test holds list and README together."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -54,6 +55,17 @@ class Metrics:
         family = self._families[metric.name]
         assert isinstance(family, Gauge)
         family.labels(label_value).set_function(lambda: sum(one() for one in readers))
+
+    def set(self, metric: Metric, value: float, *label_values: str) -> None:
+        """Show a value until another is set."""
+        family = self._families[metric.name]
+        assert isinstance(family, Gauge)
+        (family.labels(*label_values) if label_values else family).set(value)
+
+    def forget(self, metric: Metric, *label_values: str) -> None:
+        """Show no value any more; one that was never set is none."""
+        with contextlib.suppress(KeyError):
+            self._families[metric.name].remove(*label_values)
 
     def series(self, metric: Metric, *label_values: str) -> Histogram:
         """Return one series of a histogram, for whoever observes it often."""

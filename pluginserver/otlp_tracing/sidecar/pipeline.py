@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from otlp_tracing.contract.counters import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
-from otlp_tracing.contract.settings import Keep, Settings
+from otlp_tracing.contract.settings import Keep, Settings, entry_name
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.decision.request import RequestTracer
 from otlp_tracing.decision.rules import RequestLine
@@ -27,13 +28,16 @@ from otlp_tracing.sidecar.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.rare_routes import RareRoutes
+from otlp_tracing.sidecar.rates import OWN, RateKeeper
 from otlp_tracing.sidecar.recent.recorder import Recorder, header_names
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
+from otlp_tracing.sidecar.sampling_report import SamplingReport
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
-from otlp_tracing.sidecar.tail_sampling import keep_reason
+from otlp_tracing.sidecar.tail_sampling import is_lowered, keep_reason
 
 __all__ = ["Entry", "Pipeline"]
 
@@ -48,6 +52,7 @@ MAX_ENTRIES = 4096
 class Entry:
     """A plugin entry, ready for its records."""
 
+    name: str
     tracer: RequestTracer
     rules: SpanRules
     keep: Keep
@@ -55,18 +60,13 @@ class Entry:
     exporter: Exporter
     rule_headers: tuple[str, ...] = ()
 
-    def spans(self, record: LogRecord) -> tuple[RequestContext, list[SpanRecord], str]:
-        """Return what was decided for a request, its spans, none if the trace is not kept, and what became of it."""
+    def context(self, record: LogRecord) -> tuple[RequestContext, bool]:
+        """Return what was decided for a request, and whether it was decided only now."""
         context = RequestContext.from_log_field(record.otlp_tracing)
-        if context is None:
-            # `access` did not run: no route, or a plugin of even higher priority ended the request.
-            context = self.tracer.begin(_headers(record), lambda: _line(record))
-        if context.sampled:
-            return context, assemble(record, context, self.rules), "sampled"
-        reason = keep_reason(record, self.keep)
-        if reason is None:
-            return context, [], "not_sampled"
-        return context, assemble(record, context, self.rules, reason), f"kept_for_{reason}"
+        if context is not None:
+            return context, False
+        # `access` did not run: no route, or a plugin of even higher priority ended the request.
+        return self.tracer.begin(_headers(record), lambda: _line(record)), True
 
 
 class Pipeline:
@@ -75,7 +75,9 @@ class Pipeline:
     Args:
         metrics: where everything is counted.
         environment: `OTEL_*` variables.
+        rates: told of every request's decision, for the rates that move.
         random_bytes: where ids come from that `access` did not choose.
+        clock: monotonic seconds.
         recorder: is told of every request, for the live page; None where there is none.
     """
 
@@ -83,10 +85,15 @@ class Pipeline:
         self,
         metrics: Metrics,
         environment: Mapping[str, str],
+        rates: RateKeeper,
+        *,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
     ) -> None:
         self._metrics = metrics
+        self._rates = rates
+        self._clock = clock
         self._recorder = recorder
         self._environment = environment
         self._random_bytes = random_bytes
@@ -97,6 +104,8 @@ class Pipeline:
         self._names = NameGuard(lambda kind: metrics.add(NAMES_REFUSED, kind))
         self._requests = RequestMetrics(metrics, self._methods)
         self.redactions = RedactionReport(metrics)
+        self._rare = RareRoutes()
+        self.sampling = SamplingReport(metrics)
 
     def configure(self, key: bytes, config: bytes) -> None:
         """Take a plugin entry's configuration over; one that cannot work is said and counted, once."""
@@ -104,9 +113,15 @@ class Pipeline:
             self._entries.move_to_end(key)
             return
         try:
-            settings = Settings.from_config(json.loads(config))
+            document = json.loads(config)
+            settings = Settings.from_config(document)
+            name = entry_name(document)
+            allowance = self._rates.configure(key, name, settings.sampling)
             self._entries[key] = Entry(
-                RequestTracer.of(settings.sampling, self._random_bytes, settings.propagation, settings.capture),
+                name,
+                RequestTracer.of(
+                    settings.sampling, self._random_bytes, settings.propagation, settings.capture, allowance
+                ),
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,
                 Redactor(settings.redaction),
@@ -118,19 +133,29 @@ class Pipeline:
             self._metrics.add(RECORDS_REFUSED, "bad_configuration")
             self._entries[key] = None
         if len(self._entries) > MAX_ENTRIES:
-            self._entries.popitem(last=False)
+            unused, _ = self._entries.popitem(last=False)
+            self._rates.forget(unused)
 
-    def take(self, key: bytes, log: bytes) -> None:
-        """Take one request's record over; whatever is wrong with it is counted."""
+    def take(self, key: bytes, log: bytes, process: bytes = OWN) -> None:
+        """Take one request's record over; whatever is wrong with it is counted.
+
+        Args:
+            key: of its entry.
+            log: the record.
+            process: that handed it over.
+        """
         entry = self._entries.get(key)
         if entry is None:
             self._metrics.add(RECORDS_REFUSED, "bad_configuration")
             return
         try:
             record = decode(log)
-            context, spans, outcome = entry.spans(record)
+            context, decided_now = entry.context(record)
+            kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
+            kept = context.sampled or kept_for is not None
             note = partial(self.redactions.note, _route_name(record))
-            spans = [entry.redactor.redact(span, note) for span in spans]
+            assembled = assemble(record, context, entry.rules, kept_for) if kept else []
+            spans = [entry.redactor.redact(span, note) for span in assembled]
         except WireError as error:
             _refused.warning("refused a record: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
@@ -140,7 +165,12 @@ class Pipeline:
             _refused.warning("could not make spans of a record", exc_info=True)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
             return
+        outcome = f"kept_for_{kept_for}" if kept_for else "sampled" if kept else "not_sampled"
         self._metrics.add(REQUESTS, outcome)
+        self._rates.observe(key, OWN if decided_now else process, context, kept)
+        self.sampling.observe(record, entry.name, context, kept_for)
+        if kept:
+            self._rare.kept(key, _route_id(record), self._clock())
         self._requests.observe(record, spans[0] if spans else None)
         encoded = self._deliver(spans, entry.exporter) if spans else []
         if self._recorder is not None:
@@ -150,6 +180,12 @@ class Pipeline:
         """Flush every destination, for so long at the most."""
         for exporter in self._exporters.values():
             await exporter.close(seconds)
+
+    def _keep_reason(self, key: bytes, entry: Entry, record: LogRecord, context: RequestContext) -> str | None:
+        reason = keep_reason(record, entry.keep)
+        if reason is None and is_lowered(context) and self._rare.is_rare(key, _route_id(record), self._clock()):
+            return "rare"
+        return reason
 
     def _deliver(self, spans: list[SpanRecord], exporter: Exporter) -> list[bytes]:
         encoded = []
@@ -167,6 +203,10 @@ class Pipeline:
         if exporter is None:
             exporter = self._exporters[destination] = Exporter(destination, self._metrics)
         return exporter
+
+
+def _route_id(record: LogRecord) -> str:
+    return (record.route.id or record.route.name or "") if record.route else ""
 
 
 def _route_name(record: LogRecord) -> str:

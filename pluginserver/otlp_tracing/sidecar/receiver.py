@@ -17,17 +17,20 @@ from collections import OrderedDict
 from pathlib import Path
 
 from otlp_tracing.contract.counters import RECORDS_REFUSED
-from otlp_tracing.contract.frames import Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
+from otlp_tracing.contract.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.rates import Link, RateKeeper
 
 __all__ = ["Receiver", "bind"]
 
 _closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.receiver"))
 
 _READ_BYTES = 256 << 10
+# What a peer that does not read is sent of rates; a later frame says it all again.
+_MAX_UNREAD_BYTES = 64 << 10
 _MAX_SENDERS = 1024  # processes of the gateway remembered, for what they send twice
 _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
@@ -57,10 +60,11 @@ def bind(path: Path) -> socket.socket:
 
 
 class Receiver:
-    """Takes records over from every process of the gateway."""
+    """Takes records over from every process of the gateway, and gives it what rates.py has for it."""
 
-    def __init__(self, pipeline: Pipeline, metrics: Metrics) -> None:
+    def __init__(self, pipeline: Pipeline, rates: RateKeeper, metrics: Metrics) -> None:
         self._pipeline = pipeline
+        self._rates = rates
         self._metrics = metrics
         self._taken: OrderedDict[bytes, int] = OrderedDict()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -89,28 +93,34 @@ class Receiver:
             writer.close()
 
     async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder, sender = Decoder(), b""
-        while data := await reader.read(_READ_BYTES):
-            last = 0
-            for frame in decoder.feed(data):
-                if isinstance(frame, Hello):
-                    sender = frame.sender
-                last = self._take(sender, frame) or last
-            if last:
-                writer.write(encode(Ack(last)))
-                await writer.drain()
+        decoder, link = Decoder(), Link(b"", lambda data: _send(writer, data))
+        try:
+            while data := await reader.read(_READ_BYTES):
+                last = 0
+                for frame in decoder.feed(data):
+                    last = self._take(link, frame) or last
+                if last:
+                    writer.write(encode(Ack(last)))
+                    await writer.drain()
+        finally:
+            self._rates.disconnect(link)
 
-    def _take(self, sender: bytes, frame: Frame) -> int | None:
+    def _take(self, link: Link, frame: Frame) -> int | None:
         match frame:
+            case Hello(version, sender):
+                link.process = sender
+                if version >= RATES_SINCE:
+                    self._rates.connect(link)
             case Config(key, config):
                 self._pipeline.configure(key, config)
+                self._rates.announce(link, key)
             case Totals(totals):
-                self._metrics.report(sender, totals)
+                self._metrics.report(link.process, totals)
             case Record(number, key, log):
                 # After a lost connection a sender repeats what it has no acknowledgement for.
-                if number > self._taken.get(sender, 0):
-                    self._pipeline.take(key, log)
-                    self._remember(sender, number)
+                if number > self._taken.get(link.process, 0):
+                    self._pipeline.take(key, log, link.process)
+                    self._remember(link.process, number)
                 return number
         return None
 
@@ -126,3 +136,8 @@ class Receiver:
         _, uid, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         if uid not in {os.geteuid(), 0}:
             raise PermissionError(f"user {uid} is not the owner of this socket, {os.geteuid()}")
+
+
+def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    if writer.transport.get_write_buffer_size() < _MAX_UNREAD_BYTES:
+        writer.write(data)

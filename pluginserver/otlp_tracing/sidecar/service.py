@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +15,22 @@ from pathlib import Path
 from aiohttp import web
 
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.sidecar import receiver
+from otlp_tracing.sidecar.cpu_load import CpuLoad
 from otlp_tracing.sidecar.http.application import application
 from otlp_tracing.sidecar.http.options import PageOptions
+from otlp_tracing.sidecar.http.sampling import SamplingPage
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.rates import TICK_SECONDS, RateKeeper
 from otlp_tracing.sidecar.receiver import Receiver
 from otlp_tracing.sidecar.recent.recorder import Recorder
 
 __all__ = ["SidecarOptions", "run"]
 
 _log = logging.getLogger("otlp_tracing.sidecar.service")
+_rates_failed = LimitedLog(_log)
 
 # Kong kills a plugin server ten seconds after SIGTERM; the supervisor waits eight.
 FLUSH_SECONDS = 5.0
@@ -66,15 +72,18 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     stop = _stop_event(options)
     metrics = Metrics()
     recorder = Recorder() if options.page.is_on else None
-    pipeline = Pipeline(metrics, environment, recorder=recorder)
-    intake = Receiver(pipeline, metrics)
+    rates = RateKeeper(metrics, time.monotonic)
+    pipeline = Pipeline(metrics, environment, rates, recorder=recorder)
+    intake = Receiver(pipeline, rates, metrics)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
     app = application(
         metrics, lambda: "stopping" if stop.is_set() else None, recorder, options.page, pipeline.redactions.as_json
     )
+    SamplingPage(rates, pipeline.sampling).add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
+    ticking = asyncio.create_task(_tick(rates))
     http = asyncio.create_task(_serve_http(runner, options))
     try:
         await asyncio.wait({http, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -83,10 +92,22 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
             await stop.wait()
     finally:
         http.cancel()
+        ticking.cancel()
         server.close()
         intake.close()
         await pipeline.close(FLUSH_SECONDS)
         await runner.cleanup()
+
+
+async def _tick(rates: RateKeeper) -> None:
+    cpu = CpuLoad()
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        try:
+            rates.tick(cpu)
+        except Exception:
+            # A fault of ours; the processes go on at the rates they were told last.
+            _rates_failed.warning("could not set the rates anew", exc_info=True)
 
 
 def _stop_event(options: SidecarOptions) -> asyncio.Event:

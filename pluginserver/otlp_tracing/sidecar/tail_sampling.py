@@ -1,7 +1,8 @@
 """What is kept after the response, whatever was decided before it, and why a trace is kept at all. Pure.
 
 A trace that the head dropped and an error, a slow answer, a chosen status or a retry keeps has no threshold
-in its tracestate: nobody can say what share of such requests it stands for. The services behind were told
+in its tracestate: nobody can say what share of such requests it stands for. So it is with the first trace of a
+route in a minute where a budget or the load lowered the rates (rare_routes.py). The services behind were told
 that it is not sampled; it is the gateway's part of the trace that is kept.
 
 Source: OpenTelemetry specification, trace/tracestate-probability-sampling.md (non-probability sampling).
@@ -18,7 +19,7 @@ from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.span_record import AttributeValue
 
-__all__ = ["keep_reason", "sampling_attributes"]
+__all__ = ["is_lowered", "keep_reason", "sampling_attributes"]
 
 
 def keep_reason(record: LogRecord, keep: Keep) -> str | None:
@@ -38,6 +39,11 @@ def keep_reason(record: LogRecord, keep: Keep) -> str | None:
     if keep.slower_than_ms and took_ms is not None and took_ms > keep.slower_than_ms:
         return "slow"
     return "status" if status in keep.statuses else None
+
+
+def is_lowered(context: RequestContext) -> bool:
+    """Tell whether a budget or the load made a request's probability lower than its configured rate."""
+    return context.decided_by in {"budget", "load"}
 
 
 def sampling_attributes(context: RequestContext, kept_for: str | None) -> Mapping[str, AttributeValue]:
