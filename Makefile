@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 KONG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo stack stack-test test check fix e2e faults fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-test test check fix e2e page screenshots faults fuzz bench collector lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything, at the locked versions
 
@@ -47,6 +47,12 @@ fix: $(READY) ## format, and mend what the linter can mend
 
 e2e: $(READY) ## run the end-to-end tests; on a real Kong with KONG=/path/to/kong
 	@$(BIN)/pytest --quiet -rs tests/e2e $(if $(KONG),--kong=$(KONG))
+
+page: $(READY) ## drive the live page in a browser (needs Chromium)
+	@$(BIN)/pytest --quiet -rs tests/page
+
+screenshots: $(READY) ## make docs/screenshots anew (needs Chromium); then look at them
+	@$(BIN)/python tests/page/screenshots.py
 
 faults: $(READY) ## kill, stop and replace every process under load (--fault-rounds=20 for all of it: FAULTS=20)
 	@$(BIN)/pytest --quiet tests/faults $(if $(FAULTS),--fault-rounds=$(FAULTS)) $(if $(KONG),--kong=$(KONG))

@@ -27,7 +27,7 @@ export class RoutesView {
     this.note = el('p.hint');
     this.empty = el('div.empty', {hidden: true}, el('h2', 'No request in the last minutes'), el('p', 'Each route that has any appears here: all of its requests are counted, kept or not.'));
     this.table = el('table.routes', el('thead', this.head), this.body);
-    this.element = el('section.page', {'aria-labelledby': 'routes-title'}, el('h1', {id: 'routes-title'}, 'Routes'), this.note, el('div.scroll', {tabindex: 0, role: 'region', 'aria-labelledby': 'routes-title'}, this.table), this.empty);
+    this.element = el('section.page', {'aria-labelledby': 'routes-title'}, el('h1', {id: 'routes-title'}, 'Routes'), this.note, el('div.scroll', {tabindex: 0, role: 'region', 'aria-label': 'Figures by route'}, this.table), this.empty);
   }
 
   enter() {

@@ -10,6 +10,7 @@ export class Store extends EventTarget {
   passedOver = 0;
   version = '';
   traceUrl = '';
+  #base = 0;
   #counts = [];
 
   take(name, data) {
@@ -17,10 +18,12 @@ export class Store extends EventTarget {
       this.version = data.version;
       this.traceUrl = data.trace_url;
       if (!data.resumed) {
-        this.rows = [];
+        // Another process: its numbers begin anew, and what the one before had sent stays to be read.
+        this.#base = this.rows[0]?.number ?? 0;
         this.#counts = [];
       }
     } else if (name === 'traces') {
+      for (const row of data.rows) row.number += this.#base;
       this.rows = data.rows.reverse().concat(this.rows).slice(0, MAX_ROWS);
       Object.assign(this, {requests: data.requests, kept: data.kept, passedOver: data.passed_over});
       const now = performance.now();

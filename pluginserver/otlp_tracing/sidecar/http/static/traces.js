@@ -55,10 +55,10 @@ export class TracesView {
     this.empty = el('div.empty', {hidden: true});
     this.element = el(
       'div.split',
+      el('h1.unseen', 'Traces'),
       el(
         'section.pane',
         {'aria-label': 'Traces'},
-        el('h1.unseen', 'Traces'),
         el('div.filters', {role: 'search'}, this.search, this.selects, this.pause, this.clear, this.tally),
         this.waiting,
         this.list,

@@ -1,0 +1,39 @@
+"""The system's Chromium, and a page that tells what went wrong on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Playwright
+
+__all__ = ["NO_CHROMIUM", "chromium_path", "launch", "opened"]
+
+NO_CHROMIUM = "no Chromium here: `apt-get install chromium`, or name one with CHROMIUM=/path/to/chromium"
+
+
+def chromium_path() -> str | None:
+    """Return where it is, None where there is none."""
+    named = os.environ.get("CHROMIUM")
+    return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start it, without a window."""
+    # Chromium's own sandbox cannot be set up by root, nor in most containers; the pages are ours.
+    return playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
+
+
+@contextlib.contextmanager
+def opened(browser: Browser, **context: Any) -> Iterator[tuple[Page, list[str]]]:
+    """Give an empty page, and the list of what its console complains about: violations of its policy too."""
+    with contextlib.closing(browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **context})) as window:
+        page = window.new_page()
+        page.set_default_timeout(10_000)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page, complaints

@@ -1,0 +1,69 @@
+"""Promises of the page's view of routes."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, expect
+
+from e2e.client import fetch
+from e2e.gateways import RunningGateway
+from page.shop import send
+
+
+def line(page: Page, route: str) -> Locator:
+    return page.locator("tbody tr").filter(has=page.get_by_role("rowheader", name=route))
+
+
+def cell(page: Page, route: str, name: str) -> Locator:
+    return line(page, route).locator(f'td[data-name="{name}"]')
+
+
+def test_every_request_counts_kept_or_not(page: Page, gateway: RunningGateway) -> None:
+    """Requests that were not kept are in the rate and in the share; failures are a share of all."""
+    for _ in range(3):
+        fetch(gateway.url, "/healthz")
+    for target in ("/api/payments", "/api/payments", "/api/payments/declined", "/api/payments/declined"):
+        fetch(gateway.url, target, method="POST")
+
+    page.get_by_role("link", name="Routes").click()
+
+    expect(cell(page, "health", "Kept")).to_contain_text("0 %")
+    expect(cell(page, "health", "Kept")).to_contain_text("0 of 3")
+    expect(cell(page, "payments", "Errors")).to_contain_text("50 %")
+    expect(cell(page, "payments", "Kept")).to_contain_text("4 of 4")
+
+
+def test_percentiles_are_those_of_the_route(page: Page, gateway: RunningGateway) -> None:
+    """A route that takes half a second says so."""
+    send(gateway, "/api/reports/monthly")
+
+    page.get_by_role("link", name="Routes").click()
+
+    for name in ("p50", "p95", "p99"):
+        text = cell(page, "reports", name).inner_text()
+        milliseconds = float(text.split()[0]) * (1000 if text.endswith(" s") else 1)
+        assert 400 < milliseconds < 1500
+
+
+def test_an_exemplar_opens(page: Page, gateway: RunningGateway) -> None:
+    """A route's newest trace is one click away."""
+    trace_id = send(gateway, "/api/search?q=1")
+
+    page.get_by_role("link", name="Routes").click()
+    cell(page, "search", "Traces").get_by_role("link", name="newest").click()
+
+    expect(page.locator(".detail .facts")).to_contain_text(trace_id)
+
+
+def test_columns_sort(page: Page, gateway: RunningGateway) -> None:
+    """By any of them, one way and the other."""
+    send(gateway, "/api/users/1")
+    send(gateway, "/api/orders/77")
+
+    page.get_by_role("link", name="Routes").click()
+    page.get_by_role("columnheader", name="Route").get_by_role("button").click()
+
+    expect(page.get_by_role("columnheader", name="Route")).to_have_attribute("aria-sort", "ascending")
+    names = [text.split("\n")[0] for text in page.get_by_role("rowheader").all_inner_texts()]
+    assert names == sorted(names)
+    page.get_by_role("columnheader", name="Route").get_by_role("button").click()
+    expect(page.get_by_role("columnheader", name="Route")).to_have_attribute("aria-sort", "descending")

@@ -1,0 +1,77 @@
+"""Promises of the page's view that tries rules."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from e2e.gateways import RunningGateway
+from otlp_tracing.decision import threshold
+from page.shop import send
+
+# Requests of the gateway's own start are there too; the first rule leaves them out.
+RULES = """
+parent: ignore
+rate: 0.4
+rules:
+  - {name: the gateway's start, paths: [/is-the-plugin-up], rate: 0}
+  - {name: none of these, paths: ["/api/orders*"], rate: 0}
+keep: {errors: %s}
+"""
+
+
+def try_rules(page: Page, rules: str) -> None:
+    page.get_by_role("link", name="Try it").click()
+    page.get_by_label("Rules, as YAML or JSON").fill(rules)
+    page.get_by_role("button", name="Try these rules").click()
+
+
+def test_the_number_is_what_the_gateway_would_keep(page: Page, gateway: RunningGateway) -> None:
+    """Reckoned here from the trace ids that were sent; with errors kept, those are added."""
+    users = [send(gateway, "/api/users/1") for _ in range(30)]
+    failed = [send(gateway, "/api/payments/declined", "POST") for _ in range(5)]
+    for _ in range(5):
+        send(gateway, "/api/orders/77")
+    limit = threshold.from_rate(0.4)
+    kept = {one for one in [*users, *failed] if threshold.randomness(bytes.fromhex(one), None) >= limit}
+
+    try_rules(page, RULES % "false")
+    expect(page.locator('[data-figure="kept"]')).to_have_text(str(len(kept)))
+    lost = len(set(failed) - kept)
+    if lost:
+        expect(page.locator(".warning")).to_contain_text(f"{lost} request")
+
+    try_rules(page, RULES % "true")
+    expect(page.locator('[data-figure="kept"]')).to_have_text(str(len(kept | set(failed))))
+    expect(page.get_by_role("row", name="rule none of these")).to_contain_text("5")
+
+
+def test_faults_are_all_said(page: Page, gateway: RunningGateway) -> None:
+    """With field, value and rule; the text stays, to be mended."""
+    assert gateway
+    try_rules(page, "rate: 7\nkeep: {statuses: [99]}\n")
+
+    expect(page.locator(".faults li")).to_have_count(2)
+    expect(page.locator(".faults")).to_contain_text("sampling.rate = 7")
+    expect(page.get_by_label("Rules, as YAML or JSON")).to_have_value("rate: 7\nkeep: {statuses: [99]}\n")
+
+
+def test_hostile_rules_stay_text(page: Page, gateway: RunningGateway) -> None:
+    """A rule's name is shown as it is."""
+    assert gateway
+    name = "<img src=x onerror=window.hacked=1>"
+
+    try_rules(page, f'rules: [{{name: "{name}", rate: 1}}]')
+
+    expect(page.get_by_role("row", name=f"rule {name}")).to_be_visible()
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_trial_changes_nothing(page: Page, gateway: RunningGateway) -> None:
+    """What is in force stays so."""
+    try_rules(page, "rate: 0\nparent: ignore\nkeep: {errors: false}")
+    expect(page.locator('[data-figure="kept"]')).to_have_text("0")
+
+    trace_id = send(gateway, "/api/users/1")
+    page.get_by_role("link", name="Traces", exact=True).click()
+
+    expect(page.locator(f'.trace[data-trace="{trace_id}"]')).to_be_visible()
