@@ -23,6 +23,7 @@ from otlp_tracing.installation import form
 __all__ = ["main"]
 
 _PREFIX = "OTLP_TRACING_"
+_SPOOL_HELP = "folder where spans wait until they are delivered; auto is beside the sidecar's socket, none is memory"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,6 +79,7 @@ def _add_serve(commands: Any) -> None:
         "embedded",
         "embedded|PATH",
     )
+    _option(command, "--spool", _SPOOL_HELP, "auto", "auto|DIR|none")
     _option(command, "--workers", "processes that serve; auto is one a core, as Kong has workers", "auto", "auto|N")
     _sidecar_options(command)
 
@@ -100,6 +102,7 @@ def _add_sidecar(commands: Any) -> None:
     _option(
         command, "--listen", "unix socket to take records at", Path("/usr/local/kong/otlp-tracing/sidecar.sock"), "PATH"
     )
+    _option(command, "--spool", _SPOOL_HELP, "auto", "auto|DIR|none")
     command.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
     _sidecar_options(command)
 
@@ -174,7 +177,7 @@ def _serve(options: argparse.Namespace) -> None:
     embedded = options.sidecar == "embedded"
     socket = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if embedded else Path(options.sidecar)
     level = ["--log-level", options.log_level]
-    page = _passed_on(options, "http", "page", "page_token_file", "page_hosts", "trace_url")
+    page = _passed_on(options, "http", "spool", "page", "page_token_file", "page_hosts", "trace_url")
     sidecar = command_line("sidecar", "--embedded", "--listen", str(socket), *page, *level)
     run_group(
         GroupOptions(
@@ -244,7 +247,14 @@ def _sidecar(options: argparse.Namespace) -> None:
         hosts=options.page_hosts,
         trace_url=options.trace_url,
     )
-    asyncio.run(run(SidecarOptions(options.listen, host, port, options.embedded, page)))
+    spool = options.listen.parent / "spool" if options.spool == "auto" else Path(options.spool)
+    asyncio.run(
+        run(
+            SidecarOptions(
+                options.listen, host, port, None if options.spool == "none" else spool, options.embedded, page
+            )
+        )
+    )
 
 
 def _check(options: argparse.Namespace) -> int:

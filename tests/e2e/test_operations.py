@@ -108,7 +108,7 @@ def test_stopping_leaves_no_process_and_no_span_behind(
             callers = [Caller.new() for _ in range(5)]
             for caller in callers:
                 assert gateway.get("/api/1", [caller.header()]).status == 200
-            wait_for(lambda: metric(gateway, "otlp_tracing_spans_queued") == 10, 10, "ten spans are queued")
+            wait_for(lambda: metric(gateway, "otlp_tracing_spans_spooled") == 10, 10, "ten spans wait")
             assert collector.spans() == []
             processes = gateway.processes()
             gateway.stop()

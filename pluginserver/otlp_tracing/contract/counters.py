@@ -30,9 +30,11 @@ __all__ = [
     "SPANS_DROPPED",
     "SPANS_EXPORTED",
     "SPANS_IN_FLIGHT",
-    "SPANS_QUEUED",
     "SPANS_RECEIVED",
     "SPANS_REJECTED",
+    "SPANS_RESTORED",
+    "SPANS_SPOOLED",
+    "SPOOL_DEGRADED",
     "Counters",
     "Metric",
     "Total",
@@ -151,6 +153,12 @@ REDACTION_ROWS_REFUSED = Metric(
 SPANS_RECEIVED = Metric(
     "otlp_tracing_spans_received_total", "counter", "Spans taken over for delivery.", ("destination",)
 )
+SPANS_RESTORED = Metric(
+    "otlp_tracing_spans_restored_total",
+    "counter",
+    "Spans that this process found in its spool when it started.",
+    ("destination",),
+)
 SPANS_EXPORTED = Metric(
     "otlp_tracing_spans_exported_total", "counter", "Spans that the collector accepted.", ("destination",)
 )
@@ -163,11 +171,16 @@ SPANS_REJECTED = Metric(
 SPANS_DROPPED = Metric(
     "otlp_tracing_spans_dropped_total",
     "counter",
-    "Spans given up: queue_full, export_failed, bad_span, shutdown.",
+    "Spans given up: spool_full, memory_full, retry_expired, too_large, bad_span, corrupt.",
     ("destination", "reason"),
 )
-SPANS_QUEUED = Metric("otlp_tracing_spans_queued", "gauge", "Spans waiting to be sent.", ("destination",))
+SPANS_SPOOLED = Metric("otlp_tracing_spans_spooled", "gauge", "Spans waiting to be sent.", ("destination",))
 SPANS_IN_FLIGHT = Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent and not yet answered.", ("destination",))
+SPOOL_DEGRADED = Metric(
+    "otlp_tracing_spool_degraded",
+    "gauge",
+    "1 while the disk does not take spans and they are kept in memory, which a killed process loses; else 0.",
+)
 
 METRICS: tuple[Metric, ...] = (
     EVENTS_FAILED,
@@ -185,11 +198,13 @@ METRICS: tuple[Metric, ...] = (
     REDACTIONS,
     REDACTION_ROWS_REFUSED,
     SPANS_RECEIVED,
+    SPANS_RESTORED,
     SPANS_EXPORTED,
     SPANS_REJECTED,
     SPANS_DROPPED,
-    SPANS_QUEUED,
+    SPANS_SPOOLED,
     SPANS_IN_FLIGHT,
+    SPOOL_DEGRADED,
 )
 
 Total = tuple[str, tuple[str, ...], int]

@@ -242,8 +242,6 @@ SCHEMA: list[Field] = [
 """The fields of `config`, in Kong's schema language."""
 
 NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
-    "batch_export.max_retry_time",
-    "batch_export.spool_max_bytes",
     "protocol",
 })  # fmt: skip
 """Fields that are accepted and checked, and change nothing yet. `check` says so where one is set to other

@@ -71,10 +71,17 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class BatchExport:
-    """When a batch is sent: after `timeout` milliseconds or at `send_batch_size` spans."""
+    """When a batch is sent, after `timeout` milliseconds or at `send_batch_size` spans, and what waits meanwhile.
+
+    Args:
+        max_retry_time: seconds; 0 means for ever.
+        spool_max_bytes: on disk.
+    """
 
     timeout: int
     send_batch_size: int
+    max_retry_time: int = 0
+    spool_max_bytes: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +216,7 @@ class Settings:
     """One plugin entry. `endpoint` is None where the environment decides."""
 
     endpoint: str | None
+    protocol: Literal["grpc", "http/protobuf"]
     headers: tuple[str, ...]
     resource_attributes: tuple[KeyValue, ...]
     tls: Tls

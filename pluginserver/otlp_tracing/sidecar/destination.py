@@ -8,8 +8,10 @@ Source: OpenTelemetry specification, protocol/exporter.md and configuration/sdk-
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from opentelemetry.util.re import parse_env_headers
@@ -18,9 +20,8 @@ from otlp_tracing.contract.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.resource import resource_attributes
 
-__all__ = ["DEFAULT_ENDPOINT", "Destination"]
+__all__ = ["Destination", "is_text"]
 
-DEFAULT_ENDPOINT = "http://localhost:4317"
 _DEFAULT_PORT = 4317
 
 
@@ -37,6 +38,7 @@ class Destination:
     """
 
     endpoint: str
+    protocol: Literal["grpc", "http/protobuf"]
     target: str
     secure: bool
     headers: tuple[tuple[str, str], ...]
@@ -63,6 +65,7 @@ class Destination:
         target, secure = _target(endpoint)
         return cls(
             endpoint=endpoint,
+            protocol=settings.protocol,
             target=target,
             secure=secure,
             headers=_headers(settings, environment),
@@ -72,12 +75,79 @@ class Destination:
             batch_export=settings.batch_export,
         )
 
+    @classmethod
+    def described(cls, description: str, environment: Mapping[str, str]) -> tuple[Destination, bool]:
+        """Make one of what description() says; its headers can only be the environment's.
+
+        Args:
+            description: as stored.
+            environment: of the sidecar.
+
+        Returns:
+            The destination, and whether anything secret about it is missing.
+
+        Raises:
+            ValueError, KeyError, TypeError: if it says nothing of the kind.
+        """
+        fields = json.loads(description)
+        names, has_secret_key = fields.pop("header_names"), fields.pop("has_secret_key")
+        target, secure = _target(fields["endpoint"])
+        headers = _environment_headers(environment)
+        is_complete = sorted(name for name, _ in headers) == sorted(names)
+        found = cls(
+            **{
+                **fields,
+                "target": target,
+                "secure": secure,
+                "headers": headers if is_complete else (),
+                "resource_attributes": tuple((key, value) for key, value in fields["resource_attributes"]),
+                "tls": Tls(**fields["tls"]),
+                "batch_export": BatchExport(**fields["batch_export"]),
+            }
+        )
+        return found, bool(names and not is_complete) or has_secret_key
+
+    @property
+    def identity(self) -> bytes:
+        """What makes it another destination than the next: all but limits and sizes. With its secrets."""
+        fields = {**self._place(), "headers": self.headers, "key": self.tls.client_key}
+        return json.dumps(fields, sort_keys=True).encode("utf-8", "surrogatepass")
+
+    @property
+    def place(self) -> str:
+        """What it has in common with one that differs in the values of secrets alone."""
+        return json.dumps(self._place(), sort_keys=True)
+
+    @property
+    def description(self) -> str:
+        """All but secrets, for described()."""
+        fields = {**self._place(), "gzip": self.gzip, "batch_export": asdict(self.batch_export)}
+        return json.dumps(fields, sort_keys=True)
+
+    def _place(self) -> dict[str, Any]:
+        key = self.tls.client_key
+        has_secret_key = key is not None and is_text(key)
+        tls = replace(self.tls, client_key=None) if has_secret_key else self.tls
+        return {
+            "endpoint": self.endpoint,
+            "protocol": self.protocol,
+            "header_names": sorted(name for name, _ in self.headers),
+            "resource_attributes": self.resource_attributes,
+            "tls": asdict(tls),
+            "has_secret_key": has_secret_key,
+        }
+
+
+def is_text(pem: str) -> bool:
+    """Tell a PEM text from a path to one."""
+    return pem.lstrip().startswith("-----BEGIN")
+
 
 def _environment_endpoint(environment: Mapping[str, str]) -> str:
     for variable in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
         if environment.get(variable):
             return environment[variable]
-    return DEFAULT_ENDPOINT
+    return f"http://localhost:{_DEFAULT_PORT}"
 
 
 def _target(endpoint: str) -> tuple[str, bool]:
@@ -100,6 +170,10 @@ def _headers(settings: Settings, environment: Mapping[str, str]) -> tuple[tuple[
     if settings.headers:
         lines = (line.partition(":") for line in settings.headers)
         return tuple((name.strip().lower(), value.strip()) for name, _, value in lines)
+    return _environment_headers(environment)
+
+
+def _environment_headers(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for variable in ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"):
         if environment.get(variable):
             return tuple(parse_env_headers(environment[variable], liberal=True).items())

@@ -67,6 +67,12 @@ class Metrics:
         with contextlib.suppress(KeyError):
             self._families[metric.name].remove(*label_values)
 
+    def flag(self, metric: Metric, read: Callable[[], float]) -> None:
+        """Show what `read` gives, for a gauge without labels."""
+        family = self._families[metric.name]
+        assert isinstance(family, Gauge)
+        family.set_function(read)
+
     def series(self, metric: Metric, *label_values: str) -> Histogram:
         """Return one series of a histogram, for whoever observes it often."""
         family = self._families[metric.name]

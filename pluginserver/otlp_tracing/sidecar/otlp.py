@@ -18,7 +18,7 @@ from otlp_tracing import __version__
 from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
 
-__all__ = ["SCHEMA_URL", "encode_resource", "encode_span", "request"]
+__all__ = ["SCHEMA_URL", "encode_resource", "encode_span", "request", "split"]
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -59,6 +59,22 @@ def request(resource: bytes, spans: Iterable[bytes]) -> bytes:
     """
     scope_spans = _field(b"\x12", b"".join((_SCOPE, *spans, _SCHEMA)))
     return _field(b"\x0a", resource + scope_spans)
+
+
+def split(spans: bytes) -> list[bytes]:
+    """Take spans of encode_span, written one after another, apart again."""
+    pieces, position = [], 0
+    while position < len(spans):
+        size, shift, end = 0, 0, position + 1
+        while True:
+            byte = spans[end]
+            size |= (byte & 0x7F) << shift
+            shift, end = shift + 7, end + 1
+            if byte < 0x80:
+                break
+        pieces.append(spans[position : end + size])
+        position = end + size
+    return pieces
 
 
 def _span(span: SpanRecord) -> bytes:

@@ -1,4 +1,4 @@
-"""From a record to its destination: decode, assemble, redact, encode, hand to the exporter."""
+"""From a record to its destination: decode, assemble, redact, encode, hand over for delivery."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.sidecar import resource
 from otlp_tracing.sidecar.assembly import assemble
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.destination import Destination
-from otlp_tracing.sidecar.exporter import Exporter
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
@@ -57,7 +58,7 @@ class Entry:
     rules: SpanRules
     keep: Keep
     redactor: Redactor
-    exporter: Exporter
+    delivery: Delivery
     rule_headers: tuple[str, ...] = ()
 
     def context(self, record: LogRecord) -> tuple[RequestContext, bool]:
@@ -70,11 +71,12 @@ class Entry:
 
 
 class Pipeline:
-    """All entries and destinations of a sidecar.
+    """All entries of a sidecar.
 
     Args:
         metrics: where everything is counted.
         environment: `OTEL_*` variables.
+        deliveries: to every destination.
         rates: told of every request's decision, for the rates that move.
         random_bytes: where ids come from that `access` did not choose.
         clock: monotonic seconds.
@@ -85,6 +87,7 @@ class Pipeline:
         self,
         metrics: Metrics,
         environment: Mapping[str, str],
+        deliveries: Deliveries,
         rates: RateKeeper,
         *,
         random_bytes: Callable[[int], bytes] = os.urandom,
@@ -98,7 +101,7 @@ class Pipeline:
         self._environment = environment
         self._random_bytes = random_bytes
         self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
-        self._exporters: dict[Destination, Exporter] = {}
+        self._deliveries = deliveries
         self._detected = resource.detect(environment)
         self._methods = HttpMethods(environment)
         self._names = NameGuard(lambda kind: metrics.add(NAMES_REFUSED, kind))
@@ -125,7 +128,7 @@ class Pipeline:
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,
                 Redactor(settings.redaction),
-                self._exporter(Destination.of(settings, self._environment, self._detected)),
+                self._deliveries.to(Destination.of(settings, self._environment, self._detected)),
                 header_names(settings),
             )
         except (ConfigError, ValueError) as error:
@@ -172,14 +175,9 @@ class Pipeline:
         if kept:
             self._rare.kept(key, _route_id(record), self._clock())
         self._requests.observe(record, spans[0] if spans else None)
-        encoded = self._deliver(spans, entry.exporter) if spans else []
+        encoded = self._deliver(spans, entry.delivery) if spans else []
         if self._recorder is not None:
             self._recorder.note(record, context, outcome, encoded, entry.rule_headers)
-
-    async def close(self, seconds: float) -> None:
-        """Flush every destination, for so long at the most."""
-        for exporter in self._exporters.values():
-            await exporter.close(seconds)
 
     def _keep_reason(self, key: bytes, entry: Entry, record: LogRecord, context: RequestContext) -> str | None:
         reason = keep_reason(record, entry.keep)
@@ -187,22 +185,16 @@ class Pipeline:
             return "rare"
         return reason
 
-    def _deliver(self, spans: list[SpanRecord], exporter: Exporter) -> list[bytes]:
+    def _deliver(self, spans: list[SpanRecord], delivery: Delivery) -> list[bytes]:
         encoded = []
         for span in spans:
             try:
                 encoded.append(encode_span(span))
-            except (ValueError, TypeError):
+            except (ValueError, TypeError) as error:
                 # One field that protobuf refuses must not cost the others.
-                exporter.refuse(1)
-        exporter.submit(encoded)
+                _refused.warning("could not encode a span: %s", error)
+        self._deliveries.submit(delivery, encoded, len(spans) - len(encoded))
         return encoded
-
-    def _exporter(self, destination: Destination) -> Exporter:
-        exporter = self._exporters.get(destination)
-        if exporter is None:
-            exporter = self._exporters[destination] = Exporter(destination, self._metrics)
-        return exporter
 
 
 def _route_id(record: LogRecord) -> str:

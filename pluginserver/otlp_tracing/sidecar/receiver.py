@@ -1,7 +1,8 @@
 """The sidecar's unix socket: frames in, acknowledgements out.
 
-A connection belongs to one process of the gateway; whatever breaks the protocol closes that connection
-and no other. The socket is the owner's alone, and so must its peers be.
+A record is acknowledged once its spans are safe in the spool. A connection belongs to one process of the
+gateway; whatever breaks the protocol closes that connection and no other. The socket is the owner's alone,
+and so must its peers be.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import os
 import socket
 import stat
 import struct
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from pathlib import Path
 
 from otlp_tracing.contract.counters import RECORDS_REFUSED
 from otlp_tracing.contract.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.rates import Link, RateKeeper
@@ -59,12 +61,35 @@ def bind(path: Path) -> socket.socket:
     return listener
 
 
+class _Acknowledgements:
+    """Those of one connection, in order: one for a number stands for all before it."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+        self._waiting: deque[tuple[int, asyncio.Future[None] | None]] = deque()
+
+    def add(self, number: int, safe: asyncio.Future[None] | None) -> None:
+        """Acknowledge all records up to a number, once they and those before them are safe."""
+        self._waiting.append((number, safe))
+        if safe is not None:
+            safe.add_done_callback(lambda _: self._send())
+        self._send()
+
+    def _send(self) -> None:
+        number = 0
+        while self._waiting and (self._waiting[0][1] is None or self._waiting[0][1].done()):
+            number, _ = self._waiting.popleft()
+        if number and not self._writer.is_closing():
+            self._writer.write(encode(Ack(number)))
+
+
 class Receiver:
     """Takes records over from every process of the gateway, and gives it what rates.py has for it."""
 
-    def __init__(self, pipeline: Pipeline, rates: RateKeeper, metrics: Metrics) -> None:
+    def __init__(self, pipeline: Pipeline, rates: RateKeeper, deliveries: Deliveries, metrics: Metrics) -> None:
         self._pipeline = pipeline
         self._rates = rates
+        self._deliveries = deliveries
         self._metrics = metrics
         self._taken: OrderedDict[bytes, int] = OrderedDict()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -94,21 +119,30 @@ class Receiver:
 
     async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder, link = Decoder(), Link(b"", lambda data: _send(writer, data))
+        acknowledgements = _Acknowledgements(writer)
         try:
             while data := await reader.read(_READ_BYTES):
-                last = 0
-                for frame in decoder.feed(data):
-                    last = self._take(link, frame) or last
-                if last:
-                    writer.write(encode(Ack(last)))
-                    await writer.drain()
+                self._take_frames(link, decoder, data, acknowledgements)
+                await self._deliveries.spool.room()
+                await writer.drain()
         finally:
             self._rates.disconnect(link)
+
+    def _take_frames(self, link: Link, decoder: Decoder, data: bytes, acknowledgements: _Acknowledgements) -> None:
+        last = 0
+        try:
+            for frame in decoder.feed(data):
+                last = self._take(link, frame) or last
+        finally:
+            # What came before a broken frame was taken all the same.
+            if last:
+                acknowledgements.add(last, self._deliveries.save(link.process, last))
 
     def _take(self, link: Link, frame: Frame) -> int | None:
         match frame:
             case Hello(version, sender):
                 link.process = sender
+                self._recall(sender)
                 if version >= RATES_SINCE:
                     self._rates.connect(link)
             case Config(key, config):
@@ -123,6 +157,11 @@ class Receiver:
                     self._remember(link.process, number)
                 return number
         return None
+
+    def _recall(self, sender: bytes) -> None:
+        # What an earlier process had spooled and could not acknowledge any more comes again.
+        if sender not in self._taken and sender in self._deliveries.senders:
+            self._remember(sender, self._deliveries.senders[sender])
 
     def _remember(self, sender: bytes, number: int) -> None:
         self._taken[sender] = number

@@ -18,7 +18,8 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.sidecar import receiver
 from otlp_tracing.sidecar.cpu_load import CpuLoad
-from otlp_tracing.sidecar.http.application import application
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.http.application import Health, application
 from otlp_tracing.sidecar.http.options import PageOptions
 from otlp_tracing.sidecar.http.sampling import SamplingPage
 from otlp_tracing.sidecar.metrics import Metrics
@@ -26,6 +27,7 @@ from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.rates import TICK_SECONDS, RateKeeper
 from otlp_tracing.sidecar.receiver import Receiver
 from otlp_tracing.sidecar.recent.recorder import Recorder
+from otlp_tracing.sidecar.spool.spool import Spool
 
 __all__ = ["SidecarOptions", "run"]
 
@@ -34,7 +36,8 @@ _rates_failed = LimitedLog(_log)
 
 # Kong kills a plugin server ten seconds after SIGTERM; the supervisor waits eight.
 FLUSH_SECONDS = 5.0
-
+# A spool takes milliseconds to open; one that is broken, or held by a sidecar that is about to end, takes longer.
+_OPEN_SECONDS = 1.5
 
 # What a scraper has asked for is there within this; streams to open pages end at once.
 _HTTP_STOP_SECONDS = 1.0
@@ -51,6 +54,7 @@ class SidecarOptions:
         listen: its unix socket.
         http_host: address of /healthz, /readyz and /metrics.
         http_port: likewise; 0 takes a free one.
+        spool: folder of the spool; None keeps everything in memory.
         embedded: started by `serve`: it ends with its parent, and waits for its port where a sidecar of
             its own would refuse to start.
         page: the live page's.
@@ -59,6 +63,7 @@ class SidecarOptions:
     listen: Path
     http_host: str
     http_port: int
+    spool: Path | None = None
     embedded: bool = False
     page: PageOptions = field(default_factory=PageOptions)
 
@@ -71,15 +76,17 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     """
     stop = _stop_event(options)
     metrics = Metrics()
+    deliveries = Deliveries(metrics, environment, lambda on_open: Spool(options.spool, on_open))
+    # Not before the spool was opened: what an earlier process had spooled must not be taken twice.
+    await deliveries.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = RateKeeper(metrics, time.monotonic)
-    pipeline = Pipeline(metrics, environment, rates, recorder=recorder)
-    intake = Receiver(pipeline, rates, metrics)
+    pipeline = Pipeline(metrics, environment, deliveries, rates, recorder=recorder)
+    intake = Receiver(pipeline, rates, deliveries, metrics)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
-    app = application(
-        metrics, lambda: "stopping" if stop.is_set() else None, recorder, options.page, pipeline.redactions.as_json
-    )
+    health = Health(lambda: "stopping" if stop.is_set() else None, lambda: deliveries.spool.trouble, deliveries.status)
+    app = application(metrics, health, recorder, options.page, pipeline.redactions.as_json)
     SamplingPage(rates, pipeline.sampling).add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
@@ -95,7 +102,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
         ticking.cancel()
         server.close()
         intake.close()
-        await pipeline.close(FLUSH_SECONDS)
+        await deliveries.close(FLUSH_SECONDS)
         await runner.cleanup()
 
 

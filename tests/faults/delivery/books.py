@@ -55,7 +55,7 @@ def read_books(page: str, destination: str) -> Books:
             else:
                 values[name] = int(sample.value)
     known = {name: values.get(name, 0) for name in ("received", "restored", "exported", "rejected", "in_flight")}
-    return Books(**known, spooled=values.get("queued", 0), dropped=dropped)
+    return Books(**known, spooled=values.get("spooled", 0), dropped=dropped)
 
 
 def destinations(page: str) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.samples import Sample
 
-from otlp_tracing.contract.counters import EVENTS_FAILED, RECORDS_REFUSED, SPANS_DROPPED, SPANS_QUEUED, Metric
+from otlp_tracing.contract.counters import EVENTS_FAILED, RECORDS_REFUSED, SPANS_DROPPED, SPANS_SPOOLED, Metric
 from otlp_tracing.sidecar.metrics import Metrics
 
 NAME = EVENTS_FAILED.name
@@ -32,19 +32,19 @@ def test_a_report_makes_no_metrics_up() -> None:
 def test_a_series_can_be_read() -> None:
     """What is counted is there under its labels."""
     metrics = Metrics()
-    metrics.add(SPANS_DROPPED, "http://c:1", "queue_full", amount=4)
+    metrics.add(SPANS_DROPPED, "http://c:1", "spool_full", amount=4)
 
-    assert metrics.value(SPANS_DROPPED, destination="http://c:1", reason="queue_full") == 4
-    assert metrics.value(SPANS_DROPPED, destination="http://c:2", reason="queue_full") == 0
+    assert metrics.value(SPANS_DROPPED, destination="http://c:1", reason="spool_full") == 4
+    assert metrics.value(SPANS_DROPPED, destination="http://c:2", reason="spool_full") == 0
 
 
 def test_two_that_share_a_label_add_up() -> None:
     """Two destinations at one endpoint are one series, and neither hides the other."""
     metrics = Metrics()
     for number in (3, 4):
-        metrics.gauge(SPANS_QUEUED, "http://c:1", lambda number=number: number)  # type: ignore[misc]
+        metrics.gauge(SPANS_SPOOLED, "http://c:1", lambda number=number: number)  # type: ignore[misc]
 
-    assert metrics.value(SPANS_QUEUED, destination="http://c:1") == 7
+    assert metrics.value(SPANS_SPOOLED, destination="http://c:1") == 7
 
 
 def test_a_known_series_is_there_before_its_first_count() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,12 +17,27 @@ from otlp_tracing.sidecar.http.page import MAX_BODY, Page
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.recent.recorder import Recorder
 
-__all__ = ["application"]
+__all__ = ["Health", "application"]
+
+
+@dataclass(frozen=True)
+class Health:
+    """What probes and people are told.
+
+    Args:
+        not_ready: says why records are not taken, or None if they are.
+        degraded: says what is wrong although they are taken, or None.
+        delivery: how every destination is.
+    """
+
+    not_ready: Callable[[], str | None] = lambda: None
+    degraded: Callable[[], str | None] = lambda: None
+    delivery: Callable[[], list[dict[str, Any]]] = list
 
 
 def application(
     metrics: Metrics,
-    not_ready: Callable[[], str | None],
+    health: Health,
     recorder: Recorder | None = None,
     options: PageOptions = PageOptions(),  # noqa: B008  # frozen
     redactions: Callable[[], dict[str, Any]] = dict,
@@ -30,7 +46,7 @@ def application(
 
     Args:
         metrics: shown on /metrics, as Prometheus text or OpenMetrics, whichever is asked for.
-        not_ready: says why records are not taken, or None if they are.
+        health: shown on /readyz and /delivery.
         recorder: what the live page shows; None for no page.
         options: of the page; also guard every path but those above.
         redactions: what redaction found, without any value, shown on /redaction.
@@ -40,8 +56,14 @@ def application(
         return web.Response(text="ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
-        reason = not_ready()
-        return web.Response(text="ready\n") if reason is None else web.Response(status=503, text=f"{reason}\n")
+        reason, degraded = health.not_ready(), health.degraded()
+        if reason is not None:
+            return web.Response(status=503, text=f"{reason}\n")
+        # Records are taken all the same; a probe that failed here would only take Kong down for its tracing.
+        return web.Response(text=f"ready, but spans are in memory alone: {degraded}\n" if degraded else "ready\n")
+
+    async def show_delivery(_request: web.Request) -> web.Response:
+        return web.json_response({"spool_trouble": health.degraded(), "destinations": health.delivery()})
 
     async def show_metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -53,7 +75,7 @@ def application(
     app = web.Application(middlewares=[guard(options)], client_max_size=MAX_BODY)
     app.on_response_prepare.append(harden)
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])
-    app.add_routes([web.get("/redaction", show_redactions)])
+    app.add_routes([web.get("/redaction", show_redactions), web.get("/delivery", show_delivery)])
     if recorder is not None:
         Page(recorder, options).add_to(app)
     return app

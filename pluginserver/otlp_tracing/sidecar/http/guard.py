@@ -35,7 +35,7 @@ SECURITY_HEADERS = {
 """Sent with everything but what probes and scrapers read."""
 
 # Read by probes and scrapers, by whatever name they know the machine.
-_FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics", "/sampling"})
+_FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics", "/sampling", "/delivery"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

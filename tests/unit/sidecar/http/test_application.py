@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.http.application import application
+from otlp_tracing.sidecar.http.application import Health, application
 from otlp_tracing.sidecar.http.guard import SECURITY_HEADERS
 from otlp_tracing.sidecar.http.live import MAX_WATCHERS
 from otlp_tracing.sidecar.http.options import PageOptions
@@ -38,7 +38,7 @@ def recorded(requests: int = 1) -> Recorder:
 
 @contextlib.asynccontextmanager
 async def client(recorder: Recorder | None = None, **options: Any) -> AsyncIterator[Any]:
-    app = application(Metrics(), lambda: None, recorder or recorded(), PageOptions(**options))
+    app = application(Metrics(), Health(), recorder or recorded(), PageOptions(**options))
     async with TestClient(TestServer(app)) as one:
         yield one
 
@@ -157,7 +157,7 @@ def test_without_a_page_there_is_none() -> None:
     """Off means that nothing is recorded and nothing answers."""
 
     async def statuses() -> list[int]:
-        async with TestClient(TestServer(application(Metrics(), lambda: "stopping"))) as there:
+        async with TestClient(TestServer(application(Metrics(), Health(lambda: "stopping")))) as there:
             return [(await there.get(path)).status for path in ("/", "/events", "/routes", "/healthz", "/readyz")]
 
     assert asyncio.run(statuses()) == [404, 404, 404, 200, 503]

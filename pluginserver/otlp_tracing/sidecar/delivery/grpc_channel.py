@@ -8,14 +8,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from pathlib import Path
 from typing import Any
 
 import grpc
 
 from otlp_tracing import __version__
-from otlp_tracing.contract.settings import Tls
-from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.delivery import certificates
 from otlp_tracing.sidecar.destination import Destination
 
 __all__ = ["open_channel"]
@@ -26,6 +24,17 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
     # gRPC waits up to two minutes between attempts to connect; a collector that is back is found sooner.
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
+    # A collector that has moved is found soon: without this, names are not asked for again within 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 5_000),
+    # A connection that died silently is noticed. Only while a call waits: strict servers count pings without one.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+    # Two channels to one address share their connections otherwise, so a new one would inherit a dead one.
+    ("grpc.use_local_subchannel_pool", 1),
+    # Its own retries would not show in the books.
+    ("grpc.enable_retries", 0),
 )
 
 
@@ -40,30 +49,12 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
     if not destination.secure:
         return grpc.aio.insecure_channel(destination.target, _OPTIONS, compression)
     tls, options = destination.tls, _OPTIONS
-    root = _pem(tls.ca_cert, "tls.ca_cert")
+    root = certificates.read(tls.ca_cert, "tls.ca_cert")
     if tls.insecure_skip_verify:
         root, name = await asyncio.to_thread(_shown_certificate, destination.target)
         options = (*_OPTIONS, ("grpc.ssl_target_name_override", name))
-    credentials = grpc.ssl_channel_credentials(root, *_client_pair(tls))
+    credentials = grpc.ssl_channel_credentials(root, *certificates.client_pair(tls))
     return grpc.aio.secure_channel(destination.target, credentials, options, compression)
-
-
-def _client_pair(tls: Tls) -> tuple[bytes | None, bytes | None]:
-    key, certificate = _pem(tls.client_key, "tls.client_key"), _pem(tls.client_cert, "tls.client_cert")
-    if (key is None) != (certificate is None):
-        raise ConfigError([Fault("tls", "", "client_cert and client_key go together; one is missing")])
-    return key, certificate
-
-
-def _pem(value: str | None, field: str) -> bytes | None:
-    if value is None:
-        return None
-    if value.lstrip().startswith("-----BEGIN"):
-        return value.encode()
-    try:
-        return Path(value).read_bytes()
-    except (OSError, ValueError) as error:
-        raise ConfigError([Fault(field, "", f"cannot be read: {error}")]) from error
 
 
 def _shown_certificate(target: str) -> tuple[bytes, str]:

@@ -1,0 +1,115 @@
+"""What became of a destination's spans: every one of them is somewhere, at every moment.
+
+received + restored = exported + rejected + dropped + spooled + in flight. All changes are made in the event
+loop, each in one go, so that whoever looks sees the sum.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from otlp_tracing.contract.counters import (
+    SPANS_DROPPED,
+    SPANS_EXPORTED,
+    SPANS_IN_FLIGHT,
+    SPANS_RECEIVED,
+    SPANS_REJECTED,
+    SPANS_RESTORED,
+    SPANS_SPOOLED,
+)
+from otlp_tracing.sidecar.metrics import Metrics
+
+__all__ = ["DROP_REASONS", "Books"]
+
+DROP_REASONS = ("spool_full", "memory_full", "retry_expired", "too_large", "bad_span", "corrupt")
+
+
+class Books:
+    """The counts of one destination, here and on /metrics.
+
+    Args:
+        label: of the destination on /metrics.
+        metrics: where others see them.
+    """
+
+    def __init__(self, label: str, metrics: Metrics) -> None:
+        self._label = label
+        self._metrics = metrics
+        self.received = self.restored = self.exported = self.rejected = 0
+        self.spooled = self.in_flight = 0
+        self.dropped: Counter[str] = Counter()
+        for metric in (SPANS_RECEIVED, SPANS_RESTORED, SPANS_EXPORTED, SPANS_REJECTED):
+            metrics.add(metric, label, amount=0)
+        for reason in DROP_REASONS:
+            metrics.add(SPANS_DROPPED, label, reason, amount=0)
+        metrics.gauge(SPANS_SPOOLED, label, lambda: self.spooled)
+        metrics.gauge(SPANS_IN_FLIGHT, label, lambda: self.in_flight)
+
+    @property
+    def balance(self) -> int:
+        """Spans that came less spans that are accounted for: 0, or a fault of ours."""
+        gone = self.exported + self.rejected + sum(self.dropped.values())
+        return self.received + self.restored - gone - self.spooled - self.in_flight
+
+    def receive(self, spans: int) -> None:
+        """Spans came from the gateway."""
+        self.received += spans
+        self.spooled += spans
+        self._metrics.add(SPANS_RECEIVED, self._label, amount=spans)
+
+    def restore(self, spans: int) -> None:
+        """Spans were found in the spool."""
+        self.restored += spans
+        self.spooled += spans
+        self._metrics.add(SPANS_RESTORED, self._label, amount=spans)
+
+    def send(self, spans: int) -> None:
+        """Waiting spans are being sent."""
+        self.spooled -= spans
+        self.in_flight += spans
+
+    def put_back(self, spans: int) -> None:
+        """Spans that were sent wait again."""
+        self.in_flight -= spans
+        self.spooled += spans
+
+    def export(self, spans: int) -> None:
+        """The collector accepted spans."""
+        self.in_flight -= spans
+        self.exported += spans
+        self._metrics.add(SPANS_EXPORTED, self._label, amount=spans)
+
+    def reject(self, spans: int) -> None:
+        """The collector will not take spans."""
+        self.in_flight -= spans
+        self.rejected += spans
+        self._metrics.add(SPANS_REJECTED, self._label, amount=spans)
+
+    def drop(self, spans: int, reason: str) -> None:
+        """Waiting spans are given up."""
+        self.spooled -= spans
+        self._count_dropped(spans, reason)
+
+    def drop_sent(self, spans: int, reason: str) -> None:
+        """Spans that were about to be sent are given up."""
+        self.in_flight -= spans
+        self._count_dropped(spans, reason)
+
+    def status(self) -> dict[str, Any]:
+        """Return every number, by its name."""
+        return {
+            "received": self.received,
+            "restored": self.restored,
+            "exported": self.exported,
+            "rejected": self.rejected,
+            "dropped": dict(self.dropped),
+            "spooled": self.spooled,
+            "in_flight": self.in_flight,
+            "balance": self.balance,
+        }
+
+    def _count_dropped(self, spans: int, reason: str) -> None:
+        if spans:
+            self.dropped[reason] += spans
+            self._metrics.add(SPANS_DROPPED, self._label, reason, amount=spans)

@@ -1,0 +1,158 @@
+"""Every destination of a sidecar, those that an earlier process left spans for among them.
+
+A restart finds the spans and all about their destination but its secrets, which no disk has seen. One without
+secrets is delivered to at once; another waits until a configuration comes whose headers have the digest that was
+stored with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from otlp_tracing.contract.counters import SPOOL_DEGRADED
+from otlp_tracing.sidecar.delivery.books import Books
+from otlp_tracing.sidecar.delivery.delivery import Delivery
+from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
+from otlp_tracing.sidecar.delivery.transport import Transport
+from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.spool.row import StoredDestination
+from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.spool.writer import Opened
+
+__all__ = ["Deliveries"]
+
+_log = logging.getLogger("otlp_tracing.sidecar.delivery")
+
+# Requests of all destinations together, half a megabyte each: a hundred that hang leave room for the others.
+MAX_REQUESTS = 128
+
+
+def new_transport(destination: Destination) -> Transport:
+    """Make the way to a destination."""
+    return GrpcTransport(destination)
+
+
+class Deliveries:
+    """Makes deliveries and ends them. Must be made and used in one event loop.
+
+    Args:
+        metrics: where everything is counted.
+        environment: `OTEL_*` variables.
+        spool: makes the spool, given whom to tell what it holds.
+        transport: makes the way to a destination.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        environment: Mapping[str, str],
+        spool: Callable[[Callable[[Opened], None]], Spool],
+        transport: Callable[[Destination], Transport] = new_transport,
+    ) -> None:
+        self._metrics = metrics
+        self._environment = environment
+        self._transport = transport
+        self._slots = asyncio.Semaphore(MAX_REQUESTS)
+        self._deliveries: dict[bytes, Delivery] = {}
+        self._unknown: dict[bytes, Delivery] = {}
+        self._gathering: dict[Delivery, None] = {}
+        self._becoming: set[asyncio.Task[None]] = set()
+        self.senders: dict[bytes, int] = {}
+        self.spool = spool(self._restore)
+        metrics.flag(SPOOL_DEGRADED, lambda: float(self.spool.trouble is not None))
+
+    def to(self, destination: Destination) -> Delivery:
+        """Return the delivery to a destination; of two that differ in limits alone the last one's count."""
+        delivery = self._deliveries.get(destination.identity)
+        if delivery is None:
+            delivery = self._found_again(destination) or self._make(destination)
+            self._deliveries[destination.identity] = delivery
+        if delivery.destination != destination:
+            self._become(delivery, destination)
+        return delivery
+
+    def submit(self, delivery: Delivery, spans: list[bytes], refused: int) -> None:
+        """Take the spans of one request over; they are safe once what save() returns is done.
+
+        Args:
+            delivery: to their destination.
+            spans: encoded.
+            refused: how many more could not be encoded.
+        """
+        if refused:
+            delivery.refuse(refused)
+        if spans:
+            delivery.submit(spans)
+            self._gathering[delivery] = None
+
+    def save(self, sender: bytes, number: int) -> asyncio.Future[None] | None:
+        """Spool what was submitted; None if nothing was.
+
+        Args:
+            sender: whose records it was made of.
+            number: of the last one.
+        """
+        if not self._gathering:
+            return None
+        gathering, self._gathering = self._gathering, {}
+        batch = [(delivery.backlog, delivery.gathered()) for delivery in gathering]
+        return self.spool.append(batch, {sender: number})
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return how every destination is."""
+        return [delivery.status() for delivery in self._all()]
+
+    async def close(self, seconds: float) -> None:
+        """Flush every destination, for so long at the most, and leave the rest in the spool."""
+        await asyncio.gather(*(delivery.close(seconds) for delivery in self._all()))
+        lost = await self.spool.close(seconds)
+        left = sum(delivery.books.spooled for delivery in self._all())
+        if left:
+            _log.info("%d spans wait in the spool for the next start", left - lost)
+        if lost:
+            _log.error("%d spans are lost: they were in memory, and the spool takes nothing", lost)
+
+    def _all(self) -> list[Delivery]:
+        return [*self._deliveries.values(), *self._unknown.values()]
+
+    def _make(self, destination: Destination, *, is_known: bool = True) -> Delivery:
+        books = Books(destination.endpoint, self._metrics)
+        return Delivery(destination, books, self.spool, self._transport, self._slots, is_known=is_known)
+
+    def _found_again(self, destination: Destination) -> Delivery | None:
+        digest = self.spool.digest(destination.identity)
+        return self._unknown.pop(digest, None) if digest is not None else None
+
+    def _become(self, delivery: Delivery, destination: Destination) -> None:
+        task = asyncio.get_running_loop().create_task(delivery.become(destination))
+        self._becoming.add(task)
+        task.add_done_callback(self._becoming.discard)
+
+    def _restore(self, opened: Opened) -> None:
+        self.senders.update(opened.senders)
+        known = {self.spool.digest(identity): delivery for identity, delivery in self._deliveries.items()}
+        for stored in opened.destinations:
+            lost = opened.lost_spans.get(stored.digest, 0)
+            if not stored.rows and not lost:
+                continue
+            try:
+                delivery = known.get(stored.digest) or self._remembered(stored)
+            except (ValueError, KeyError, TypeError) as error:
+                _log.error("the spool has %d spans for a destination that cannot be read: %r", stored.spans, error)
+                continue
+            delivery.books.restore(stored.spans + lost)
+            delivery.books.drop(lost, "corrupt")
+            delivery.backlog.attach(stored)
+            _log.info("found %d spans for %s in the spool", stored.spans, delivery.label)
+
+    def _remembered(self, stored: StoredDestination) -> Delivery:
+        destination, lacks_secrets = Destination.described(stored.description, self._environment)
+        if not lacks_secrets and self.spool.digest(destination.identity) == stored.digest:
+            delivery = self._deliveries[destination.identity] = self._make(destination)
+        else:
+            delivery = self._unknown[stored.digest] = self._make(destination, is_known=False)
+        return delivery

@@ -1,0 +1,126 @@
+"""OTLP over gRPC, on a channel that is opened again whenever it might be the fault.
+
+A connection that is silently dead looks like a slow collector: after a deadline without an answer the next
+attempt takes a new one. Certificates are looked at again every few seconds.
+
+Source: opentelemetry-proto, docs/specification.md (OTLP/gRPC); google/rpc/status.proto and error_details.proto.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.delivery.certificates import signature
+from otlp_tracing.sidecar.delivery.grpc_channel import open_channel
+from otlp_tracing.sidecar.delivery.transport import ATTEMPT_SECONDS
+from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict, bounded_delay, grpc_verdict
+from otlp_tracing.sidecar.destination import Destination
+
+__all__ = ["GrpcTransport"]
+
+_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_GUARD_SECONDS = 2.0  # past the deadline; gRPC keeps it by a clock that somebody may set
+_LOOK_SECONDS = 10.0  # between two looks at the certificates
+
+
+class GrpcTransport:
+    """Sends to one destination.
+
+    Args:
+        destination: where to.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, destination: Destination, clock: Callable[[], float] = time.monotonic) -> None:
+        self._destination = destination
+        self._clock = clock
+        self._channel: grpc.aio.Channel | None = None
+        self._opening = asyncio.Lock()
+        self._signature: object = None
+        self._look_at = 0.0
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def export(self, request: bytes) -> Answer:
+        """Send an encoded request and say what became of it; raises nothing."""
+        channel = None
+        try:
+            channel = await self._open()
+            call = channel.unary_unary(_METHOD, None, ExportTraceServiceResponse.FromString)
+            response = await asyncio.wait_for(
+                call(request, timeout=ATTEMPT_SECONDS, metadata=self._destination.headers),
+                ATTEMPT_SECONDS + _GUARD_SECONDS,
+            )
+        except grpc.aio.AioRpcError as error:
+            return self._judge(error, channel)
+        except (asyncio.TimeoutError, grpc.aio.UsageError):
+            self._renew(channel)
+            return Answer(Verdict.RETRY, "no answer within the deadline", timed_out=True)
+        except (ConfigError, OSError, ValueError) as error:
+            return Answer(Verdict.RETRY, str(error))
+        partial = response.partial_success
+        return Answer(Verdict.ACCEPTED, partial.error_message[:200], max(partial.rejected_spans, 0))
+
+    async def close(self) -> None:
+        """Break off what is being sent and let go of every connection."""
+        if self._channel is not None:
+            await self._channel.close(None)
+            self._channel = None
+        for task in tuple(self._closing):
+            task.cancel()
+
+    async def _open(self) -> grpc.aio.Channel:
+        async with self._opening:
+            if self._destination.secure and self._clock() >= self._look_at:
+                self._look_at = self._clock() + _LOOK_SECONDS
+                found = await asyncio.to_thread(signature, self._destination.tls)
+                if found != self._signature:
+                    self._signature = found
+                    self._renew(self._channel)
+            if self._channel is None:
+                self._channel = await open_channel(self._destination)
+            return self._channel
+
+    def _judge(self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel | None) -> Answer:
+        code = error.code().name
+        details = (error.details() or "")[:200]
+        timed_out = code == "DEADLINE_EXCEEDED"
+        if timed_out or (code == "UNAVAILABLE" and self._destination.secure):
+            # The certificates, ours or the one that was trusted as shown, may have changed.
+            self._look_at = 0.0
+            if timed_out or self._destination.tls.insecure_skip_verify:
+                self._renew(channel)
+        delay_s = _retry_delay(error)
+        return Answer(grpc_verdict(code, delay_s), f"{code}: {details}", delay_s=delay_s, timed_out=timed_out)
+
+    def _renew(self, channel: grpc.aio.Channel | None) -> None:
+        if channel is None or channel is not self._channel:
+            return
+        self._channel = None
+        # What else is on its way there may still be answered.
+        task = asyncio.create_task(channel.close(ATTEMPT_SECONDS))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _retry_delay(error: grpc.aio.AioRpcError) -> float | None:
+    trailers: Any = error.trailing_metadata() or ()
+    for name, value in trailers:
+        if name == "grpc-status-details-bin":
+            try:
+                for detail in Status.FromString(value).details:
+                    info = RetryInfo()
+                    if detail.Unpack(info):
+                        return bounded_delay(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+            except (DecodeError, TypeError):
+                return None
+    return None

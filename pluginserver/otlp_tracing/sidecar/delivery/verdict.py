@@ -1,0 +1,110 @@
+"""What an answer of a collector means for the spans that were sent. Pure.
+
+To the letter of OTLP's tables, with two exceptions (docs/decisions/0014-hold-what-is-not-let-in.md): spans that
+were refused for lack of authority are held rather than dropped, since it is the key that is bad and not they; and
+what was refused for its content or its size is narrowed down, so that only the spans meant are lost.
+
+Source: opentelemetry-proto, docs/specification.md (OTLP/gRPC and OTLP/HTTP response); google/rpc/error_details.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from time import time
+
+__all__ = ["Answer", "Verdict", "bounded_delay", "grpc_verdict", "http_verdict", "retry_after"]
+
+_MAX_DELAY_SECONDS = 3600.0  # a collector that asks for more is asked again after an hour
+
+
+class Verdict(Enum):
+    """What to do with spans that were sent."""
+
+    ACCEPTED = "accepted"
+    RETRY = "retry"
+    HOLD = "hold"
+    NARROW = "narrow"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one attempt.
+
+    Args:
+        verdict: what to do.
+        reason: a few words for a person, of the collector or about it.
+        rejected: spans of an accepted request that the collector did not take.
+        delay_s: what the collector asks to wait, None if it does not say.
+        timed_out: no answer came at all; the connection may be dead.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    rejected: int = 0
+    delay_s: float | None = None
+    timed_out: bool = False
+
+
+_GRPC: Mapping[str, Verdict] = {
+    "CANCELLED": Verdict.RETRY,
+    "DEADLINE_EXCEEDED": Verdict.RETRY,
+    "ABORTED": Verdict.RETRY,
+    "OUT_OF_RANGE": Verdict.RETRY,
+    "UNAVAILABLE": Verdict.RETRY,
+    "DATA_LOSS": Verdict.RETRY,
+    "UNAUTHENTICATED": Verdict.HOLD,
+    "PERMISSION_DENIED": Verdict.HOLD,
+    # A collector that cannot read a request says either: it means one span, or all of them.
+    "INVALID_ARGUMENT": Verdict.NARROW,
+    "INTERNAL": Verdict.NARROW,
+    "RESOURCE_EXHAUSTED": Verdict.NARROW,
+}
+_HTTP: Mapping[int, Verdict] = {
+    429: Verdict.RETRY,
+    502: Verdict.RETRY,
+    503: Verdict.RETRY,
+    504: Verdict.RETRY,
+    401: Verdict.HOLD,
+    403: Verdict.HOLD,
+    400: Verdict.NARROW,
+    413: Verdict.NARROW,
+}
+
+
+def grpc_verdict(code: str, delay_s: float | None) -> Verdict:
+    """Judge a status.
+
+    Args:
+        code: its name, such as UNAVAILABLE.
+        delay_s: of its RetryInfo, None without one.
+    """
+    if code == "RESOURCE_EXHAUSTED" and delay_s is not None:
+        return Verdict.RETRY
+    return _GRPC.get(code, Verdict.REJECT)
+
+
+def http_verdict(status: int) -> Verdict:
+    """Judge a status that is not 2xx."""
+    return _HTTP.get(status, Verdict.REJECT)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Read a Retry-After header: seconds, or a date; None for anything else."""
+    if not value:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        return bounded_delay(float(text))
+    try:
+        return bounded_delay(parsedate_to_datetime(text).timestamp() - time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def bounded_delay(seconds: float) -> float:
+    """Keep a collector's wish within reason."""
+    return min(max(seconds, 0.0), _MAX_DELAY_SECONDS)

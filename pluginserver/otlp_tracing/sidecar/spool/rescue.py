@@ -1,0 +1,75 @@
+"""What can still be read of a broken spool file, put into a new one.
+
+SQLite reads a table from both of its ends until it meets a broken page; every row has a checksum besides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from otlp_tracing.sidecar.spool.database import COUNT_BITS, Database, read_destinations
+from otlp_tracing.sidecar.spool.row import Row, StoredDestination
+
+__all__ = ["Rescue"]
+
+_ROWS_A_TRANSACTION = 500
+
+
+class Rescue:
+    """A broken file, open for reading. Raises nothing: what cannot be read is not there.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self.salt: bytes | None = None
+        self._destinations: dict[int, StoredDestination] = {}
+        with contextlib.suppress(sqlite3.Error, TypeError):
+            self.salt = self._connection.execute("SELECT salt FROM meta").fetchone()[0]
+            known = read_destinations(self._connection)
+            self._destinations = {one.first_id >> COUNT_BITS: one for one in known}
+
+    def into(self, database: Database) -> dict[bytes, int]:
+        """Copy what can be read.
+
+        Returns:
+            By destination the spans that are lost.
+        """
+        found = dict.fromkeys(self._destinations, 0)
+        with database.transaction():
+            for destination in self._destinations.values():
+                database.adopt(destination)
+        rows = self._rows()
+        while some := list(islice(rows, _ROWS_A_TRANSACTION)):
+            with database.transaction():
+                for row in some:
+                    number = row.id >> COUNT_BITS
+                    if number in self._destinations:
+                        database.adopt(self._destinations[number], (row,))
+                        found[number] += row.spans
+        return {one.digest: max(one.spans - found[number], 0) for number, one in self._destinations.items()}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    def _rows(self) -> Iterator[Row]:
+        last = 0
+        for row in self._read("SELECT * FROM row ORDER BY id"):
+            last = row.id
+            yield row
+        yield from self._read("SELECT * FROM row WHERE id > ? ORDER BY id DESC", last)
+
+    def _read(self, query: str, *values: int) -> Iterator[Row]:
+        with contextlib.suppress(sqlite3.Error):
+            for id_, spans, at_ms, check_sum, body in self._connection.execute(query, values):
+                if isinstance(body, bytes) and zlib.crc32(body) == check_sum:
+                    yield Row(body, spans, at_ms, id_)

@@ -1,0 +1,340 @@
+"""The spool as the sidecar's loop sees it: rows go in and are safe, come out again, and are deleted.
+
+On disk as long as the disk takes them. When it does not (full, read-only, broken, held by the sidecar that is
+about to end), rows are kept in memory up to a bound, oldest dropped and counted, and stored as soon as it does
+again. Rows in memory are acknowledged like others: a process that is killed then loses them, which the gauge
+and the log say as long as it is so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.sidecar.spool.database import Database, Dropped, Loaded, digest
+from otlp_tracing.sidecar.spool.row import Row
+from otlp_tracing.sidecar.spool.writer import DiskTrouble, Opened, Writer
+
+__all__ = ["Owner", "Spool"]
+
+_log = logging.getLogger("otlp_tracing.sidecar.spool")
+
+# Half a minute of 1,000 requests/s while the disk is full, and a quarter of what the sidecar may take in all.
+MAX_MEMORY_BYTES = 32 << 20
+# Handed to the writer and not yet stored; past it nothing is read from the gateway's processes, which keep it.
+MAX_PENDING_BYTES = 8 << 20
+_MEND_SECONDS = 1.0
+_MEND_BYTES = 1 << 20  # stored in one transaction when the disk is back
+
+
+class Owner(Protocol):
+    """Whose rows they are: a destination's backlog."""
+
+    @property
+    def identity(self) -> bytes:
+        """What makes this destination another than the next, its secrets included; never stored."""
+
+    @property
+    def description(self) -> str:
+        """All but its secrets, as JSON; stored."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Take rows over that are safe now."""
+
+    def stored(self, row: Row) -> None:
+        """Know that a row which was in memory alone is on disk."""
+
+    def released(self, ids: Iterable[int]) -> None:
+        """Know that rows are gone from the disk for good."""
+
+    def overflow(self, row: Row) -> None:
+        """Drop a waiting row for which memory has no room."""
+
+
+class Spool:
+    """Keeps rows. Must be made and used in one event loop.
+
+    Args:
+        folder: where; None keeps everything in memory.
+        on_open: told what an opened file holds, before anything else is done with it.
+        max_memory_bytes: of rows that are not on disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        on_open: Callable[[Opened], None],
+        max_memory_bytes: int = MAX_MEMORY_BYTES,
+        mend_seconds: float = _MEND_SECONDS,
+    ) -> None:
+        self._folder = folder
+        self._on_open = on_open
+        self._max_memory_bytes = max_memory_bytes
+        self._mend_seconds = mend_seconds
+        self._writer = Writer(folder) if folder is not None else None
+        self._salt: bytes | None = None
+        self._digests: dict[Owner, bytes] = {}
+        self._takes = False
+        self._trouble: str | None = "it is not open yet" if folder else None
+        self._memory: dict[Row, Owner] = {}
+        self._memory_bytes = 0
+        self._undeleted: dict[int, tuple[Owner, tuple[int, int, int]]] = {}
+        self._pending_bytes = 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+        self._troubles = LimitedLog(_log)
+        self._clock = asyncio.get_running_loop().time
+        self._started_ms = time.time_ns() // 1_000_000
+        self._started = self._clock()
+        self._tending: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        state = self._trouble or ("in memory" if self._folder is None else "on disk")
+        return f"<Spool {state} | {len(self._memory)} rows in memory, {self._pending_bytes} bytes pending>"
+
+    @property
+    def trouble(self) -> str | None:
+        """Why rows are kept in memory, None if they are not or are meant to be."""
+        return self._trouble
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970 that never jump: the time at the start, and what has passed since."""
+        return self._started_ms + int((self._clock() - self._started) * 1000)
+
+    async def start(self, seconds: float) -> None:
+        """Open the file and go on without it if that takes longer; then keep trying."""
+        if self._writer is None:
+            return
+        opening = asyncio.ensure_future(self._mend())
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(opening), seconds)
+        self._tending = asyncio.create_task(self._tend(opening), name="spool")
+
+    def append(
+        self, batch: Sequence[tuple[Owner, Sequence[Row]]], senders: Mapping[bytes, int]
+    ) -> asyncio.Future[None]:
+        """Take rows over; their owners get them as soon as they are safe.
+
+        Args:
+            batch: rows by owner.
+            senders: by sender the number of the last record that these rows are made of.
+
+        Returns:
+            Done when all are safe; it never fails.
+        """
+        safe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._writer is None or not self._takes:
+            self._keep_in_memory(batch)
+            safe.set_result(None)
+            return safe
+        work = [(self._digest(owner), owner.description, rows) for owner, rows in batch]
+        size = sum(len(row.body) for _, rows in batch for row in rows)
+
+        def store(database: Database) -> list[list[int]]:
+            ids = [database.append(*one) for one in work]
+            database.remember(senders)
+            return ids
+
+        def stored(future: asyncio.Future[list[list[int]]]) -> None:
+            self._count_pending(-size)
+            if future.exception() is None:
+                for (owner, rows), ids in zip(batch, future.result(), strict=True):
+                    for row, id_ in zip(rows, ids, strict=True):
+                        row.id = id_
+                    owner.add(rows)
+            else:
+                self._report(future.exception())
+                self._keep_in_memory(batch)
+            safe.set_result(None)
+
+        self._count_pending(size)
+        self._writer.write(store).add_done_callback(stored)
+        return safe
+
+    async def room(self) -> None:
+        """Wait until not too much is on its way to the disk."""
+        await self._has_room.wait()
+
+    def delete(self, owner: Owner, rows: Iterable[Row]) -> None:
+        """Forget rows that were delivered or dropped."""
+        gone = []
+        for row in rows:
+            self._forget(row)
+            if row.id:
+                gone.append((row.id, row.stored_spans, row.stored_cost))
+        if gone:
+            self._delete(owner, gone)
+
+    async def load(self, after: int, until: int, max_bytes: int, excluded: Iterable[int]) -> Loaded:
+        """Read rows from the disk, see Database.load(). Raises DiskTrouble."""
+        assert self._writer is not None
+        skipped = list(excluded)
+        try:
+            return await self._writer.read(lambda database: database.load(after, until, max_bytes, skipped))
+        except DiskTrouble as error:
+            self._troubles.warning("waiting spans cannot be read from the disk: %s", error)
+            raise
+
+    async def drop(
+        self, after: int, until: int, excluded: Iterable[int], *, want: int = 0, before_ms: int = 0
+    ) -> Dropped:
+        """Delete the oldest rows, see Database.drop(). Raises DiskTrouble."""
+        assert self._writer is not None
+        skipped = list(excluded)
+        return await self._writer.write(
+            lambda database: database.drop(after, until, skipped, want=want, before_ms=before_ms)
+        )
+
+    async def close(self, seconds: float) -> int:
+        """Store what is in memory if the disk takes it, and bring everything to the disk; for so long at the most.
+
+        Returns:
+            How many spans are in memory still, and lost.
+        """
+        if self._tending is not None:
+            self._tending.cancel()
+        if self._writer is not None:
+            if self._memory:
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._mend(), seconds / 2)
+            await self._writer.close(seconds)
+        return sum(row.spans for row in self._memory)
+
+    def digest(self, identity: bytes) -> bytes | None:
+        """Name a destination as the file does; None if there is no file."""
+        return digest(identity, self._salt) if self._salt is not None else None
+
+    def _digest(self, owner: Owner) -> bytes:
+        assert self._salt is not None
+        found = self._digests.get(owner)
+        if found is None:
+            found = self._digests[owner] = digest(owner.identity, self._salt)
+        return found
+
+    def _count_pending(self, change: int) -> None:
+        self._pending_bytes += change
+        if self._pending_bytes > MAX_PENDING_BYTES:
+            self._has_room.clear()
+        else:
+            self._has_room.set()
+
+    def _keep_in_memory(self, batch: Sequence[tuple[Owner, Sequence[Row]]]) -> None:
+        for owner, rows in batch:
+            for row in rows:
+                self._memory[row] = owner
+                self._memory_bytes += row.stored_cost
+            owner.add(rows)
+        victims, excess = [], self._memory_bytes - self._max_memory_bytes
+        for row, owner in self._memory.items():
+            if excess <= 0:
+                break
+            if row.is_waiting:
+                victims.append((row, owner))
+                excess -= row.stored_cost
+        for row, owner in victims:
+            owner.overflow(row)
+            self._forget(row)
+
+    def _forget(self, row: Row) -> bool:
+        if self._memory.pop(row, None) is None:
+            return False
+        self._memory_bytes -= row.stored_cost
+        return True
+
+    def _delete(self, owner: Owner, gone: list[tuple[int, int, int]]) -> None:
+        assert self._writer is not None
+
+        def deleted(future: asyncio.Future[None]) -> None:
+            if future.exception() is None:
+                owner.released(one[0] for one in gone)
+            else:
+                self._report(future.exception())
+                self._undeleted.update((one[0], (owner, one)) for one in gone)
+
+        if self._takes:
+            self._writer.write(lambda database: database.delete(gone)).add_done_callback(deleted)
+        else:
+            self._undeleted.update((one[0], (owner, one)) for one in gone)
+
+    def _report(self, error: BaseException | None) -> None:
+        self._takes = False
+        if self._trouble is None:
+            _log.error("the spool %s takes nothing: %s; spans are kept in memory until it does", self._folder, error)
+        self._trouble = str(error)
+
+    async def _tend(self, opening: asyncio.Future[None]) -> None:
+        await opening
+        while True:
+            await asyncio.sleep(self._mend_seconds)
+            if not self._takes or self._memory or self._undeleted:
+                await self._mend()
+
+    async def _mend(self) -> None:
+        assert self._writer is not None
+        try:
+            if self._salt is None:
+                self._opened(await self._writer.open())
+            await self._catch_up()
+        except DiskTrouble as error:
+            self._report(error)
+            return
+        if self._trouble is not None:
+            _log.info("spans are spooled in %s", self._folder)
+        self._trouble, self._takes = None, True
+
+    def _opened(self, opened: Opened) -> None:
+        self._salt = opened.salt
+        self._digests.clear()
+        self._on_open(opened)
+
+    async def _catch_up(self) -> None:
+        assert self._writer is not None
+        writer = self._writer
+        if self._undeleted:
+            gone = dict(self._undeleted)
+            try:
+                await writer.write(lambda database: database.delete([one for _, one in gone.values()]))
+            except DiskTrouble:
+                # A full disk takes not even a deletion. If nothing of the file is wanted, a new one is smaller.
+                if await writer.read(lambda database: database.stored_rows()) > len(gone):
+                    raise
+                opened = await writer.start_anew()
+                self._salt = opened.salt
+                self._digests.clear()
+            for id_, (owner, _) in gone.items():
+                self._undeleted.pop(id_, None)
+                owner.released([id_])
+        while rows := self._some_in_memory():
+            await self._store(rows)
+
+    def _some_in_memory(self) -> list[tuple[Row, Owner]]:
+        some, size = [], 0
+        for row, owner in self._memory.items():
+            # What is being sent now is most likely gone before it is written.
+            if row.is_waiting:
+                some.append((row, owner))
+                size += row.stored_cost
+                if size > _MEND_BYTES:
+                    break
+        return some
+
+    async def _store(self, rows: list[tuple[Row, Owner]]) -> None:
+        assert self._writer is not None
+        work = [(self._digest(owner), owner.description, [row]) for row, owner in rows]
+        copies = [
+            (digest_, description, [Row(row.body, row.spans, row.at_ms)]) for digest_, description, (row,) in work
+        ]
+        ids = await self._writer.write(lambda database: [database.append(*one)[0] for one in copies])
+        for (row, owner), id_, (_, _, (copy,)) in zip(rows, ids, copies, strict=True):
+            was_in_memory = self._forget(row)
+            row.id, row.stored_spans, row.stored_cost = id_, copy.stored_spans, copy.stored_cost
+            if was_in_memory:
+                owner.stored(row)
+            else:
+                self._delete(owner, [(row.id, row.stored_spans, row.stored_cost)])
