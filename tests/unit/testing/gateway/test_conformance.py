@@ -17,6 +17,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from log_records import shape, stable, without_zipkin
 from otlp_tracing.testing.gateway import PluginServerCommands, StandInGateway, parse_declaration
 from otlp_tracing.testing.scripted_plugin_server import ReceivedCall, ScriptedPluginServer, result_answer
 from otlp_tracing.testing.scripted_upstream import ScriptedUpstream
@@ -104,10 +105,10 @@ def test_the_log_record_has_the_fields_kong_gives_it(case: Case, tmp_path: Path)
     recording = Recording(case.name)
     _, calls = asyncio.run(_replay(case, recording, tmp_path))
     ours = json.loads(next(call.argument[b"Data"] for call in calls if _is_record(call)))
-    recorded = _without_zipkin(json.loads(recording.record))
+    recorded = without_zipkin(json.loads(recording.record))
 
-    assert _shape(ours) == _shape(recorded)
-    assert _stable(ours) == _stable(recorded)
+    assert shape(ours) == shape(recorded)
+    assert stable(ours) == stable(recorded)
 
 
 async def _replay(case: Case, recording: Recording, tmp_path: Path) -> tuple[int, list[ReceivedCall]]:
@@ -196,36 +197,3 @@ def _comparable(call: ReceivedCall) -> tuple[str, bytes]:
         return call.method, b"a log record"
     prefix = len(msgpack.packb([0, call.message_id]))
     return call.method, call.raw[prefix:]
-
-
-def _without_zipkin(record: dict[str, Any]) -> dict[str, Any]:
-    record.pop("trace_id", None)
-    headers = record["request"]["headers"]
-    record["request"]["headers"] = {name: value for name, value in headers.items() if not name.startswith("x-b3-")}
-    return record
-
-
-def _shape(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _shape(item) for name, item in sorted(value.items())}
-    if isinstance(value, list):
-        return [_shape(item) for item in value]
-    return type(value).__name__
-
-
-def _stable(record: dict[str, Any]) -> dict[str, Any]:
-    """What has no time, no address and no random id in it; ids of routes and services are not random."""
-    request, response = record["request"], record["response"]
-    tries = [(one.get("state"), one.get("code"), one["ip"]) for one in record.get("tries", [])]
-    parts: dict[str, Any] = {name: record.get(name) for name in ("upstream_uri", "upstream_status", "source")}
-    for name in ("route", "service", "consumer"):
-        entity = {key: value for key, value in record.get(name, {}).items() if key not in {"created_at", "updated_at"}}
-        parts[name] = entity if name != "service" else {key: value for key, value in entity.items() if key != "port"}
-    return {
-        **parts,
-        "tries": tries,
-        "workspace": (record["workspace"], record["workspace_name"]),
-        "request": {name: request[name] for name in ("method", "uri", "querystring")},
-        "response": (response["status"], sorted(response["headers"])),
-        "unproxied": record["latencies"]["proxy"] == -1,
-    }

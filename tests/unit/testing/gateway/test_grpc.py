@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
+from log_records import shape, stable, without_zipkin
 from otlp_tracing.testing.scripted_plugin_server import ScriptedPlugin
 
-SERVICE = {"protocol": "grpc", "routes": [{"name": "r-grpc", "protocols": ["grpc"], "paths": ["/"]}]}
+TRANSCRIPTS = Path(__file__).parents[3] / "testdata" / "transcripts"
+SERVICE: dict[str, Any] = {"protocol": "grpc", "routes": [{"name": "r-grpc", "protocols": ["grpc"], "paths": ["/"]}]}
 
 
 class Echo(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in the stubs alone
@@ -122,6 +125,29 @@ def test_an_error_without_a_message_is_trailers_only(bench: Any) -> None:
             assert (headers["grpc-status"], headers["grpc-message"], headers["content-length"]) == ("5", "nope", "0")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("26-grpc-unary", "Say"), ("27-grpc-server-stream", "Stream"), ("28-grpc-error", "Fail")]
+)
+def test_the_log_record_is_the_recorded_one(bench: Any, name: str, method: str) -> None:
+    """Same fields of the same types, and the same values where none is a time or an address."""
+    recorded = without_zipkin(json.loads((TRANSCRIPTS / f"{name}.serialize.json").read_text()))
+    setting = ("kong.service.request.set_header", ["x-probe", "hello-from-python/grpc"])
+    plugin = ScriptedPlugin({"access": [setting], "log": [("kong.log.serialize", [])]})
+
+    async def run() -> dict[str, Any]:
+        service = {"name": "grpc", "routes": [{**SERVICE["routes"][0], "protocols": ["grpc", "grpcs"]}]}
+        async with _grpc(bench, plugin, service=service) as (channel, _, running):
+            make = channel.unary_stream if method == "Stream" else channel.unary_unary
+            call = make(f"/t.Echo/{method}")(b"hi", timeout=10, metadata=(("traceparent", "00"),))
+            await call.code()
+            return await _record(running, plugin)
+
+    record = asyncio.run(run())
+
+    assert shape(record) == shape(recorded)
+    assert stable(record) == stable(recorded)
 
 
 def test_streams_go_both_ways_at_once(bench: Any) -> None:

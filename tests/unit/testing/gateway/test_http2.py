@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import h2.connection
@@ -13,12 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from http2_client import Http2Client, connect
+from log_records import shape, stable, without_zipkin
 from otlp_tracing.testing.gateway import StandInGateway, parse_declaration
 from otlp_tracing.testing.gateway.http1 import MessageError, encode_head
 from otlp_tracing.testing.gateway.http2 import MAX_STREAMS, ErrorCodes
 from otlp_tracing.testing.scripted_plugin_server import ScriptedPlugin
 from otlp_tracing.testing.scripted_upstream import UpstreamCall
 
+TRANSCRIPTS = Path(__file__).parents[3] / "testdata" / "transcripts"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -55,6 +58,26 @@ def test_a_request_is_like_any_other(bench: Any) -> None:
         assert (record["response"]["status"], record["upstream_status"]) == (201, "201")
 
     _run(bench, plugin, test)
+
+
+def test_the_log_record_is_the_recorded_one(bench: Any) -> None:
+    """Same fields of the same types as in transcript 20, and the same values where none is a time or an address."""
+    recorded = without_zipkin(json.loads((TRANSCRIPTS / "20-http2-h2c.serialize.json").read_text()))
+    setting = ("kong.service.request.set_header", ["x-probe", "hello-from-python/on-route"])
+    plugin = ScriptedPlugin({"access": [setting], "log": [("kong.log.serialize", [])]})
+    service = {"name": "echo", "routes": [{"name": "r-echo", "paths": ["/echo"]}]}
+
+    async def run() -> dict[str, Any]:
+        async with bench(plugin, service=service) as running, Http2Client(running.gateway.url) as client:
+            await client.fetch("/echo/h2", ("user-agent", "curl/7.88.1"), ("accept", "*/*"), ("traceparent", "00"))
+            await running.server.wait_for(lambda _server: bool(plugin.results["log"]))
+            record: dict[str, Any] = json.loads(plugin.results["log"][0][1])
+            return record
+
+    record = asyncio.run(run())
+
+    assert shape(record) == shape(recorded)
+    assert stable(record) == stable(recorded)
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
