@@ -26,8 +26,8 @@ class Http2Client:
         self._tls = tls
 
     async def __aenter__(self) -> Http2Client:
-        reader, writer = await connect(self.url, self._tls)
-        self.streams = Http2Streams(reader, writer)
+        reader, self.writer = await connect(self.url, self._tls)
+        self.streams = Http2Streams(reader, self.writer)
         self.running = asyncio.ensure_future(self.streams.run())
         return self
 

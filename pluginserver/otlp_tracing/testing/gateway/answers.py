@@ -7,13 +7,15 @@ Source: kong/tools/http.lua, kong/error_handlers.lua, kong/pdk/response.lua of K
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.headers import Headers
-from otlp_tracing.testing.gateway.lua_values import encode_text, to_text
+from otlp_tracing.testing.gateway.lua_values import encode_json, encode_text, to_text
 
-__all__ = ["SERVER", "OwnAnswer", "error_answer", "failure_answer", "in_grpc"]
+__all__ = ["SERVER", "OwnAnswer", "error_answer", "failure_answer", "in_grpc", "table_answer"]
 
 SERVER = "kong/3.9.1"  # the release whose behaviour this is; a plugin sees it in the log record
 _JSON = "application/json; charset=utf-8"
@@ -58,16 +60,32 @@ def error_answer(context: RequestContext, status: int, message: str | None = Non
     """
     if context.is_grpc:
         return OwnAnswer(status, b"", Headers([("Content-Type", _GRPC)]))
-    text = message if message is not None else _MESSAGES.get(status, f"The upstream server responded with {status}")
-    body = f'{{\n  "message":"{text}",\n  "request_id":"{context.id}"\n}}'
-    return OwnAnswer(status, encode_text(body), Headers([("Content-Type", _JSON)]))
+    return _json_answer(context, status, message if message is not None else _message(status))
 
 
 def failure_answer(context: RequestContext, status: int) -> OwnAnswer:
-    """Give the answer to an error that nginx found; a gRPC client gets the message: kong/error_handlers.lua."""
+    """Give the answer to an error that nginx found: in gRPC's form for who accepts that, kong/error_handlers.lua."""
+    accepted = context.headers.get("accept") or context.headers.get("content-type") or ""
+    if context.is_grpc and accepted.startswith(_GRPC):
+        return OwnAnswer(status, encode_text(_message(status)), Headers())
+    return _json_answer(context, status, _message(status))
+
+
+def table_answer(context: RequestContext, status: int, table: Mapping[Any, Any] | Sequence[Any]) -> OwnAnswer:
+    """Give a table as JSON; of it a gRPC client gets the message alone: kong/pdk/response.lua, send."""
     if context.is_grpc:
-        return OwnAnswer(status, encode_text(_MESSAGES.get(status, "")), Headers())
-    return error_answer(context, status)
+        message = table.get("message") if isinstance(table, Mapping) else None
+        return OwnAnswer(status, encode_text(message) if isinstance(message, str) else b"", Headers())
+    return OwnAnswer(status, encode_json(table), Headers([("Content-Type", _JSON)]))
+
+
+def _message(status: int) -> str:
+    return _MESSAGES.get(status, f"The upstream server responded with {status}")
+
+
+def _json_answer(context: RequestContext, status: int, message: str) -> OwnAnswer:
+    body = f'{{\n  "message":"{message}",\n  "request_id":"{context.id}"\n}}'
+    return OwnAnswer(status, encode_text(body), Headers([("Content-Type", _JSON)]))
 
 
 def in_grpc(answer: OwnAnswer) -> OwnAnswer:

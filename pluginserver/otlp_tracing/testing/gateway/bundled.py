@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from otlp_tracing.contract.kong_schema import FieldList
-from otlp_tracing.testing.gateway.answers import error_answer
+from otlp_tracing.testing.gateway.answers import error_answer, table_answer
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.entities import Credential, Declaration
 from otlp_tracing.testing.gateway.file_log import FILE_LOG_FIELDS, FileLog
 from otlp_tracing.testing.gateway.headers import Headers
-from otlp_tracing.testing.gateway.lua_values import encode_json, encode_text
+from otlp_tracing.testing.gateway.lua_values import encode_text
 from otlp_tracing.testing.gateway.paths import decode_query
 from otlp_tracing.testing.gateway.plugin_chain import ConfiguredPlugin, Plugin
 from otlp_tracing.testing.gateway.plugin_rpc import RequestExited
@@ -155,5 +155,5 @@ class RequestTermination:
         message = config.get("message") or _TERMINATION_MESSAGES.get(status)
         if message is None:
             raise RequestExited(status, b"", Headers())
-        headers = Headers([("Content-Type", "application/json; charset=utf-8")])
-        raise RequestExited(status, encode_json({"message": message}), headers)
+        answer = table_answer(context, status, {"message": message})
+        raise RequestExited(status, answer.body, answer.headers)

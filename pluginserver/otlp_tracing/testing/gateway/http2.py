@@ -11,7 +11,6 @@ Source: RFC 9113 and RFC 7541.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import singledispatchmethod
 
@@ -277,7 +276,8 @@ class Http2Stream:
         self._connection = connection
         self._readable = asyncio.Event()
         self._head: Headers | None = None
-        self._unread: deque[tuple[bytes, int]] = deque()  # bounded by the window: it opens as this is read
+        self._unread = bytearray()  # bounded by the window, which opens as this is read
+        self._unread_flow_bytes = 0
         self._sent_end = False
 
     @property
@@ -294,7 +294,8 @@ class Http2Stream:
 
     def take_data(self, data: bytes, flow_bytes: int) -> None:
         """Take a piece of the body in; `flow_bytes` counts its padding too."""
-        self._unread.append((data, flow_bytes))
+        self._unread += data
+        self._unread_flow_bytes += flow_bytes
         self._readable.set()
 
     def take_end(self) -> None:
@@ -327,13 +328,19 @@ class Http2Stream:
             MessageError: it is cut off.
         """
         while True:
-            while self._unread:
-                data, flow_bytes = self._unread.popleft()
-                self._connection.acknowledge(self.id, flow_bytes)
-                yield data
-            if self.ended:
+            if self._unread:
+                yield self._take_unread()
+            elif self.ended:
                 return
-            await self._changed("the stream ended inside a body")
+            else:
+                await self._changed("the stream ended inside a body")
+
+    def _take_unread(self) -> bytes:
+        data, flow_bytes = bytes(self._unread), self._unread_flow_bytes
+        self._unread.clear()
+        self._unread_flow_bytes = 0
+        self._connection.acknowledge(self.id, flow_bytes)
+        return data
 
     async def _changed(self, cut_off: str) -> None:
         if self.gone.is_set():
@@ -393,8 +400,7 @@ class Http2Stream:
     def close(self, unfinished: ErrorCodes) -> None:
         """Be done with it: what is not read is dropped, what is not finished is broken off with this code."""
         self._connection.forget(self.id)
-        for _, flow_bytes in self._unread:
-            self._connection.acknowledge(self.id, flow_bytes)
+        self._take_unread()
         if self.gone.is_set():
             return
         if not self._sent_end:

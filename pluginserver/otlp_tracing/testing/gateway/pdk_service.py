@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote_plus
 
-from otlp_tracing.testing.gateway.answers import error_answer
+from otlp_tracing.testing.gateway.answers import error_answer, table_answer
 from otlp_tracing.testing.gateway.context import Peer, RequestContext
 from otlp_tracing.testing.gateway.headers import Headers
 from otlp_tracing.testing.gateway.lua_values import encode_json, encode_text, lua_tostring
@@ -171,12 +171,14 @@ def _clear_response_header(event: PdkEvent, name: Any) -> None:
     _response_headers(event.context).remove(str(name))
 
 
-def _exit(_event: PdkEvent, status: Any, body: Any, headers: Any) -> None:
+def _exit(event: PdkEvent, status: Any, body: Any, headers: Any) -> None:
     lines = _answer_headers(status, 100, headers)
     if isinstance(body, (dict, list)):
-        encoded = encode_json(body)
-        if "content-type" not in lines:
-            lines.set("Content-Type", "application/json; charset=utf-8")
+        if "content-type" in lines:
+            encoded = encode_json(body)
+        else:
+            answer = table_answer(event.context, status, body)
+            encoded, lines = answer.body, Headers([*lines, *answer.headers])
     elif body is None or isinstance(body, str):
         encoded = encode_text(body or "")
     else:

@@ -228,16 +228,42 @@ def test_an_upstream_that_is_down_is_an_error_of_grpc(bench: Any) -> None:
     asyncio.run(run())
 
 
-def test_a_gateways_refusal_is_a_status_of_grpc(bench: Any) -> None:
-    """What a bundled plugin refuses arrives as the code that gRPC has for it."""
+@pytest.mark.parametrize(
+    ("plugin", "code", "details"),
+    [
+        ({"name": "key-auth"}, grpc.StatusCode.UNAUTHENTICATED, "Unauthenticated"),
+        (
+            {"name": "request-termination", "config": {"status_code": 403, "message": "no"}},
+            grpc.StatusCode.PERMISSION_DENIED,
+            "no",
+        ),
+    ],
+)
+def test_a_gateways_refusal_is_a_status_of_grpc(
+    bench: Any, plugin: dict[str, Any], code: grpc.StatusCode, details: str
+) -> None:
+    """What a bundled plugin refuses arrives as the code and the message that gRPC has for it."""
 
     async def run() -> None:
-        extra = {"plugins": [{"name": "key-auth"}]}
-        async with _grpc(bench, _logging_plugin(), extra=extra) as (channel, _, _running):
+        async with _grpc(bench, _logging_plugin(), extra={"plugins": [plugin]}) as (channel, _, _running):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await channel.unary_unary("/t.Echo/Say")(b"hi")
 
-            assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert (caught.value.code(), caught.value.details()) == (code, details)
+
+    asyncio.run(run())
+
+
+def test_a_plugins_own_answer_is_a_status_of_grpc(bench: Any) -> None:
+    """Of a table that a plugin exits with, a gRPC client gets the message."""
+    plugin = ScriptedPlugin({"access": [("kong.response.exit", [404, {"message": "gone"}])], "log": []})
+
+    async def run() -> None:
+        async with _grpc(bench, plugin) as (channel, _, _running):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary("/t.Echo/Say")(b"hi")
+
+            assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, "gone")
 
     asyncio.run(run())
 

@@ -22,6 +22,7 @@ from otlp_tracing.testing.scripted_plugin_server import ScriptedPlugin
 from otlp_tracing.testing.scripted_upstream import UpstreamCall
 
 TRANSCRIPTS = Path(__file__).parents[3] / "testdata" / "transcripts"
+GOAWAY = b"\0\0\x08\x07\0\0\0\0\0" + bytes(8)
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -32,7 +33,7 @@ def _plugin() -> ScriptedPlugin:
 def _run(bench: Any, plugin: ScriptedPlugin, test: Callable[[Http2Client, Any], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
         async with bench(plugin) as running, Http2Client(running.gateway.url) as client:
-            await test(client, running)
+            await asyncio.wait_for(test(client, running), 30)
 
     asyncio.run(run())
 
@@ -156,6 +157,28 @@ def test_a_client_that_opens_and_resets_is_refused(bench: Any) -> None:
                 await asyncio.sleep(0.05)
         assert head.get(":status") == "200"
         assert len(running.upstream.calls) < 10 * MAX_STREAMS
+
+    _run(bench, _plugin(), test)
+
+
+def test_a_client_that_says_goodbye_gets_its_answer(bench: Any) -> None:
+    """GOAWAY opens no new stream; those in work go on (RFC 9113, 6.8)."""
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def respond(_call: UpstreamCall, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await may_answer.wait()
+        writer.write(encode_head("HTTP/1.1 200 OK", [("Content-Length", "2")]) + b"ok")
+
+    async def test(client: Http2Client, running: Any) -> None:
+        running.upstream.respond = respond
+        stream = await client.send("/api/x")
+        await asked.wait()
+        client.writer.write(GOAWAY)
+        may_answer.set()
+
+        assert (await stream.head()).get(":status") == "200"
+        assert [data async for data in stream.data()] == [b"ok"]
 
     _run(bench, _plugin(), test)
 
