@@ -28,28 +28,13 @@ class FakeKong:
         self._answers = answers or {}
         self._lua_style = lua_style
 
-    def __getattr__(self, name: str) -> _Path:
-        return _Path(self, f"kong.{name}")
-
-    def answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
+    def call(self, method: str, *arguments: Any) -> Any:
         assert method in self.KNOWN, f"{method} is no method of Kong's PDK that the plugin uses"
         self.calls.append((method, arguments))
         answer = self._answers.get(method)
         if isinstance(answer, BaseException):
             raise answer
         return (answer, None) if self._lua_style else answer
-
-
-class _Path:
-    def __init__(self, kong: FakeKong, path: str) -> None:
-        self._kong = kong
-        self._path = path
-
-    def __getattr__(self, name: str) -> _Path:
-        return _Path(self._kong, f"{self._path}.{name}")
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._kong.answer(self._path, arguments)
 
 
 class ManualClock:

@@ -46,6 +46,7 @@ RATES_SINCE = 2
 _OLDEST = 1
 MAX_FRAME_BYTES = 1 << 20
 _LENGTH = struct.Struct(">I")
+_packer = msgpack.Packer()  # one for all frames: a new one for each costs more than the packing
 _MAX_ENTRIES = 1024  # elements of an array or map; a Totals frame has a few dozen
 
 
@@ -79,7 +80,7 @@ class Config:
     config: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Record:
     """One request: `kong.log.serialize()` as it came, unread.
 
@@ -92,6 +93,12 @@ class Record:
     number: int
     key: bytes
     log: bytes
+
+    # Written out, since there is one a request: compiled, a dataclass's own would stay Python.
+    def __init__(self, number: int, key: bytes, log: bytes) -> None:
+        self.number = number
+        self.key = key
+        self.log = log
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.ACK, number]
         case Rates(key, load, shares):
             message = [_Kind.RATES, key, load, shares]
-    body: bytes = msgpack.packb(message)
+    body: bytes = _packer.pack(message)
     if len(body) > MAX_FRAME_BYTES:
         raise FrameTooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
     return _LENGTH.pack(len(body)) + body

@@ -70,11 +70,13 @@ class Origin:
         return cls(key, encode(Config(key, json.dumps(entry_config(config)).encode())))
 
 
-@dataclass(frozen=True, slots=True)
 class _Kept:
-    number: int
-    origin: Origin
-    frame: bytes
+    __slots__ = ("frame", "number", "origin")
+
+    def __init__(self, number: int, origin: Origin, frame: bytes) -> None:
+        self.number = number
+        self.origin = origin
+        self.frame = frame
 
 
 class Emitter:

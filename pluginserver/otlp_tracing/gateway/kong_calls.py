@@ -8,7 +8,7 @@ Source: https://docs.konghq.com/gateway/3.9.x/plugin-development/pdk/; kong_pdk/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from otlp_tracing.contract.trace_context import LOG_FIELD
@@ -31,14 +31,15 @@ class KongCalls:
         kong: the object that a phase is given.
     """
 
-    __slots__ = ("_kong",)
+    __slots__ = ("_call",)
 
     def __init__(self, kong: Any) -> None:
-        self._kong = kong
+        # Both our facade and kong_pdk's have it: the way through the names makes an object for each of them.
+        self._call: Callable[..., Any] = kong.call
 
     def request_headers(self) -> Mapping[str, Sequence[str]]:
         """Return the request's headers, lower-case names to every value. Phase: access."""
-        headers = _result(self._kong.request.get_headers(_MAX_HEADERS))
+        headers = _result(self._call("kong.request.get_headers", _MAX_HEADERS))
         # Lua's empty table is an empty list as well.
         if not headers:
             return {}
@@ -48,24 +49,24 @@ class KongCalls:
 
     def request_line(self) -> str:
         """Return the request's first line as it came, such as `GET /users HTTP/1.1`. Phase: access."""
-        line = _result(self._kong.nginx.get_var("request"))
+        line = _result(self._call("kong.nginx.get_var", "request"))
         return line if isinstance(line, str) else ""
 
     def set_upstream_headers(self, headers: Mapping[str, Sequence[str]]) -> None:
         """Set headers of the upstream request; an empty list removes one. Phase: access."""
-        _result(self._kong.service.request.set_headers(headers))
+        _result(self._call("kong.service.request.set_headers", headers))
 
     def remember(self, context: Mapping[str, Any]) -> None:
         """Put the trace context into the log record, for `log` and every other log plugin. Phase: access."""
-        _result(self._kong.log.set_serialize_value(LOG_FIELD, context))
+        _result(self._call("kong.log.set_serialize_value", LOG_FIELD, context))
 
     def set_response_header(self, name: str, value: str) -> None:
         """Set a header of the response to the client. Phase: access."""
-        _result(self._kong.response.set_header(name, value))
+        _result(self._call("kong.response.set_header", name, value))
 
     def read_log(self) -> bytes:
         """Return the request's log record: JSON, with whatever bytes its strings hold. Phase: log."""
-        record = _result(self._kong.log.serialize())
+        record = _result(self._call("kong.log.serialize"))
         if isinstance(record, bytes):
             return record
         if isinstance(record, str):

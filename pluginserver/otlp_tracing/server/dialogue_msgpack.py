@@ -12,7 +12,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
@@ -37,11 +36,13 @@ _STEPS = frozenset({
 })  # fmt: skip
 
 
-@dataclass(slots=True)
 class _Running:
-    event: Event
-    phase: str
-    stepped_at: float
+    __slots__ = ("event", "phase", "stepped_at")
+
+    def __init__(self, event: Event, phase: str, stepped_at: float) -> None:
+        self.event = event
+        self.phase = phase
+        self.stepped_at = stepped_at
 
 
 class MsgPackEvents:

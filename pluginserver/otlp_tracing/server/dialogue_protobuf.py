@@ -107,13 +107,12 @@ class ProtoBufDialogue:
             raise HangUpError("another group serves now")
         if self._slots > 1 and not settle:
             self._send_on(call, frame, self._home())
-        match call:
-            case rpc.StartInstance(sequence, name, config):
-                return self._start_instance(sequence, name, config)
-            case rpc.CloseInstance(sequence, number):
-                return self._close_instance(sequence, number)
-            case rpc.HandleEvent(sequence, number, phase):
-                return self._handle_event(sequence, number, phase)
+        if isinstance(call, rpc.HandleEvent):
+            return self._handle_event(call.sequence, call.instance_id, call.event_name)
+        if isinstance(call, rpc.StartInstance):
+            return self._start_instance(call.sequence, call.name, call.config)
+        if isinstance(call, rpc.CloseInstance):
+            return self._close_instance(call.sequence, call.instance_id)
         return rpc.encode_return(call.sequence)
 
     def _send_on(self, call: rpc.Call, frame: bytes, home: int | None) -> None:

@@ -17,7 +17,8 @@ from otlp_tracing.errors import WireError
 
 __all__ = [
     "bytes_field", "encode_list", "encode_struct", "encode_value", "int_field", "read_double", "read_fields",
-    "read_list", "read_multi_map", "read_struct", "read_value", "text_bytes", "to_int32", "to_int64", "to_text",
+    "read_list", "read_multi_map", "read_struct", "read_value", "read_varint", "text_bytes", "to_int32",
+    "to_int64", "to_text",
 ]  # fmt: skip
 
 MAX_DEPTH = 64
@@ -104,14 +105,14 @@ def read_fields(data: bytes) -> list[tuple[int, Any]]:
         tag = data[position]
         position += 1
         if tag >= 0x80:
-            tag, position = _read_varint(data, position - 1)
+            tag, position = read_varint(data, position - 1)
         kind = tag & 7
         if kind == 0:
-            value, position = _read_varint(data, position)
+            value, position = read_varint(data, position)
             found.append((tag, value))
             continue
         if kind == 2:
-            length, position = _read_varint(data, position)
+            length, position = read_varint(data, position)
         elif kind in {1, 5}:
             length = 8 if kind == 1 else 4
         else:
@@ -123,7 +124,8 @@ def read_fields(data: bytes) -> list[tuple[int, Any]]:
     return found
 
 
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+def read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """Read a number of 64 bits, and return it with the position after it."""
     try:
         byte = data[position]
         if byte < 0x80:

@@ -9,7 +9,6 @@ Source: kong/runloop/plugin_servers/rpc/mp_rpc.lua of Kong 3.9.1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +24,7 @@ MAX_MESSAGE_BYTES = 16 << 20
 _MAX_ELEMENTS = 10_000  # headers and query arguments come in maps, 1000 at most
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Request:
     """One call from Kong.
 
@@ -38,6 +37,12 @@ class Request:
     id: int
     method: str
     arguments: list[Any]
+
+    # Written out: compiled, a dataclass's own would stay Python (server/event.py).
+    def __init__(self, id: int, method: str, arguments: list[Any]) -> None:  # noqa: A002
+        self.id = id
+        self.method = method
+        self.arguments = arguments
 
 
 class Decoder:
@@ -53,17 +58,15 @@ class Decoder:
             max_ext_len=0,
         )
 
-    def feed(self, data: bytes) -> Iterator[Request]:
-        """Take what was received, in pieces of any size, and yield the requests it completes.
+    def feed(self, data: bytes) -> list[Request]:
+        """Take what was received, in pieces of any size, and return the requests it completes.
 
         Raises:
             WireError: for bytes that break the protocol; never anything else.
         """
         try:
             self._unpacker.feed(data)
-            messages = iter(self._unpacker)
-            while (message := next(messages, None)) is not None:
-                yield _request(message)
+            return [_request(message) for message in self._unpacker]
         except WireError:
             raise
         except Exception as error:

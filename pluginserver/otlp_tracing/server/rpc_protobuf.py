@@ -15,7 +15,7 @@ Source: kong/include/kong/pluginsocket.proto and kong/runloop/plugin_servers/rpc
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from otlp_tracing.server.protobuf_wire import (
     encode_value,
     int_field,
     read_fields,
+    read_varint,
     text_bytes,
     to_int32,
     to_int64,
@@ -75,13 +76,19 @@ class CloseInstance:
     instance_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class HandleEvent:
     """Run a phase of an instance."""
 
     sequence: int
     instance_id: int
     event_name: str
+
+    # Written out: compiled, a dataclass's own would stay Python (server/event.py).
+    def __init__(self, sequence: int, instance_id: int, event_name: str) -> None:
+        self.sequence = sequence
+        self.instance_id = instance_id
+        self.event_name = event_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +107,41 @@ class FrameDecoder:
 
     def __init__(self) -> None:
         self._pending = bytearray()
+        self._wanted = 0
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take what was received, in pieces of any size, and yield the frames it completes, without their lengths.
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what was received, in pieces of any size, and return the frames it completes, without their lengths.
 
         Raises:
             FrameTooLarge: a frame announces more than MAX_MESSAGE_BYTES; never anything else.
         """
-        pending = self._pending
-        pending += data
-        while len(pending) >= 4:
-            (length,) = _LENGTH.unpack_from(pending)
+        if self._pending:
+            self._pending += data
+            if len(self._pending) < self._wanted:
+                return []
+            data = bytes(self._pending)
+            self._pending.clear()
+        frames: list[bytes] = []
+        start, wanted = 0, 4
+        while len(data) - start >= 4:
+            length = data[start] | data[start + 1] << 8 | data[start + 2] << 16 | data[start + 3] << 24
             if length > MAX_MESSAGE_BYTES:
                 raise FrameTooLarge(f"a frame of {length} bytes")
-            end = length + 4
-            if len(pending) < end:
-                return
-            frame = bytes(pending[4:end])
-            del pending[:end]
-            yield frame
+            wanted = length + 4
+            if len(data) - start < wanted:
+                break
+            frames.append(data[start + 4 : start + wanted])
+            start, wanted = start + wanted, 4
+        if start < len(data):
+            self._pending += data[start:]
+            self._wanted = wanted
+        return frames
+
+
+# What follows the sequence in a call to handle an event, and what it says: two for each instance.
+_known_events: dict[bytes, tuple[int, str]] = {}
+_LONGEST_KNOWN_EVENT = 64  # bytes; an id of five and a phase's name take 25
+_MAX_KNOWN_EVENTS = 4096  # instances that are gone leave theirs until it is full
 
 
 def decode_call(frame: bytes) -> Call:
@@ -127,23 +150,39 @@ def decode_call(frame: bytes) -> Call:
     Raises:
         WireError: it is none; never anything else.
     """
+    if len(frame) > 1 and frame[0] == 0x08:
+        sequence, position = read_varint(frame, 1)
+        known = _known_events.get(frame[position:])
+        if known is not None:
+            return HandleEvent(to_int64(sequence), known[0], known[1])
     sequence, command, body = 0, 0, b""
-    for tag, value in read_fields(frame):
+    fields = read_fields(frame)
+    for tag, value in fields:
         if tag == 0x08:
             sequence = to_int64(value)
         elif tag & 7 == 2 and 31 <= tag >> 3 <= 36:
             command, body = tag >> 3, value
     if command == 36:
         instance_id, name = _id_and_name(body)
+        if len(fields) == 2 and frame[0] == 0x08:
+            _remember_event(frame[read_varint(frame, 1)[1] :], instance_id, name)
         return HandleEvent(sequence, instance_id, name)
     if command == 33:
-        fields = dict(read_fields(body))
-        return StartInstance(sequence, to_text(fields.get(0x0A, b"")), fields.get(0x12, b""))
+        start = dict(read_fields(body))
+        return StartInstance(sequence, to_text(start.get(0x0A, b"")), start.get(0x12, b""))
     if command == 35:
         return CloseInstance(sequence, _id_and_name(body)[0])
     if command == 0:
         raise WireError("a message that is no call")
     return Unsupported(sequence)
+
+
+def _remember_event(rest: bytes, instance_id: int, name: str) -> None:
+    if len(rest) > _LONGEST_KNOWN_EVENT:
+        return
+    if len(_known_events) >= _MAX_KNOWN_EVENTS:
+        _known_events.clear()
+    _known_events[rest] = instance_id, name
 
 
 def _id_and_name(body: bytes) -> tuple[int, str]:

@@ -119,8 +119,10 @@ class Worker:
     def _loop(self) -> None:
         tick_at = pump_at = wait = 0.0
         while self._goes_on():
-            for descriptor, events in self._epoll.poll(wait):
-                self._dispatch(descriptor, events)
+            ready = self._epoll.poll(wait)
+            now = time.monotonic()
+            for descriptor, events in ready:
+                self._dispatch(descriptor, events, now)
             now = time.monotonic()
             if now >= tick_at:
                 tick_at = now + _TICK_SECONDS
@@ -172,10 +174,10 @@ class Worker:
         if idle and now > connection.used_at + _UNUSED_SECONDS:
             self._end(connection)
 
-    def _dispatch(self, descriptor: int, events: int) -> None:
+    def _dispatch(self, descriptor: int, events: int, now: float) -> None:
         connection = self._connections.get(descriptor)
         if connection is not None:
-            self._serve(connection, events)
+            self._serve(connection, events, now)
         elif descriptor == self._listener.fileno():
             self._accept()
         elif descriptor == self._siblings.inbox.fileno():
@@ -234,11 +236,11 @@ class Worker:
             return False
         return self._siblings.table.moves(slot, now)
 
-    def _serve(self, connection: _Connection, events: int) -> None:
-        if events & select.EPOLLOUT:
-            self._write(connection)
-        if not events & ~select.EPOLLOUT or connection.socket.fileno() < 0:
-            return
+    def _serve(self, connection: _Connection, events: int, now: float) -> None:
+        if events != select.EPOLLIN and events & select.EPOLLOUT:
+            self._write(connection, b"")
+            if events == select.EPOLLOUT or connection.socket.fileno() < 0:
+                return
         try:
             data = connection.socket.recv(_READ_BYTES)
             if len(data) == _LENGTH_BYTES:
@@ -247,7 +249,7 @@ class Worker:
             return
         except OSError:
             data = b""
-        connection.used_at = time.monotonic()
+        connection.used_at = now
         if data and connection.ended:
             return  # read, so that Kong sees an end and no reset, and repeats the event elsewhere
         if data:
@@ -275,8 +277,7 @@ class Worker:
             self._close(connection)
         else:
             if answer:
-                connection.outgoing += answer
-                self._write(connection)
+                self._write(connection, answer)
 
     def _send_on(self, connection: _Connection, elsewhere: ElsewhereError) -> None:
         if self._siblings.hand_over(elsewhere.slot, connection.socket, elsewhere.request, time.monotonic()):
@@ -284,15 +285,16 @@ class Worker:
         else:
             self._answer(connection, elsewhere.request, settle=True)
 
-    def _write(self, connection: _Connection) -> None:
+    def _write(self, connection: _Connection, answer: bytes) -> None:
+        outgoing = connection.outgoing + answer if connection.outgoing else answer
         try:
-            sent = connection.socket.send(connection.outgoing)
+            sent = connection.socket.send(outgoing)
         except BlockingIOError:
             sent = 0
         except OSError:
             self._close(connection)
             return
-        connection.outgoing = connection.outgoing[sent:]
+        connection.outgoing = outgoing[sent:]
         if connection.is_blocked != bool(connection.outgoing):
             connection.is_blocked = not connection.is_blocked
             wanted = select.EPOLLIN | (select.EPOLLOUT if connection.is_blocked else 0)

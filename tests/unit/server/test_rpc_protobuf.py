@@ -38,14 +38,6 @@ def test_frames_are_read_in_pieces(messages: list[bytes], size: int) -> None:
     assert [frame for piece in pieces for frame in decoder.feed(piece)] == messages
 
 
-def test_frames_can_be_taken_one_at_a_time() -> None:
-    """Whoever stops after one frame finds the others at the next turn."""
-    decoder = rpc.FrameDecoder()
-
-    assert next(decoder.feed(b"\x01\x00\x00\x00a\x00\x00\x00\x00\x01\x00\x00\x00b")) == b"a"
-    assert list(decoder.feed(b"")) == [b"", b"b"]
-
-
 def test_a_frame_has_a_bound() -> None:
     """Sixteen megabytes are announced and read; one byte more is refused before any of them came."""
     size = rpc.MAX_MESSAGE_BYTES
