@@ -69,6 +69,7 @@ collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (n
 lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
 	@for out in requirements.lock "requirements-dev.lock --group dev"; do \
 		uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
+	@uv pip compile examples/requirements.in --universal --python-version 3.10 --generate-hashes --no-header --quiet -o examples/requirements.txt
 
 clean: ## remove .venv, what was compiled, and what tests and tools left
 	@find pluginserver -name '*.so' -delete

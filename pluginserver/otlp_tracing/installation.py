@@ -36,6 +36,11 @@ def declaration_file() -> Path:
     return _data(Path("kong", "kong.yml"))
 
 
+def examples_folder() -> Path:
+    """Return the folder that the package of the example services lies in."""
+    return _data(Path("examples"))
+
+
 def command_line(*arguments: str) -> list[str]:
     """Return the command line of one of our processes, such that a process list shows its role."""
     script = Path(sys.executable).with_name("otlp-tracing")

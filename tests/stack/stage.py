@@ -6,9 +6,9 @@ keeps what it is sent, since Zipkin comes from no package here.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,8 +23,6 @@ from e2e.gateways import RunningGateway
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
 from otlp_tracing.demo.declaration import localise
-from otlp_tracing.demo.ports import reserve
-from otlp_tracing.demo.services import serve
 from stack import programs, shipped
 from stack.programs import Program
 
@@ -34,7 +32,7 @@ PARTS = (
     "jaeger:4317", "jaeger:16686",
     "otel-collector:4317", "otel-collector:4318", "otel-collector:8888", "otel-collector:8889", "otel-collector:13133",
     "prometheus:9090", "alertmanager:9093",
-    "user-service:8080", "user-service:8888", "order-service:8080", "order-service:8888",
+    "user-service:8080", "order-service:8080", "order-service:9090",
 )  # fmt: skip
 """What listens, by the addresses that the shipped files have for it."""
 
@@ -115,19 +113,23 @@ def stage(folder: Path, start_gateway: StartGateway) -> Iterator[Stage]:
     addresses = {part: f"{HOST}:{free_port()}" for part in PARTS}
     with contextlib.ExitStack() as stack:
         zipkin = stack.enter_context(ZipkinDouble())
-        _start(stack, folder, "jaeger", _jaeger(folder, addresses), addresses["jaeger:16686"])
-        _start(stack, folder, "collector", _collector(folder, addresses, zipkin), addresses["otel-collector:4317"])
-        stack.enter_context(_services(addresses))
+        jaeger = Program(_jaeger(folder, addresses), folder / "jaeger.log")
+        _start(stack, "jaeger", jaeger, addresses["jaeger:16686"])
+        collector = Program(_collector(folder, addresses, zipkin), folder / "collector.log")
+        _start(stack, "collector", collector, addresses["otel-collector:4317"])
+        stack.enter_context(_services(addresses, folder))
         gateway = stack.enter_context(start_gateway(_declaration(addresses)))
         addresses["kong:8100"] = gateway.status_url.removeprefix("http://")
         addresses["kong:9464"] = gateway.sidecar_url.removeprefix("http://")
-        _start(stack, folder, "alertmanager", _alertmanager(folder, addresses), addresses["alertmanager:9093"])
-        _start(stack, folder, "prometheus", _prometheus(folder, addresses), addresses["prometheus:9090"])
+        alertmanager = Program(_alertmanager(folder, addresses), folder / "alertmanager.log")
+        _start(stack, "alertmanager", alertmanager, addresses["alertmanager:9093"])
+        prometheus = Program(_prometheus(folder, addresses), folder / "prometheus.log")
+        _start(stack, "prometheus", prometheus, addresses["prometheus:9090"])
         yield Stage(gateway, zipkin, addresses)
 
 
-def _start(stack: contextlib.ExitStack, folder: Path, name: str, command: list[str], address: str) -> None:
-    program = stack.enter_context(Program(command, folder / f"{name}.log"))
+def _start(stack: contextlib.ExitStack, name: str, program: Program, address: str) -> None:
+    stack.enter_context(program)
     host, _, port = address.rpartition(":")
     wait_for(lambda: accepts((host, int(port))) or program.ended, _START_SECONDS, f"{name} listens at {address}")
     assert not program.ended, program.tail()
@@ -171,30 +173,16 @@ def _declaration(addresses: dict[str, str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _services(addresses: dict[str, str]) -> Iterator[None]:
-    """Run the two services in a thread of their own until the block ends."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    async def up() -> contextlib.AsyncExitStack:
-        stack = contextlib.AsyncExitStack()
-        wanted = {"users": _port(addresses["user-service:8080"]), "orders": _port(addresses["order-service:8080"])}
-        ports = stack.enter_context(reserve(wanted))
-        await stack.enter_async_context(
-            serve(ports["users"], ports["orders"], f"http://{addresses['otel-collector:4317']}")
-        )
-        return stack
-
-    running = asyncio.run_coroutine_threadsafe(up(), loop).result(_START_SECONDS)
-    try:
+def _services(addresses: dict[str, str], folder: Path) -> Iterator[None]:
+    """Run the example services until the block ends."""
+    orders = [addresses["order-service:8080"], "--grpc", addresses["order-service:9090"]]
+    users = [addresses["user-service:8080"], "--orders", addresses["order-service:9090"]]
+    environment = {
+        "PYTHONPATH": str(shipped.FOLDER.parent / "examples"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{addresses['otel-collector:4317']}",
+    }
+    with contextlib.ExitStack() as stack:
+        for module, arguments in (("order_service", orders), ("user_service", users)):
+            command = [sys.executable, "-m", f"shop.{module}", "--listen", *arguments]
+            _start(stack, module, Program(command, folder / f"{module}.log", environment), arguments[0])
         yield
-    finally:
-        asyncio.run_coroutine_threadsafe(running.aclose(), loop).result(_START_SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])

@@ -32,8 +32,9 @@ def test_the_collector_accepts_what_is_merged(file: str) -> None:
 
 
 @pytest.mark.timeout(1800)
-def test_a_collector_with_datadog_accepts_its_file() -> None:
+def test_a_collector_with_datadog_accepts_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """datadog.yaml goes over collector.yaml, in a collector that contains the exporter."""
+    monkeypatch.setenv("DD_API_KEY", "not-a-key")
     program = _program(programs.datadog_collector)
 
     _validate(program, _COLLECTOR / "collector.yaml", _COLLECTOR / "datadog.yaml")

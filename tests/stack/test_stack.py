@@ -73,6 +73,8 @@ def test_every_target_is_up(running: Stage) -> None:
         'otlp_tracing_requests_total{decision="sampled"} > 0',
         "otlp_tracing_spans_exported_total > 0",
         'service:kong_http_requests:rate5m{service="user-service"} > 0',
+        'http_server_request_duration_seconds_count{http_route="/api/users/{id}"} > 0',
+        'rpc_server_call_duration_seconds_count{rpc_method="shop.OrderService/ListOrders"} > 0',
     ],
 )
 def test_prometheus_has_the_figures(running: Stage, traced: Caller, query: str) -> None:

@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import os
 import shlex
-import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from otlp_tracing.demo import child
 from otlp_tracing.demo.ports import Port
 from otlp_tracing.errors import TracingError
 from otlp_tracing.installation import command_line
@@ -25,7 +25,6 @@ __all__ = ["PluginServer", "PluginServerError"]
 _SOCKET_NAME = "otlp-tracing.socket"
 
 _READY_S = 20.0  # three Python processes start, on a machine that may be busy
-_STOP_S = 1.2
 _POLL_S = 0.05
 _TAIL_LINES = 12
 
@@ -60,12 +59,12 @@ class PluginServer:
             await self._until_ready(process)
             yield
         finally:
-            await _stop(process)
+            await child.stop(process)
 
     @property
     def commands(self) -> PluginServerCommands:
         """What kong.conf would say of it; it runs already, so there is nothing to start."""
-        forgotten = [word for name in _foreign(os.environ) for word in ("-u", name)]
+        forgotten = [word for name in child.foreign(os.environ) for word in ("-u", name)]
         command = shlex.join(["env", *forgotten, *command_line("dump")])
         return PluginServerCommands("otlp-tracing", self._socket, f"{command} 2>>{shlex.quote(str(self._log))}")
 
@@ -90,15 +89,7 @@ class PluginServer:
             "serve", "--kong-prefix", str(self._prefix), "--socket-name", _SOCKET_NAME, "--http", self._http.address
         )
         self._http.hand_over()
-        with self._log.open("wb") as log:
-            return await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={name: os.environ[name] for name in os.environ.keys() - _foreign(os.environ)},
-                start_new_session=True,  # a Ctrl-C is for the demo, which then stops everything in order
-            )
+        return await child.start(command, self._log)
 
     async def _until_ready(self, process: asyncio.subprocess.Process) -> None:
         loop = asyncio.get_running_loop()
@@ -121,22 +112,3 @@ class PluginServer:
                 return await answer.text()
         except (ClientError, OSError, asyncio.TimeoutError) as error:
             raise PluginServerError(f"{self._http.url}{path} does not answer") from error
-
-
-def _foreign(names: Iterable[str]) -> list[str]:
-    """Find what configures other programs' tracing, or another plugin server: the demo says it all itself."""
-    return [name for name in names if name.startswith(("OTEL_", "OTLP_TRACING_"))]
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), _STOP_S)
-    except asyncio.TimeoutError:
-        pass
-    finally:
-        # Whatever is left of its session: it leads one, so no one else's process is in there.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()

@@ -1,128 +1,90 @@
-"""The two services behind the gateway: users, which calls orders over HTTP.
+"""The services behind the gateway: those of examples/, as processes of their own.
 
 User 1 is an ordinary one, user 2 has an order list that takes its time, user 3 one that cannot be read,
-and there is no user 9. Both services run in the demo's own event loop, each with its own tracing.
+and there is no user 9.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
-from aiohttp import ClientSession, ClientTimeout, web
-from opentelemetry.trace import Tracer
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from otlp_tracing.demo.ports import HOST, Port
-from otlp_tracing.demo.tracing import client_span, make_provider, note_status, server_spans
+from otlp_tracing.demo import child
+from otlp_tracing.demo.ports import Port
+from otlp_tracing.errors import TracingError
+from otlp_tracing.installation import examples_folder
 
-__all__ = ["ORDER_SERVICE", "USER_SERVICE", "order_application", "serve", "user_application"]
+__all__ = ["ORDER_SERVICE", "USER_SERVICE", "serve"]
 
 USER_SERVICE = "user-service"
 ORDER_SERVICE = "order-service"
 
-_USERS = {"1": "Ada", "2": "Grace", "3": "Linus"}
-_ORDERS = {"1": ["shoes", "socks"], "2": ["a very long list"]}
-_SLOW_USER = "2"
-_SLOW_S = 0.15
-_STOP_S = 0.5
-
-_ORDERS_URL = web.AppKey("orders_url", str)
-_SESSION = web.AppKey("session", ClientSession)
-_TRACER = web.AppKey("tracer", Tracer)
+_READY_S = 20.0  # two Python processes start, on a machine that may be busy
+_POLL_S = 0.05
+_TAIL_LINES = 12
+_SEND_EVERY_MS = 100  # soon enough for someone who watches
 
 
-def user_application(tracer: Tracer, orders_url: str) -> web.Application:
-    """Make the service of users.
+@contextlib.asynccontextmanager
+async def serve(users: Port, orders: Port, orders_grpc: Port, collector_url: str, folder: Path) -> AsyncIterator[None]:
+    """Run both services until the block ends; what they still hold of spans is exported then.
 
     Args:
-        tracer: makes its spans.
-        orders_url: where the service of orders is, without a path.
+        users: of user-service.
+        orders: of order-service's HTTP side.
+        orders_grpc: of order-service's gRPC side.
+        collector_url: where they export to.
+        folder: for what they write.
+
+    Raises:
+        TracingError: one of them does not come up; the message has its last words.
     """
-    app = web.Application(middlewares=[server_spans(tracer)])
-    app[_TRACER] = tracer
-    app[_ORDERS_URL] = orders_url
-    app.cleanup_ctx.append(_open_session)
-    app.add_routes([web.get("/api/users/{id}", _show_user)])
-    return app
-
-
-def order_application(tracer: Tracer) -> web.Application:
-    """Make the service of orders."""
-    app = web.Application(middlewares=[server_spans(tracer)])
-    app[_TRACER] = tracer
-    app.add_routes([web.get("/api/orders", _list_orders), web.post("/api/orders", _take_order)])
-    return app
-
-
-@contextlib.asynccontextmanager
-async def serve(users: Port, orders: Port, collector_url: str) -> AsyncIterator[None]:
-    """Run both services until the block ends; what they still hold of spans is exported then."""
+    environment = {
+        "PYTHONPATH": str(examples_folder()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector_url,
+        "OTEL_BSP_SCHEDULE_DELAY": str(_SEND_EVERY_MS),
+    }
+    commands = {
+        "order_service": ["--listen", orders.address, "--grpc", orders_grpc.address],
+        "user_service": ["--listen", users.address, "--orders", orders_grpc.address],
+    }
+    for port in (users, orders, orders_grpc):
+        port.hand_over()
     async with contextlib.AsyncExitStack() as stack:
-        tracer = await stack.enter_async_context(_traced(ORDER_SERVICE, collector_url))
-        await stack.enter_async_context(_listening(order_application(tracer), orders))
-        tracer = await stack.enter_async_context(_traced(USER_SERVICE, collector_url))
-        await stack.enter_async_context(_listening(user_application(tracer, orders.url), users))
+        running = [
+            await stack.enter_async_context(_process(module, arguments, folder / f"{module}.log", environment))
+            for module, arguments in commands.items()
+        ]
+        for (process, log), port in zip(running, (orders, users), strict=True):
+            await _until_ready(process, log, port)
         yield
 
 
 @contextlib.asynccontextmanager
-async def _traced(service_name: str, collector_url: str) -> AsyncIterator[Tracer]:
-    provider = make_provider(service_name, collector_url)
+async def _process(
+    module: str, arguments: list[str], log: Path, environment: Mapping[str, str]
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Path]]:
+    process = await child.start([sys.executable, "-m", f"shop.{module}", *arguments], log, environment)
     try:
-        yield provider.get_tracer("otlp_tracing.demo")
+        yield process, log
     finally:
-        # It blocks until the last batch is out.
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(provider.shutdown), _STOP_S)
+        await child.stop(process)
 
 
-@contextlib.asynccontextmanager
-async def _listening(app: web.Application, port: Port) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_S)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, HOST, port.hand_over()).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-async def _open_session(app: web.Application) -> AsyncIterator[None]:
-    async with ClientSession(timeout=ClientTimeout(total=5)) as session:
-        app[_SESSION] = session
-        yield
-
-
-async def _show_user(request: web.Request) -> web.Response:
-    user = request.match_info["id"]
-    if user not in _USERS:
-        return web.json_response({"message": "no such user"}, status=404)
-    status, orders = await _fetch_orders(request.app, user)
-    if status >= 500:
-        return web.json_response({"message": "orders cannot be read"}, status=502)
-    return web.json_response({"id": user, "name": _USERS[user], "orders": orders})
-
-
-async def _fetch_orders(app: web.Application, user: str) -> tuple[int, object]:
-    url = f"{app[_ORDERS_URL]}/api/orders?user={user}"
-    headers: dict[str, str] = {}
-    async with (
-        client_span(app[_TRACER], "GET", url, headers) as span,
-        app[_SESSION].get(url, headers=headers) as answer,
-    ):
-        note_status(span, answer.status, failed=answer.status >= 400)
-        return answer.status, await answer.json()
-
-
-async def _list_orders(request: web.Request) -> web.Response:
-    user = request.query.get("user", "")
-    with request.app[_TRACER].start_as_current_span("read orders"):
-        await asyncio.sleep(_SLOW_S if user == _SLOW_USER else 0)
-        orders = _ORDERS[user]
-    return web.json_response(orders)
-
-
-async def _take_order(request: web.Request) -> web.Response:
-    order = await request.json()
-    return web.json_response({"id": 1001, **order}, status=201)
+async def _until_ready(process: asyncio.subprocess.Process, log: Path, port: Port) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _READY_S
+    async with ClientSession(timeout=ClientTimeout(total=1)) as session:
+        while process.returncode is None and loop.time() < deadline:
+            with contextlib.suppress(ClientError, asyncio.TimeoutError):
+                async with session.get(f"{port.url}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(_POLL_S)
+    words = "\n".join(log.read_text(errors="replace").splitlines()[-_TAIL_LINES:])
+    raise TracingError(f"the service at {port.url} did not come up\n{words}".rstrip())

@@ -30,7 +30,7 @@ from otlp_tracing.testing.otlp_sink import OtlpSink
 
 __all__ = ["WANTED_PORTS", "Stage", "stage"]
 
-WANTED_PORTS = {"gateway": 8000, "users": 8081, "orders": 8082, "sidecar": 9464, "sink": 4317}
+WANTED_PORTS = {"gateway": 8000, "users": 8081, "orders": 8082, "orders-grpc": 9090, "sidecar": 9464, "sink": 4317}
 
 _REQUEST_TIMEOUT_S = 10.0
 _GATEWAY_STOP_S = 0.5
@@ -89,7 +89,9 @@ async def stage(ports: Mapping[str, Port]) -> AsyncIterator[Stage]:
         sink = OtlpSink()
         await sink.start(ports["sink"].hand_over())
         stack.push_async_callback(sink.stop, _SINK_STOP_S)
-        await stack.enter_async_context(serve(ports["users"], ports["orders"], ports["sink"].url))
+        await stack.enter_async_context(
+            serve(ports["users"], ports["orders"], ports["orders-grpc"], ports["sink"].url, prefix)
+        )
         plugin_server = PluginServer(prefix, ports["sidecar"])
         stack.enter_context(_last_words(plugin_server))
         await stack.enter_async_context(plugin_server.running())
@@ -125,6 +127,7 @@ async def _gateway(plugin_server: PluginServer, ports: Mapping[str, Port]) -> As
     local = {
         "user-service:8080": ports["users"].address,
         "order-service:8080": ports["orders"].address,
+        "order-service:9090": ports["orders-grpc"].address,
         "otel-collector:4317": ports["sink"].address,
     }
     declaration = parse_declaration(localise(shipped, local))
