@@ -30,8 +30,9 @@ _PLAIN_WIDTH = 100  # where there is no terminal to ask
 
 _PARTS = {
     "gateway": ("gateway", "a stand-in for Kong, with this project's kong.yml"),
-    "users": ("user-service", "a small service that calls order-service"),
-    "orders": ("order-service", "a small service"),
+    "users": ("user-service", "a small service (examples/) that calls order-service"),
+    "orders": ("order-service", "its HTTP side"),
+    "orders-grpc": ("", "its gRPC side, which user-service calls"),
     "sidecar": ("sidecar", "of a real `otlp-tracing serve`: /metrics, /healthz"),
     "sink": ("OTLP sink", "a stand-in for a collector: what is drawn came in here"),
 }
@@ -69,7 +70,7 @@ class Screen:
         table = Table.grid(padding=(0, 2, 0, 0))
         for key, (name, what) in _PARTS.items():
             port = ports[key]
-            address = port.address if key == "sink" else port.url
+            address = port.address if key in {"sink", "orders-grpc"} else port.url
             table.add_row(Text(f"  {name}"), Text(address, style="cyan"), Text(what, style="dim"))
         self._console.print(table)
         if taken := [str(port.wanted) for port in ports.values() if port.number != port.wanted]:
