@@ -34,8 +34,9 @@ SECURITY_HEADERS = {
 }
 """Sent with everything but what probes and scrapers read."""
 
-# Read by probes and scrapers, by whatever name they know the machine.
-_FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics", "/sampling", "/delivery"})
+# Read by probes and scrapers, by whatever name they know the machine. Reports are for people: names of routes,
+# attributes and destinations, and why a collector refuses, are behind the token.
+_FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -11,6 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 from otlp_tracing.sidecar.http.curl import curl_command
 from otlp_tracing.sidecar.recent.traces import RecentTrace
 from otlp_tracing.sidecar.redaction.credentials import URL_MASK
+from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
 
 __all__ = ["row", "trace"]
 
@@ -103,7 +104,7 @@ def _value(value: AnyValue) -> Any:
 
 
 def _is_redacted(value: Any) -> bool:
-    return any(URL_MASK in text for text in _texts(value))
+    return any(URL_MASK in text or PSEUDONYM.search(text) for text in _texts(value))
 
 
 def _texts(value: Any) -> Iterator[str]:

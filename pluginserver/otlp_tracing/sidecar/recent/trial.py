@@ -1,12 +1,13 @@
 """What a set of sampling rules would have kept of the last requests, and what that would have cost.
 
 Pure. Decides with what decides on the request path (decision/) and after the response (tail_sampling.py);
-only what is known of the requests is less. Counts come out, no path and no header.
+only what is known of the requests is less. A budget is reckoned second by second, every rate lowered alike;
+the load of a machine that is not there is not tried. Counts come out, no path and no header.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,8 @@ class Trial:
         routes: the busiest first.
         callers_unknown: requests whose caller's decision counts by these rules and is not known.
         headers_unknown: header names that these rules ask for and of which nothing is known.
+        lowered: requests that were decided at a lower rate than configured, for the budget.
+        has_load: these rules also follow the load, which was not tried.
     """
 
     requests: int
@@ -81,6 +84,17 @@ class Trial:
     routes: tuple[RouteOutcome, ...]
     callers_unknown: int
     headers_unknown: tuple[str, ...]
+    lowered: int
+    has_load: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Who decides about a request, and at which rate; None: as the caller did."""
+
+    request: RecentRequest
+    decider: tuple[str, str]
+    rate: float | None
 
 
 def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
@@ -94,13 +108,15 @@ def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
         ConfigError: for a rule that cannot work.
     """
     rules = Rules.of(sampling.rules)
-    rate = threshold.from_rate(sampling.rate)
+    choices = [_choose(request, sampling, rules) for request in requests]
+    factors = _budget_factors(choices, sampling.budget.traces_per_second)
     asked: Counter[tuple[str, str]] = Counter()
     kept_by: Counter[tuple[str, str]] = Counter()
     kept: list[RecentRequest] = []
-    for request in requests:
-        decider, is_kept = _head(request, sampling, rules, rate)
+    for choice in choices:
+        request, decider = choice.request, choice.decider
         asked[decider] += 1
+        is_kept = _decide(choice, factors.get(int(request.arrived), 1.0))
         if not is_kept and (reason := keep_reason(_record(request), sampling.keep)):
             asked[reason, ""] += 1
             decider, is_kept = (reason, ""), True
@@ -122,18 +138,41 @@ def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
         routes=_by_route(requests, kept),
         callers_unknown=_callers_unknown(requests, sampling),
         headers_unknown=_headers_unknown(requests, rules),
+        lowered=sum(one.rate is not None and int(one.request.arrived) in factors for one in choices),
+        has_load=sampling.load.high is not None,
     )
 
 
-def _head(request: RecentRequest, sampling: Sampling, rules: Rules, rate: int) -> tuple[tuple[str, str], bool]:
-    members = (("ot", f"rv:{request.randomness}"),) if request.randomness else ()
+def _choose(request: RecentRequest, sampling: Sampling, rules: Rules) -> _Choice:
     if sampling.parent == "follow" and request.caller_sampled is not None:
-        return ("parent", ""), head_sampling.follow_parent(request.trace_id, request.caller_sampled, members)[0]
+        return _Choice(request, ("parent", ""), None)
     headers = {**request.headers, "host": [request.host]}
     rule = rules.match(lambda: RequestLine(request.method, request.path), headers)
-    if rule is not None:
-        return ("rule", rule.name), head_sampling.decide(request.trace_id, members, rule.threshold_)[0]
-    return ("rate", ""), head_sampling.decide(request.trace_id, members, rate)[0]
+    return _Choice(request, ("rule", rule.name), rule.rate) if rule else _Choice(request, ("rate", ""), sampling.rate)
+
+
+def _budget_factors(choices: Sequence[_Choice], traces_per_second: float) -> dict[int, float]:
+    """Return by what the rates are multiplied in each second in which they would keep more than the budget."""
+    if not traces_per_second:
+        return {}
+    wanted: defaultdict[int, float] = defaultdict(float)
+    taken: Counter[int] = Counter()
+    for choice in choices:
+        second = int(choice.request.arrived)
+        if choice.rate is None:
+            taken[second] += bool(choice.request.caller_sampled)
+        else:
+            wanted[second] += choice.rate
+    left = {second: max(traces_per_second - taken[second], 0.0) for second in wanted}
+    return {second: left[second] / total for second, total in wanted.items() if total > left[second]}
+
+
+def _decide(choice: _Choice, factor: float) -> bool:
+    request = choice.request
+    members = (("ot", f"rv:{request.randomness}"),) if request.randomness else ()
+    if choice.rate is None:
+        return head_sampling.follow_parent(request.trace_id, bool(request.caller_sampled), members)[0]
+    return head_sampling.decide(request.trace_id, members, threshold.from_rate(choice.rate * factor))[0]
 
 
 def _record(request: RecentRequest) -> LogRecord:

@@ -24,7 +24,7 @@ from spans_of import CONTEXT, record_of, spans_of
 
 TOKEN = "0123456789abcdef"
 FOR_MACHINES = ["/healthz", "/readyz", "/metrics"]
-DATA = ["/events", f"/traces/{'01' * 16}", "/routes"]
+DATA = ["/events", f"/traces/{'01' * 16}", "/routes", "/redaction", "/delivery"]
 TRACE_ID = CONTEXT.trace_id.hex()
 
 

@@ -154,6 +154,21 @@ def test_what_cannot_be_known_is_said() -> None:
     assert outcome.headers_unknown == ("x-debug",)
 
 
+def test_a_budget_lowers_the_rates_of_the_seconds_that_need_it() -> None:
+    """What callers keep comes off first; where there is room nothing is lowered; the load is not tried."""
+    chance = random.Random(3)
+    busy = [request(arrived=1.5, trace_id=chance.randbytes(16)) for _ in range(1000)]
+    calm = [request(arrived=2.5, trace_id=chance.randbytes(16)) for _ in range(5)]
+    callers = [request(arrived=1.2, has_caller=True, caller_sampled=True) for _ in range(40)]
+
+    outcome = try_rules(sampling(rate=1, budget={"traces_per_second": 100}, load={"high": 0.8}), callers + busy + calm)
+
+    assert outcome.lowered == 1000
+    assert outcome.kept == pytest.approx(100 + 5, abs=25)
+    assert outcome.has_load
+    assert not try_rules(sampling(rate=1), busy).has_load
+
+
 def test_nothing_to_try_on_is_an_answer() -> None:
     """No request, no division by it."""
     outcome = try_rules(sampling(), [])

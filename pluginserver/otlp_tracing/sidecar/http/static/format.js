@@ -48,3 +48,8 @@ export const period = (seconds) =>
 export const statusClass = (status) => (status >= 500 ? 'bad' : status >= 400 ? 'odd' : 'fine');
 
 export const routeName = (service, route) => route || service || 'no route';
+
+const REASONS = {parent: 'caller'};
+
+// A reason as a chip or a figure has it: rate, rule, error, …
+export const whyKept = (reason) => REASONS[reason] ?? (reason || '–');

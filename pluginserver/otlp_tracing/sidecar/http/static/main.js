@@ -6,14 +6,18 @@ import {rate, share} from './format.js';
 import {Store} from './store.js';
 import {TracesView} from './traces.js';
 import {RoutesView} from './routes.js';
+import {DeliveryView} from './delivery.js';
+import {RedactionView} from './redaction.js';
 import {TrialView} from './trial.js';
 
 const $ = (id) => document.getElementById(id);
 const store = new Store();
 const VIEWS = {
   traces: ['Traces', new TracesView(store)],
-  routes: ['Routes', new RoutesView(store)],
-  trial: ['Try it', new TrialView(store)],
+  routes: ['Routes', new RoutesView()],
+  delivery: ['Delivery', new DeliveryView()],
+  redaction: ['Redaction', new RedactionView()],
+  trial: ['Try it', new TrialView()],
 };
 const names = Object.keys(VIEWS);
 let current = null;
@@ -120,7 +124,7 @@ function help() {
     'dialog',
     {'aria-labelledby': 'help-title'},
     el('h2', {id: 'help-title'}, 'What this page is'),
-    el('p', 'The sidecar of otlp-tracing, the tracing plugin for Kong, shows here what passes through it on its way to your tracing backend: the last traces, figures by route, and what other sampling rules would have kept.'),
+    el('p', 'The sidecar of otlp-tracing, the tracing plugin for Kong, shows here what passes through it on its way to your tracing backend: the last traces, figures by route, how delivery is going, what was redacted, and what other sampling rules would have kept.'),
     el('p', 'It shows what is exported, after redaction, from memory. It changes nothing, keeps nothing on disk, and forgets all of it when the sidecar ends.'),
     el('h3', 'Keys'),
     el('dl.keys', KEYS.map(([key, what]) => [el('dt', el('kbd', key)), el('dd', what)])),

@@ -2,9 +2,9 @@
 
 import {read} from './api.js';
 import {el, put, svg} from './dom.js';
-import {count, duration, period, rate, routeName, share} from './format.js';
+import {count, duration, period, rate, routeName, share, whyKept} from './format.js';
+import {PolledView} from './polled.js';
 
-const EVERY_MS = 2000;
 const COLUMNS = [
   ['route', 'Route', (one) => routeName(one.service, one.route)],
   ['rate', 'Requests/s', (one) => one.requests],
@@ -15,62 +15,51 @@ const COLUMNS = [
   ['kept', 'Kept', (one) => one.kept / one.requests],
 ];
 
-export class RoutesView {
-  #timer = 0;
+export class RoutesView extends PolledView {
   #sort = 'rate';
   #down = true;
   #data = null;
+  #rows = el('tbody');
+  #heads = COLUMNS.map(([key, text]) => el('th', {scope: 'col', 'data-key': key}, el('button', {type: 'button', onclick: () => this.#by(key)}, text)));
 
   constructor() {
-    this.body = el('tbody');
-    this.head = el('tr');
-    this.note = el('p.hint');
+    super('/routes', 'routes', 'Routes', 'All requests of the last minutes, kept or not.');
     this.empty = el('div.empty', {hidden: true}, el('h2', 'No request in the last minutes'), el('p', 'Each route that has any appears here: all of its requests are counted, kept or not.'));
-    this.table = el('table.routes', el('thead', this.head), this.body);
-    this.element = el('section.page', {'aria-labelledby': 'routes-title'}, el('h1', {id: 'routes-title'}, 'Routes'), this.note, el('div.scroll', {tabindex: 0, role: 'region', 'aria-label': 'Figures by route'}, this.table), this.empty);
+    this.table = el('table.routes', el('thead', el('tr', this.#heads, el('th', {scope: 'col'}, 'Sampling now'), el('th', {scope: 'col'}, 'Traces'))), this.#rows);
+    this.scroll = el('div.scroll', {tabindex: 0, role: 'region', 'aria-label': 'Figures by route'}, this.table);
+    put(this.body, this.scroll, this.empty);
   }
 
-  enter() {
-    clearTimeout(this.#timer);
-    this.#load();
-  }
-
-  leave() {
-    clearTimeout(this.#timer);
-    this.#timer = 0;
-  }
-
-  async #load() {
-    try {
-      if (!document.hidden) this.#data = await read('/routes');
-      this.#draw();
-    } catch (error) {
-      put(this.note, error.message);
+  async ask() {
+    const [figures, sampling] = await Promise.all([super.ask(), read('/sampling')]);
+    const reported = new Map(sampling.routes.map((one) => [JSON.stringify([one.service, one.route]), one]));
+    const entries = new Map(sampling.entries.map((one) => [one.entry, one]));
+    for (const one of figures.routes) {
+      one.sampling = reported.get(JSON.stringify([one.service, one.route]));
+      one.entry = entries.get(one.sampling?.entry);
     }
-    clearTimeout(this.#timer);
-    if (this.element.isConnected) this.#timer = setTimeout(() => this.#load(), EVERY_MS);
+    return figures;
   }
 
-  #draw() {
-    if (!this.#data) return;
-    const {routes, window_seconds: seconds} = this.#data;
+  draw(data) {
+    this.#data = data;
+    const {routes, window_seconds: seconds} = data;
     put(this.note, `All requests of the last ${period(seconds)}, kept or not. A percentile is off by 3 % at the most.`);
-    this.table.hidden = !routes.length;
+    this.scroll.hidden = !routes.length;
     this.empty.hidden = routes.length > 0;
-    if (!this.head.firstChild) put(this.head, COLUMNS.map(([key, text]) => el('th', {scope: 'col', 'data-key': key}, el('button', {type: 'button', onclick: () => this.#by(key)}, text))), el('th', {scope: 'col'}, 'Sampling now'), el('th', {scope: 'col'}, 'Traces'));
-    for (const cell of this.head.querySelectorAll('[data-key]')) {
-      if (cell.dataset.key === this.#sort) cell.setAttribute('aria-sort', this.#down ? 'descending' : 'ascending');
-      else cell.removeAttribute('aria-sort');
+    for (const head of this.#heads) {
+      if (head.dataset.key === this.#sort) head.setAttribute('aria-sort', this.#down ? 'descending' : 'ascending');
+      else head.removeAttribute('aria-sort');
     }
     const value = COLUMNS.find(([key]) => key === this.#sort)[2];
     const sorted = [...routes].sort((a, b) => (value(a) > value(b) ? 1 : value(a) < value(b) ? -1 : 0) * (this.#down ? -1 : 1));
-    if (!this.body.contains(document.activeElement)) put(this.body, sorted.map((one) => row(one, seconds)));
+    put(this.#rows, sorted.map((one) => row(one, seconds)));
   }
 
   #by(key) {
     this.#down = this.#sort === key ? !this.#down : key !== 'route';
     this.#sort = key;
-    this.#draw();
+    this.draw(this.#data);
   }
 }
 
@@ -92,8 +81,16 @@ function row(one, seconds) {
 
 const cell = (name, ...what) => el('td', {'data-name': name}, what);
 
-function sampling() {
-  return '–';
+// At which probability the last request was decided, and what its kept ones were kept for.
+function sampling({sampling: report, entry}) {
+  if (!report) return '–';
+  const reasons = Object.entries(report.kept_by).sort(([, a], [, b]) => b - a);
+  return [
+    el('span.number', report.probability === null ? 'as the caller says' : share(report.probability, 1)),
+    reasons.length > 0 && el('small', reasons.slice(0, 3).map(([reason, number], at) => [at > 0 && ', ', `${whyKept(reason)} ${count(number)}`])),
+    entry?.budget_traces_per_second && el('small', `budget ${rate(entry.kept_per_second)} of ${rate(entry.budget_traces_per_second)}/s`),
+    entry && entry.load_factor < 1 && el('small', `rates at ${share(entry.load_factor, 1)}: the CPU is busy`),
+  ];
 }
 
 // Requests in each slot of the window, as a line without numbers: its shape is what it says.

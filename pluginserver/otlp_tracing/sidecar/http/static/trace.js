@@ -90,10 +90,13 @@ const fact = (name, ...what) => el('div', el('dt', name), el('dd', what));
 const REASONS = {
   parent: 'the caller had decided so',
   rate: 'by the rate',
+  budget: 'by the rate that the budget left',
+  load: 'by the rate that the load left',
   error: 'after the response: it failed',
   retry: 'after the response: a try failed',
   slow: 'after the response: it was slow',
   status: 'after the response: for its status',
+  rare: 'after the response: its route had no other for a minute',
 };
 
 function why(request) {

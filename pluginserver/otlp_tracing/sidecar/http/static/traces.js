@@ -2,21 +2,12 @@
 
 import {read} from './api.js';
 import {arrange, el, put} from './dom.js';
-import {clock, count, duration, many, routeName, statusClass} from './format.js';
+import {clock, count, duration, many, routeName, statusClass, whyKept} from './format.js';
 import {TraceDetail} from './trace.js';
 
 const SHOWN = 200; // rows in the document; more are found by the filters
 const BUSY = 3; // rows at once from which on the list waits while somebody points at it
-const WHY = {
-  parent: 'caller',
-  rule: 'rule',
-  rate: 'rate',
-  budget: 'budget',
-  error: 'error',
-  retry: 'retry',
-  slow: 'slow',
-  status: 'status',
-};
+const REASONS = ['parent', 'rule', 'rate', 'budget', 'load', 'error', 'retry', 'slow', 'status', 'rare'];
 
 export class TracesView {
   #store;
@@ -45,7 +36,7 @@ export class TracesView {
     this.routeSelect = el('select', {'aria-label': 'Route', onchange: change('service')}, el('option', {value: ''}, 'Any route'));
     const status = select('Status', change('status'), [['', 'Any status'], ['2', '2xx'], ['3', '3xx'], ['4', '4xx'], ['5', '5xx'], ['e', 'Errors']]);
     const slow = select('Duration', change('ms', (input) => Number(input.value)), [[0, 'Any duration'], [10, '≥ 10 ms'], [50, '≥ 50 ms'], [100, '≥ 100 ms'], [500, '≥ 500 ms'], [1000, '≥ 1 s'], [5000, '≥ 5 s']]);
-    const why = select('Why kept', change('why'), [['', 'Kept for any reason'], ...Object.entries(WHY).map(([key, text]) => [key, `Kept: ${text}`])]);
+    const why = select('Why kept', change('why'), [['', 'Kept for any reason'], ...REASONS.map((reason) => [reason, `Kept: ${whyKept(reason)}`])]);
     this.selects = [this.routeSelect, status, slow, why];
     this.pause = el('button', {type: 'button', 'aria-pressed': 'false', 'aria-keyshortcuts': 'p', onclick: () => this.#togglePause()}, 'Pause');
     this.clear = el('button.quiet', {type: 'button', hidden: true, onclick: () => this.#clear()}, 'Clear filters');
@@ -228,7 +219,6 @@ export class TracesView {
 }
 
 function rowNode(row, onclick) {
-  const why = WHY[row.why] ?? (row.why || '–');
   return el(
     `li.trace.${row.is_error ? 'bad' : 'ok'}`,
     {role: 'option', 'data-trace': row.trace_id, onclick, tabindex: -1},
@@ -237,7 +227,7 @@ function rowNode(row, onclick) {
     el('span.what', el('b', row.method), ' ', el('bdi', {title: row.target}, row.target)),
     el('span.route', el('bdi', routeName(row.service, row.route))),
     el('span.marks', row.has_redacted && el('span.chip.redacted', 'redacted'), row.spans > 2 && el('span.chip', many(row.spans, 'span'))),
-    el(`span.chip.why.${/^[a-z]+$/.test(row.why) ? row.why : 'other'}`, row.rule ? el('bdi', row.rule) : why),
+    el(`span.chip.why.${REASONS.includes(row.why) ? row.why : 'other'}`, row.rule ? el('bdi', row.rule) : whyKept(row.why)),
     el('span.took', {vars: {'--took': tookShare(row.duration_ms)}}, duration(row.duration_ms)),
   );
 }

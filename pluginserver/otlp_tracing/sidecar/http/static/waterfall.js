@@ -6,6 +6,8 @@
 import {el, put} from './dom.js';
 import {duration} from './format.js';
 
+// A mask, or the pseudonym that stands for a value.
+const REDACTED = /(\[REDACTED\]|REDACTED|hmac:[0-9a-f]{8}:[0-9a-f]{16})/;
 const KINDS = {server: 'gateway', client: 'upstream', internal: 'inside'};
 
 export class Waterfall {
@@ -104,7 +106,7 @@ function attributes(span) {
 // A value, with what was redacted in it marked.
 function shown(value) {
   const texts = Array.isArray(value) ? value : [value];
-  return texts.map((text, number) => [number > 0 && ', ', el('bdi', String(text).split(/(REDACTED)/).map((piece) => (piece === 'REDACTED' ? el('mark', {title: 'Redacted before it was queued, stored or sent'}, piece) : piece)))]);
+  return texts.map((text, number) => [number > 0 && ', ', el('bdi', String(text).split(REDACTED).map((piece, at) => (at % 2 ? el('mark', {title: 'Redacted before it was stored or sent'}, piece) : piece)))]);
 }
 
 const attribute = (span, name) => span.attributes.find(([key]) => key === name)?.[1];

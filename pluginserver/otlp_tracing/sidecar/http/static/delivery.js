@@ -1,0 +1,77 @@
+// Where spans go, how that is going, and that every one of them is somewhere.
+
+import {el, put} from './dom.js';
+import {bytes, count, many, period, share} from './format.js';
+import {PolledView} from './polled.js';
+
+const STATES = {
+  ok: ['fine', 'delivering'],
+  retrying: ['odd', 'trying again'],
+  held: ['bad', 'refused: the key is not let in'],
+  unknown: ['odd', 'waiting for its configuration'],
+};
+const REASONS = {
+  spool_full: 'the spool was full: the oldest went',
+  memory_full: 'the spool takes nothing and memory was full',
+  retry_expired: 'tried for max_retry_time',
+  too_large: 'bigger than a collector takes',
+  bad_span: 'could not be encoded, or the collector cannot read it',
+  corrupt: 'the spool’s file was damaged',
+};
+
+export class DeliveryView extends PolledView {
+  constructor() {
+    super('/delivery', 'delivery', 'Delivery', 'What is not yet delivered waits on disk. Every span that came is in one of these numbers.');
+  }
+
+  draw({spool_trouble: trouble, destinations}) {
+    put(
+      this.body,
+      trouble && el('p.warning', {role: 'alert'}, `The spool takes nothing, spans are in memory alone: ${trouble}`),
+      destinations.map(card),
+      !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'A plugin entry’s endpoint appears here with the first request that it traces.')),
+    );
+  }
+}
+
+function card(one) {
+  const [kind, words] = STATES[one.state] ?? ['odd', one.state];
+  const drops = Object.entries(one.dropped).filter(([, number]) => number);
+  const dropped = drops.reduce((sum, [, number]) => sum + number, 0);
+  return el(
+    'article.card',
+    {'aria-label': one.destination},
+    el('header', el(`span.pill.${kind}`, words), el('h2', el('bdi', one.destination)), el('small', one.protocol)),
+    one.reason && el('p.why', el('bdi', one.reason), one.failing_s !== null && `, for ${period(one.failing_s)}`),
+    el(
+      'dl.facts',
+      fact('Last success', one.last_success_s === null ? 'none yet' : `${period(one.last_success_s)} ago`),
+      fact('Oldest that waits', one.oldest_s === null ? 'nothing waits' : `${period(one.oldest_s)} old`),
+      el('div.wide', el('dt', 'Spool'), el('dd', el('span.meter', {vars: {'--part': one.spool_bytes / one.spool_max_bytes}}, `${bytes(one.spool_bytes)} of ${bytes(one.spool_max_bytes)}, ${share(one.spool_bytes, one.spool_max_bytes)}`))),
+    ),
+    el(
+      'div.balance',
+      {role: 'group', 'aria-label': 'The balance'},
+      term('received', one.received),
+      one.restored > 0 && [sign('+'), term('from the spool', one.restored)],
+      sign('='),
+      term('exported', one.exported, 'good'),
+      sign('+'),
+      term('waiting', one.spooled),
+      sign('+'),
+      term('in flight', one.in_flight),
+      sign('+'),
+      term('rejected', one.rejected, one.rejected ? 'lost' : ''),
+      sign('+'),
+      term('dropped', dropped, dropped ? 'lost' : ''),
+      el(`span.pill.${one.balance ? 'bad' : 'fine'}`, one.balance ? `off by ${many(one.balance, 'span')}: a fault of ours` : 'balances'),
+    ),
+    drops.length > 0 && el('table.plain', el('thead', el('tr', el('th', {scope: 'col'}, 'Dropped for'), el('th', {scope: 'col'}, 'Spans'))), el('tbody', drops.map(([reason, number]) => el('tr', el('th', {scope: 'row'}, reason, el('small', REASONS[reason] ?? '')), el('td', count(number)))))),
+  );
+}
+
+const fact = (name, what) => el('div', el('dt', name), el('dd', what));
+
+const sign = (text) => el('span.sign', text);
+
+const term = (name, number, kind = 'plain') => el(`span.term.${kind || 'plain'}`, el('b', count(number)), el('small', name));

@@ -1,0 +1,64 @@
+// What redaction found, and what a dry run let go: counts, never a value.
+
+import {el, put} from './dom.js';
+import {count} from './format.js';
+import {PolledView} from './polled.js';
+
+export class RedactionView extends PolledView {
+  constructor() {
+    super('/redaction', 'redaction', 'Redaction', 'What was found in spans before they left, by rule, route and attribute. Values are not kept, only how many different ones there were.');
+  }
+
+  draw({since, findings}) {
+    const rows = sideBySide(findings);
+    const total = (action) => findings.filter((one) => one.action === action).reduce((sum, one) => sum + one.count, 0);
+    put(
+      this.body,
+      el(
+        'div.figures',
+        figure(count(total('redacted')), 'redacted', 'removed, masked or replaced before anything left'),
+        figure(count(total('reported')), 'let go by a dry run', total('reported') ? 'these values LEFT as they are; dry_run: false redacts them' : 'no entry has a dry run, or it found nothing', total('reported') ? 'bad' : ''),
+        figure(since.replace('T', ' ').replace('Z', ' UTC'), 'counted since', ''),
+      ),
+      rows.length
+        ? el(
+            'div.scroll',
+            {tabindex: 0, role: 'region', 'aria-label': 'Findings'},
+            el(
+              'table.findings',
+              el('thead', el('tr', ['Rule', 'Attribute', 'Route', 'Redacted', 'Dry run', 'Different values'].map((text) => el('th', {scope: 'col'}, text)))),
+              el('tbody', rows.map(row)),
+            ),
+          )
+        : el('div.empty', el('h2', 'Nothing was found'), el('p', 'Query parameters and headers with sensitive names are found by name; e-mail addresses, tokens, keys and the like by content, in every string of a span. What is found is counted here.')),
+    );
+  }
+}
+
+// One row for a rule at a place, with what was redacted beside what was only reported.
+function sideBySide(findings) {
+  const rows = new Map();
+  for (const one of findings) {
+    const key = JSON.stringify([one.rule, one.attribute, one.route]);
+    const row = rows.get(key) ?? {...one, redacted: 0, reported: 0, values: new Set(), more: false};
+    row[one.action] += one.count;
+    for (const print of Object.keys(one.fingerprints)) row.values.add(print);
+    row.more ||= one.more_values;
+    rows.set(key, row);
+  }
+  return [...rows.values()].sort((a, b) => b.redacted + b.reported - a.redacted - a.reported);
+}
+
+function row(one) {
+  return el(
+    'tr',
+    el('th', {scope: 'row'}, el('bdi', one.rule)),
+    el('td', el('bdi', el('code', one.attribute))),
+    el('td', el('bdi', one.route || 'no route')),
+    el('td', count(one.redacted)),
+    el('td', one.reported ? el('span.bad', count(one.reported)) : '0'),
+    el('td', one.more ? `more than ${one.values.size}` : count(one.values.size)),
+  );
+}
+
+const figure = (number, name, what, kind = 'plain') => el(`div.figure.${kind || 'plain'}`, el('b', number), el('span', name), el('small', what));
