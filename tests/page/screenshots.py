@@ -26,7 +26,7 @@ THEMES = ("light", "dark")
 MAX_BYTES = 300_000  # of a picture in the README, for whoever reads it over a slow line
 
 
-def traces(page: Page) -> None:
+def trace(page: Page) -> None:
     """Show the list, and in it a trace with a retry."""
     page.locator(".trace", has_text="/api/stock").filter(has_text="3 spans").first.click()
     page.wait_for_selector(".waterfall")
@@ -43,6 +43,18 @@ def routes(page: Page) -> None:
     page.wait_for_selector("tbody tr")
 
 
+def delivery(page: Page) -> None:
+    """Show a destination."""
+    page.get_by_role("link", name="Delivery").click()
+    page.wait_for_selector(".card")
+
+
+def redaction(page: Page) -> None:
+    """Show what was found."""
+    page.get_by_role("link", name="Redaction").click()
+    page.wait_for_selector(".findings")
+
+
 def trial(page: Page) -> None:
     """Show what other rules would have kept."""
     page.get_by_role("link", name="Try it").click()
@@ -50,7 +62,14 @@ def trial(page: Page) -> None:
     page.wait_for_selector(".answer")
 
 
-VIEWS: Mapping[str, Callable[[Page], None]] = {"list": the_list, "traces": traces, "routes": routes, "trial": trial}
+VIEWS: Mapping[str, Callable[[Page], None]] = {
+    "list": the_list,
+    "trace": trace,
+    "routes": routes,
+    "delivery": delivery,
+    "redaction": redaction,
+    "trial": trial,
+}
 
 
 def main() -> int:

@@ -58,6 +58,7 @@ _REQUESTS = (
     _Request("/api/payments", "POST", weight=3),
     _Request("/api/payments/declined", "POST", weight=1),
     _Request("/api/stock/12", weight=2),
+    _Request("/api/search?q=jane.roe%40example.com", weight=1),
     _Request("/healthz", weight=6),
 )
 
@@ -95,7 +96,9 @@ def running_shop() -> Iterator[str]:
 
 
 def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str, Any]:
-    """Configure the gateway: five services, one of them behind two addresses of which one is dead.
+    """Configure the gateway: seven services, one of them behind two addresses of which one is dead.
+
+    Redaction of what the search service is asked for is a dry run.
 
     Args:
         address: of running_shop.
@@ -119,6 +122,7 @@ def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str,
     )
     names = ("users", "orders", "search", "reports", "payments")
     services = [_service(name, f"http://{address}", [f"/api/{name}"]) for name in names]
+    services[2]["plugins"] = [{**entry, "config": {**entry["config"], "redaction": {"dry_run": True}}}]
     services += [
         _service("stock", "http://stock-pool", ["/api/stock"]),
         _service("health", f"http://{address}", ["/healthz"]),
@@ -160,6 +164,6 @@ def requests_of_a_shop(gateway: RunningGateway, count: int, seed: int = 7) -> No
         fetch(gateway.url, one.target, [agent, *one.headers], one.method)
 
 
-def _service(name: str, url: str, paths: list[str]) -> Mapping[str, Any]:
+def _service(name: str, url: str, paths: list[str]) -> dict[str, Any]:
     route = {"name": name, "paths": paths, "strip_path": False}
     return {"name": f"{name}-service", "url": url, "routes": [route]}

@@ -187,7 +187,7 @@ def test_a_planted_secret_is_nowhere(page: Page, gateway: RunningGateway) -> Non
     for span in page.locator(".span").all():
         span.click()
         seen.append(page.content())
-    for view in ("Routes", "Try it"):
+    for view in ("Routes", "Delivery", "Redaction", "Try it"):
         page.get_by_role("link", name=view).click()
         page.wait_for_timeout(300)
         seen.append(page.content())

@@ -28,14 +28,15 @@ export class DeliveryView extends PolledView {
     put(
       this.body,
       trouble && el('p.warning', {role: 'alert'}, `The spool takes nothing, spans are in memory alone: ${trouble}`),
-      destinations.map(card),
+      [...destinations].sort((a, b) => (a.state === 'ok') - (b.state === 'ok') || b.received - a.received).map(card),
       !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'A plugin entry’s endpoint appears here with the first request that it traces.')),
     );
   }
 }
 
 function card(one) {
-  const [kind, words] = STATES[one.state] ?? ['odd', one.state];
+  const isNew = one.state === 'ok' && one.last_success_s === null;
+  const [kind, words] = isNew ? ['plain', 'nothing delivered yet'] : STATES[one.state] ?? ['odd', one.state];
   const drops = Object.entries(one.dropped).filter(([, number]) => number);
   const dropped = drops.reduce((sum, [, number]) => sum + number, 0);
   return el(

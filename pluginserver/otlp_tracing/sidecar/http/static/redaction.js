@@ -1,16 +1,19 @@
 // What redaction found, and what a dry run let go: counts, never a value.
 
 import {el, put} from './dom.js';
-import {count} from './format.js';
+import {clock, count} from './format.js';
 import {PolledView} from './polled.js';
+
+const HINT = 'What was found in spans before they left, by rule, route and attribute. Values are not kept, only how many different ones there were.';
 
 export class RedactionView extends PolledView {
   constructor() {
-    super('/redaction', 'redaction', 'Redaction', 'What was found in spans before they left, by rule, route and attribute. Values are not kept, only how many different ones there were.');
+    super('/redaction', 'redaction', 'Redaction', HINT);
   }
 
   draw({since, findings}) {
     const rows = sideBySide(findings);
+    put(this.note, `${HINT} Counted since the sidecar started at ${clock(Date.parse(since))}, ${new Date(since).toLocaleDateString()}.`);
     const total = (action) => findings.filter((one) => one.action === action).reduce((sum, one) => sum + one.count, 0);
     put(
       this.body,
@@ -18,7 +21,6 @@ export class RedactionView extends PolledView {
         'div.figures',
         figure(count(total('redacted')), 'redacted', 'removed, masked or replaced before anything left'),
         figure(count(total('reported')), 'let go by a dry run', total('reported') ? 'these values LEFT as they are; dry_run: false redacts them' : 'no entry has a dry run, or it found nothing', total('reported') ? 'bad' : ''),
-        figure(since.replace('T', ' ').replace('Z', ' UTC'), 'counted since', ''),
       ),
       rows.length
         ? el(

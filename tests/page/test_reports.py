@@ -1,0 +1,93 @@
+"""Promises of the page's views of delivery and redaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from e2e.client import fetch
+from e2e.gateways import RunningGateway
+from e2e.ports import HOST, free_port
+from e2e.spans import SinkReader, wait_for_trace
+from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from page.browser import opened
+from page.shop import SECRET, send, shop_declaration, shop_gateway
+
+
+@pytest.fixture(scope="module")
+def gateway_without_collector(
+    browser: Browser, shop: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    assert browser
+    nowhere = f"http://{HOST}:{free_port()}"
+    with shop_gateway(tmp_path_factory.mktemp("gateway"), shop_declaration(shop, nowhere)) as running:
+        yield running
+
+
+def card(page: Page, endpoint: str) -> Locator:
+    return page.get_by_role("article", name=endpoint)
+
+
+def finding(page: Page, rule: str, attribute: str) -> Locator:
+    rows = page.locator(".findings tbody tr").filter(has=page.get_by_role("rowheader", name=rule))
+    return rows.filter(has=page.get_by_text(attribute, exact=True))
+
+
+def test_what_was_delivered_is_counted(page: Page, gateway: RunningGateway, sink: ThreadedOtlpSink) -> None:
+    """Received is exported, nothing waits, and the balance is said to hold."""
+    wait_for_trace(SinkReader(sink), send(gateway, "/api/users/1"))
+
+    page.get_by_role("link", name="Delivery").click()
+
+    there = card(page, sink.sink.endpoint)
+    expect(there).to_contain_text("delivering")
+    expect(there.get_by_text("balances")).to_be_visible()
+    expect(there.locator(".term", has_text="received").locator("b")).to_have_text(
+        there.locator(".term", has_text="exported").locator("b").inner_text()
+    )
+
+
+def test_a_collector_that_is_away_is_seen(browser: Browser, gateway_without_collector: RunningGateway) -> None:
+    """The state, since when and why; what waits is on disk, and still all of it is somewhere."""
+    with opened(browser) as (page, _):
+        page.goto(f"{gateway_without_collector.sidecar_url}/#delivery")
+        for _ in range(3):
+            send(gateway_without_collector, "/api/users/1")
+
+        there = page.get_by_role("article").filter(has_text="trying again")
+        expect(there).to_be_visible()
+        expect(there.locator(".why")).not_to_be_empty()
+        waiting = (
+            there.locator(".term").filter(has_text="waiting").or_(there.locator(".term").filter(has_text="in flight"))
+        )
+        expect(there.locator(".term", has_text="received").locator("b")).to_have_text("6")
+        assert sum(int(text) for text in waiting.locator("b").all_inner_texts()) == 6
+        expect(there.get_by_text("balances")).to_be_visible()
+
+
+def test_what_was_redacted_is_counted_without_its_value(page: Page, gateway: RunningGateway) -> None:
+    """By rule, attribute and route."""
+    send(gateway, f"/api/users/2?token={SECRET}", headers=[("x-api-key", SECRET)])
+
+    page.get_by_role("link", name="Redaction").click()
+
+    expect(finding(page, "sensitive_key", "url.query").get_by_role("cell")).to_have_text(
+        ["url.query", "users", "1", "0", "1"]
+    )
+    expect(finding(page, "sensitive_key", "http.request.header.x-api-key")).to_be_visible()
+    assert SECRET not in page.content()
+
+
+def test_a_dry_run_stands_beside_what_is_live(page: Page, gateway: RunningGateway) -> None:
+    """What it let go is counted apart, and said to have left as it was."""
+    address = "jane.roe@example.com"
+    fetch(gateway.url, f"/api/search?q={address}")
+    trace_id = send(gateway, f"/api/search?q={address}")
+    expect(page.locator(f'.trace[data-trace="{trace_id}"]')).to_contain_text(address)
+
+    page.get_by_role("link", name="Redaction").click()
+
+    expect(finding(page, "email", "url.query").get_by_role("cell").nth(3)).not_to_have_text("0")
+    expect(page.locator(".figure", has_text="let go by a dry run")).to_contain_text("LEFT as they are")
