@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from otlp_tracing.contract.kong_schema import complete
-from otlp_tracing.contract.plugin_schema import NOT_YET_IN_EFFECT, SCHEMA
+from otlp_tracing.contract.plugin_schema import SCHEMA
 from otlp_tracing.contract.settings import Settings
 from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
@@ -76,8 +76,6 @@ def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
 def warnings_of(entry: Mapping[str, Any]) -> Iterator[str]:
     """Return what one entry says that Kong takes and that does not do what it looks like."""
     config = entry.get("config")
-    for field in _not_in_effect(config):
-        yield f"{field} is accepted and not yet in effect"
     completed, _ = complete(SCHEMA, config)
     high, low = (_value(completed, f"sampling.load.{name}") for name in ("high", "low"))
     if isinstance(high, int | float) and isinstance(low, int | float) and low >= high:
@@ -95,14 +93,6 @@ def _records(record: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]
     for item in record.get(name) or ():
         if isinstance(item, dict):
             yield item
-
-
-def _not_in_effect(config: object) -> Iterator[str]:
-    completed, _ = complete(SCHEMA, config)
-    defaults, _ = complete(SCHEMA, {})
-    for field in sorted(NOT_YET_IN_EFFECT):
-        if _value(completed, field) != _value(defaults, field):
-            yield field
 
 
 def _value(config: Any, field: str) -> Any:

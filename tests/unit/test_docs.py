@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.contract.counters import METRICS
-from otlp_tracing.contract.plugin_schema import NOT_YET_IN_EFFECT, SCHEMA
+from otlp_tracing.contract.plugin_schema import SCHEMA
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -16,8 +16,7 @@ CHECKOUT = Path(__file__).parents[2]
 def option_table() -> str:
     rows = ["| field | default | allowed | what it does |", "|---|---|---|---|"]
     for path, field in leaves(SCHEMA):
-        later = " *Accepted, not yet in effect.*" if path in NOT_YET_IN_EFFECT else ""
-        rows.append(f"| `{path}` | {default(field)} | {allowed(field)} | {cell(field['description'])}{later} |")
+        rows.append(f"| `{path}` | {default(field)} | {allowed(field)} | {cell(field['description'])} |")
     return "\n".join(rows)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["NOT_YET_IN_EFFECT", "SCHEMA"]
+__all__ = ["SCHEMA"]
 
 Field = dict[str, dict[str, Any]]
 
@@ -215,7 +215,8 @@ _SPAN = _record(
 
 SCHEMA: list[Field] = [
     _field("endpoint", "string", "The collector, as http://host:port or https://host:port (TLS). Unset: "
-           "OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4317.",
+           "OTEL_EXPORTER_OTLP_ENDPOINT, else http://localhost:4317, over HTTP 4318. Over HTTP it may have a path, "
+           "else /v1/traces.",
            match="^https?://[^/ @]+/?[^ @]*$",
            err="must be http://host:port or https://host:port, without user or password",
            referenceable=True),
@@ -240,9 +241,3 @@ SCHEMA: list[Field] = [
     _SPAN,
 ]  # fmt: skip
 """The fields of `config`, in Kong's schema language."""
-
-NOT_YET_IN_EFFECT: frozenset[str] = frozenset({
-    "protocol",
-})  # fmt: skip
-"""Fields that are accepted and checked, and change nothing yet. `check` says so where one is set to other
-than its default, the README lists them, and a test holds list and README together."""

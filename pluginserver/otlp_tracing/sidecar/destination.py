@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.util.re import parse_env_headers
 
@@ -22,7 +22,11 @@ from otlp_tracing.sidecar.resource import resource_attributes
 
 __all__ = ["Destination", "is_text"]
 
-_DEFAULT_PORT = 4317
+# OTLP's ports. An https:// URL without a port means what it means everywhere: backends that take OTLP over HTTP
+# from the internet do so on 443.
+_DEFAULT_PORTS = {("grpc", "http"): 4317, ("grpc", "https"): 4317, ("http/protobuf", "http"): 4318}
+_HTTPS_PORT = 443
+_TRACES_PATH = "/v1/traces"
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Destination:
 
     Args:
         endpoint: as configured; names the destination on /metrics and in the log.
+        protocol: as configured.
         target: host and port, as gRPC takes it.
+        url: as HTTP takes it.
         secure: TLS.
         headers: lower-case names and values; secrets.
         resource_attributes: sorted by name.
@@ -40,6 +46,7 @@ class Destination:
     endpoint: str
     protocol: Literal["grpc", "http/protobuf"]
     target: str
+    url: str
     secure: bool
     headers: tuple[tuple[str, str], ...]
     resource_attributes: tuple[tuple[str, str], ...]
@@ -61,13 +68,11 @@ class Destination:
         Raises:
             ConfigError: if the endpoint, wherever it came from, cannot be used.
         """
-        endpoint = settings.endpoint or _environment_endpoint(environment)
-        target, secure = _target(endpoint)
+        endpoint = settings.endpoint or _environment_endpoint(environment, settings.protocol)
         return cls(
             endpoint=endpoint,
             protocol=settings.protocol,
-            target=target,
-            secure=secure,
+            **_address(endpoint, settings.protocol),
             headers=_headers(settings, environment),
             resource_attributes=resource_attributes(settings, detected or {}),
             tls=settings.tls,
@@ -91,14 +96,12 @@ class Destination:
         """
         fields = json.loads(description)
         names, has_secret_key = fields.pop("header_names"), fields.pop("has_secret_key")
-        target, secure = _target(fields["endpoint"])
         headers = _environment_headers(environment)
         is_complete = sorted(name for name, _ in headers) == sorted(names)
         found = cls(
             **{
                 **fields,
-                "target": target,
-                "secure": secure,
+                **_address(fields["endpoint"], fields["protocol"]),
                 "headers": headers if is_complete else (),
                 "resource_attributes": tuple((key, value) for key, value in fields["resource_attributes"]),
                 "tls": Tls(**fields["tls"]),
@@ -143,14 +146,17 @@ def is_text(pem: str) -> bool:
     return pem.lstrip().startswith("-----BEGIN")
 
 
-def _environment_endpoint(environment: Mapping[str, str]) -> str:
-    for variable in ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
-        if environment.get(variable):
-            return environment[variable]
-    return f"http://localhost:{_DEFAULT_PORT}"
+def _environment_endpoint(environment: Mapping[str, str], protocol: str) -> str:
+    if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return endpoint
+    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if base:
+        # The one for all signals is a base for HTTP, the one for traces is the whole URL.
+        return base if protocol == "grpc" else base.rstrip("/") + _TRACES_PATH
+    return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
 
 
-def _target(endpoint: str) -> tuple[str, bool]:
+def _address(endpoint: str, protocol: str) -> dict[str, Any]:
     try:
         parts = urlsplit(endpoint)
         host, port = parts.hostname, parts.port
@@ -159,11 +165,13 @@ def _target(endpoint: str) -> tuple[str, bool]:
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigError([Fault("endpoint", endpoint, "must be http://host:port or https://host:port")])
-    if parts.path not in {"", "/"}:
+    if protocol == "grpc" and parts.path not in {"", "/"}:
         raise ConfigError([Fault("endpoint", endpoint, "must not have a path: OTLP over gRPC knows none")])
-    return f"[{host}]:{port or _DEFAULT_PORT}" if ":" in host else f"{host}:{port or _DEFAULT_PORT}", (
-        parts.scheme == "https"
-    )
+    bracketed = f"[{host}]" if ":" in host else host
+    target = f"{bracketed}:{port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)}"
+    path = parts.path if parts.path not in {"", "/"} else _TRACES_PATH
+    url = urlunsplit((parts.scheme, target, path, parts.query, ""))
+    return {"target": target, "url": url, "secure": parts.scheme == "https"}
 
 
 def _headers(settings: Settings, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.contract.kong_schema import complete
-from otlp_tracing.contract.plugin_schema import NOT_YET_IN_EFFECT, SCHEMA
+from otlp_tracing.contract.plugin_schema import SCHEMA
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -64,12 +64,3 @@ def test_numbers_have_a_range() -> None:
 def test_a_header_can_come_from_a_vault() -> None:
     """A header line may be a reference as a whole; within a line Kong would not resolve it."""
     assert complete(SCHEMA, {"headers": ["{vault://env/otlp-header}"]})[1] == []
-
-
-def test_what_is_not_in_effect_yet_is_said() -> None:
-    """Each field that changes nothing yet exists, and the README names it."""
-    known = {path for path, _ in leaves(SCHEMA)}
-    readme = README.read_text()
-
-    assert known >= NOT_YET_IN_EFFECT
-    assert [field for field in sorted(NOT_YET_IN_EFFECT) if f"`{field}`" not in readme] == []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ssl
+import tempfile
 from pathlib import Path
 
 from otlp_tracing.contract.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.destination import is_text
 
-__all__ = ["client_pair", "read", "signature"]
+__all__ = ["client_pair", "context", "read", "signature"]
 
 
 def read(value: str | None, field: str) -> bytes | None:
@@ -41,6 +43,30 @@ def client_pair(tls: Tls) -> tuple[bytes | None, bytes | None]:
     if (key is None) != (certificate is None):
         raise ConfigError([Fault("tls", "", "client_cert and client_key go together; one is missing")])
     return key, certificate
+
+
+def context(tls: Tls) -> ssl.SSLContext:
+    """Make what Python's own TLS needs.
+
+    Raises:
+        ConfigError: if a file cannot be read or holds nothing usable.
+    """
+    root = read(tls.ca_cert, "tls.ca_cert")
+    key, certificate = client_pair(tls)
+    try:
+        made = ssl.create_default_context(cadata=root.decode() if root else None)
+        if tls.insecure_skip_verify:
+            made.check_hostname = False
+            made.verify_mode = ssl.CERT_NONE
+        if key and certificate:
+            # OpenSSL loads a chain from a file only. It is the owner's alone, and gone before anybody connects.
+            with tempfile.NamedTemporaryFile(prefix="otlp-tracing-") as file:
+                file.write(certificate + b"\n" + key)
+                file.flush()
+                made.load_cert_chain(file.name)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError([Fault("tls", "", f"cannot be used: {error}")]) from error
+    return made
 
 
 def signature(tls: Tls) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from otlp_tracing.contract.counters import SPOOL_DEGRADED
 from otlp_tracing.sidecar.delivery.books import Books
 from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
+from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
 from otlp_tracing.sidecar.delivery.transport import Transport
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.metrics import Metrics
@@ -33,7 +34,7 @@ MAX_REQUESTS = 128
 
 def new_transport(destination: Destination) -> Transport:
     """Make the way to a destination."""
-    return GrpcTransport(destination)
+    return GrpcTransport(destination) if destination.protocol == "grpc" else HttpTransport(destination)
 
 
 class Deliveries:

@@ -1,0 +1,141 @@
+"""OTLP over HTTP, as protobuf.
+
+Source: opentelemetry-proto, docs/specification.md (OTLP/HTTP); RFC 9110, Retry-After.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+import zlib
+from collections.abc import Callable
+
+import aiohttp
+from google.protobuf.message import DecodeError
+from google.rpc.status_pb2 import Status
+from multidict import CIMultiDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from otlp_tracing import __version__
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.delivery import certificates
+from otlp_tracing.sidecar.delivery.transport import ATTEMPT_SECONDS
+from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict, http_verdict, retry_after
+from otlp_tracing.sidecar.destination import Destination
+
+__all__ = ["HttpTransport"]
+
+_MAX_ANSWER_BYTES = 64 << 10  # a message with a number and a sentence
+_LOOK_SECONDS = 10.0  # between two looks at the certificates
+_DNS_SECONDS = 10  # a collector that has moved is found within
+# Level 1 takes a third of the time of zlib's usual 6 for a tenth more bytes of such messages.
+_GZIP_LEVEL, _GZIP_WINDOW = 1, 31
+_CONTENT_TYPE = "application/x-protobuf"
+
+
+class HttpTransport:
+    """Sends to one destination.
+
+    Args:
+        destination: where to.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, destination: Destination, clock: Callable[[], float] = time.monotonic) -> None:
+        self._destination = destination
+        self._clock = clock
+        self._session: aiohttp.ClientSession | None = None
+        self._opening = asyncio.Lock()
+        self._signature: object = None
+        self._look_at = 0.0
+        self._headers = CIMultiDict({"user-agent": f"otlp-tracing/{__version__}"})
+        self._headers.extend(destination.headers)
+        self._headers["content-type"] = _CONTENT_TYPE
+        if destination.gzip:
+            self._headers["content-encoding"] = "gzip"
+
+    async def export(self, request: bytes) -> Answer:
+        """Send an encoded request and say what became of it; raises nothing."""
+        try:
+            body = await asyncio.to_thread(_compress, request) if self._destination.gzip else request
+            session = await self._open()
+            # Not followed: to be sent elsewhere is for whoever configured the endpoint to decide.
+            async with session.post(
+                self._destination.url, data=body, headers=self._headers, allow_redirects=False
+            ) as response:
+                return _judge(response, await _read(response))
+        except asyncio.TimeoutError:
+            return Answer(Verdict.RETRY, "no answer within the deadline", timed_out=True)
+        except aiohttp.ClientSSLError as error:
+            # The certificates, ours or the collector's, may change.
+            self._look_at = 0.0
+            return Answer(Verdict.RETRY, str(error))
+        except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
+            return Answer(Verdict.RETRY, str(error) or type(error).__name__)
+
+    async def close(self) -> None:
+        """Break off what is being sent and let go of every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _open(self) -> aiohttp.ClientSession:
+        async with self._opening:
+            tls = self._destination.tls
+            if self._destination.secure and self._clock() >= self._look_at:
+                self._look_at = self._clock() + _LOOK_SECONDS
+                found = await asyncio.to_thread(certificates.signature, tls)
+                if found != self._signature:
+                    self._signature = found
+                    await self.close()
+            if self._session is None:
+                context = await asyncio.to_thread(certificates.context, tls) if self._destination.secure else False
+                self._session = _session(context)
+            return self._session
+
+
+def _session(context: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=context, ttl_dns_cache=_DNS_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS),
+        # No cookie of one answer is sent with another request, no proxy is taken from the environment.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=("Accept-Encoding",),
+    )
+
+
+def _compress(request: bytes) -> bytes:
+    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+    return packer.compress(request) + packer.flush()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    answer = b""
+    while len(answer) < _MAX_ANSWER_BYTES and (data := await response.content.read(_MAX_ANSWER_BYTES)):
+        answer += data
+    return answer
+
+
+def _judge(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    if response.status // 100 == 2:
+        try:
+            partial = ExportTraceServiceResponse.FromString(body).partial_success
+        except DecodeError:
+            return Answer(Verdict.ACCEPTED)  # whatever else it says
+        return Answer(Verdict.ACCEPTED, _printable(partial.error_message), max(partial.rejected_spans, 0))
+    reason = f"HTTP {response.status}: {_details(response, body)}"
+    return Answer(http_verdict(response.status), reason, delay_s=retry_after(response.headers.get("Retry-After")))
+
+
+def _details(response: aiohttp.ClientResponse, body: bytes) -> str:
+    if response.content_type == _CONTENT_TYPE:
+        try:
+            return _printable(Status.FromString(body).message)
+        except DecodeError:
+            pass
+    return _printable(body[:200].decode("utf-8", "replace"))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text[:200])

@@ -1,0 +1,138 @@
+"""Promises of sidecar/delivery/http_transport.py, against a server that says what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
+
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
+from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
+from otlp_tracing.sidecar.destination import Destination
+
+
+class Collector:
+    """Keeps requests, and answers with `response`."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.response: dict[str, Any] = {"status": 200}
+
+    async def take(self, request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append((request.path, headers, await request.read()))
+        return web.Response(**self.response)
+
+
+def played(scene: Callable[[Collector, HttpTransport], Awaitable[None]], path: str = "", **config: Any) -> Collector:
+    collector = Collector()
+
+    async def run() -> None:
+        app = web.Application()
+        app.router.add_post("/{tail:.*}", collector.take)
+        async with TestServer(app) as server:
+            endpoint = f"http://{server.host}:{server.port}{path}"
+            settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf", **config})
+            transport = HttpTransport(Destination.of(settings, {}))
+            try:
+                await scene(collector, transport)
+            finally:
+                await transport.close()
+
+    asyncio.run(run())
+    return collector
+
+
+async def _send(_: Collector, transport: HttpTransport) -> None:
+    assert await transport.export(b"a request") == Answer(Verdict.ACCEPTED)
+
+
+@pytest.mark.parametrize(("path", "expected"), [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp/x", "/otlp/x")])
+def test_a_request_goes_where_it_belongs(path: str, expected: str) -> None:
+    """To /v1/traces unless the endpoint has a path, with the configured headers, compressed."""
+    collector = played(_send, path, headers=["x-api-key: k", "X-Two: a", "x-two: b"])
+
+    ((asked, headers, body),) = collector.requests
+    assert asked == expected
+    assert body == b"a request"  # aiohttp has decompressed it
+    assert headers["content-type"] == "application/x-protobuf"
+    assert (headers["x-api-key"], headers["content-encoding"]) == ("k", "gzip")
+
+
+def test_compression_can_be_off() -> None:
+    """Then the body is the message, and no header says otherwise."""
+    ((_, headers, body),) = played(_send, compression="none").requests
+
+    assert body == b"a request"
+    assert "content-encoding" not in headers
+
+
+@pytest.mark.parametrize(
+    ("response", "answer"),
+    [
+        (
+            {
+                "status": 200,
+                "body": ExportTraceServiceResponse(
+                    partial_success=ExportTracePartialSuccess(rejected_spans=3)
+                ).SerializeToString(),
+            },
+            Answer(Verdict.ACCEPTED, rejected=3),
+        ),
+        ({"status": 202, "body": b"thank you"}, Answer(Verdict.ACCEPTED)),
+        ({"status": 503, "headers": {"Retry-After": "7"}}, Answer(Verdict.RETRY, "HTTP 503: ", delay_s=7.0)),
+        ({"status": 429, "headers": {"Retry-After": "soon"}}, Answer(Verdict.RETRY, "HTTP 429: ")),
+        ({"status": 502}, Answer(Verdict.RETRY, "HTTP 502: ")),
+        ({"status": 504}, Answer(Verdict.RETRY, "HTTP 504: ")),
+        ({"status": 401, "text": "no\x1b key"}, Answer(Verdict.HOLD, "HTTP 401: no  key")),
+        ({"status": 403}, Answer(Verdict.HOLD, "HTTP 403: ")),
+        (
+            {
+                "status": 400,
+                "body": Status(code=3, message="bad span").SerializeToString(),
+                "content_type": "application/x-protobuf",
+            },
+            Answer(Verdict.NARROW, "HTTP 400: bad span"),
+        ),
+        ({"status": 413}, Answer(Verdict.NARROW, "HTTP 413: ")),
+        ({"status": 404, "text": "x" * 5000}, Answer(Verdict.REJECT, "HTTP 404: " + "x" * 200)),
+        ({"status": 500}, Answer(Verdict.REJECT, "HTTP 500: ")),
+        ({"status": 301, "headers": {"Location": "/elsewhere"}}, Answer(Verdict.REJECT, "HTTP 301: ")),
+    ],
+)
+def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: Answer) -> None:
+    """Status, Retry-After and body, as far as they are readable; a redirection is not followed."""
+
+    async def scene(collector: Collector, transport: HttpTransport) -> None:
+        collector.response = response
+        assert await transport.export(b"") == answer
+        assert len(collector.requests) == 1
+
+    played(scene)
+
+
+def test_nobody_there_is_an_answer_too() -> None:
+    """What cannot be connected to, resolved or verified is tried again."""
+
+    async def run(endpoint: str) -> Answer:
+        settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf"})
+        transport = HttpTransport(Destination.of(settings, {}))
+        try:
+            return await transport.export(b"")
+        finally:
+            await transport.close()
+
+    for endpoint in ("http://127.0.0.1:1", "http://nowhere.invalid:4318", "https://127.0.0.1:1"):
+        answer = asyncio.run(run(endpoint))
+        assert answer.verdict is Verdict.RETRY
+        assert answer.reason

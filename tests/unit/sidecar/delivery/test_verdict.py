@@ -1,0 +1,52 @@
+"""Promises of sidecar/delivery/verdict.py."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+
+from otlp_tracing.sidecar.delivery.verdict import Verdict, grpc_verdict, http_verdict, retry_after
+
+
+def test_a_status_without_a_place_in_the_table_is_final() -> None:
+    """What OTLP does not call retryable is not retried."""
+    assert {grpc_verdict(code, None) for code in ("UNKNOWN", "NOT_FOUND", "UNIMPLEMENTED")} == {Verdict.REJECT}
+    assert {http_verdict(status) for status in (302, 404, 405, 415, 500, 501, 505)} == {Verdict.REJECT}
+
+
+def test_exhausted_resources_are_worth_a_retry_only_if_the_collector_says_when() -> None:
+    """RESOURCE_EXHAUSTED without RetryInfo means that this request is too much."""
+    assert grpc_verdict("RESOURCE_EXHAUSTED", None) is Verdict.NARROW
+    assert grpc_verdict("RESOURCE_EXHAUSTED", 0.0) is Verdict.RETRY
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("0", 0),
+        (" 120 ", 120),
+        ("99999999999999999999", 3600),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
+    """Anything else is as if it were not there, and nobody waits longer than an hour."""
+    assert retry_after(value) == seconds
+
+
+def test_a_date_is_waited_for() -> None:
+    """As many seconds as it is away."""
+    later = datetime.now(timezone.utc) + timedelta(seconds=60)
+
+    wait = retry_after(format_datetime(later, usegmt=True))
+    assert wait is not None
+    assert 55 < wait <= 60
