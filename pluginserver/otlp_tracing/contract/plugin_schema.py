@@ -196,8 +196,9 @@ _REDACTION = _record(
            elements={
         "type": "record",
         "fields": [
-            _field("detector", "string", "Whose.", required=True, one_of=[*_DETECTORS, "sensitive_key"]),
-            _field("mode", "string", "As mode.", required=True, one_of=_MODES),
+            _field("detector", "string", "The detector whose mode it is.", required=True,
+                   one_of=[*_DETECTORS, "sensitive_key"]),
+            _field("mode", "string", "As mode, for this detector.", required=True, one_of=_MODES),
         ],
     }),
     _field("hash_key", "string", "Key of the pseudonyms, 16 bytes and more: a file's absolute path, or the key itself, "
