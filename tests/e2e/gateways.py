@@ -6,12 +6,13 @@ plugin server themselves.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -115,6 +116,10 @@ class RunningGateway(ABC):
     def log(self) -> str:
         """Return its log, in which the plugin server's lines are."""
 
+    @abstractmethod
+    def second_worker(self) -> contextlib.AbstractContextManager[str]:
+        """Give the URL of a second worker with the same configuration, before the same plugin server."""
+
     def processes(self) -> dict[str, list[int]]:
         """Return the pids of the plugin server's processes, by role."""
         return plugin_server_processes(self.prefix)
@@ -184,6 +189,31 @@ class StandIn(RunningGateway):
             self._process = None
             _bury([process.pid for process in family])
 
+    @contextlib.contextmanager
+    def second_worker(self) -> Iterator[str]:
+        """Run a second stand-in. The server gives every other pid to its other worker, so it tries for such a one."""
+        assert self._process is not None
+        port = free_port()
+        socket = str(self.prefix / f"{NAME}.socket")
+        command = [
+            *(sys.executable, "-m", "otlp_tracing.testing.gateway", str(self._kong_yml), "--listen", f"{HOST}:{port}"),
+            *("--plugin-server-name", NAME, "--plugin-server-socket", socket),
+            *("--query-cmd", shlex.join(self.server.query), "--read-timeout", str(_READ_TIMEOUT_SECONDS)),
+        ]
+        with self._log_file.open("ab") as log:
+            while True:
+                second = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                if second.pid % 2 != self._process.pid % 2:
+                    break
+                second.kill()
+                second.wait()
+        try:
+            wait_for(lambda: self._answers(port, _PROBE_PATH, 204), _START_SECONDS, "the second stand-in")
+            yield f"http://{HOST}:{port}"
+        finally:
+            second.terminate()
+            second.wait(_STOP_SECONDS)
+
     def log(self) -> str:
         """Return its log, in which the plugin server's lines are."""
         return self._log_file.read_text(errors="replace")
@@ -194,7 +224,7 @@ class StandIn(RunningGateway):
 
 
 class RealKong(RunningGateway):
-    """A Kong Gateway without a database, with one nginx worker."""
+    """A Kong Gateway without a database, with one nginx worker unless the environment says otherwise."""
 
     is_kong = True
     executable: Path
@@ -218,6 +248,11 @@ class RealKong(RunningGateway):
             wait_for(lambda: not any(map(alive, [self._master, *family])), _STOP_SECONDS, "Kong's processes end")
         finally:
             _bury([self._master, *family])
+
+    @contextlib.contextmanager
+    def second_worker(self) -> Iterator[str]:
+        """Give nginx's own, at the same address; for a Kong with `KONG_NGINX_WORKER_PROCESSES=2`."""
+        yield self.url
 
     def log(self) -> str:
         """Return its log, in which the plugin server's lines are."""

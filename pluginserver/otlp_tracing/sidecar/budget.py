@@ -125,12 +125,14 @@ class Budget:
         wanted = sum(pace * stream.rate for stream, pace in paces)
         return asked, wanted, sum(stream.probability.per_second for stream, _ in paces)
 
-    def asks(self, process: bytes) -> bool:
-        """Tell whether a process has had requests to decide about in the last seconds."""
-        return any(
-            process in stream.asked and stream.asked[process].per_second > _FORGOTTEN
+    def asking(self) -> set[bytes]:
+        """Return the processes that had requests to decide about in the last seconds."""
+        return {
+            process
             for stream in self._streams.values()
-        )
+            for process, pace in stream.asked.items()
+            if pace.per_second > _FORGOTTEN
+        }
 
     def tick(self, now: float, processes: Sequence[bytes], load: float) -> Mapping[bytes, list[float]]:
         """Close the time since the last tick and divide the budget anew.

@@ -172,7 +172,7 @@ class RateKeeper:
 
     def _set(self, key: bytes, entry: _Entry, now: float) -> None:
         processes = [process for process, link in self._links.items() if key in link.told]
-        if entry.budget.asks(OWN):
+        if OWN in entry.budget.asking():
             processes.append(OWN)
         shares = entry.budget.tick(now, processes, entry.load.value)
         if now - entry.known_at < _LEARN_SECONDS:
@@ -227,6 +227,7 @@ def _report(entry: _Entry) -> Mapping[str, object]:
     return {
         "entry": entry.name,
         "budget_traces_per_second": entry.budget.traces_per_second or None,
+        "processes": len(entry.budget.asking()),
         "kept_per_second": round(entry.budget.kept_per_second, 3),
         "budget_factor": _budget_factor(wanted * load, expected),
         "load_factor": load,
