@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from documents import hold
 from otlp_tracing.contract.counters import METRICS
 from otlp_tracing.contract.plugin_schema import SCHEMA
 
@@ -63,18 +63,6 @@ def metric_table() -> str:
         for metric in METRICS
     ]
     return "\n".join(rows)
-
-
-def hold(path: Path, name: str, table: str) -> None:
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    text = path.read_text()
-    head, _, rest = text.partition(begin)
-    shown, mark, tail = rest.partition(end)
-    assert mark, f"{path.name} has no place for the table of {name}"
-    if os.environ.get("UPDATE_DOCS"):
-        path.write_text(head + begin + table + end + tail)
-    else:
-        assert shown == table, f"{path.name} is behind the code; UPDATE_DOCS=1 make test brings it up to date"
 
 
 def test_the_options_are_documented_as_they_are() -> None:

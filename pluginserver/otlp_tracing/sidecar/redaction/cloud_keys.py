@@ -15,6 +15,7 @@ __all__ = ["CloudKey"]
 
 # A placeholder in a manual repeats one character: `AKIAXXXXXXXXXXXXXXXX`.
 _FEWEST_CHARACTERS = 7
+_PLACEHOLDERS = ("EXAMPLEKEY", "7EXAMPLE", "abcdefghijkl")
 
 
 class CloudKey:
@@ -31,8 +32,15 @@ class CloudKey:
             for start, end in searched(_pattern(shape), text, work):
                 work.spend(CANDIDATE)
                 key = text[start:end]
-                if len(set(key)) >= _FEWEST_CHARACTERS and not key.endswith("EXAMPLE"):
+                # A dot before it: the end of a file's name or of a longer key.
+                if text[start - 1 : start] == "." or _is_placeholder(key):
+                    continue
+                if not shape.has_digit or any(map(str.isdigit, key)):
                     yield Finding(start, end, self.rule, key)
+
+
+def _is_placeholder(key: str) -> bool:
+    return len(set(key[len(key) // 3 :])) < _FEWEST_CHARACTERS or any(word in key for word in _PLACEHOLDERS)
 
 
 @lru_cache(maxsize=len(KEY_SHAPES))  # one each

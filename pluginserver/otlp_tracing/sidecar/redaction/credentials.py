@@ -21,6 +21,8 @@ URL_MASK = "REDACTED"
 """What stands for a value in a URL."""
 
 _SHORTEST_BEARER = 16  # OAuth's tokens are longer; words in a sentence are shorter
+# What stands between a name and its value: `=`, `:`, `:=`, `=>`, the end of a tag, `", "`.
+_ASSIGNS = r"(?:[ \t]*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"'])"
 _SPACE = r"(?:[ \t+]|%20)"
 
 
@@ -61,7 +63,7 @@ class Userinfo:
 
 
 class AssignedSecret:
-    """A value behind a sensitive name and `=` or `:`, wherever in a text; `password: x`, `"apiKey":"x"`.
+    """A value behind a sensitive name and `=`, `:`, a tag's end or `","`, wherever in a text; `password: x`.
 
     Args:
         names: sensitive ones.
@@ -80,11 +82,9 @@ class AssignedSecret:
         self._names = names
         self._safe = safe
         words = "|".join(map(re.escape, sorted(names.first_words())))
-        assigned = rf"(?i)(?:{words})[0-9A-Z_.\-\[\]]*[\"'\]]{{0,2}}[ \t]*(?:[:?.]*=>?|:)[ \t\"'`]*"
-        self.trigger = assigned + _anything_but(URL_MASK) if words else ""
-        self._assignment = compiled(
-            rf"(?i)[0-9A-Z_.\-]*(?:{words})[0-9A-Z_.\-\[\]]*[\"'\]]{{0,2}}[ \t]*(?:[:?.]*=>?|:)[ \t]*"
-        )
+        name = rf"(?:{words})[0-9A-Z_.\-\[\]]*[\"'\]]{{0,2}}"
+        self.trigger = rf"(?i){name}{_ASSIGNS}[ \t\"'`]*" + _anything_but(URL_MASK) if words else ""
+        self._assignment = compiled(rf"(?i)[0-9A-Z_.\-]*{name}{_ASSIGNS}[ \t]*")
 
     def find(self, text: str, work: Work) -> Iterator[Finding]:
         """Find values."""

@@ -1,4 +1,4 @@
-"""JSON Web Tokens, told by a header that can be decoded.
+"""JSON Web Tokens, told by a header that can be decoded, or by two parts that begin as JSON does in base64.
 
 Source: RFC 7515 (JWS, compact serialization), RFC 7516 (JWE), RFC 7519; `alg` is required in a header.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator
 
 from otlp_tracing.sidecar.redaction.finding import Finding, compiled, searched
@@ -16,6 +17,7 @@ from otlp_tracing.sidecar.redaction.work import CANDIDATE, Work
 __all__ = ["Jwt"]
 
 _LONGEST_HEADER = 2_048  # certificates in a header make it this long; a longer one is taken as read
+_LOOKS_LIKE_ONE = re.compile(r"ey[\w-]{17,}\.ey[\w/-]{17,}\.")
 _TWICE_ENCODED = "ZXlK"  # base64 of base64's `eyJ`, which is `{"`
 
 
@@ -23,8 +25,8 @@ class Jwt:
     """A token of two parts and more whose first is a JSON object with `alg`; or one that is encoded once more."""
 
     rule = "jwt"
-    trigger = r"ey[IJ][0-9A-Za-z_\-]{8}|ZXlK[0-9A-Za-z_\-]{8}"
-    _token = compiled(r"ey[IJ][0-9A-Za-z_\-]{8,}={0,2}(?:\.[0-9A-Za-z_+/\-]*={0,2})*|ZXlK[0-9A-Za-z_+/\-]{8,}={0,2}")
+    trigger = r"ey[0-9A-Za-z_\-]{10,}={0,2}\.|ZXlK[0-9A-Za-z_\-]{8}"
+    _token = compiled(r"\bey[0-9A-Za-z_\-]{9,}={0,2}(?:\.[0-9A-Za-z_+/\-]*={0,2})+|\bZXlK[0-9A-Za-z_+/\-]{8,}={0,2}")
 
     def find(self, text: str, work: Work) -> Iterator[Finding]:
         """Find tokens."""
@@ -41,11 +43,13 @@ def _is_token(token: str) -> bool:
         return len(header) > _LONGEST_HEADER
     if not payload.strip(".") or len(header) > _LONGEST_HEADER:
         return bool(payload)
+    if _LOOKS_LIKE_ONE.match(token):
+        return True
     try:
         fields = json.loads(_decoded(header))
     except (ValueError, RecursionError):
         return False
-    return isinstance(fields, dict) and bool(fields.keys() & {"alg", "enc", "typ", "kid"})
+    return isinstance(fields, dict) and ("alg" in fields or payload.startswith("ey"))
 
 
 def _decoded(text: str) -> bytes:

@@ -16,26 +16,33 @@ __all__ = ["CreditCard", "Iban"]
 
 # First digits, as a range of equally long numbers, and how many digits the scheme's numbers have.
 _SCHEMES = (
+    ("1800", "1800", (15,)),  # JCB, its older numbers
+    ("2131", "2131", (15,)),
     ("2200", "2204", range(16, 20)),  # Mir
     ("2221", "2720", (16,)),  # Mastercard
     ("300", "305", range(14, 20)),  # Diners Club
+    ("3088", "3094", (16,)),  # JCB, its older ranges
+    ("3096", "3102", (16,)),
+    ("3112", "3120", (16,)),
+    ("3158", "3159", (16,)),
+    ("3337", "3349", (16,)),
     ("34", "34", (15,)),  # American Express
-    ("3528", "3589", range(16, 20)),  # JCB
+    ("35", "35", range(16, 20)),  # JCB
     ("36", "36", range(14, 20)),  # Diners Club
     ("37", "37", (15,)),  # American Express
     ("38", "39", range(14, 20)),  # Diners Club
     ("4", "4", (13, 16, 19)),  # Visa
-    ("5018", "5018", range(13, 20)),  # Maestro
-    ("5020", "5020", range(13, 20)),
-    ("5038", "5038", range(13, 20)),
+    ("5018", "5018", range(12, 20)),  # Maestro
+    ("5020", "5020", range(12, 20)),
+    ("5038", "5038", range(12, 20)),
     ("51", "55", (16,)),  # Mastercard
-    ("5893", "5893", range(13, 20)),  # Maestro
+    ("56", "58", range(12, 20)),  # Maestro
     ("6011", "6011", range(16, 20)),  # Discover
     ("62", "62", range(16, 20)),  # UnionPay
-    ("6304", "6304", range(13, 20)),  # Maestro
+    ("6304", "6304", range(12, 20)),  # Maestro
     ("644", "649", range(16, 20)),  # Discover
     ("65", "65", range(16, 20)),
-    ("6759", "6763", range(13, 20)),  # Maestro
+    ("6759", "6763", range(12, 20)),  # Maestro
 )
 _GROUPS = re.compile(r"\d+|\d{4}([ +-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ +-])\d{6}\2\d{4,5}")
 
@@ -54,11 +61,11 @@ _IBAN_LENGTHS = {
 
 
 class CreditCard:
-    """13 to 19 digits of a scheme that has numbers of that length, plain or grouped as on a card, by Luhn."""
+    """12 to 19 digits of a scheme that has numbers of that length, plain or grouped as on a card, by Luhn."""
 
     rule = "credit_card"
-    trigger = r"(?:^|[^0-9A-Za-z.])[2-6][0-9]{3}(?:[ +\-]?[0-9]){9}"
-    _digits = compiled(r"\b[2-6][0-9]{3}(?:[ +\-]?[0-9]){9,15}\b")
+    trigger = r"(?:^|[^0-9A-Za-z.])(?:[2-6][0-9]{3}|1800)(?:[ +\-]?[0-9]){8}"
+    _digits = compiled(r"\b(?:[2-6][0-9]{3}|1800)(?:[ +\-]?[0-9]){8,15}\b")
 
     def find(self, text: str, work: Work) -> Iterator[Finding]:
         """Find numbers of cards."""

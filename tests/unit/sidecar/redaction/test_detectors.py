@@ -25,6 +25,7 @@ def encoded(fields: object) -> str:
 
 JWT = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{encoded({'sub': 'alice'})}.c2lnbmF0dXJl"
 GITHUB = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
+PEM = f"-----BEGIN RSA PRIVATE KEY-----{'MIIEowIBAAKCAQEAx2J0' * 3}==-----END RSA PRIVATE KEY-----"
 BASIC = base64.b64encode(b"alice:open sesame").decode()
 
 
@@ -60,9 +61,10 @@ def found(rule: str, text: str) -> list[str]:
         ("iban", "/pay/de89370400440532013000", "de89370400440532013000"),
         ("cloud_key", f"git clone {GITHUB}", GITHUB),
         ("cloud_key", "AKIA2E0A8F3B244C9986 is it", "AKIA2E0A8F3B244C9986"),
-        ("private_key", "a -----BEGIN RSA PRIVATE KEY-----MIIEow==-----END RSA PRIVATE KEY----- b",
-         "-----BEGIN RSA PRIVATE KEY-----MIIEow==-----END RSA PRIVATE KEY-----"),
+        ("private_key", f"a {PEM} b", PEM),
         ("private_key", "-----BEGIN+PRIVATE+KEY-----MIIE", "-----BEGIN+PRIVATE+KEY-----MIIE"),
+        ("sensitive_key", "<apiToken> abc</apiToken>", "abc"),
+        ("sensitive_key", 'set("SOME_TOKEN", "abc")', "abc"),
         ("phone", "call +49 30 901820 now", "+49 30 901820"),
         ("phone", "call (212) 555-0123 now", "(212) 555-0123"),
         ("ip", "from 203.0.113.9:80", "203.0.113.9"),
@@ -110,6 +112,8 @@ def test_what_is_one_is_found(rule: str, text: str, secret: str) -> None:
         ("sensitive_key", "monkey=banana keyboard: us author=me"),
         ("sensitive_key", "token=REDACTED&key=hmac:0123abcd:0123456789abcdef"),
         ("sensitive_key", "password= &token="),
+        ("sensitive_key", "a token, please; the key, then"),
+        ("private_key", "-----BEGIN PRIVATE KEY-----anything-----END PRIVATE KEY-----"),
     ],
 )
 def test_what_only_looks_like_one_is_left(rule: str, text: str) -> None:

@@ -1,0 +1,139 @@
+"""Redaction held to samples that nobody here made, and the table of it in docs/redaction.md.
+
+`UPDATE_DOCS=1 make test` writes the table anew; `python -m tests.corpora` the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from corpora.recall import BY_NAME, FREE_TEXT, Measure, Ratio
+from corpora.stored import Corpus, Kind
+from documents import hold
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "redaction.md"
+SECRETS = ("gitleaks", "detect-secrets", "faker")
+ORDINARY = ("urls", "user-agents")
+
+# Kinds whose bare secrets the tool itself finds, and which redaction does not look for, each with the reason.
+NOT_BY_FORM = {
+    "detect-secrets": {
+        "Artifactory Credentials": "`AP` and a digit before anything: also the beginning of words and names",
+    },
+    "gitleaks": {
+        "sourcegraph-access-token": "in its older form 40 hexadecimal digits, as a git commit; the newer is found",
+    },
+}
+# What gitleaks and detect-secrets call clean can have an e-mail address in it, or a sensitive name.
+OTHER_KINDS = {"email", "sensitive_key", "userinfo", "iban", "credit_card"}
+MEASURE = Measure()
+
+
+def kinds(name: str) -> Iterator[tuple[str, Kind]]:
+    yield from Corpus.read(name).kinds.items()
+
+
+def is_supported(name: str, kind: str) -> bool:
+    return kind not in NOT_BY_FORM.get(name, {})
+
+
+@cache
+def by_name(name: str) -> Ratio:
+    return total(MEASURE.recall([*samples.secrets, *samples.named], BY_NAME) for _, samples in kinds(name))
+
+
+@cache
+def of_kind(name: str, kind: str) -> Ratio:
+    return MEASURE.recall(Corpus.read(name).kinds[kind].secrets, FREE_TEXT)
+
+
+def in_free_text(name: str) -> Ratio:
+    return total(of_kind(name, kind) for kind, _ in kinds(name) if is_supported(name, kind))
+
+
+@cache
+def in_their_texts(name: str) -> Ratio:
+    return total(MEASURE.recall_in_texts(samples.texts) for _, samples in kinds(name))
+
+
+@cache
+def false_positives(name: str) -> Ratio:
+    ignored = OTHER_KINDS if name in {"gitleaks", "detect-secrets"} else set()
+    texts = [text for _, samples in kinds(name) for text in samples.negatives]
+    return Ratio(sum(bool({*MEASURE.taken_for_secrets(text)} - ignored) for text in texts), len(texts))
+
+
+def total(ratios: Iterator[Ratio]) -> Ratio:
+    return sum(ratios, Ratio(0, 0))
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_a_name_gives_away_does_not_leave(name: str) -> None:
+    """In a query, a header, a cookie, a URL's userinfo: 99 % and more, of any kind."""
+    assert by_name(name).share >= 0.99
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_what_its_form_gives_away_does_not_leave(name: str) -> None:
+    """In a path, a query, a user agent, a header of no telling name: 95 % and more of the supported kinds."""
+    assert in_free_text(name).share >= 0.95
+
+
+def test_a_text_around_a_secret_gives_it_away() -> None:
+    """Nine of ten of those that only a name before them tells, too."""
+    assert in_their_texts("gitleaks").share >= 0.90
+
+
+@pytest.mark.parametrize("name", [*SECRETS, *ORDINARY])
+def test_what_is_no_secret_is_left(name: str) -> None:
+    """At most 1 % of what only looks like one, and of ordinary URLs and user agents."""
+    assert false_positives(name).share <= 0.01
+
+
+def test_the_table_says_what_is_measured() -> None:
+    """The figures in the documentation are those of this test."""
+    hold(DOCUMENT, "corpora", "\n".join([*_summary(), "", *_kinds()]))
+
+
+def _summary() -> Iterator[str]:
+    columns = ("place told by a name", "free text, kinds told by form", "in the sample's text", "taken for a secret")
+    yield f"| corpus | {' | '.join(columns)} |"
+    yield "|---|--:|--:|--:|--:|"
+    for name in SECRETS:
+        shares = (by_name(name), in_free_text(name), in_their_texts(name), false_positives(name))
+        yield f"| {_cited(name)} | " + " | ".join(map(str, shares)) + " |"
+    for name in ORDINARY:
+        yield f"| {_cited(name)} | — | — | — | {false_positives(name)} |"
+
+
+def _kinds() -> Iterator[str]:
+    yield "| corpus | kinds | |"
+    yield "|---|---|---|"
+    for name in ("gitleaks", "detect-secrets"):
+        alone = [kind for kind, samples in kinds(name) if samples.secrets and is_supported(name, kind)]
+        named = [kind for kind, samples in kinds(name) if samples.named and not samples.secrets]
+        none = [kind for kind, samples in kinds(name) if not samples.named and not samples.secrets]
+        part = [kind for kind in alone if of_kind(name, kind).share < 0.95]
+        whole = [kind for kind in alone if kind not in part]
+        yield f"| {name} | {len(whole)} told by form, all samples found | {_listed(whole)} |"
+        if part:
+            found = (f"`{kind}` ({of_kind(name, kind)})" for kind in part)
+            yield f"| | {len(part)} told by form, not all found | {', '.join(found)} |"
+        for kind, reason in NOT_BY_FORM.get(name, {}).items():
+            yield f"| | not looked for by form | `{kind}` ({of_kind(name, kind)} found): {reason} |"
+        yield f"| | {len(named)} that the tool tells by a name before them: found by name only | {_listed(named)} |"
+        if none:
+            yield f"| | {len(none)} of which no sample could be made | {_listed(none)} |"
+
+
+def _cited(name: str) -> str:
+    corpus = Corpus.read(name)
+    return f"[{name}]({corpus.source.partition(',')[0]}) {corpus.version.partition('-')[0]}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
