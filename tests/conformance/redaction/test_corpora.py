@@ -24,9 +24,6 @@ NOT_BY_FORM = {
     "detect-secrets": {
         "Artifactory Credentials": "`AP` and a digit before anything: also the beginning of words and names",
     },
-    "gitleaks": {
-        "sourcegraph-access-token": "in its older form 40 hexadecimal digits, as a git commit; the newer is found",
-    },
 }
 # What gitleaks and detect-secrets call clean can have an e-mail address in it, or a sensitive name.
 OTHER_KINDS = {"email", "sensitive_key", "userinfo", "iban", "credit_card"}
