@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,8 +104,22 @@ def _description(server: PluginServerCommands, info: Mapping[str, Any], protocol
     fields = _config_fields(info.get("Schema"))
     if fields is None:
         raise _fault(server, "must print a Schema whose fields hold the record config")
+    for place in _misdescribed(fields, "config"):
+        raise _fault(server, f"must describe {place} in 10 to 500 characters, or not at all")
     version, refused = str(info.get("Version")), _refused_scopes(info.get("Schema"))
     return PluginDescription(name, priority, version, frozenset(phases), fields, protocol, refused)
+
+
+def _misdescribed(fields: object, place: str) -> Iterator[str]:
+    """Find the descriptions that keep Kong from starting, also in a list's elements; kong/db/schema/metaschema.lua."""
+    for field in fields if isinstance(fields, list) else ():
+        for name, definition in field.items() if isinstance(field, dict) else ():
+            if isinstance(definition, dict):
+                description = definition.get("description")
+                if isinstance(description, str) and not 10 <= len(description) <= 500:
+                    yield f"{place}.{name}"
+                inner = definition.get("elements", definition)
+                yield from _misdescribed(inner.get("fields") if isinstance(inner, dict) else None, f"{place}.{name}")
 
 
 def _refused_scopes(schema: object) -> frozenset[str]:

@@ -88,6 +88,14 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, r
     assert str(path) in str(caught.value)
 
 
+_LIST = {
+    "type": "array",
+    "elements": {"type": "record", "fields": [{"x": {"type": "string", "description": "Short."}}]},
+}
+_CONFIG = {"config": {"type": "record", "fields": [{"list": _LIST}]}}
+_MISDESCRIBED = json.dumps([{"Name": "x", "Priority": 1, "Phases": ["log"], "Schema": {"fields": [_CONFIG]}}])
+
+
 @pytest.mark.parametrize(
     ("dump", "plugin", "sentence"),
     [
@@ -95,6 +103,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, r
         ("[]", {}, "must print a list with at least one plugin"),
         ('{"Protocol": "Thrift:1", "Plugins": []}', {}, "speaks MsgPack:1 and ProtoBuf:1"),
         ('[{"Name": "x"}]', {}, "must print Name, Priority and Phases"),
+        (_MISDESCRIBED, {}, "must describe config.list.x in 10 to 500 characters"),
         (None, {"name": "unheard-of"}, "plugins[1].name = unheard-of: is no plugin of Kong's"),
         (None, {"name": "key-auth", "config": {"key_names": 1}}, "plugins[1].config.key_names = 1: must be an array"),
         (None, {"name": "mine", "config": {"limit": 10}}, "plugins[1].config.limit = 10: must be between 1 and 9"),
