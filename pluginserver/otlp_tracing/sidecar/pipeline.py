@@ -35,6 +35,7 @@ from otlp_tracing.sidecar.recent.recorder import Recorder, header_names
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
+from otlp_tracing.sidecar.rpc import with_lost_method
 from otlp_tracing.sidecar.sampling_report import SamplingReport
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
@@ -152,7 +153,7 @@ class Pipeline:
             self._metrics.add(RECORDS_REFUSED, "bad_configuration")
             return
         try:
-            record = decode(log)
+            record = with_lost_method(decode(log))
             context, decided_now = entry.context(record)
             kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
             kept = context.sampled or kept_for is not None

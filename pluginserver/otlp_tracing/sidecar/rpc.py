@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from otlp_tracing.sidecar.headers import header
 from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.span_record import AttributeValue
 
-__all__ = ["CODES", "Call", "received_call", "sent_call"]
+__all__ = ["CODES", "Call", "received_call", "sent_call", "with_lost_method"]
 
 CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -28,6 +30,7 @@ CODES = (
 
 _SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 _OTHER = "_OTHER"
+_GRPC = frozenset({"grpc", "grpcs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,21 @@ class Call:
     def attributes(self) -> dict[str, AttributeValue | None]:
         """Return what SERVER and CLIENT spans share."""
         return {"rpc.system.name": "grpc", "rpc.method": self.method, "rpc.method_original": self.original}
+
+
+def with_lost_method(record: LogRecord) -> LogRecord:
+    """Give a gRPC call that nginx could not pass on its method back: POST.
+
+    nginx answers an error of its own as a GET for its error page, and over HTTP/2 Kong's record shows that GET
+    (kong/pdk/request.lua, get_method). Of calls alone it is known what they were.
+    """
+    request, service = record.request, record.service
+    if request.method != "GET" or record.source != "kong" or service is None or service.protocol not in _GRPC:
+        return record
+    path = request.uri.partition("?")[0]
+    if not record.tries or not _is_call(record, path):
+        return record
+    return msgspec.structs.replace(record, request=msgspec.structs.replace(request, method="POST"))
 
 
 def received_call(record: LogRecord, names: NameGuard) -> Call | None:

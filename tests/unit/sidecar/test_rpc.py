@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otlp_tracing.sidecar.name_guard import NameGuard
-from otlp_tracing.sidecar.rpc import Call, received_call, sent_call
+from otlp_tracing.sidecar.rpc import Call, received_call, sent_call, with_lost_method
 from spans_of import GRPC, record_of, rules_of, spans_of
 
 
@@ -18,6 +18,25 @@ def received(names: NameGuard | None = None, **fields: Any) -> Call | None:
 def grpc(**fields: Any) -> Any:
     parts = {name: GRPC[name] | fields.pop(name, {}) for name in ("request", "service")}
     return record_of(**{**GRPC, **parts, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "method"),
+    [
+        ({}, "POST"),
+        ({"request": {"method": "GET", "headers": {}}}, "GET"),
+        ({"request": {"method": "PUT"}}, "PUT"),
+        ({"source": "upstream"}, "GET"),
+        ({"tries": []}, "GET"),
+        ({"service": {"protocol": "http"}}, "GET"),
+    ],
+)
+def test_a_call_that_nginx_answered_gets_its_method_back(fields: dict[str, Any], method: str) -> None:
+    """Kong shows GET for it, as nginx's error page is one; a call is a POST, and of others nobody knows."""
+    fields = {"source": "kong", "upstream_status": "502", **fields}
+    fields["request"] = {"method": "GET", **fields.get("request", {})}
+
+    assert with_lost_method(grpc(**fields)).request.method == method
 
 
 @pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto", "application/grpc;x=1"])

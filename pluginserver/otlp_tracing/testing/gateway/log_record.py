@@ -70,13 +70,19 @@ def _request(context: RequestContext) -> dict[str, Any]:
         "uri": context.target,
         "url": f"{context.scheme}://{context.host}:{context.server_port}{context.target}",
         "querystring": decode_query(context.query),
-        "method": context.method,
+        "method": _method(context),
         "headers": headers,
         "size": context.received_bytes(),
     }
     if context.tls:
         request["tls"] = {"version": context.tls.version, "cipher": context.tls.cipher, "client_verify": "NONE"}
     return request
+
+
+def _method(context: RequestContext) -> str:
+    """Nginx answers an error as a GET for its error page, and over HTTP/2 that shows; kong/pdk/request.lua."""
+    lost = context.unexpected and context.http_version >= 2 and context.method != "HEAD"
+    return "GET" if lost else context.method
 
 
 def _upstream_uri(context: RequestContext) -> str:
