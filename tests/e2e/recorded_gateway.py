@@ -45,15 +45,12 @@ class RecordedPorts:
 
 
 def recorded_declaration(ports: RecordedPorts, endpoint: str) -> Mapping[str, Any]:
-    """Return the kong.yml of the recordings, with our plugin in the place of the one that was recorded."""
+    """Return the kong.yml of the recordings, with our plugin in the place of the one that was recorded.
+
+    `grpc-down` and `grpc-auth` were not in it.
+    """
     key_auth = {"name": "key-auth", "config": {"key_names": ["apikey"]}}
     rate_limiting = {"name": "rate-limiting", "config": {"minute": 2, "policy": "local"}}
-    for_grpc = {
-        "protocols": ["grpc", "grpcs"],
-        "paths": ["/"],
-        "strip_path": False,
-        "headers": {"content-type": ["application/grpc"]},  # or a request without a route would meet it
-    }
     targets = [{"target": f"{HOST}:{port}"} for port in (ports.dead, ports.echo)]
     return declaration(
         _service("echo", ports.echo),
@@ -64,7 +61,9 @@ def recorded_declaration(ports: RecordedPorts, endpoint: str) -> Mapping[str, An
         _service("slow", ports.streaming, read_timeout=1000, retries=0),
         _service("stream", ports.streaming, route={"response_buffering": False}),
         _service("ws", ports.websocket),
-        _service("grpc", ports.grpc, protocol="grpc", route=for_grpc),
+        _grpc_service("grpc", "/", ports.grpc),
+        _grpc_service("grpc-down", "/t.Down", ports.dead, retries=1),
+        _grpc_service("grpc-auth", "/t.Auth", ports.grpc, plugins=[key_auth]),
         plugins=[tracing(endpoint)],
         upstreams=[{"name": "retry.upstream", "targets": targets}],
         consumers=[{"username": "alice", "keyauth_credentials": [{"key": "alice-key"}]}],
@@ -74,6 +73,16 @@ def recorded_declaration(ports: RecordedPorts, endpoint: str) -> Mapping[str, An
 def _service(name: str, port: int, route: Mapping[str, Any] | None = None, **fields: Any) -> Mapping[str, Any]:
     own_route = {"name": f"r-{name}", "paths": [f"/{name}"], **(route or {})}
     return {"name": name, "host": HOST, "port": port, "routes": [own_route], **fields}
+
+
+def _grpc_service(name: str, path: str, port: int, **fields: Any) -> Mapping[str, Any]:
+    route = {
+        "protocols": ["grpc", "grpcs"],
+        "paths": [path],
+        "strip_path": False,
+        "headers": {"content-type": ["application/grpc"]},  # or a request without a route would meet it
+    }
+    return _service(name, port, route, protocol="grpc", **fields)
 
 
 @contextlib.contextmanager

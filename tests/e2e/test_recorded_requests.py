@@ -89,12 +89,12 @@ def _by_websocket(gateway: RunningGateway, caller: Caller) -> int:
     return asyncio.run(run())
 
 
-def _by_grpc(method: str, *, stream: bool = False) -> Callable[[RunningGateway, Caller], int]:
+def _by_grpc(path: str, *, stream: bool = False) -> Callable[[RunningGateway, Caller], int]:
     def call(gateway: RunningGateway, caller: Caller) -> int:
         with grpc.insecure_channel(gateway.url.removeprefix("http://")) as channel:
             make: Any = channel.unary_stream if stream else channel.unary_unary
             try:
-                answer = make(f"/t.Echo/{method}")(b"hello", metadata=[caller.header()], timeout=10)
+                answer = make(path)(b"hello", metadata=[caller.header()], timeout=10)
                 assert [*answer] == 4 * [b"hello"] if stream else answer == b"hello"
             except grpc.RpcError as error:
                 code: int = error.code().value[0]
@@ -116,15 +116,17 @@ _CALLS = {
     "22-upstream-timeout-504": Call("/slow/x", 504),
     "23-client-abort-499": Call(by=_by_one_who_leaves, status=499),
     "24-sse-streaming": Call("/stream/sse"),
-    "26-grpc-unary": Call(by=_by_grpc("Say"), status=0),
-    "27-grpc-server-stream": Call(by=_by_grpc("Stream", stream=True), status=0),
-    "28-grpc-error": Call(by=_by_grpc("Fail"), status=5),
+    "26-grpc-unary": Call(by=_by_grpc("/t.Echo/Say"), status=0),
+    "27-grpc-server-stream": Call(by=_by_grpc("/t.Echo/Stream", stream=True), status=0),
+    "28-grpc-error": Call(by=_by_grpc("/t.Echo/Fail"), status=5),
     "30-body-small": Call("/echo/x", 201, method="POST", body=4000 * b"x"),
     "33-nonascii-header": Call("/echo/x", headers=(("X-Name", "héllo"),)),
     "35-binary-header": Call("/echo/x", headers=(("X-Bin", b"a\xff\xfeb"),)),
     "36-after-binary": Call("/echo/x"),
     "37-query-binary": Call("/echo/x?q=%ff%fe"),
     "51-websocket": Call(by=_by_websocket, status=101),
+    "not-recorded/grpc-upstream-down-502": Call(by=_by_grpc("/t.Down/Say"), status=13),
+    "not-recorded/grpc-key-auth-401": Call(by=_by_grpc("/t.Auth/Say"), status=16),
 }
 _CALLS_IN_TURN = {
     "08-retry-a": Call("/retry/x"),
@@ -193,6 +195,7 @@ def test_a_request_gives_the_spans_of_its_recording_when_its_turn_comes(
 
 def test_every_recording_is_made_again_or_has_a_reason() -> None:
     """No file of Kong 3.9.1's recordings is forgotten."""
-    files = {path.stem for path in EXPECTED.glob("*.yaml")}
+    files = {str(path.relative_to(EXPECTED).with_suffix("")) for path in EXPECTED.rglob("*.yaml")}
+    files = {name for name in files if not name.startswith("kong-3.4/")}
 
     assert files == _CALLS.keys() | _CALLS_IN_TURN.keys() | _NOT_MADE_AGAIN.keys()
