@@ -15,10 +15,11 @@ from otlp_tracing.contract.plugin_schema import SCHEMA
 from otlp_tracing.contract.settings import Settings
 from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.migration import BUNDLED, equivalent
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 
-__all__ = ["check", "faults_of", "plugin_entries", "warnings_of"]
+__all__ = ["check", "convert", "faults_of", "plugin_entries", "warnings_of"]
 
 PLUGIN = "otlp-tracing"
 
@@ -41,18 +42,42 @@ def check(path: Path) -> int:
     return 2 if faulty else 0
 
 
-def plugin_entries(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Find the plugin's entries wherever Kong allows one, each with the place it stands at."""
-    yield from _own_entries(document, "")
+def convert(path: Path) -> int:
+    """Write the equivalents of a file's bundled tracing entries to stdout, as YAML; return the exit code.
+
+    0 if there was one and each passes the check, else 2.
+    """
+    found, faulty = 0, False
+    document = _read(path)
+    for plugin in BUNDLED:
+        for place, entry in plugin_entries(document, plugin):
+            found += 1
+            made = equivalent(plugin, entry.get("config") or {})
+            written = {"name": PLUGIN, "config": made.config}
+            print(f"# {place}: instead of {plugin}")
+            for note in made.notes:
+                print(f"#   {note}")
+            print(yaml.safe_dump([written], sort_keys=False, allow_unicode=True, width=110))
+            for fault in faults_of(written):
+                faulty = True
+                print(f"{path}: {place}: {fault}", file=sys.stderr)
+    if not found:
+        print(f"{path}: no entry of {' or '.join(BUNDLED)}", file=sys.stderr)
+    return 2 if faulty or not found else 0
+
+
+def plugin_entries(document: Mapping[str, Any], plugin: str = PLUGIN) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Find a plugin's entries wherever Kong allows one, each with the place it stands at."""
+    yield from _own_entries(document, plugin, "")
     for service in _records(document, "services"):
         service_place = f"service {service.get('name', '?')}"
-        yield from _own_entries(service, service_place)
+        yield from _own_entries(service, plugin, service_place)
         for route in _records(service, "routes"):
-            yield from _own_entries(route, f"{service_place}, route {route.get('name', '?')}")
+            yield from _own_entries(route, plugin, f"{service_place}, route {route.get('name', '?')}")
     for kind in ("routes", "consumers", "consumer_groups"):
         for record in _records(document, kind):
             name = record.get("name", record.get("username", "?"))
-            yield from _own_entries(record, f"{kind[:-1].replace('_', ' ')} {name}")
+            yield from _own_entries(record, plugin, f"{kind[:-1].replace('_', ' ')} {name}")
 
 
 def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
@@ -82,9 +107,9 @@ def warnings_of(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"sampling.load.low: {low:g} is not below sampling.load.high, {high:g}: rates will swing or stay low"
 
 
-def _own_entries(record: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _own_entries(record: Mapping[str, Any], plugin: str, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for entry in _records(record, "plugins"):
-        if entry.get("name") == PLUGIN:
+        if entry.get("name") == plugin:
             scopes = [f"{scope} {entry[scope]}" for scope in ("service", "route", "consumer") if entry.get(scope)]
             yield place or ", ".join(scopes) or "global", entry
 

@@ -109,7 +109,14 @@ def _add_sidecar(commands: Any) -> None:
 
 def _add_check(commands: Any) -> None:
     command = _command(commands, "check", _check, "find every fault of the otlp-tracing entries in a kong.yml")
-    command.add_argument("file", type=Path, metavar="KONG_YML")
+    command.add_argument("file", type=Path, metavar="KONG_YML", nargs="?")
+    command.add_argument(
+        "--from",
+        dest="bundled",
+        type=Path,
+        metavar="KONG_YML",
+        help="write what to put instead of the file's opentelemetry and zipkin entries, as YAML",
+    )
 
 
 def _add_demo(commands: Any) -> None:
@@ -258,9 +265,12 @@ def _sidecar(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from otlp_tracing.check import check
+    from otlp_tracing.check import check, convert
+    from otlp_tracing.errors import Fault
 
-    return check(options.file)
+    if (options.file is None) == (options.bundled is None):
+        raise ConfigError([Fault("check", "", "takes a kong.yml to check, or --from and one to convert")])
+    return convert(options.bundled) if options.file is None else check(options.file)
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "installation": {"errors"},
     "server_group": {"errors", "installation", "server"},
     "worker_process": {"contract", "gateway", "server", "installation", "server_group"},
-    "check": {"errors", "contract", "decision", "sidecar"},
+    "migration": set(),
+    "check": {"errors", "migration", "contract", "decision", "sidecar"},
     "demo": {"errors", "installation", "testing"},
     "cli": {
         "errors",

@@ -1,0 +1,108 @@
+"""Promises of migration.py and of `check --from`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from otlp_tracing.check import convert, faults_of
+from otlp_tracing.migration import BUNDLED, equivalent
+
+OPENTELEMETRY: dict[str, Any] = {
+    "traces_endpoint": "http://collector:4318/v1/traces",
+    "headers": {"X-Auth-Token": "secret"},
+    "resource_attributes": {"service.name": "edge", "deployment.environment": "test"},
+    "queue": {"max_batch_size": 100, "max_coalescing_delay": 2, "max_entries": 5000},
+    "sampling_rate": 0.25,
+    "http_response_header_for_traceid": "X-Trace-Id",
+    "propagation": {
+        "extract": ["w3c", "b3"],
+        "clear": ["uber-trace-id"],
+        "inject": ["preserve"],
+        "default_format": "w3c",
+    },
+}
+
+
+def test_opentelemetry_keeps_what_it_says() -> None:
+    """Endpoint, headers, resource, batches, rate, propagation and the response header are carried over."""
+    config = equivalent("opentelemetry", OPENTELEMETRY).config
+
+    assert config == {
+        "endpoint": "http://collector:4318/v1/traces",
+        "protocol": "http/protobuf",
+        "headers": ["X-Auth-Token: secret"],
+        "resource_attributes": [
+            {"key": "service.name", "value": "edge"},
+            {"key": "deployment.environment", "value": "test"},
+        ],
+        "sampling": {"rate": 0.25},
+        "batch_export": {"send_batch_size": 100, "timeout": 2000},
+        "propagation": {
+            "extract": ["w3c", "b3"],
+            "inject": ["w3c"],
+            "clear": ["uber-trace-id"],
+            "response_header": "X-Trace-Id",
+        },
+    }
+
+
+def test_zipkin_goes_through_a_collector() -> None:
+    """The rate and the name are carried over; that a collector has to speak Zipkin is said."""
+    made = equivalent("zipkin", {"http_endpoint": "http://zipkin:9411/api/v2/spans", "sample_ratio": 0.5})
+
+    assert made.config["sampling"] == {"rate": 0.5}
+    assert made.config["propagation"]["inject"] == ["b3"]
+    assert any("http://zipkin:9411/api/v2/spans" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("plugin", BUNDLED)
+@pytest.mark.parametrize("header_type", ["preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp"])
+def test_every_header_type_gives_an_entry_that_passes(plugin: str, header_type: str) -> None:
+    """What the older field stood for becomes formats that our schema has."""
+    made = equivalent(plugin, {"header_type": header_type, "traces_endpoint": "http://c:4318/v1/traces"})
+
+    assert faults_of({"name": "otlp-tracing", "config": made.config}) == []
+    assert ("incoming" in made.config["propagation"]) == (header_type == "ignore")
+
+
+def test_nothing_is_left_out_in_silence() -> None:
+    """A field without an equivalent has a note that names it."""
+    made = equivalent("zipkin", {"static_tags": [{"name": "a", "value": "b"}], "made_up": 1, "queue": {"max_bytes": 5}})
+
+    for name in ("static_tags", "made_up", "queue.max_bytes"):
+        assert any(note.startswith(name) for note in made.notes), name
+
+
+def test_a_secret_in_a_vault_stays_there() -> None:
+    """A reference becomes the whole line, and the note says what the secret has to hold."""
+    made = equivalent("opentelemetry", {"headers": {"authorization": "{vault://env/otlp}"}})
+
+    assert made.config["headers"] == ["{vault://env/otlp}"]
+    assert any("authorization: …" in note for note in made.notes)
+
+
+def test_a_whole_file_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each entry's equivalent is YAML with its place above it; what is printed passes the check."""
+    file = tmp_path / "kong.yml"
+    entries = [{"name": "opentelemetry", "config": OPENTELEMETRY}]
+    services = [{"name": "users", "plugins": [{"name": "zipkin", "config": {"http_endpoint": "http://z:9411/x"}}]}]
+    file.write_text(yaml.safe_dump({"_format_version": "3.0", "plugins": entries, "services": services}))
+
+    assert convert(file) == 0
+    printed = capsys.readouterr().out
+    assert "# global: instead of opentelemetry" in printed
+    assert "# service users: instead of zipkin" in printed
+    assert [entry["name"] for entry in yaml.safe_load(printed)] == ["otlp-tracing", "otlp-tracing"]
+
+
+def test_a_file_without_any_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing to convert is a fault of the call."""
+    file = tmp_path / "kong.yml"
+    file.write_text("_format_version: '3.0'")
+
+    assert convert(file) == 2
+    assert "no entry of opentelemetry or zipkin" in capsys.readouterr().err
