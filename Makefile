@@ -31,6 +31,9 @@ stack: $(READY) ## the gateway with Collector, Jaeger, Prometheus and Alertmanag
 	@PYTHONPATH=tests $(BIN)/python -m stack $(if $(KONG),--kong=$(KONG))
 
 stack-test: $(READY) ## test that stack, and every shipped configuration with the program that reads it
+	@# Built here, where it may take its time, and not under a test's time limit.
+	@if command -v go >/dev/null; then tests/stack/jaeger/build.sh && for one in builder datadog; do \
+		tests/e2e/collector/build.sh tests/stack/collector/$$one.yaml; done; fi >/dev/null
 	@$(BIN)/pytest --quiet -rs tests/stack $(if $(KONG),--kong=$(KONG))
 
 test: $(READY) ## run the unit and conformance tests
