@@ -76,19 +76,19 @@ class Budget:
         self.traces_per_second = sampling.budget.traces_per_second
         self._streams = {name: _Stream(rate) for name, rate in sampling.streams.items()}
         self._kept, self._unasked = _Pace(), _Pace()
+        self.start_even()
+        self.measured_at = now
+        """When the last tick was."""
+
+    def start_even(self) -> None:
+        """Owe nothing for what was kept until now, and take it that processes have saved half of what they can."""
+        self._owed = -SAVED_SECONDS * self.traces_per_second / 2
         self._kept_since = 0
-        self._owed = -SAVED_SECONDS * self.traces_per_second / 2  # what processes have saved at their start
-        self._at = now
 
     @property
     def kept_per_second(self) -> float:
         """Traces kept per second, for whatever reason."""
         return self._kept.per_second
-
-    @property
-    def owed(self) -> float:
-        """Traces kept beyond the budget and not yet repaid; below 0 what is saved."""
-        return self._owed
 
     def decided(self, process: bytes, stream: str, probability: float, kept: bool) -> None:
         """Count a request that a process decided by probability.
@@ -171,7 +171,7 @@ class Budget:
         return max(budget - self._unasked.per_second - repaid, _LEAST * budget)
 
     def _measure(self, now: float, processes: Sequence[bytes]) -> None:
-        seconds, self._at = max(now - self._at, 1e-3), now
+        seconds, self.measured_at = max(now - self.measured_at, 1e-3), now
         budget = self.traces_per_second
         owed = self._owed + self._kept_since - budget * seconds
         self._owed = min(max(owed, -SAVED_SECONDS * budget), _OWED_SECONDS * budget)

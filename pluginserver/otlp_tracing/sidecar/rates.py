@@ -176,6 +176,8 @@ class RateKeeper:
             processes.append(OWN)
         shares = entry.budget.tick(now, processes, entry.load.value)
         if now - entry.known_at < _LEARN_SECONDS:
+            # What comes first are records that waited for this sidecar: they were kept before.
+            entry.budget.start_even()
             return
         for process in processes:
             self._tell(process, Rates(key, entry.load.value, _rounded(shares.get(process, ()))), entry)
@@ -227,7 +229,7 @@ def _report(entry: _Entry) -> Mapping[str, object]:
     return {
         "entry": entry.name,
         "budget_traces_per_second": entry.budget.traces_per_second or None,
-        "processes": len(entry.budget.asking()),
+        "processes": len(entry.budget.asking() - {OWN}),
         "kept_per_second": round(entry.budget.kept_per_second, 3),
         "budget_factor": _budget_factor(wanted * load, expected),
         "load_factor": load,

@@ -114,6 +114,16 @@ def test_a_new_share_counts_from_then_on(clock: ManualClock) -> None:
     assert sum(spend(allowance, clock, 20_000, 20.0)) == pytest.approx(600, rel=0.02)
 
 
+def test_a_new_share_is_not_paid_for_the_past(clock: ManualClock) -> None:
+    """A pause before it came in at the old share."""
+    allowance = Allowance(sampling(), clock, processes=1)
+    spend(allowance, clock, 20_000, 20.0)
+    clock.now += 1
+    allowance.set(1.0, [1000.0])
+
+    assert sum(allowance.take("", 1.0)[0] for _ in range(10_000)) < 11
+
+
 def test_load_lowers_every_rate(clock: ManualClock) -> None:
     """Its factor is on the rate, with a budget or without; what lowers it further is the budget's."""
     loaded = Allowance(Sampling(0.5, "follow", load=Load(0.8)), clock)

@@ -154,6 +154,40 @@ def test_shares_never_exceed_the_budget() -> None:
         assert min(map(min, shares.values())) > 0
 
 
+def handed_out(budget: Budget, seconds: float, kept_unasked: float = 0.0, of_share: float = 1.0) -> list[float]:
+    """Let a process keep a part of what it is told, and return what it is told at each tick."""
+    told, kept = [TRACES], 0.0
+    for _ in range(round(seconds * 2)):
+        kept += of_share * told[-1] / 2
+        for _ in range(int(kept)):
+            budget.decided(b"1", "", 1.0, kept=True)
+        kept -= int(kept)
+        for _ in range(round(kept_unasked / 2)):
+            budget.kept_unasked()
+        (shares,) = budget.tick(budget.measured_at + 0.5, [b"1"], 1.0).values()
+        told.append(sum(shares))
+    return told[1:]
+
+
+def test_a_storm_is_repaid() -> None:
+    """After seconds of errors that were all kept, less is handed out until the budget is made good, and no longer."""
+    budget = Budget(sampling(), 0.0)
+    quiet = handed_out(budget, 60)[-1]
+    storm = handed_out(budget, 2, kept_unasked=10 * TRACES)[-1]
+    after = handed_out(budget, 90)
+
+    assert storm == pytest.approx(0.05 * TRACES)
+    assert sum(after[:40]) / 40 < 0.6 * quiet
+    assert after[-1] == pytest.approx(quiet, rel=0.02)
+
+
+def test_what_chance_leaves_unspent_is_handed_out_again() -> None:
+    """A process that keeps a twentieth less than it may is told a twentieth more, within a minute or two."""
+    budget = Budget(sampling(), 0.0)
+
+    assert handed_out(budget, 120, of_share=0.95)[-1] == pytest.approx(TRACES / 0.95, rel=0.01)
+
+
 def test_a_process_that_is_gone_is_forgotten() -> None:
     """Nothing is kept of processes that came and went."""
     budget = Budget(sampling(), 0.0)

@@ -78,6 +78,19 @@ def test_processes_share_a_budget(keeper: RateKeeper, clock: ManualClock) -> Non
     assert [process.shares() for process in processes] == [[pytest.approx(5, rel=0.1)]] * 2
 
 
+def test_records_that_waited_for_the_sidecar_are_no_debt(keeper: RateKeeper, clock: ManualClock) -> None:
+    """After a minute without a sidecar the processes send a minute's records at once."""
+    keeper.configure(KEY, "", BUDGET)
+    process = Process(keeper)
+    for _ in range(600):
+        keeper.observe(KEY, process.link.process, ASKED, kept=True)
+    pass_time(keeper, clock, 10)
+
+    assert sum(sum(frame.shares) for frame in process.told[:1] if isinstance(frame, Rates)) == pytest.approx(
+        10, rel=0.1
+    )
+
+
 def test_what_does_not_change_is_not_said_again(keeper: RateKeeper, clock: ManualClock) -> None:
     """A quiet gateway is told once; a process that connects anew is told at once."""
     keeper.configure(KEY, "", Sampling(1.0, "follow", load=Load(0.8)))

@@ -1,0 +1,97 @@
+"""Promises of sidecar/pipeline.py about what is kept after the response."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import virtual_time
+from delivery_doubles import ScriptedTransport
+from doubles import ManualClock
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.rates import RateKeeper
+from otlp_tracing.sidecar.spool.spool import Spool
+from spans_of import CONTEXT
+
+KEY = b"k" * 16
+CONFIG = {"__plugin_id": "entry-1", "sampling": {"budget": {"traces_per_second": 1}}}
+DROPPED = dataclasses.replace(CONTEXT, flags=2, trace_state="", decided_by="budget", probability=0.1)
+
+
+class Stage:
+    """A pipeline whose spans go nowhere."""
+
+    def __init__(self) -> None:
+        self.clock, self.metrics = ManualClock(), Metrics()
+        self.deliveries = Deliveries(
+            self.metrics, {}, lambda on_open: Spool(None, on_open), lambda _destination: ScriptedTransport()
+        )
+        rates = RateKeeper(self.metrics, self.clock)
+        self.pipeline = Pipeline(self.metrics, {}, self.deliveries, rates, clock=self.clock)
+        self.pipeline.configure(KEY, json.dumps(CONFIG).encode())
+
+    def take(self, context: RequestContext, route: str = "r") -> dict[str, Any]:
+        """Take a request; return what the report says of its route."""
+        record = {
+            "request": {"method": "GET", "uri": "/"},
+            "response": {"status": 200},
+            "route": {"id": route},
+            "started_at": 1,
+            "otlp_tracing": context.to_log_field(),
+        }
+        self.pipeline.take(KEY, json.dumps(record).encode())
+        (row,) = [dict(row) for row in self.pipeline.sampling.routes() if row["route"] == route]
+        return row
+
+
+def reports(scene: Callable[[Stage], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Run a scene in a loop, which deliveries need."""
+
+    async def run() -> list[dict[str, Any]]:
+        stage = Stage()
+        try:
+            return scene(stage)
+        finally:
+            await stage.deliveries.close(1)
+
+    return virtual_time.run(run())
+
+
+def test_a_rare_route_is_seen_at_a_budgets_end() -> None:
+    """The first of a route in a minute is kept, the next ones are not; and the first a minute later."""
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        for _ in range(5):
+            stage.take(DROPPED)
+        stage.take(DROPPED, "other")
+        stage.clock.now += 61
+        return [stage.take(DROPPED), stage.take(DROPPED, "other")]
+
+    assert [(row["seen"], row["kept_by"]) for row in reports(scene)] == [(6, {"rare": 2}), (2, {"rare": 2})]
+
+
+def test_a_route_that_is_seen_anyhow_is_not_rare() -> None:
+    """A trace kept for whatever reason is the minute's."""
+    (row,) = reports(lambda stage: [stage.take(CONTEXT), stage.take(DROPPED)][1:])
+
+    assert row["kept"] == 1
+
+
+@pytest.mark.parametrize("decided_by", ["rate", "rule", "parent"])
+def test_what_was_configured_is_not_kept_for_being_rare(decided_by: str) -> None:
+    """A rate of 0 and a caller that did not sample are wishes; only what lowered a rate makes routes disappear."""
+    dropped = dataclasses.replace(DROPPED, decided_by=decided_by, probability=None)
+
+    assert reports(lambda stage: [stage.take(dropped)])[0]["kept"] == 0
+
+
+def test_a_row_names_its_entry() -> None:
+    """By Kong's id of the plugin entry."""
+    assert reports(lambda stage: [stage.take(DROPPED)])[0]["entry"] == "entry-1"

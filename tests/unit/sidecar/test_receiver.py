@@ -1,0 +1,52 @@
+"""Promises of sidecar/receiver.py about what it sends: acknowledgements, and rates to whoever understands them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from doubles import ManualClock
+from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, encode
+from otlp_tracing.contract.settings import Load, Sampling
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.rates import RateKeeper
+from otlp_tracing.sidecar.receiver import Receiver
+from otlp_tracing.sidecar.spool.spool import Spool
+
+KEY = b"k" * 16
+
+
+async def exchange(version: int, clock: ManualClock) -> list[Frame]:
+    """Speak to a receiver as a gateway of that version does; return what it sends until it has set rates."""
+    metrics = Metrics()
+    rates = RateKeeper(metrics, clock)
+    deliveries = Deliveries(metrics, {}, lambda on_open: Spool(None, on_open))
+    receiver = Receiver(Pipeline(metrics, {}, deliveries, rates), rates, deliveries, metrics)
+    rates.configure(KEY, "entry", Sampling(1.0, "follow", load=Load(0.8)))
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    serving = asyncio.create_task(receiver.serve(*await asyncio.open_unix_connection(sock=theirs)))
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    # The configuration cannot work, so nothing is delivered for it; the record is refused, and acknowledged.
+    for frame in (Hello(version, b"sender-1"), Config(KEY, b"{"), Record(1, KEY, b"{}")):
+        writer.write(encode(frame))
+    decoder = Decoder()
+    received = list(decoder.feed(await reader.read(1 << 16)))
+    clock.now += 10
+    rates.tick(lambda: None)
+    receiver.close()
+    while data := await reader.read(1 << 16):
+        received += decoder.feed(data)
+    writer.close()
+    await serving
+    await deliveries.close(1)
+    return received
+
+
+@pytest.mark.parametrize(("version", "told"), [(1, []), (VERSION, [Rates(KEY, 1.0, [])])])
+def test_rates_go_to_gateways_that_understand_them(version: int, told: list[Frame]) -> None:
+    """One of version 1 is served as ever, and sent nothing that would make it close the connection."""
+    assert asyncio.run(exchange(version, ManualClock())) == [Ack(1), *told]
