@@ -26,7 +26,7 @@ from otlp_tracing.decision import ot_state, threshold
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
 
-_BUDGET = 20
+_BUDGET = 10
 _SECONDS = 60.0  # what is saved and spent again is a twelfth of a minute's budget
 _WARM_UP_SECONDS = 5.0  # what was saved at the start is spent, and the shares are told
 _RARE = 4
@@ -112,7 +112,7 @@ def test_two_workers_hold_one_budget(gateway: RunningGateway, spans_at_sink: Sin
     assert seen > 2 * _BUDGET * seconds, "the clients were too slow for a budget to matter"
     assert kept / seconds == pytest.approx(_BUDGET, rel=0.1)
     # Of nginx's workers both may have an even pid, which leaves the plugin server's other worker idle.
-    assert entry["processes"] == 2 or gateway.is_kong
+    assert entry["processes"] >= 2 or gateway.is_kong
     assert 0 < probability < 0.5
     assert shown == {"budget": pytest.approx(probability, rel=0.5), "load": 1.0}
     assert metric(gateway, "otlp_tracing_sampling_budget_traces_per_second", entry=entry["entry"]) == _BUDGET
