@@ -54,7 +54,7 @@ class Kong:
         settings: Mapping[str, object] | None = None,
     ) -> None:
         self._command = command
-        self._prefix = prefix
+        self.prefix = prefix
         self._server = server
         self.port, self._status_port = free_port(), free_port()
         (prefix / "kong.yml").write_text(yaml.safe_dump(dict(declaration)))
@@ -62,8 +62,10 @@ class Kong:
         (prefix / "bench.conf").write_text("".join(f"{name} = {value}\n" for name, value in conf.items()))
 
     def pids(self, kind: str) -> list[int]:
-        """Return the pids of nginx's workers, of the plugin server (`server`) or of its sidecar."""
-        family = descendants(int((self._prefix / "pids" / "nginx.pid").read_text()))
+        """Return the pids of nginx's workers, of the plugin server (`server`), of its workers, or of its sidecar."""
+        family = descendants(int((self.prefix / "pids" / "nginx.pid").read_text()))
+        if kind == "worker":
+            return [process.pid for process in family if process.role == "worker"]
         kinds: dict[str, list[int]] = {"nginx": [], "sidecar": [], "server": []}
         for process in family:
             other = "sidecar" if process.role == "sidecar" else "server"
@@ -71,20 +73,20 @@ class Kong:
         return kinds[kind]
 
     def __enter__(self) -> Kong:
-        self._run("start", "-c", str(self._prefix / "bench.conf"))
+        self._run("start", "-c", str(self.prefix / "bench.conf"))
         try:
             wait_for(self._is_ready, _START_SECONDS, "Kong is ready")
             if self._server:
-                wait_for(lambda: accepts(str(self._prefix / SOCKET_NAME)), _START_SECONDS, "the plugin server accepts")
+                wait_for(lambda: accepts(str(self.prefix / SOCKET_NAME)), _START_SECONDS, "the plugin server accepts")
         except BaseException:
-            self._run("stop", "-p", str(self._prefix))
+            self._run("stop", "-p", str(self.prefix))
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._run("stop", "-p", str(self._prefix))
+        self._run("stop", "-p", str(self.prefix))
 
     def _is_ready(self) -> bool:
         try:
@@ -109,9 +111,9 @@ class Kong:
 
     def _configuration(self) -> dict[str, object]:
         conf: dict[str, object] = {
-            "prefix": self._prefix,
+            "prefix": self.prefix,
             "database": "off",
-            "declarative_config": self._prefix / "kong.yml",
+            "declarative_config": self.prefix / "kong.yml",
             "proxy_listen": f"{HOST}:{self.port}",
             "status_listen": f"{HOST}:{self._status_port}",
             "admin_listen": "off",
@@ -131,7 +133,7 @@ class Kong:
             conf |= {
                 "plugins": f"bundled,{PLUGIN}",
                 "pluginserver_names": PLUGIN,
-                f"{name}_socket": self._prefix / SOCKET_NAME,
+                f"{name}_socket": self.prefix / SOCKET_NAME,
                 f"{name}_query_cmd": shlex.join(self._server.query),
                 f"{name}_start_cmd": shlex.join(self._server.start),
             }

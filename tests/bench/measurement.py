@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from load.process_figures import cpu_seconds
@@ -40,10 +40,16 @@ class Measurement:
 
 
 class CpuMeter:
-    """CPU time that some processes use from its making on."""
+    """CPU time that some processes use from its making on.
 
-    def __init__(self, pids: Sequence[int]) -> None:
+    Args:
+        pids: of the processes.
+        read: one's CPU seconds so far.
+    """
+
+    def __init__(self, pids: Sequence[int], read: Callable[[int], float] = cpu_seconds) -> None:
         self._pids = pids
+        self._read = read
         self._before = self._total()
 
     def microseconds(self, requests: int) -> float | None:
@@ -51,7 +57,7 @@ class CpuMeter:
         return (self._total() - self._before) * 1e6 / max(1, requests) if self._pids else None
 
     def _total(self) -> float:
-        return sum(map(cpu_seconds, self._pids))
+        return sum(map(self._read, self._pids))
 
 
 def median(rounds: Sequence[Measurement]) -> Measurement:

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,22 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.measurement import Measurement, median
+from bench.measurement import Measurement
+from bench.results import Results
 from bench.targets import Target
 from otlp_tracing.installation import form
 
-__all__ = ["COLUMNS", "TITLES", "as_json", "circumstances", "print_figures", "print_targets", "written"]
-
-Rounds = Mapping[str, Sequence[Measurement]]
+__all__ = [
+    "COLUMNS",
+    "KILLS_COLUMNS",
+    "TITLES",
+    "as_json",
+    "circumstances",
+    "kills_rows",
+    "print_results",
+    "profile_rows",
+    "written",
+]
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("otlp-tracing", "kong-pdk", "gevent", "greenlet", "msgpack", "grpcio")
@@ -40,7 +49,11 @@ COLUMNS = {
 TITLES = {
     "without_kong": "Without Kong: two load clients, 16 requests at a time each",
     "with_kong": "With Kong: one nginx worker, wrk, 32 connections",
+    "profile": "Where a request's CPU time goes, µs, with Kong under a profiler",
+    "kills": "A worker killed under load, on Kong with two workers",
 }
+
+KILLS_COLUMNS = ("kills", "requests", "requests/s", "failed", "failed a kill")
 
 
 def circumstances() -> dict[str, Any]:
@@ -72,34 +85,71 @@ def _cpu() -> str:
     return found[1] if found else platform.machine()
 
 
-def as_json(rounds: Mapping[str, Rounds], reached: Sequence[Target], known: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(results: Results, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything that was measured."""
     return {
         "circumstances": dict(known),
-        "medians": {part: {name: asdict(median(one)) for name, one in all_.items()} for part, all_ in rounds.items()},
-        "rounds": {part: {name: list(map(asdict, one)) for name, one in all_.items()} for part, all_ in rounds.items()},
-        "targets": [asdict(target) for target in reached],
+        "medians": {
+            part: {name: asdict(one) for name, one in results.medians(part).items()} for part in results.rounds
+        },
+        "rounds": {
+            part: {name: list(map(asdict, one)) for name, one in all_.items()} for part, all_ in results.rounds.items()
+        },
+        "profile": {name: dict(one) for name, one in results.profile.items()},
+        "kills": list(map(asdict, results.kills)),
+        "targets": list(map(asdict, results.targets)),
     }
 
 
-def print_figures(console: Console, title: str, rounds: Rounds) -> None:
-    """Print the medians; a column that nobody has is left out."""
-    figures = {name: median(one) for name, one in rounds.items()}
+def print_results(console: Console, results: Results) -> None:
+    """Print every part that was measured, and the ratios."""
+    for part in results.rounds:
+        _print_figures(console, TITLES[part], results.medians(part))
+    if results.profile:
+        _print_table(console, TITLES["profile"], ["", *results.profile], profile_rows(results))
+    if results.kills:
+        _print_table(console, TITLES["kills"], ["", *KILLS_COLUMNS], kills_rows(results))
+    _print_targets(console, results.targets)
+
+
+def profile_rows(results: Results) -> Iterator[list[str]]:
+    """Write a row for each part of a request's way; a subject that has no such part has an empty place."""
+    for part in dict.fromkeys(part for profile in results.profile.values() for part in profile):
+        yield [part, *(written(profile.get(part), "{:.0f}") for profile in results.profile.values())]
+    yield ["together", *(f"{sum(profile.values()):.0f}" for profile in results.profile.values())]
+
+
+def kills_rows(results: Results) -> Iterator[list[str]]:
+    """Write a row for each protocol and load."""
+    for one in results.kills:
+        figures = f"{one.requests:,}", f"{one.requests_per_second:,.0f}", str(one.failed), f"{one.per_kill:.1f}"
+        yield [one.subject, str(one.kills), *figures]
+
+
+def _print_table(console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(headings[0], title=title, title_justify="left")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def _print_figures(console: Console, title: str, figures: Mapping[str, Measurement]) -> None:
+    # A column that nobody has is left out.
     columns = [
         (heading, attribute, form)
         for heading, (attribute, form) in COLUMNS.items()
         if any(getattr(one, attribute) is not None for one in figures.values())
     ]
-    table = Table("", title=title, title_justify="left")
-    for heading, _, _ in columns:
-        table.add_column(heading, justify="right")
-    for name, one in figures.items():
-        table.add_row(name, *(written(getattr(one, attribute), form) for _, attribute, form in columns))
-    console.print(table)
+    rows = [
+        [name, *(written(getattr(one, attribute), form) for _, attribute, form in columns)]
+        for name, one in figures.items()
+    ]
+    _print_table(console, title, ["", *(heading for heading, _, _ in columns)], rows)
 
 
-def print_targets(console: Console, reached: Sequence[Target]) -> None:
-    """Print the ratios."""
+def _print_targets(console: Console, reached: Sequence[Target]) -> None:
     table = Table("ratio", "target", title="Targets", title_justify="left")
     table.add_column("measured", justify="right")
     table.add_column("")

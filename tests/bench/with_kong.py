@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +20,43 @@ from bench.kong import PLUGIN, Commands, Kong
 from bench.measurement import CpuMeter, Measurement
 from bench.plugin_servers import sidecar_command, stock_command
 from bench.sink import running_sink
+from bench.wrk import run_wrk
+from e2e.client import fetch
 from e2e.ports import HOST, free_port
+from e2e.waiting import wait_for
 from otlp_tracing.installation import command_line, plugin_folder
 
-__all__ = ["CONNECTIONS", "NO_PLUGIN", "OPENTELEMETRY", "STOCK", "SUBJECTS", "ZIPKIN", "WrkMissingError", "measure"]
+__all__ = [
+    "MSGPACK",
+    "NO_PLUGIN",
+    "OPENTELEMETRY",
+    "PROTOBUF",
+    "STOCK",
+    "SUBJECTS",
+    "ZIPKIN",
+    "measure",
+    "running_subject",
+    "running_upstream",
+]
 
-CONNECTIONS = 32
 NO_PLUGIN = "no plugin"
 OPENTELEMETRY = "Kong's opentelemetry"
 ZIPKIN = "Kong's zipkin"
 STOCK = "stock, gevent"
+MSGPACK = "ours, MessagePack"
+PROTOBUF = "ours, ProtoBuf"
 SUBJECTS: Mapping[str, str | None] = {
     NO_PLUGIN: None,
     OPENTELEMETRY: None,
     ZIPKIN: None,
     STOCK: "stock",
-    "ours, MessagePack": "msgpack",
-    "ours, ProtoBuf": "protobuf",
+    MSGPACK: "msgpack",
+    PROTOBUF: "protobuf",
 }
 """Name to the plugin server it needs."""
 
 _WARM_UP_SECONDS = 2
-_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
-
-
-class WrkMissingError(Exception):
-    """There is no wrk."""
-
-    def __init__(self) -> None:
-        super().__init__("wrk is not installed (Debian's package wrk); the rounds with Kong need it")
+_START_SECONDS = 60.0
 
 
 def measure(command: Path, rounds: int, seconds: float, say: Callable[[str], None]) -> dict[str, list[Measurement]]:
@@ -59,21 +67,18 @@ def measure(command: Path, rounds: int, seconds: float, say: Callable[[str], Non
         rounds: how many.
         seconds: of load on each subject in each round.
         say: told what goes on.
-
-    Raises:
-        WrkMissingError: there is no wrk.
     """
-    if shutil.which("wrk") is None:
-        raise WrkMissingError
     found: dict[str, list[Measurement]] = {name: [] for name in SUBJECTS}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         say("starting one Kong for the upstream and one for each subject")
         collector = stack.enter_context(running_sink())
-        upstream = stack.enter_context(_upstream(command, folder / "upstream"))
-        kongs = {name: stack.enter_context(_subject(command, name, folder, upstream, collector)) for name in SUBJECTS}
+        upstream = stack.enter_context(running_upstream(command, folder / "upstream"))
+        kongs = {
+            name: stack.enter_context(running_subject(command, name, folder, upstream, collector)) for name in SUBJECTS
+        }
         for kong in kongs.values():
-            _wrk(kong.port, _WARM_UP_SECONDS)
+            run_wrk(kong.port, _WARM_UP_SECONDS)
         for number in range(rounds):
             for name, kong in kongs.items():
                 say(f"round {number + 1} of {rounds}: {name}")
@@ -82,7 +87,7 @@ def measure(command: Path, rounds: int, seconds: float, say: Callable[[str], Non
 
 
 @contextlib.contextmanager
-def _upstream(command: Path, folder: Path) -> Iterator[str]:
+def running_upstream(command: Path, folder: Path) -> Iterator[str]:
     """Run a Kong whose nginx has a server of its own; give that server's URL."""
     folder.mkdir()
     port = free_port()
@@ -98,21 +103,51 @@ def _upstream(command: Path, folder: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _subject(command: Path, name: str, folder: Path, upstream: str, collector: str) -> Iterator[Kong]:
+def running_subject(
+    command: Path,
+    name: str,
+    folder: Path,
+    upstream: str,
+    collector: str,
+    *,
+    workers: int = 1,
+    settings: Mapping[str, object] | None = None,
+    plugins: Sequence[Mapping[str, Any]] = (),
+) -> Iterator[Kong]:
+    """Run a Kong with one of SUBJECTS.
+
+    Args:
+        command: the `kong` command.
+        name: of SUBJECTS.
+        folder: where its prefix is made.
+        upstream: URL of the upstream.
+        collector: OTLP endpoint of our spans.
+        workers: of our plugin server.
+        settings: added to its kong.conf.
+        plugins: added to its declaration.
+    """
     prefix = folder / re.sub(r"\W+", "-", name)
     prefix.mkdir()
     declaration = {
         "_format_version": "3.0",
         "services": [{"name": "answering", "url": upstream, "routes": [{"name": "all", "paths": ["/"]}]}],
-        "plugins": _plugins(name, upstream, collector),
+        "plugins": [*_plugins(name, upstream, collector), *plugins],
     }
-    settings = {"tracing_instrumentations": "all", "tracing_sampling_rate": 1} if name == OPENTELEMETRY else {}
+    tracing = {"tracing_instrumentations": "all", "tracing_sampling_rate": 1} if name == OPENTELEMETRY else {}
     kind = SUBJECTS[name]
     with contextlib.ExitStack() as stack:
         if kind == "stock":
             stack.enter_context(_sidecar(prefix / "sidecar.sock"))
-        server = _commands(kind, prefix) if kind else None
-        yield stack.enter_context(Kong(command, prefix, declaration, server, settings))
+        server = _commands(kind, prefix, workers) if kind else None
+        kong = stack.enter_context(Kong(command, prefix, declaration, server, {**tracing, **(settings or {})}))
+        # A plugin server that is late for its first request costs that one a 500 and the next ten seconds.
+        wait_for(lambda: _answers(kong), _START_SECONDS, f"{name} answers")
+        yield kong
+
+
+def _answers(kong: Kong) -> bool:
+    started = time.monotonic()
+    return fetch(f"http://{HOST}:{kong.port}", "/orders").status == 200 and time.monotonic() < started + 1
 
 
 def _plugins(name: str, upstream: str, collector: str) -> list[dict[str, Any]]:
@@ -125,12 +160,12 @@ def _plugins(name: str, upstream: str, collector: str) -> list[dict[str, Any]]:
     return []
 
 
-def _commands(kind: str, prefix: Path) -> Commands:
+def _commands(kind: str, prefix: Path, workers: int) -> Commands:
     if kind == "stock":
         script = str(Path(sys.executable).with_name("kong-python-pluginserver"))
         return Commands([script, "-d", str(plugin_folder()), "--dump-all-plugins"], stock_command(prefix))
     quiet = ("--log-level", "error")
-    address = ("--http", f"{HOST}:{free_port()}", "--workers", "1")
+    address = ("--http", f"{HOST}:{free_port()}", "--workers", str(workers))
     serve = command_line("serve", "--kong-prefix", str(prefix), *address, *quiet)
     return Commands(command_line("dump", "--protocol", kind, *quiet), serve)
 
@@ -148,31 +183,13 @@ def _sidecar(listen: Path) -> Iterator[None]:
 
 def _one_round(kong: Kong, seconds: float) -> Measurement:
     nginx, server, sidecar = (CpuMeter(kong.pids(kind)) for kind in ("nginx", "server", "sidecar"))
-    said = _wrk(kong.port, seconds)
-    requests = int(_find(r"(\d+) requests in", said))
+    said = run_wrk(kong.port, seconds)
     return Measurement(
-        requests_per_second=float(_find(r"Requests/sec:\s+([\d.]+)", said)),
-        p50_ms=_latency("50%", said),
-        p99_ms=_latency("99%", said),
-        nginx_us=nginx.microseconds(requests),
-        server_us=server.microseconds(requests),
-        sidecar_us=sidecar.microseconds(requests),
-        failed=sum(int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", said)),
+        requests_per_second=said.requests_per_second,
+        p50_ms=said.p50_ms,
+        p99_ms=said.p99_ms,
+        nginx_us=nginx.microseconds(said.requests),
+        server_us=server.microseconds(said.requests),
+        sidecar_us=sidecar.microseconds(said.requests),
+        failed=said.failed,
     )
-
-
-def _wrk(port: int, seconds: float) -> str:
-    duration = f"{max(1, round(seconds))}s"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}", "--latency", f"http://{HOST}:{port}/orders"]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
-
-
-def _find(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    assert match, text
-    return match[1]
-
-
-def _latency(share: str, text: str) -> float:
-    number, unit = re.search(rf"{share}\s+([\d.]+)(\w+)", text).groups()  # type: ignore[union-attr]  # wrk prints it
-    return float(number) * _MILLISECONDS[unit]

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Figures", "cpu_seconds", "figures"]
+__all__ = ["Figures", "cpu_seconds", "figures", "system_seconds"]
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -25,6 +25,11 @@ def cpu_seconds(pid: int) -> float:
     """Return user and system time together; good to a hundredth of a second."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) * _TICK_SECONDS
+
+
+def system_seconds(pid: int) -> float:
+    """Return the part of it that the kernel used on its behalf."""
+    return int(_stat(pid)[12]) * _TICK_SECONDS
 
 
 def figures(pid: int) -> Figures:

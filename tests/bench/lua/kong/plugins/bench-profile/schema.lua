@@ -1,0 +1,1 @@
+return { name = "bench-profile", fields = { { config = { type = "record", fields = {} } } } }

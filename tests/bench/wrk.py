@@ -1,0 +1,97 @@
+"""The HTTP load on a Kong: wrk, with one thread."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+
+from e2e.ports import HOST
+
+__all__ = ["CONNECTIONS", "Said", "WrkMissingError", "run_wrk", "start_wrk"]
+
+CONNECTIONS = 32
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+
+
+class WrkMissingError(Exception):
+    """There is no wrk."""
+
+    def __init__(self) -> None:
+        super().__init__("wrk is not installed (Debian's package wrk); the rounds with Kong need it")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What wrk reports; `failed` are answers with a status other than 2xx or 3xx, and broken connections."""
+
+    requests: int
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+class Wrk:
+    """A running wrk."""
+
+    def __init__(self, port: int, seconds: float, delay_ms: int) -> None:
+        program = shutil.which("wrk")
+        if program is None:
+            raise WrkMissingError
+        self._script = tempfile.NamedTemporaryFile("w", suffix=".lua")  # noqa: SIM115 - closed by said()
+        # Between an answer and the next request on its connection.
+        self._script.write(f"function delay() return {delay_ms} end" if delay_ms else "")
+        self._script.flush()
+        options = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", "-s", self._script.name]
+        self._process = subprocess.Popen(
+            [program, *options, f"http://{HOST}:{port}/orders"], stdout=subprocess.PIPE, text=True
+        )
+        self._patience = seconds + 60
+
+    def said(self) -> Said:
+        """Wait for its end."""
+        text, _ = self._process.communicate(timeout=self._patience)
+        self._script.close()
+        assert self._process.returncode == 0, text
+        broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+        refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+        return Said(
+            requests=int(_find(r"(\d+) requests in", text)),
+            requests_per_second=float(_find(r"Requests/sec:\s+([\d.]+)", text)),
+            p50_ms=_latency("50%", text),
+            p99_ms=_latency("99%", text),
+            failed=(int(refused[1]) if refused else 0) + (sum(map(int, broken.groups())) if broken else 0),
+        )
+
+
+def start_wrk(port: int, seconds: float, *, delay_ms: int = 0) -> Wrk:
+    """Start it.
+
+    Args:
+        port: of Kong's proxy.
+        seconds: of load.
+        delay_ms: how long each connection rests between two requests.
+
+    Raises:
+        WrkMissingError: there is no wrk.
+    """
+    return Wrk(port, seconds, delay_ms)
+
+
+def run_wrk(port: int, seconds: float) -> Said:
+    """Run it to its end; see start_wrk."""
+    return start_wrk(port, seconds).said()
+
+
+def _find(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match, text
+    return match[1]
+
+
+def _latency(share: str, text: str) -> float:
+    number, unit = re.search(rf"{share}\s+([\d.]+)(\w+)", text).groups()  # type: ignore[union-attr]  # wrk prints it
+    return float(number) * _MILLISECONDS[unit]
