@@ -75,14 +75,14 @@ class _Demo:
         async with contextlib.AsyncExitStack() as stack:
             with self._screen.starting():
                 there = await self._unless_stopped(stack.enter_async_context(stage(ports)))
-            return await self._act(there, requests, f"{ports['sidecar'].url}/metrics", leave=leave)
+            return await self._act(there, requests, ports["sidecar"].url, leave=leave)
 
-    async def _act(self, there: Stage, requests: int, metrics_url: str, *, leave: bool) -> int:
+    async def _act(self, there: Stage, requests: int, sidecar_url: str, *, leave: bool) -> int:
         interrupted = False
         try:
             await self._unless_stopped(self._play(there, requests))
             if not leave:
-                self._screen.in_lines(steady=True)
+                self._screen.in_lines(f"{sidecar_url}/")
                 with contextlib.suppress(_StoppedError):  # the way to end this
                     await self._unless_stopped(self._go_on(there))
         except _StoppedError:
@@ -90,14 +90,14 @@ class _Demo:
         metrics = ""
         with contextlib.suppress(PluginServerError):
             metrics = await there.plugin_server.metrics()
-        self._screen.summary(self._tally, there.book.spans_by_service, metrics, metrics_url)
+        self._screen.summary(self._tally, there.book.spans_by_service, metrics, f"{sidecar_url}/metrics")
         return 128 + self._stop.result() if interrupted else self._verdict(there)
 
     async def _play(self, there: Stage, requests: int) -> None:
         """Send the requests a round of examples at a time, then show what they made: the first round in full."""
         for first in range(0, requests, len(EXAMPLES)):
             if first == len(EXAMPLES):
-                self._screen.in_lines(steady=False)
+                self._screen.in_lines()
             numbers = range(first, min(first + len(EXAMPLES), requests))
             for sent in [await there.send(EXAMPLES[number % len(EXAMPLES)]) for number in numbers]:
                 await self._show(there, sent, in_full=first == 0)

@@ -33,7 +33,7 @@ _PARTS = {
     "users": ("user-service", "a small service (examples/) that calls order-service"),
     "orders": ("order-service", "its HTTP side"),
     "orders-grpc": ("", "its gRPC side, which user-service calls"),
-    "sidecar": ("sidecar", "of a real `otlp-tracing serve`: /metrics, /healthz"),
+    "sidecar": ("sidecar", "of a real `otlp-tracing serve`: the live page, /metrics, /healthz"),
     "sink": ("OTLP sink", "a stand-in for a collector: what is drawn came in here"),
 }
 
@@ -75,6 +75,12 @@ class Screen:
         self._console.print(table)
         if taken := [str(port.wanted) for port in ports.values() if port.number != port.wanted]:
             self._console.print(Text(f"  taken, so that free ones are used: {', '.join(taken)}", style="yellow"))
+        self._console.print()
+        self._console.print(
+            Text("Open ", style="bold")
+            .append(f"{ports['sidecar'].url}/", style="bold cyan underline")
+            .append(" to watch: every trace below is there as it comes, with its waterfall.", style="bold")
+        )
         self._console.print()
         self._say(
             "In kong.yml, user-service:8080, order-service:8080 and otel-collector:4317 are names of a network of "
@@ -118,10 +124,15 @@ class Screen:
         """Say that there are spans where none should be."""
         self._alarm(f"there should be no span of this request, but {len(spans)} came")
 
-    def in_lines(self, *, steady: bool) -> None:
-        """Say that from here on a request has one line."""
+    def in_lines(self, page_url: str = "") -> None:
+        """Say that from here on a request has one line.
+
+        Args:
+            page_url: of the live page, where the requests go on until Ctrl-C; empty where they come to an end.
+        """
         self._console.print()
-        self._say("One request a second from here on; Ctrl-C ends it." if steady else "The same again, a line each:")
+        steady = f"One request a second from here on, to be watched at {page_url} as well; Ctrl-C ends it."
+        self._say(steady if page_url else "The same again, a line each:")
 
     def summary(self, tally: Tally, spans_by_service: Mapping[str, int], metrics: str, metrics_url: str) -> None:
         """Say what it all came to, and what to do next."""

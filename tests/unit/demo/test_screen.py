@@ -103,7 +103,19 @@ def test_a_port_that_was_taken_is_said() -> None:
         shown.opening(ports | {"users": replace(ports["users"], wanted=8081)})
 
     assert "taken, so that free ones are used: 8081" in stream.getvalue()
-    assert all(stream.getvalue().count(port.address) == 2 for port in ports.values())
+    times = {name: stream.getvalue().count(port.address) for name, port in ports.items()}
+    assert times == {**dict.fromkeys(ports, 2), "sidecar": 4}
+
+
+def test_the_live_page_is_what_is_opened_first() -> None:
+    """Its address is in the opening, and again where the requests go on until Ctrl-C."""
+    shown, stream = screen()
+    with reserve(dict.fromkeys(WANTED_PORTS, 0)) as ports:
+        shown.opening(ports)
+        assert f"Open {ports['sidecar'].url}/ to watch" in stream.getvalue()
+    shown.in_lines("http://127.0.0.1:9464/")
+
+    assert "watched at http://127.0.0.1:9464/" in stream.getvalue()
 
 
 def test_without_a_terminal_there_is_plain_text(monkeypatch: pytest.MonkeyPatch) -> None:
