@@ -58,7 +58,7 @@ _REQUESTS = (
     _Request("/api/payments", "POST", weight=3),
     _Request("/api/payments/declined", "POST", weight=1),
     _Request("/api/stock/12", weight=2),
-    _Request("/api/search?q=jane.roe%40example.com", weight=1),
+    _Request("/api/search?q=jane.roe%40example.com", weight=3),
     _Request("/healthz", weight=6),
 )
 

@@ -54,6 +54,17 @@ def test_an_exemplar_opens(page: Page, gateway: RunningGateway) -> None:
     expect(page.locator(".detail .facts")).to_contain_text(trace_id)
 
 
+def test_a_route_leads_to_its_traces(page: Page, gateway: RunningGateway) -> None:
+    """Its name does: the list is filtered by it."""
+    users, orders = send(gateway, "/api/users/1"), send(gateway, "/api/orders/77")
+
+    page.get_by_role("link", name="Routes").click()
+    line(page, "orders").get_by_role("button", name="orders").click()
+
+    expect(page.locator(f'.trace[data-trace="{orders}"]')).to_be_visible()
+    expect(page.locator(f'.trace[data-trace="{users}"]')).to_have_count(0)
+
+
 def test_columns_sort(page: Page, gateway: RunningGateway) -> None:
     """By any of them, one way and the other."""
     send(gateway, "/api/users/1")

@@ -59,7 +59,8 @@ function nameTheme() {
 
 function showState() {
   const rates = store.rates();
-  const text = rates ? `live · ${rate(rates.requests)} req/s · ${share(rates.kept, rates.requests)} kept` : 'live';
+  const kept = rates?.requests ? ` · ${share(rates.kept, rates.requests)} kept` : '';
+  const text = rates ? `live · ${rate(rates.requests)} req/s${kept}` : 'live';
   if ($('state').dataset.is === 'live') put($('state'), text);
 }
 
@@ -159,6 +160,11 @@ put(
 $('theme').addEventListener('click', nextTheme);
 $('help').addEventListener('click', help);
 addEventListener('keydown', onKey);
+addEventListener('help-wanted', help);
+addEventListener('route-wanted', ({detail: {service, route}}) => {
+  location.hash = 'traces';
+  VIEWS.traces[1].filterRoute(service, route);
+});
 addEventListener('hashchange', show);
 store.addEventListener('traces', showState);
 nameTheme();

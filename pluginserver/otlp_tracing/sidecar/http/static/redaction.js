@@ -27,7 +27,7 @@ export class RedactionView extends PolledView {
             'div.scroll',
             {tabindex: 0, role: 'region', 'aria-label': 'Findings'},
             el(
-              'table.findings',
+              'table.findings.cards',
               el('thead', el('tr', ['Rule', 'Attribute', 'Route', 'Redacted', 'Dry run', 'Different values'].map((text) => el('th', {scope: 'col'}, text)))),
               el('tbody', rows.map(row)),
             ),
@@ -55,12 +55,14 @@ function row(one) {
   return el(
     'tr',
     el('th', {scope: 'row'}, el('bdi', one.rule)),
-    el('td', el('bdi', el('code', one.attribute))),
-    el('td', el('bdi', one.route || 'no route')),
-    el('td', count(one.redacted)),
-    el('td', one.reported ? el('span.bad', count(one.reported)) : '0'),
-    el('td', one.more ? `more than ${one.values.size}` : count(one.values.size)),
+    cell('Attribute', el('bdi', el('code', one.attribute))),
+    cell('Route', el('bdi', one.route || 'no route')),
+    cell('Redacted', count(one.redacted)),
+    cell('Dry run', one.reported ? el('span.bad', count(one.reported)) : '0'),
+    cell('Different values', one.more ? `more than ${one.values.size}` : count(one.values.size)),
   );
 }
+
+const cell = (name, what) => el('td', {'data-name': name}, what);
 
 const figure = (number, name, what, kind = 'plain') => el(`div.figure.${kind || 'plain'}`, el('b', number), el('span', name), el('small', what));

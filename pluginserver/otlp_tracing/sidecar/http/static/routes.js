@@ -25,7 +25,7 @@ export class RoutesView extends PolledView {
   constructor() {
     super('/routes', 'routes', 'Routes', 'All requests of the last minutes, kept or not.');
     this.empty = el('div.empty', {hidden: true}, el('h2', 'No request in the last minutes'), el('p', 'Each route that has any appears here: all of its requests are counted, kept or not.'));
-    this.table = el('table.routes', el('thead', el('tr', this.#heads, el('th', {scope: 'col'}, 'Sampling now'), el('th', {scope: 'col'}, 'Traces'))), this.#rows);
+    this.table = el('table.routes.cards', el('thead', el('tr', this.#heads, el('th', {scope: 'col'}, 'Sampling now'), el('th', {scope: 'col'}, 'Traces'))), this.#rows);
     this.scroll = el('div.scroll', {tabindex: 0, role: 'region', 'aria-label': 'Figures by route'}, this.table);
     put(this.body, this.scroll, this.empty);
   }
@@ -67,7 +67,7 @@ function row(one, seconds) {
   const [p50, p95, p99] = one.percentiles_ms;
   return el(
     'tr',
-    el('th', {scope: 'row'}, el('bdi', routeName(one.service, one.route)), one.route && one.service && el('small', el('bdi', one.service))),
+    el('th', {scope: 'row'}, el('button.link', {type: 'button', title: 'Show its traces', onclick: () => dispatchEvent(new CustomEvent('route-wanted', {detail: one}))}, el('bdi', routeName(one.service, one.route))), one.route && one.service && el('small', el('bdi', one.service))),
     cell('Requests/s', el('span.number', rate(one.requests / seconds)), spark(one.history)),
     cell('Errors', el(`span.number${one.server_errors ? '.bad' : ''}`, share(one.server_errors, one.requests)), one.client_errors ? el('small', `4xx ${share(one.client_errors, one.requests)}`) : null),
     cell('p50', duration(p50)),
@@ -87,7 +87,7 @@ function sampling({sampling: report, entry}) {
   const reasons = Object.entries(report.kept_by).sort(([, a], [, b]) => b - a);
   return [
     el('span.number', report.probability === null ? 'as the caller says' : share(report.probability, 1)),
-    reasons.length > 0 && el('small', reasons.slice(0, 3).map(([reason, number], at) => [at > 0 && ', ', `${whyKept(reason)} ${count(number)}`])),
+    reasons.length > 0 && el('small', reasons.slice(0, 3).map(([reason, number], at) => [at > 0 && ', ', `${count(number)} by ${whyKept(reason)}`])),
     entry?.budget_traces_per_second && el('small', `budget ${rate(entry.kept_per_second)} of ${rate(entry.budget_traces_per_second)}/s`),
     entry && entry.load_factor < 1 && el('small', `rates at ${share(entry.load_factor, 1)}: the CPU is busy`),
   ];

@@ -20,7 +20,7 @@ export class TraceDetail {
 
   hide() {
     this.#shown = '';
-    put(this.element, el('div.empty', el('h2', 'No trace is open'), el('p', 'Choose one from the list, or go through it with ', el('kbd', 'j'), ' and ', el('kbd', 'k'), '.')));
+    put(this.element);
   }
 
   async show(traceId, fetch) {

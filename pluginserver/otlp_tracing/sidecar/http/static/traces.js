@@ -15,6 +15,7 @@ export class TracesView {
   #filters = {text: '', service: '', status: '', ms: 0, why: ''};
   #routes = new Set();
   #paused = false;
+  #last = null; // the rows that were drawn
   #held = null; // the rows that are shown while newer ones wait
   #open = '';
   #detail;
@@ -36,7 +37,7 @@ export class TracesView {
     this.routeSelect = el('select', {'aria-label': 'Route', onchange: change('service')}, el('option', {value: ''}, 'Any route'));
     const status = select('Status', change('status'), [['', 'Any status'], ['2', '2xx'], ['3', '3xx'], ['4', '4xx'], ['5', '5xx'], ['e', 'Errors']]);
     const slow = select('Duration', change('ms', (input) => Number(input.value)), [[0, 'Any duration'], [10, '≥ 10 ms'], [50, '≥ 50 ms'], [100, '≥ 100 ms'], [500, '≥ 500 ms'], [1000, '≥ 1 s'], [5000, '≥ 5 s']]);
-    const why = select('Why kept', change('why'), [['', 'Kept for any reason'], ...REASONS.map((reason) => [reason, `Kept: ${whyKept(reason)}`])]);
+    const why = select('Why kept', change('why'), [['', 'Kept for any cause'], ...REASONS.map((reason) => [reason, `Kept: ${whyKept(reason)}`])]);
     this.selects = [this.routeSelect, status, slow, why];
     this.pause = el('button', {type: 'button', 'aria-pressed': 'false', 'aria-keyshortcuts': 'p', onclick: () => this.#togglePause()}, 'Pause');
     this.clear = el('button.quiet', {type: 'button', hidden: true, onclick: () => this.#clear()}, 'Clear filters');
@@ -50,6 +51,7 @@ export class TracesView {
       el(
         'section.pane',
         {'aria-label': 'Traces'},
+        this.#intro(),
         el('div.filters', {role: 'search'}, this.search, this.selects, this.pause, this.clear, this.tally),
         this.waiting,
         this.list,
@@ -58,6 +60,21 @@ export class TracesView {
       this.#detail.element,
     );
     this.element.addEventListener('mouseleave', () => this.#release());
+  }
+
+  // Said once to each browser.
+  #intro() {
+    if (localStorage.getItem('introduced')) return null;
+    const away = () => {
+      localStorage.setItem('introduced', 'yes');
+      intro.remove();
+    };
+    const intro = el(
+      'div.intro',
+      el('p', 'Requests through Kong whose traces are kept, as they come and as they are exported. Open one for its waterfall. ', el('button.link', {type: 'button', onclick: () => dispatchEvent(new Event('help-wanted'))}, 'What is this page?')),
+      el('button.quiet', {type: 'button', 'aria-label': 'Do not show this again', onclick: away}, '✕'),
+    );
+    return intro;
   }
 
   enter(traceId) {
@@ -86,18 +103,16 @@ export class TracesView {
   }
 
   #arrived() {
-    const busy = this.#store.rows.length > BUSY && this.#store.rows[0].number - this.#store.rows[BUSY].number >= 0 && this.#fresh() > BUSY;
+    const busy = this.#fresh() > BUSY;
     const pointed = this.list.matches(':hover') || this.list.contains(document.activeElement);
     if (!this.#held && (this.#paused || (busy && pointed))) this.#held = this.#last ?? this.#store.rows;
     else if (this.#held && !this.#paused && !pointed) this.#held = null;
     this.#draw();
   }
 
-  #last = null;
-
+  // How many rows came since the list was drawn.
   #fresh() {
-    const newest = this.#last?.[0]?.number ?? 0;
-    return this.#store.rows.findIndex((row) => row.number <= newest);
+    return (this.#store.rows[0]?.number ?? 0) - (this.#last?.[0]?.number ?? 0);
   }
 
   #release() {
@@ -132,7 +147,7 @@ export class TracesView {
     this.#rove();
     const filtered = Object.values(this.#filters).some(Boolean);
     this.clear.hidden = !filtered;
-    const newer = this.#held ? this.#store.rows.findIndex((row) => row.number <= (this.#held[0]?.number ?? 0)) : 0;
+    const newer = this.#held ? this.#fresh() : 0;
     this.waiting.hidden = newer <= 0;
     if (newer > 0) put(this.waiting, `${many(newer, 'newer trace')} · show`);
     put(this.tally, tally(found.length, rows.length, filtered, this.#store.passedOver));
@@ -227,7 +242,7 @@ function rowNode(row, onclick) {
     el('span.what', el('b', row.method), ' ', el('bdi', {title: row.target}, row.target)),
     el('span.route', el('bdi', routeName(row.service, row.route))),
     el('span.marks', row.has_redacted && el('span.chip.redacted', 'redacted'), row.spans > 2 && el('span.chip', many(row.spans, 'span'))),
-    el(`span.chip.why.${REASONS.includes(row.why) ? row.why : 'other'}`, row.rule ? el('bdi', row.rule) : whyKept(row.why)),
+    el(`span.chip.why.${REASONS.includes(row.why) ? row.why : 'other'}`, {title: row.rule || null}, row.rule ? el('bdi', row.rule) : whyKept(row.why)),
     el('span.took', {vars: {'--took': tookShare(row.duration_ms)}}, duration(row.duration_ms)),
   );
 }
