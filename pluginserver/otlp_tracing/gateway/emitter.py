@@ -4,8 +4,6 @@ Keeps every record until the sidecar has acknowledged it, in a ring of bounded s
 its oldest. Never blocks: `submit` only queues, `pump` does what the socket allows at once. What the sidecar
 says about rates is handed to the entries' allowances; while it is away they go on with the last. The host
 calls `pump`: our worker's loop when the socket is ready and on its timer, `start_pump_thread` elsewhere.
-
-Linux only: SO_PEERCRED tells whether the process that listens belongs to us.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import json
 import logging
 import os
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -28,6 +25,7 @@ from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Frame, H
 from otlp_tracing.contract.settings import Sampling, entry_config, settings_key
 from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.errors import FrameTooLarge, WireError
+from otlp_tracing.unix_sockets import refuse_foreign_peer
 
 __all__ = ["Emitter", "Origin", "start_pump_thread"]
 
@@ -44,7 +42,6 @@ _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
 # Entries whose rates move; each reload with changes brings new ones. The oldest goes on with what it was told last.
 _MAX_ALLOWANCES = 4096
-_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +195,7 @@ class Emitter:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         try:
             connection.connect(str(self._path))
-            _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-            if uid not in {os.geteuid(), 0}:
-                raise PermissionError(f"it belongs to user {uid}, this process to {os.geteuid()}")
+            refuse_foreign_peer(connection)
         except OSError as error:
             connection.close()
             self._report_unreachable(error)

@@ -23,6 +23,7 @@ from pathlib import Path
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
 from otlp_tracing.server.slots import SlotTable, Watchdog
+from otlp_tracing.unix_sockets import bind_owner_only
 
 __all__ = ["Child", "bind", "supervise"]
 
@@ -61,11 +62,7 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     try:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-        previous = os.umask(0o177)
-        try:
-            listener.bind(str(temporary))
-        finally:
-            os.umask(previous)
+        bind_owner_only(listener, temporary)
         listener.listen(_BACKLOG)
         bound = identity(temporary)
         assert bound is not None
@@ -80,8 +77,12 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
 
 
 def _is_served(path: Path) -> bool:
+    return _connect(path) == 0
+
+
+def _connect(path: Path) -> int:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        return probe.connect_ex(str(path)) == 0
+        return probe.connect_ex(str(path))
 
 
 @dataclass

@@ -13,7 +13,6 @@ import logging
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -24,6 +23,7 @@ from otlp_tracing.server.dialogue import Dialogue, ElsewhereError, HangUpError, 
 from otlp_tracing.server.lifecycle import Lifecycle, Stage
 from otlp_tracing.server.siblings import Siblings
 from otlp_tracing.server.slots import Watchdog
+from otlp_tracing.unix_sockets import peer_pid
 
 __all__ = ["SideChannel", "Worker"]
 
@@ -41,7 +41,6 @@ _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after 
 _UNUSED_SECONDS = 1.0
 _END_SECONDS = 3.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
-_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
 
 class SideChannel(Protocol):
@@ -219,7 +218,7 @@ class Worker:
         return connection
 
     def _home_slot(self, peer: socket.socket) -> int:
-        pid = _peer_pid(peer)
+        pid = peer_pid(peer)
         # Where the pid says nothing, whoever accepts a connection keeps it.
         return pid % self._siblings.table.slots if pid else self._siblings.slot
 
@@ -314,9 +313,3 @@ class Worker:
             self._epoll.unregister(connection.socket.fileno())
         connection.dialogue.close()
         connection.socket.close()
-
-
-def _peer_pid(peer: socket.socket) -> int:
-    # 0 where the peer lives in another pid namespace.
-    pid, _, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return int(pid)

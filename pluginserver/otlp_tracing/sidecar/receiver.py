@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import stat
-import struct
 from collections import OrderedDict, deque
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.rates import Link, RateKeeper
+from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
 
 __all__ = ["Receiver", "bind"]
 
@@ -34,7 +33,6 @@ _READ_BYTES = 256 << 10
 # What a peer that does not read is sent of rates; a later frame says it all again.
 _MAX_UNREAD_BYTES = 64 << 10
 _MAX_SENDERS = 1024  # processes of the gateway remembered, for what they send twice
-_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 
 
 def bind(path: Path) -> socket.socket:
@@ -50,11 +48,7 @@ def bind(path: Path) -> socket.socket:
                 raise ConfigError([Fault("--listen", str(path), "is there already and is not a socket; move it away")])
             path.unlink()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        previous = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(previous)
+        bind_owner_only(listener, path)
         listener.listen(128)
     except OSError as error:
         raise ConfigError([Fault("--listen", str(path), f"cannot listen there: {error.strerror or error}")]) from error
@@ -171,10 +165,7 @@ class Receiver:
 
     @staticmethod
     def _check_peer(writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("socket")
-        _, uid, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-        if uid not in {os.geteuid(), 0}:
-            raise PermissionError(f"user {uid} is not the owner of this socket, {os.geteuid()}")
+        refuse_foreign_peer(writer.get_extra_info("socket"))
 
 
 def _send(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -1,0 +1,53 @@
+"""What our unix sockets have in common: they are the owner's alone, and know who is at the other end.
+
+Linux only: SO_PEERCRED.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from pathlib import Path
+
+__all__ = ["bind_owner_only", "peer_pid", "refuse_foreign_peer"]
+
+_UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
+_OWNER_ONLY = 0o177  # the file's mode becomes 0600
+
+
+def bind_owner_only(listener: socket.socket, path: Path) -> None:
+    """Bind a socket to a path that nobody but its owner, and root, can connect to.
+
+    The process has one thread at that time: the umask is the whole process's.
+
+    Raises:
+        OSError: it cannot be bound there.
+    """
+    previous = os.umask(_OWNER_ONLY)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(previous)
+
+
+def peer_pid(peer: socket.socket) -> int:
+    """Return the pid at the other end of a connection; 0 where it lives in another pid namespace."""
+    return _credentials(peer)[0]
+
+
+def refuse_foreign_peer(peer: socket.socket) -> None:
+    """Check that the other end belongs to this process's user or to root.
+
+    Raises:
+        PermissionError: to another user.
+        OSError: the connection is gone.
+    """
+    uid = _credentials(peer)[1]
+    if uid not in {os.geteuid(), 0}:
+        raise PermissionError(f"the other end belongs to user {uid}, this process to {os.geteuid()}")
+
+
+def _credentials(peer: socket.socket) -> tuple[int, int]:
+    pid, uid, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(pid), int(uid)
