@@ -9,6 +9,7 @@ Must import nothing that takes time.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -60,6 +61,7 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     temporary = waiting_path(path, os.getpid())
     try:
+        _clear_what_died_waiting(path)
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
         bind_owner_only(listener, temporary)
@@ -83,6 +85,20 @@ def _is_served(path: Path) -> bool:
 def _connect(path: Path) -> int:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         return probe.connect_ex(str(path))
+
+
+def _clear_what_died_waiting(path: Path) -> None:
+    """Remove the sockets of groups that ended while they waited for their place.
+
+    Of such a group neither the supervisor is there, which a pid namespace of its own could hide, nor anyone who
+    listens, which is so for a moment between bind and listen.
+    """
+    for waiting in path.parent.iterdir():
+        prefix, _, pid = waiting.name.rpartition(".")
+        if prefix == f".{path.name}" and pid.isdecimal() and not Path("/proc", pid).exists():
+            with contextlib.suppress(OSError):
+                if _connect(waiting) == errno.ECONNREFUSED:
+                    waiting.unlink()
 
 
 @dataclass

@@ -191,3 +191,37 @@ def test_a_group_makes_room_for_the_next(tmp_path: Path) -> None:
     assert alive(pids(tmp_path / "pids")[1])
     second.terminate()
     assert second.wait(10) == 0
+
+
+def test_what_died_waiting_is_cleared_away(tmp_path: Path) -> None:
+    """A group that ended before it had its place leaves a socket in Kong's prefix; the next to start removes it."""
+    path = tmp_path / "kong.socket"
+    died = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left, moved, other = (
+        waiting_path(path, int(died.stdout)),
+        waiting_path(path, os.getppid()),
+        path.with_name(".kong.socket.lock"),
+    )
+    for one in (left, moved, other):
+        with socket.socket(socket.AF_UNIX) as ended:
+            ended.bind(str(one))
+    listener, _ = bind(path)
+    listener.close()
+
+    assert not left.exists()
+    assert moved.exists()
+    assert other.exists()
+
+
+def test_what_waits_is_left_alone(tmp_path: Path) -> None:
+    """Somebody listens: its supervisor may live in another pid namespace."""
+    path = tmp_path / "kong.socket"
+    died = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    waiting = waiting_path(path, int(died.stdout))
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(waiting))
+        other.listen()
+        listener, _ = bind(path)
+        listener.close()
+
+        assert waiting.exists()
