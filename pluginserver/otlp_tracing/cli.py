@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_dump(commands)
     _add_sidecar(commands)
+    _add_status(commands)
     _add_check(commands)
     _add_demo(commands)
     _add_worker(commands)
@@ -105,6 +106,12 @@ def _add_sidecar(commands: Any) -> None:
     _option(command, "--spool", _SPOOL_HELP, "auto", "auto|DIR|none")
     command.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
     _sidecar_options(command)
+
+
+def _add_status(commands: Any) -> None:
+    command = _command(commands, "status", _status, "show what waits for every collector, since when and why")
+    _option(command, "--http", "the sidecar's address", "127.0.0.1:9464", "ADDRESS:PORT")
+    command.add_argument("--json", action="store_true", help="for a program; exit code 1 unless all is well")
 
 
 def _add_check(commands: Any) -> None:
@@ -262,6 +269,13 @@ def _sidecar(options: argparse.Namespace) -> None:
             )
         )
     )
+
+
+def _status(options: argparse.Namespace) -> int:
+    from otlp_tracing.status import status
+
+    host, port = _address(options.http)
+    return status(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json=options.json)
 
 
 def _check(options: argparse.Namespace) -> int:

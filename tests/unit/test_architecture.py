@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "migration": set(),
     "check": {"errors", "migration", "contract", "decision", "sidecar"},
     "demo": {"errors", "installation", "testing"},
+    "status": {"errors"},
     "cli": {
         "errors",
         "gateway",
@@ -42,6 +43,7 @@ MAY_IMPORT = {
         "server_group",
         "worker_process",
         "check",
+        "status",
         "demo",
     },
     "__main__": {"cli"},

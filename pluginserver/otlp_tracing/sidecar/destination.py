@@ -20,7 +20,7 @@ from otlp_tracing.contract.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.resource import resource_attributes
 
-__all__ = ["Destination", "is_text"]
+__all__ = ["Destination", "is_text", "place_of"]
 
 # OTLP's ports. An https:// URL without a port means what it means everywhere: backends that take OTLP over HTTP
 # from the internet do so on 443.
@@ -117,11 +117,6 @@ class Destination:
         return json.dumps(fields, sort_keys=True).encode("utf-8", "surrogatepass")
 
     @property
-    def place(self) -> str:
-        """What it has in common with one that differs in the values of secrets alone."""
-        return json.dumps(self._place(), sort_keys=True)
-
-    @property
     def description(self) -> str:
         """All but secrets, for described()."""
         fields = {**self._place(), "gzip": self.gzip, "batch_export": asdict(self.batch_export)}
@@ -139,6 +134,16 @@ class Destination:
             "tls": asdict(tls),
             "has_secret_key": has_secret_key,
         }
+
+
+def place_of(description: str) -> str:
+    """Return what a destination has in common with one that differs in the values of secrets and in limits alone.
+
+    Args:
+        description: of Destination.description.
+    """
+    fields = json.loads(description)
+    return json.dumps({name: fields[name] for name in sorted(fields) if name not in {"gzip", "batch_export"}})
 
 
 def is_text(pem: str) -> bool:

@@ -2,14 +2,15 @@
 
 A restart finds the spans and all about their destination but its secrets, which no disk has seen. One without
 secrets is delivered to at once; another waits until a configuration comes whose headers have the digest that was
-stored with it.
+stored with it. Spans whose key the collector refuses, or nobody has named for long, go out with the key that has
+replaced it: that of the one destination, and no other there is, which differs from theirs in secrets alone and works.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from otlp_tracing.contract.counters import SPOOL_DEGRADED
@@ -18,7 +19,7 @@ from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
 from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
 from otlp_tracing.sidecar.delivery.transport import Transport
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.destination import Destination, place_of
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.row import StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -28,6 +29,10 @@ __all__ = ["Deliveries"]
 
 _log = logging.getLogger("otlp_tracing.sidecar.delivery")
 
+# How long a configuration may take to come with the first request that needs it, before another's key is used.
+_UNKNOWN_SECONDS = 600.0
+_LOOK_SECONDS = 10.0
+_SPOOL_SECONDS = 2.0  # for closing the spool after the flush: both are over before the supervisor's eight seconds
 # Requests of all destinations together, half a megabyte each: a hundred that hang leave room for the others.
 MAX_REQUESTS = 128
 
@@ -64,6 +69,7 @@ class Deliveries:
         self._becoming: set[asyncio.Task[None]] = set()
         self.senders: dict[bytes, int] = {}
         self.spool = spool(self._restore)
+        self._tending = asyncio.create_task(self._tend(), name="replace keys")
         metrics.flag(SPOOL_DEGRADED, lambda: float(self.spool.trouble is not None))
 
     def to(self, destination: Destination) -> Delivery:
@@ -73,7 +79,7 @@ class Deliveries:
             delivery = self._found_again(destination) or self._make(destination)
             self._deliveries[destination.identity] = delivery
         if delivery.destination != destination:
-            self._become(delivery, destination)
+            self._run(delivery.become(destination))
         return delivery
 
     def submit(self, delivery: Delivery, spans: list[bytes], refused: int) -> None:
@@ -109,8 +115,9 @@ class Deliveries:
 
     async def close(self, seconds: float) -> None:
         """Flush every destination, for so long at the most, and leave the rest in the spool."""
+        self._tending.cancel()
         await asyncio.gather(*(delivery.close(seconds) for delivery in self._all()))
-        lost = await self.spool.close(seconds)
+        lost = await self.spool.close(_SPOOL_SECONDS)
         left = sum(delivery.books.spooled for delivery in self._all())
         if left:
             _log.info("%d spans wait in the spool for the next start", left - lost)
@@ -128,10 +135,28 @@ class Deliveries:
         digest = self.spool.digest(destination.identity)
         return self._unknown.pop(digest, None) if digest is not None else None
 
-    def _become(self, delivery: Delivery, destination: Destination) -> None:
-        task = asyncio.get_running_loop().create_task(delivery.become(destination))
+    def _run(self, change: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(change)
         self._becoming.add(task)
         task.add_done_callback(self._becoming.discard)
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            for delivery in self._all():
+                if delivery.state == "held" or (delivery.state == "unknown" and delivery.age >= _UNKNOWN_SECONDS):
+                    self._replace_key(delivery)
+
+    def _replace_key(self, delivery: Delivery) -> None:
+        place = place_of(delivery.backlog.description)
+        others = [
+            other
+            for other in self._deliveries.values()
+            if other is not delivery and place_of(other.backlog.description) == place and other.state == "ok"
+        ]
+        if len(others) == 1 and others[0].last_success_ms is not None and others[0].age <= delivery.age:
+            _log.warning("spans for %s are sent with the key that has replaced theirs", delivery.label)
+            self._run(delivery.borrow(others[0].destination))
 
     def _restore(self, opened: Opened) -> None:
         self.senders.update(opened.senders)
@@ -156,4 +181,6 @@ class Deliveries:
             delivery = self._deliveries[destination.identity] = self._make(destination)
         else:
             delivery = self._unknown[stored.digest] = self._make(destination, is_known=False)
+            # With the names of the headers that it lacks.
+            delivery.backlog.description = stored.description
         return delivery

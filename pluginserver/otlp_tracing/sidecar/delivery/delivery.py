@@ -67,6 +67,7 @@ class Delivery:
         self.last_success_ms: int | None = None
         self._loop = asyncio.get_running_loop()
         self.pace = Pace(self._loop.time)
+        self._made_at = self._loop.time()
         self._spool = spool
         self._new_transport = transport
         self._transport: Transport | None = None
@@ -101,6 +102,11 @@ class Delivery:
         return "held" if self.pace.held else "retrying"
 
     @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return self._loop.time() - self._made_at
+
+    @property
     def is_idle(self) -> bool:
         """Tell whether nothing waits and nothing is being sent."""
         return not (self.backlog.spans or self._sending or self._gathered or self.books.spooled)
@@ -122,8 +128,16 @@ class Delivery:
 
     async def become(self, destination: Destination) -> None:
         """Deliver with other headers, keys or limits from now on."""
-        transport, self._transport = self._transport, None
         self._set(destination, is_known=True)
+        await self._begin_anew()
+
+    async def borrow(self, other: Destination) -> None:
+        """Deliver what waits with another destination's secrets; it stays another to the spool."""
+        self.destination, self.is_known = other, True
+        await self._begin_anew()
+
+    async def _begin_anew(self) -> None:
+        transport, self._transport = self._transport, None
         self.pace.try_now()
         self._changed.set()
         if transport is not None:

@@ -1,0 +1,122 @@
+"""`otlp-tracing status`: how delivery is, destination by destination, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from collections.abc import Mapping, Sequence
+from http.client import HTTPException
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from otlp_tracing.errors import ConfigError, Fault
+
+__all__ = ["status", "table"]
+
+_SECONDS = 5.0
+_MAX_BYTES = 16 << 20  # thousands of destinations
+_COLOURS = {"ok": "green", "retrying": "yellow", "held": "red", "unknown": "red"}
+_MEANINGS = {"unknown": "its headers are not known yet: no configuration has named it since the start"}
+
+
+def status(address: str, *, as_json: bool) -> int:
+    """Ask a sidecar, show what it says, and return the exit code: 1 if anything fails or does not add up.
+
+    Args:
+        address: of its HTTP port, as `127.0.0.1:9464`.
+        as_json: for a program instead of a person.
+
+    Raises:
+        ConfigError: if nobody answers there.
+    """
+    found = _ask(address)
+    destinations = found.get("destinations", [])
+    if as_json:
+        json.dump(found, sys.stdout, indent=1)
+        print()
+    else:
+        show(Console(), found)
+    is_well = not found.get("spool_trouble") and all(one["state"] == "ok" for one in destinations)
+    return 0 if is_well and not any(one["balance"] for one in destinations) else 1
+
+
+def show(console: Console, found: Mapping[str, Any]) -> None:
+    """Print what a sidecar says."""
+    destinations: Sequence[Mapping[str, Any]] = found.get("destinations", [])
+    if found.get("spool_trouble"):
+        console.print(f"[red]spans are in memory alone:[/] {escape(found['spool_trouble'])}")
+    if not destinations:
+        console.print("no destination yet: it takes a request that is traced")
+        return
+    console.print(table(destinations))
+    for one in destinations:
+        if reason := one["reason"] or _MEANINGS.get(one["state"]):
+            console.print(f"{escape(one['destination'])} {_state(one)}: {escape(reason)}")
+    wrong = sum(abs(one["balance"]) for one in destinations)
+    console.print(
+        f"[red]{wrong} spans are unaccounted for[/]"
+        if wrong
+        else "[green]the books balance:[/] received + restored = exported + rejected + dropped + spooled + in flight"
+    )
+
+
+def table(destinations: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay destinations out, one a row."""
+    made = Table(header_style="bold")
+    for name in ("destination", "state"):
+        made.add_column(name, no_wrap=name == "state")
+    for name in (
+        *("received", "exported", "rejected", "dropped", "spooled", "in flight"),
+        *("oldest", "last success", "disk"),
+    ):
+        made.add_column(name, justify="right")
+    for one in destinations:
+        dropped = ", ".join(f"{spans:,} {reason}" for reason, spans in one["dropped"].items() if spans)
+        made.add_row(
+            escape(one["destination"]),
+            _state(one),
+            _received(one),
+            f"{one['exported']:,}",
+            f"{one['rejected']:,}",
+            dropped or "0",
+            f"{one['spooled']:,}",
+            f"{one['in_flight']:,}",
+            _age(one["oldest_s"]),
+            _age(one["last_success_s"]),
+            f"{one['spool_bytes'] / (1 << 20):,.1f} of {one['spool_max_bytes'] / (1 << 20):,.0f} MiB",
+        )
+    return made
+
+
+def _state(one: Mapping[str, Any]) -> str:
+    since = f" for {_age(one['failing_s'])}" if one["failing_s"] is not None else ""
+    return f"[{_COLOURS.get(one['state'], 'red')}]{one['state']}{since}[/]"
+
+
+def _received(one: Mapping[str, Any]) -> str:
+    return f"{one['received']:,}" + (f" + {one['restored']:,} restored" if one["restored"] else "")
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "—"
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _ask(address: str) -> Mapping[str, Any]:
+    url = f"http://{address}/delivery"
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
+            found = json.loads(answer.read(_MAX_BYTES))
+    except (OSError, HTTPException, ValueError) as error:
+        raise ConfigError([Fault("--http", address, f"no sidecar answers there: {error}")]) from error
+    if not isinstance(found, dict):
+        raise ConfigError([Fault("--http", address, "what answers there is no sidecar")])
+    return found

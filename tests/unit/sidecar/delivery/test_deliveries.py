@@ -1,0 +1,204 @@
+"""Promises of sidecar/delivery/deliveries.py: destinations over restarts and changes of their secrets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import virtual_time
+from delivery_doubles import OK, ScriptedTransport, encoded
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.delivery.delivery import Delivery
+from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
+from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.spool.spool import Spool
+
+DOWN = Answer(Verdict.RETRY, "UNAVAILABLE: nobody is there")
+REFUSED = Answer(Verdict.HOLD, "UNAUTHENTICATED: expired")
+
+
+def destination(key: str = "", environment: dict[str, str] | None = None, **config: Any) -> Destination:
+    headers = [f"x-api-key: {key}"] if key else []
+    settings = Settings.from_config(
+        {"endpoint": "http://c:1", "headers": headers, "batch_export": {"send_batch_size": 1}, **config}
+    )
+    return Destination.of(settings, environment or {})
+
+
+class Life:
+    """The deliveries of one process; what each key's transport was sent."""
+
+    def __init__(self, folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
+        self.transports: dict[str, ScriptedTransport] = {}
+        self.deliveries = Deliveries(
+            Metrics(), environment or {}, lambda on_open: Spool(folder, on_open), self._transport
+        )
+
+    def _transport(self, to: Destination) -> ScriptedTransport:
+        return self.with_key(dict(to.headers).get("x-api-key", ""))
+
+    def with_key(self, key: str) -> ScriptedTransport:
+        return self.transports.setdefault(key, ScriptedTransport())
+
+    def send(self, delivery: Delivery, *names: str) -> asyncio.Future[None] | None:
+        self.deliveries.submit(delivery, [encoded(name) for name in names], 0)
+        return self.deliveries.save(b"sender", 1)
+
+    async def __aenter__(self) -> Life:
+        await self.deliveries.spool.start(5)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.deliveries.close(0)
+
+
+async def left_behind(folder: Path, to: Destination, *names: str) -> None:
+    """A process that cannot deliver ends."""
+    async with Life(folder) as life:
+        life.with_key(dict(to.headers).get("x-api-key", "")).answer = lambda _: DOWN
+        saved = life.send(life.deliveries.to(to), *names)
+        assert saved is not None
+        await saved
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not within five seconds")
+
+
+def test_spans_of_an_earlier_process_are_delivered_at_once(tmp_path: Path) -> None:
+    """Without secrets nothing has to be waited for; the books know where the spans came from."""
+
+    async def scene() -> None:
+        await left_behind(tmp_path, destination(), "a", "b")
+        async with Life(tmp_path) as life:
+            await until(lambda: len(life.with_key("").accepted) == 2)
+            (status,) = life.deliveries.status()
+            assert (status["restored"], status["exported"], status["balance"]) == (2, 2, 0)
+            assert life.deliveries.to(destination()).books.restored == 2
+
+    asyncio.run(scene())
+
+
+def test_spans_wait_for_their_headers(tmp_path: Path) -> None:
+    """Another key's configuration does not release them, their own does."""
+
+    async def scene() -> None:
+        await left_behind(tmp_path, destination("one"), "a")
+        async with Life(tmp_path) as life:
+            (status,) = life.deliveries.status()
+            assert (status["state"], status["spooled"]) == ("unknown", 1)
+            saved = life.send(life.deliveries.to(destination("other")), "b")
+            assert saved is not None
+            await saved
+            await until(lambda: life.with_key("other").accepted == ["b"])
+            life.deliveries.to(destination("one"))
+            await until(lambda: life.with_key("one").accepted == ["a"])
+            assert life.with_key("other").accepted == ["b"]
+        assert not any(b"one" in path.read_bytes() for path in tmp_path.iterdir())
+
+    asyncio.run(scene())
+
+
+def test_headers_of_the_environment_are_known_at_once(tmp_path: Path) -> None:
+    """They are there without Kong; if they have changed, their digest tells."""
+
+    async def scene() -> None:
+        variables = {"OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=one"}
+        await left_behind(tmp_path, destination(environment=variables), "a")
+        async with Life(tmp_path, {"OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=two"}) as life:
+            assert [one["state"] for one in life.deliveries.status()] == ["unknown"]
+        async with Life(tmp_path, variables) as life:
+            await until(lambda: life.with_key("one").accepted == ["a"])
+
+    asyncio.run(scene())
+
+
+def test_limits_are_the_last_configurations() -> None:
+    """Entries that differ in limits alone are one destination."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            first = life.deliveries.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
+            second = life.deliveries.to(destination(batch_export={"spool_max_bytes": 3 << 20}))
+            await asyncio.sleep(0)
+
+            assert first is second
+            assert first.backlog.max_bytes == 3 << 20
+            assert life.deliveries.to(destination("other")) is not first
+
+    virtual_time.run(scene())
+
+
+@pytest.mark.parametrize("working", [1, 2])
+def test_a_refused_key_is_replaced_by_the_one_that_works(working: int) -> None:
+    """Held spans go out with the new key of the same place; not if there are two, whose spans might be meant."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.with_key("old").answer = lambda _: REFUSED
+            old = life.deliveries.to(destination("old"))
+            life.send(old, "held")
+            await asyncio.sleep(100)
+            for number in range(working):
+                life.send(life.deliveries.to(destination(f"new {number}")), f"fresh {number}")
+            await asyncio.sleep(100)
+
+            assert ("held" in life.with_key("new 0").accepted) is (working == 1)
+            assert old.state == ("ok" if working == 1 else "held")
+            assert old.books.balance == 0
+
+    virtual_time.run(scene())
+
+
+def test_a_key_that_was_never_seen_again_is_replaced_after_a_while(tmp_path: Path) -> None:
+    """It was changed while no sidecar ran: ten minutes are enough for its configuration to come, if there is one."""
+
+    async def scene(monkeypatch: pytest.MonkeyPatch) -> None:
+        await left_behind(tmp_path, destination("old"), "a")
+        monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._LOOK_SECONDS", 0.05)
+        monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._UNKNOWN_SECONDS", 0.3)
+        async with Life(tmp_path) as life:
+            life.send(life.deliveries.to(destination("new")), "b")
+            await until(lambda: life.with_key("new").accepted == ["b"])
+            await asyncio.sleep(0.1)
+            assert life.with_key("new").accepted == ["b"]
+            await until(lambda: life.with_key("new").accepted == ["b", "a"])
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        asyncio.run(scene(monkeypatch))
+
+
+def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
+    """Drop-oldest of rows that are on disk alone: exact counts, the youngest arrive, the file stays small."""
+
+    async def scene() -> None:
+        to = destination(batch_export={"spool_max_bytes": 4 << 20, "send_batch_size": 10})
+        async with Life(tmp_path) as life:
+            collector = life.with_key("")
+            collector.answer = lambda _: DOWN
+            delivery = life.deliveries.to(to)
+            for number in range(60):
+                life.deliveries.submit(delivery, [encoded(f"{number}", 200_000)], 0)
+                saved = life.deliveries.save(b"sender", number + 1)
+                assert saved is not None
+                await saved
+            await until(lambda: delivery.backlog.bytes <= 4 << 20)
+            assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 14 << 20
+            dropped = delivery.books.dropped["spool_full"]
+            assert delivery.books.balance == 0
+            assert 35 < dropped < 50
+            collector.answer = lambda _: OK
+            await until(lambda: delivery.books.exported == 60 - dropped)
+            assert sorted(map(int, collector.accepted)) == list(range(dropped, 60))
+
+    asyncio.run(scene())

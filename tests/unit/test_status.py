@@ -1,0 +1,128 @@
+"""Promises of status.py."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.status import show, status
+
+WELL: dict[str, Any] = {
+    "destination": "http://collector:4317",
+    "protocol": "grpc",
+    "state": "ok",
+    "reason": "",
+    "failing_s": None,
+    "last_success_s": 1.5,
+    "oldest_s": None,
+    "spool_bytes": 0,
+    "spool_max_bytes": 1 << 30,
+    "received": 12_000,
+    "restored": 0,
+    "exported": 12_000,
+    "rejected": 0,
+    "dropped": {},
+    "spooled": 0,
+    "in_flight": 0,
+    "balance": 0,
+}
+AWAY = {
+    **WELL,
+    "destination": "http://away:4317",
+    "state": "retrying",
+    "reason": "UNAVAILABLE: [nobody] is there",
+    "failing_s": 7300.0,
+    "oldest_s": 125.0,
+    "restored": 30,
+    "exported": 12_000,
+    "dropped": {"spool_full": 10, "corrupt": 0},
+    "spooled": 20,
+}
+
+
+@contextmanager
+def sidecar(answer: object) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(200 if self.path == "/delivery" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def shown(found: dict[str, Any]) -> str:
+    screen = io.StringIO()
+    show(Console(file=screen, width=200), found)
+    return screen.getvalue()
+
+
+def test_a_person_sees_what_waits_since_when_and_why() -> None:
+    """Each destination in a row, what is wrong with it in words, and whether the books balance."""
+    text = shown({"spool_trouble": None, "destinations": [WELL, AWAY]})
+
+    assert "12,000 + 30 restored" in text
+    assert "10 spool_full" in text
+    assert "corrupt" not in text
+    assert "http://away:4317 retrying for 2 h: UNAVAILABLE: [nobody] is there" in text
+    assert "2 min" in text
+    assert "the books balance" in text
+
+
+def test_what_is_wrong_is_said_first() -> None:
+    """A disk that takes nothing, spans that are missing, a destination without its headers."""
+    text = shown({"spool_trouble": "disk full", "destinations": [{**WELL, "state": "unknown", "balance": -3}]})
+
+    assert text.startswith("spans are in memory alone: disk full")
+    assert "3 spans are unaccounted for" in text
+    assert "its headers are not known yet" in text
+    assert "no destination yet" in shown({"spool_trouble": None, "destinations": []})
+
+
+@pytest.mark.parametrize(
+    ("found", "code"),
+    [
+        ({"spool_trouble": None, "destinations": [WELL]}, 0),
+        ({"spool_trouble": None, "destinations": []}, 0),
+        ({"spool_trouble": None, "destinations": [WELL, AWAY]}, 1),
+        ({"spool_trouble": "disk full", "destinations": [WELL]}, 1),
+        ({"spool_trouble": None, "destinations": [{**WELL, "balance": 1}]}, 1),
+    ],
+)
+def test_the_exit_code_says_whether_all_is_well(
+    found: dict[str, Any], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a program gets the JSON as the sidecar has it."""
+    with sidecar(found) as address:
+        assert status(address, as_json=True) == code
+
+    assert json.loads(capsys.readouterr().out) == found
+
+
+def test_nobody_there_is_one_sentence() -> None:
+    """With the address that was asked."""
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:1: no sidecar answers there"):
+        status("127.0.0.1:1", as_json=False)
+    with sidecar([1]) as address, pytest.raises(ConfigError, match="no sidecar"):
+        status(address, as_json=False)
