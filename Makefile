@@ -66,6 +66,7 @@ fuzz: $(READY) ## a million mutated inputs for every parser that reads another p
 bench: $(READY) ## measure cost and speed beside the stock plugin server; with KONG=/path/to/kong beside Kong's own plugins
 	@$(BIN)/python -m tests.bench $(if $(KONG),--kong=$(KONG))
 	@$(BIN)/python -m tests.bench.page
+	@PYTHONPATH=tests $(BIN)/python -m bench.delivery
 
 collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (needs Go)
 	@tests/e2e/collector/build.sh

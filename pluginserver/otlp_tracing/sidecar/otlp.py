@@ -23,12 +23,13 @@ __all__ = ["SCHEMA_URL", "encode_resource", "encode_span", "request", "split"]
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 _LENGTHS = tuple(bytes((size,)) for size in range(0x80))
-_FIXED64 = struct.Struct("<Q")
+_TIMES = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_nano, 7 and 8, with their tags
 _FIXED32 = struct.Struct("<I")
 _DOUBLE = struct.Struct("<d")
 _KINDS: Mapping[str, bytes] = {"internal": b"\x30\x01", "server": b"\x30\x02", "client": b"\x30\x03"}  # Span.kind, 6
 _ERROR = b"\x7a\x02\x18\x02"  # Span.status, 15: code (3) ERROR
-# Span.flags: bits 0 to 7 are the W3C flags, 8 says that 9 means something, 9 that the parent is remote.
+_FLAGS = b"\x85\x01"  # Span.flags, 16
+# Bits 0 to 7 are the W3C flags, 8 says that 9 means something, 9 that the parent is remote.
 _HAS_IS_REMOTE, _IS_REMOTE, _TRACE_FLAGS = 0x100, 0x200, 0xFF
 
 
@@ -78,20 +79,20 @@ def split(spans: bytes) -> list[bytes]:
 
 
 def _span(span: SpanRecord) -> bytes:
+    parent = span.parent_span_id
     return b"".join(
         (
             _field(b"\x0a", span.trace_id),
             _field(b"\x12", span.span_id),
             _text(b"\x1a", span.trace_state),
-            _field(b"\x22", span.parent_span_id) if span.parent_span_id else b"",
+            _field(b"\x22", parent) if parent else b"",
             _text(b"\x2a", span.name),
             _KINDS[span.kind],
-            b"\x39" + _FIXED64.pack(span.start_unix_ns),
-            b"\x41" + _FIXED64.pack(span.end_unix_ns),
+            _TIMES.pack(0x39, span.start_unix_ns, 0x41, span.end_unix_ns),
             _attributes(b"\x4a", span.attributes),
-            *[_field(b"\x6a", _link(link)) for link in span.links],
+            b"".join([_field(b"\x6a", _link(link)) for link in span.links]) if span.links else b"",
             _ERROR if span.is_error else b"",
-            b"\x85\x01" + _FIXED32.pack(_flags(span)),
+            _FLAGS + _FIXED32.pack(_flags(span)),
         )
     )
 
@@ -108,16 +109,38 @@ def _link(link: SpanContext) -> bytes:
 
 
 def _attributes(tag: bytes, attributes: Mapping[str, AttributeValue]) -> bytes:
-    return b"".join([_field(tag, _key(key) + _field(b"\x12", _any_value(value))) for key, value in attributes.items()])
+    pieces = []
+    for key, value in attributes.items():
+        if type(value) is str:
+            text = value.encode()
+            pieces.append(_before_text(tag, key, len(text)) + text)
+        elif type(value) is int:
+            pieces.append(_with_number(tag, key, value))
+        else:
+            pieces.append(_field(tag, _key(key) + _field(b"\x12", _any_value(value))))
+    return b"".join(pieces)
 
 
-@lru_cache(maxsize=1024)  # the conventions' names and ours are some eighty; captured headers add a few
+# Names are some eighty, the conventions' and ours, and most values are short or few: so is what is remembered.
+@lru_cache(maxsize=1024)
 def _key(key: str) -> bytes:
     return _text(b"\x0a", key)
 
 
+@lru_cache(maxsize=8192)
+def _before_text(tag: bytes, key: str, size: int) -> bytes:
+    value = b"\x0a" + _length(size)
+    before = _key(key) + b"\x12" + _length(len(value) + size) + value
+    return tag + _length(len(before) + size) + before
+
+
+@lru_cache(maxsize=4096)
+def _with_number(tag: bytes, key: str, value: int) -> bytes:
+    return _field(tag, _key(key) + _field(b"\x12", b"\x18" + _varint(value)))
+
+
 def _any_value(value: AttributeValue) -> bytes:
-    if type(value) is str:
+    if isinstance(value, str):
         text = value.encode()
         return b"\x0a" + _length(len(text)) + text
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
 """What an answer of a collector means for the spans that were sent. Pure.
 
-To the letter of OTLP's tables, with two exceptions (docs/decisions/0014-hold-what-is-not-let-in.md): spans that
+To the letter of OTLP's tables, with two exceptions (docs/decisions/0016-hold-what-is-not-let-in.md): spans that
 were refused for lack of authority are held rather than dropped, since it is the key that is bad and not they; and
 what was refused for its content or its size is narrowed down, so that only the spans meant are lost.
 
