@@ -31,7 +31,8 @@ from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.rare_routes import RareRoutes
 from otlp_tracing.sidecar.rates import OWN, RateKeeper
-from otlp_tracing.sidecar.recent.recorder import Recorder, header_names
+from otlp_tracing.sidecar.recent.facts import Facts
+from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
@@ -60,7 +61,7 @@ class Entry:
     keep: Keep
     redactor: Redactor
     delivery: Delivery
-    rule_headers: tuple[str, ...] = ()
+    facts: Facts
 
     def context(self, record: LogRecord) -> tuple[RequestContext, bool]:
         """Return what was decided for a request, and whether it was decided only now."""
@@ -120,6 +121,7 @@ class Pipeline:
             document = json.loads(config)
             settings = Settings.from_config(document)
             name = entry_name(document)
+            redactor = Redactor(settings.redaction)
             allowance = self._rates.configure(key, name, settings.sampling)
             self._entries[key] = Entry(
                 name,
@@ -128,9 +130,9 @@ class Pipeline:
                 ),
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,
-                Redactor(settings.redaction),
+                redactor,
                 self._deliveries.to(Destination.of(settings, self._environment, self._detected)),
-                header_names(settings),
+                Facts.of(settings, redactor),
             )
         except (ConfigError, ValueError) as error:
             _log.error("this configuration traces nothing: %s", error)
@@ -178,7 +180,7 @@ class Pipeline:
         self._requests.observe(record, spans[0] if spans else None)
         encoded = self._deliver(spans, entry.delivery) if spans else []
         if self._recorder is not None:
-            self._recorder.note(record, context, outcome, encoded, entry.rule_headers)
+            self._recorder.note(record, context, outcome, encoded, entry.facts)
 
     def _keep_reason(self, key: bytes, entry: Entry, record: LogRecord, context: RequestContext) -> str | None:
         reason = keep_reason(record, entry.keep)

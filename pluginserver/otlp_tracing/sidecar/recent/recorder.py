@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from otlp_tracing.contract.settings import Settings
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.decision import ot_state
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.sidecar.client_spans import tries_of
 from otlp_tracing.sidecar.headers import header, header_lines
 from otlp_tracing.sidecar.log_record import LogRecord, Route, Service
+from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.recent.routes import RecentRoutes
 from otlp_tracing.sidecar.recent.traces import RecentTraces
-from otlp_tracing.sidecar.redaction.names import CREDENTIAL_HEADERS, SensitiveNames
 from otlp_tracing.sidecar.server_span import status_code
 
-__all__ = ["Recorder", "header_names"]
-
-
-def header_names(settings: Settings) -> tuple[str, ...]:
-    """Return the request headers, in lower case, that an entry's sampling rules ask for, without those of secrets."""
-    sensitive = SensitiveNames([*settings.redaction.sensitive_keys, *settings.redaction.extra_sensitive_keys])
-    asked = {line.partition(":")[0].strip().lower() for rule in settings.sampling.rules for line in rule.headers}
-    return tuple(sorted(name for name in asked if name not in sensitive and name not in CREDENTIAL_HEADERS))
+__all__ = ["Recorder"]
 
 
 class Recorder:
@@ -47,7 +39,7 @@ class Recorder:
         context: RequestContext,
         outcome: str,
         spans: Sequence[bytes],
-        headers: Iterable[str] = (),
+        facts: Facts,
     ) -> None:
         """Take one request over.
 
@@ -56,7 +48,7 @@ class Recorder:
             context: what was decided.
             outcome: as on otlp_tracing_requests_total.
             spans: encoded and redacted, the SERVER span first; none if the trace is not kept.
-            headers: of header_names, of the request's entry.
+            facts: of the request's entry.
         """
         route = _name(record.service), _name(record.route)
         status, duration_ms, kept = status_code(record), max(record.latencies.request or 0, 0), bool(spans)
@@ -73,7 +65,7 @@ class Recorder:
                 record.request.method,
                 record.request.uri.partition("?")[0][:MAX_PATH],
                 header(sent, "host") or "",
-                {name: header_lines(sent, name) for name in headers},
+                {name: header_lines(sent, name) for name in facts.headers},
                 status,
                 duration_ms,
                 len(tries),
@@ -83,6 +75,7 @@ class Recorder:
                 context.parent_span_id is not None,
                 context.sampled if context.decided_by == "parent" else None,
                 kept,
+                facts.redact,
             )
         )
 

@@ -1,13 +1,13 @@
 """Facts about the last requests, kept or not: what a set of sampling rules would have to know about them.
 
-Paths and header values are as the client sent them, since rules are matched against that. They never leave
-this process: what is shown of a trial are counts (trial.py).
+Paths and header values are held as the client sent them, in memory alone, and are redacted when a trial looks at
+them: most never are, and redaction costs more than all the rest. What comes out of a trial are counts (trial.py).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -39,6 +39,7 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
         has_caller: it continues a caller's trace.
         caller_sampled: what the caller decided, None where the rules in force did not follow it.
         kept: its trace is exported.
+        redact: what path and header lines go through before anything is matched with them.
     """
 
     arrived: float
@@ -57,6 +58,7 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
     has_caller: bool
     caller_sampled: bool | None
     kept: bool
+    redact: Callable[[str], str]
 
 
 class RecentRequests:

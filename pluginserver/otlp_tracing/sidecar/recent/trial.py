@@ -146,8 +146,9 @@ def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
 def _choose(request: RecentRequest, sampling: Sampling, rules: Rules) -> _Choice:
     if sampling.parent == "follow" and request.caller_sampled is not None:
         return _Choice(request, ("parent", ""), None)
-    headers = {**request.headers, "host": [request.host]}
-    rule = rules.match(lambda: RequestLine(request.method, request.path), headers)
+    headers = {name: [request.redact(line) for line in lines] for name, lines in request.headers.items()}
+    headers["host"] = [request.host]
+    rule = rules.match(lambda: RequestLine(request.method, request.redact(request.path)), headers)
     return _Choice(request, ("rule", rule.name), rule.rate) if rule else _Choice(request, ("rate", ""), sampling.rate)
 
 

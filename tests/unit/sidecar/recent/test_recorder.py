@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from doubles import ManualClock
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.sidecar.recent.recorder import Recorder, header_names
+from otlp_tracing.sidecar.recent.facts import NO_FACTS, Facts
+from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest
 from spans_of import CONTEXT, record_of
 
 
 def noted(**fields: object) -> RecentRequest:
     recorder = Recorder(ManualClock())
-    recorder.note(record_of(**fields), CONTEXT, "sampled", [b"x"], ["x-tier"])
+    recorder.note(record_of(**fields), CONTEXT, "sampled", [b"x"], Facts(("x-tier",), str))
     (request,) = recorder.requests.snapshot()
     return request
 
@@ -22,8 +22,8 @@ def test_a_request_is_in_every_ring() -> None:
     """A kept one as a trace too; one that is not kept is only counted."""
     recorder = Recorder(ManualClock())
     record = record_of(service={"name": "users"}, route={"name": "all"})
-    recorder.note(record, CONTEXT, "sampled", [b"one", b"two"])
-    recorder.note(record, CONTEXT, "not_sampled", [])
+    recorder.note(record, CONTEXT, "sampled", [b"one", b"two"], NO_FACTS)
+    recorder.note(record, CONTEXT, "not_sampled", [], NO_FACTS)
 
     (trace,) = recorder.traces.after(0, 10)
     (route,) = recorder.routes.figures([0.5])
@@ -56,16 +56,11 @@ def test_what_lua_has_no_list_for_is_no_try() -> None:
 def test_a_callers_decision_is_known_where_it_was_followed() -> None:
     """Elsewhere it is known that there was one."""
     recorder = Recorder(ManualClock())
-    recorder.note(record_of(), replace(CONTEXT, decided_by="parent"), "sampled", [b"x"])
-    recorder.note(record_of(), replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001"), "sampled", [])
+    recorder.note(record_of(), replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], NO_FACTS)
+    recorder.note(
+        record_of(), replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001"), "sampled", [], NO_FACTS
+    )
 
     followed, decided = recorder.requests.snapshot()
     assert (followed.has_caller, followed.caller_sampled, followed.randomness) == (True, True, None)
     assert (decided.has_caller, decided.caller_sampled, decided.randomness) == (True, None, "00000000000001")
-
-
-def test_headers_of_secrets_are_not_written_down() -> None:
-    """Even if a rule asks for them: by their values matched, they could be guessed at the page."""
-    rule = {"name": "x", "headers": ["X-Tier: gold", "X-Api-Key: *"], "rate": 1}
-
-    assert header_names(Settings.from_config({"sampling": {"rules": [rule]}})) == ("x-tier",)

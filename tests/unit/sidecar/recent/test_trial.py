@@ -30,6 +30,7 @@ _BASIS: dict[str, Any] = {
     "has_caller": False,
     "caller_sampled": None,
     "kept": False,
+    "redact": str,
 }
 
 
@@ -152,6 +153,17 @@ def test_what_cannot_be_known_is_said() -> None:
 
     assert outcome.kept == 0
     assert outcome.headers_unknown == ("x-debug",)
+
+
+def test_rules_see_what_was_redacted() -> None:
+    """A pattern that asks for a secret letter by letter is told nothing."""
+    hidden = request(
+        path="/reset/s3cret", headers={"x-tier": ["s3cret"]}, redact=lambda text: text.replace("s3cret", "*")
+    )
+    by_path = {"name": "p", "paths": ["/reset/s*"], "rate": 1}
+    by_header = {"name": "h", "headers": ["x-tier: s*"], "rate": 1}
+
+    assert try_rules(sampling(rate=0, rules=[by_path, by_header]), [hidden]).kept == 0
 
 
 def test_a_budget_lowers_the_rates_of_the_seconds_that_need_it() -> None:
