@@ -1,7 +1,7 @@
 // What redaction found, and what a dry run let go: counts, never a value.
 
 import {el, put} from './dom.js';
-import {clock, count} from './format.js';
+import {count} from './format.js';
 import {PolledView} from './polled.js';
 
 const HINT = 'What was found in spans before they left, by rule, route and attribute. Values are not kept, only how many different ones there were.';
@@ -13,7 +13,7 @@ export class RedactionView extends PolledView {
 
   draw({since, findings}) {
     const rows = sideBySide(findings);
-    put(this.note, `${HINT} Counted since the sidecar started at ${clock(Date.parse(since))}, ${new Date(since).toLocaleDateString()}.`);
+    put(this.note, `${HINT} Counted since the sidecar’s start, ${since.replace('T', ' ').replace('Z', ' UTC')}.`);
     const total = (action) => findings.filter((one) => one.action === action).reduce((sum, one) => sum + one.count, 0);
     put(
       this.body,

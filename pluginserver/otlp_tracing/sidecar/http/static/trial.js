@@ -32,7 +32,7 @@ export class TrialView {
   #busy = false;
 
   constructor() {
-    this.text = el('textarea', {id: 'rules', spellcheck: 'false', autocomplete: 'off', rows: 18, 'aria-describedby': 'rules-hint', onkeydown: (event) => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && this.#try()});
+    this.text = el('textarea', {id: 'rules', spellcheck: 'false', autocomplete: 'off', rows: 15, 'aria-describedby': 'rules-hint', onkeydown: (event) => event.key === 'Enter' && (event.ctrlKey || event.metaKey) && this.#try()});
     this.text.value = EXAMPLE;
     this.button = el('button.main', {type: 'button', onclick: () => this.#try()}, 'Try these rules');
     this.result = el('section.result', {'aria-label': 'What would have been', 'aria-live': 'polite'}, before());

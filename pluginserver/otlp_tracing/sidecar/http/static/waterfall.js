@@ -135,16 +135,17 @@ function tree(spans) {
   return rows;
 }
 
-// The times within a span in which none of its children runs.
+// The times within a span in which none of its children runs; too short to be seen, they are left out.
 function gaps(span, children) {
   const end = span.offset_ms + span.duration_ms;
+  const least = span.duration_ms / 100;
   const found = [];
   let at = span.offset_ms;
   for (const child of children) {
-    if (child.offset_ms > at) found.push([at, Math.min(child.offset_ms, end)]);
+    if (child.offset_ms - at > least) found.push([at, Math.min(child.offset_ms, end)]);
     at = Math.max(at, child.offset_ms + child.duration_ms);
   }
-  if (at < end) found.push([at, end]);
+  if (end - at > least || !children.length) found.push([at, end]);
   return found;
 }
 
