@@ -32,6 +32,7 @@ _REPAY_SECONDS = 5.0
 # Chance is evened out slowly: a twelfth of the budget more or less at the most.
 _EVEN_SECONDS = 30.0
 _OWED_SECONDS = 10.0  # no longer is repaid for what nobody could prevent, such as a storm of errors
+_LEAST_SAVED = 12.0  # traces; what chance moves in half a minute with a trace a second, which must not be lost
 _LEAST = 0.05  # of the budget; so that there is something to count by, whatever callers and errors take
 _UNASKED = 0.1  # of a share; divided evenly, for processes whose traffic is not known yet
 _CHANCE = 1.5  # times the mean; so much traffic that comes by chance needs at times
@@ -76,13 +77,14 @@ class Budget:
         self.traces_per_second = sampling.budget.traces_per_second
         self._streams = {name: _Stream(rate) for name, rate in sampling.streams.items()}
         self._kept, self._unasked = _Pace(), _Pace()
+        self._saved = max(SAVED_SECONDS * self.traces_per_second, _LEAST_SAVED)
         self.start_even()
         self.measured_at = now
         """When the last tick was."""
 
     def start_even(self) -> None:
         """Owe nothing for what was kept until now, and take it that processes have saved half of what they can."""
-        self._owed = -SAVED_SECONDS * self.traces_per_second / 2
+        self._owed = -self._saved / 2
         self._kept_since = 0
 
     @property
@@ -166,7 +168,7 @@ class Budget:
     def _available(self) -> float:
         budget = self.traces_per_second
         # What is saved is the processes' to spend; half of it is where steady traffic is led to.
-        saved_too_little = min(self._owed, 0.0) + SAVED_SECONDS * budget / 2
+        saved_too_little = min(self._owed, 0.0) + self._saved / 2
         repaid = saved_too_little / _EVEN_SECONDS + max(self._owed, 0.0) / _REPAY_SECONDS
         return max(budget - self._unasked.per_second - repaid, _LEAST * budget)
 
@@ -174,7 +176,7 @@ class Budget:
         seconds, self.measured_at = max(now - self.measured_at, 1e-3), now
         budget = self.traces_per_second
         owed = self._owed + self._kept_since - budget * seconds
-        self._owed = min(max(owed, -SAVED_SECONDS * budget), _OWED_SECONDS * budget)
+        self._owed = min(max(owed, -self._saved), _OWED_SECONDS * budget)
         self._kept_since = 0
         self._kept.tick(seconds)
         self._unasked.tick(seconds)

@@ -54,6 +54,17 @@ def test_the_budget_holds(traffic: str, workers: int) -> None:
     assert max(minutes) < 1.1
 
 
+@pytest.mark.parametrize("traffic", [steady(20), bursting(0, 40)], ids=["steady", "bursting"])
+def test_a_small_budget_holds_over_five_minutes(traffic: Traffic) -> None:
+    """A trace a second for four workers: chance moves single minutes by more than a tenth, and is evened out."""
+    simulation = Simulation(Sampling(1.0, "follow", budget=BudgetSettings(1)), workers=4)
+    simulation.run(400, traffic)
+    shares = [kept / 300 for kept in simulation.kept_in_windows(300)]
+
+    assert min(shares) > 0.9
+    assert max(shares) < 1.1
+
+
 def test_a_burst_after_a_pause_costs_five_seconds_worth() -> None:
     """What was not used is saved, for five seconds and no longer."""
     simulation = Simulation(sampling(), workers=4)
