@@ -8,6 +8,7 @@ reads yet are in the schema only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import typing
@@ -280,9 +281,15 @@ def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _build(cls: type[T], data: Mapping[str, Any]) -> T:
-    hints = typing.get_type_hints(cls)
+    hints = _hints(typing.cast(Any, cls))
     names = [field.name for field in dataclasses.fields(typing.cast(Any, cls))]
     return cls(**{name: _convert(hints[name], data[name]) for name in names})
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    # Each call compiles the annotations anew: half of what reading a configuration took.
+    return typing.get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any) -> Any:
