@@ -67,6 +67,7 @@ class Deliveries:
         self._unknown: dict[bytes, Delivery] = {}
         self._gathering: dict[Delivery, None] = {}
         self._becoming: set[asyncio.Task[None]] = set()
+        self._saving: asyncio.Future[None] | None = None
         self.senders: dict[bytes, int] = {}
         self.spool = spool(self._restore)
         self._tending = asyncio.create_task(self._tend(), name="replace keys")
@@ -97,17 +98,21 @@ class Deliveries:
             self._gathering[delivery] = None
 
     def save(self, sender: bytes, number: int) -> asyncio.Future[None] | None:
-        """Spool what was submitted; None if nothing was.
+        """Spool what was submitted.
 
         Args:
             sender: whose records it was made of.
             number: of the last one.
+
+        Returns:
+            Done when that is safe, and all that was submitted before: a sender may ask about a record again
+            while its first copy is still on the way to the disk. None if nothing is on the way.
         """
-        if not self._gathering:
-            return None
-        gathering, self._gathering = self._gathering, {}
-        batch = [(delivery.backlog, delivery.gathered()) for delivery in gathering]
-        return self.spool.append(batch, {sender: number})
+        if self._gathering:
+            gathering, self._gathering = self._gathering, {}
+            batch = [(delivery.backlog, delivery.gathered()) for delivery in gathering]
+            self._saving = self.spool.append(batch, {sender: number})
+        return None if self._saving is None or self._saving.done() else self._saving
 
     def status(self) -> list[dict[str, Any]]:
         """Return how every destination is."""
