@@ -165,6 +165,11 @@ class Decoder:
         self._buffer = bytearray()
         self._greeted = False
 
+    @property
+    def waits(self) -> bool:
+        """The peer owes something: the rest of a frame that it began, or its greeting."""
+        return bool(self._buffer) or not self._greeted
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take what was received, in pieces of any size, and yield the frames it completes.
 

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import socket
 import stat
+import time
 from collections import OrderedDict, deque
 from pathlib import Path
 
@@ -33,6 +34,8 @@ _READ_BYTES = 256 << 10
 # What a peer that does not read is sent of rates; a later frame says it all again.
 _MAX_UNREAD_BYTES = 64 << 10
 _MAX_SENDERS = 1024  # processes of the gateway remembered, for what they send twice
+# A gateway's process writes whole frames; one that is stopped in the middle connects again and repeats.
+_FRAME_SECONDS = 3.0
 
 
 def bind(path: Path) -> socket.socket:
@@ -77,6 +80,29 @@ class _Acknowledgements:
             self._writer.write(encode(Ack(number)))
 
 
+class _Patience:
+    """How long a peer is waited for that has begun a frame, or has not greeted yet; between frames it has all time."""
+
+    def __init__(self) -> None:
+        self._left_s = _FRAME_SECONDS
+
+    async def read(self, reader: asyncio.StreamReader, *, waits: bool) -> bytes:
+        """Read what is there; only the time that is spent here counts, not what the sidecar itself takes.
+
+        Raises:
+            WireError: if it took too long.
+        """
+        if not waits:
+            return await reader.read(_READ_BYTES)
+        begun = time.monotonic()
+        try:
+            return await asyncio.wait_for(reader.read(_READ_BYTES), self._left_s)
+        except asyncio.TimeoutError:
+            raise WireError(f"nothing complete came within {_FRAME_SECONDS:g} s") from None
+        finally:
+            self._left_s -= time.monotonic() - begun
+
+
 class Receiver:
     """Takes records over from every process of the gateway, and gives it what rates.py has for it."""
 
@@ -114,23 +140,28 @@ class Receiver:
     async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder, link = Decoder(), Link(b"", lambda data: _send(writer, data))
         acknowledgements = _Acknowledgements(writer)
+        patience = _Patience()
         try:
-            while data := await reader.read(_READ_BYTES):
-                self._take_frames(link, decoder, data, acknowledgements)
+            while data := await patience.read(reader, waits=decoder.waits):
+                if self._take_frames(link, decoder, data, acknowledgements):
+                    patience = _Patience()
                 await self._deliveries.spool.room()
                 await writer.drain()
         finally:
             self._rates.disconnect(link)
 
-    def _take_frames(self, link: Link, decoder: Decoder, data: bytes, acknowledgements: _Acknowledgements) -> None:
-        last = 0
+    def _take_frames(self, link: Link, decoder: Decoder, data: bytes, acknowledgements: _Acknowledgements) -> int:
+        """Take what is complete, and return how many frames that was."""
+        last = frames = 0
         try:
             for frame in decoder.feed(data):
+                frames += 1
                 last = self._take(link, frame) or last
         finally:
             # What came before a broken frame was taken all the same.
             if last:
                 acknowledgements.add(last, self._deliveries.save(link.process, last))
+        return frames
 
     def _take(self, link: Link, frame: Frame) -> int | None:
         match frame:

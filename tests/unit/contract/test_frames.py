@@ -126,3 +126,14 @@ def test_any_bytes_give_frames_or_a_wire_error(pieces: list[bytes]) -> None:
             list(decoder.feed(piece))
     except WireError:
         pass
+
+
+def test_a_decoder_tells_what_it_waits_for() -> None:
+    """A peer owes its greeting, then nothing, and the rest of a frame that it has begun."""
+    decoder = Decoder()
+    before = decoder.waits
+    list(decoder.feed(encode(Hello(VERSION, b"12345678"))))
+    between = decoder.waits
+    list(decoder.feed(b"\0"))
+
+    assert (before, between, decoder.waits) == (True, False, True)
