@@ -147,6 +147,8 @@ class Receiver:
                     patience = _Patience()
                 await self._deliveries.spool.room()
                 await writer.drain()
+                # None of these has to wait, as a rule: a peer that always has more would leave nobody else a turn.
+                await asyncio.sleep(0)
         finally:
             self._rates.disconnect(link)
 
