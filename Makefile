@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 KONG ?=
+SECONDS ?= 600
+RATE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo stack stack-test test check fix e2e page screenshots faults fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-test test check fix e2e page screenshots faults soak fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +61,10 @@ screenshots: $(READY) ## make docs/screenshots anew (needs Chromium); then look 
 
 faults: $(READY) ## kill, stop and replace every process under load (--fault-rounds=20 for all of it: FAULTS=20)
 	@$(BIN)/pytest --quiet tests/faults $(if $(FAULTS),--fault-rounds=$(FAULTS)) $(if $(KONG),--kong=$(KONG))
+
+soak: $(READY) ## every fault of delivery in full, docs/faults.md: 10 minutes without a collector (SECONDS=600 RATE=1000 ONLY=away)
+	@$(BIN)/pytest --quiet -rs tests/faults/delivery --fault-seconds=$(SECONDS) \
+		--fault-rounds=$$(( $(SECONDS) / 6 + 1 )) --fault-rate=$(RATE) $(if $(ONLY),-k $(ONLY))
 
 fuzz: $(READY) ## a million mutated inputs for every parser that reads another process's bytes (INPUTS=…)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS))

@@ -16,6 +16,7 @@ from e2e.ports import HOST
 __all__ = ["Authority", "Pair"]
 
 _DAY = datetime.timedelta(days=1)
+_MINUTE = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,20 @@ class Authority:
         """Its own certificate, as a PEM text."""
         return _pem(self._certificate)
 
-    def issue(self, name: str) -> Pair:
-        """Issue a certificate that a server on loopback, or a client, can show."""
+    def issue(self, name: str, days: int = 1) -> Pair:
+        """Issue a certificate that a server on loopback, or a client, can show.
+
+        Args:
+            name: the subject's.
+            days: until it ends; 0 has it ended a minute ago.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return Pair(_pem(self._sign(_name(name), key.public_key(), ca=False)), private.decode())
+        return Pair(_pem(self._sign(_name(name), key.public_key(), ca=False, days=days)), private.decode())
 
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool) -> x509.Certificate:
+    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool, days: int = 1) -> x509.Certificate:
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (
             x509.CertificateBuilder()
@@ -56,7 +62,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _DAY)
-            .not_valid_after(now + _DAY)
+            .not_valid_after(now + days * _DAY - _MINUTE)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if not ca:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -54,6 +57,11 @@ class Collector:
         self._config.write_text(yaml.safe_dump(self._configuration(free_port())))
 
     @property
+    def port(self) -> int:
+        """Where it takes OTLP over gRPC."""
+        return self._port
+
+    @property
     def endpoint(self) -> str:
         """The address to export to."""
         return f"http://{HOST}:{self._port}"
@@ -77,6 +85,23 @@ class Collector:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL: it writes nothing more."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP for as long as the block runs: it accepts and never answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def spans(self) -> list[SeenSpan]:
         """Return every span that it has written, over all its starts."""

@@ -26,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="S",
         help="how long the longest fault lasts, a collector that is away; the others in proportion (600 is all of it)",
     )
+    parser.addoption(
+        "--fault-rate", type=int, default=300, metavar="N", help="requests a second during the longest outage"
+    )
     with contextlib.suppress(ValueError):
         parser.addoption(
             "--kong", type=Path, metavar="PATH", help="run the tests of a real Kong on this `kong` command"

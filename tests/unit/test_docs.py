@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,20 @@ def metric_table() -> str:
     return "\n".join(rows)
 
 
+def fault_table() -> str:
+    rows = []
+    for path in sorted((CHECKOUT / "tests" / "faults" / "delivery").glob("test_*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                promise = " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+                number, colon, text = promise.removeprefix("Fault ").partition(": ")
+                is_numbered = bool(colon) and number.isdecimal()
+                sentence = (text[0].upper() + text[1:]) if is_numbered else promise
+                rows.append((int(number) if is_numbered else 99, path.stem, sentence))
+    shown = [f"| {'—' if n == 99 else n} | {cell(sentence)} | `{stem}` |" for n, stem, sentence in sorted(rows)]
+    return "\n".join(["| fault | what holds | module |", "|---|---|---|", *shown])
+
+
 def test_the_options_are_documented_as_they_are() -> None:
     """Every field, its default, its range and its description are those of the schema that Kong shows."""
     hold(CHECKOUT / "docs" / "configuration.md", "options", option_table())
@@ -73,6 +88,11 @@ def test_the_options_are_documented_as_they_are() -> None:
 def test_the_metrics_are_documented_as_they_are() -> None:
     """Every metric is in the table that operators read."""
     hold(CHECKOUT / "docs" / "metrics.md", "metrics", metric_table())
+
+
+def test_the_faults_are_documented_as_they_are_tested() -> None:
+    """Every fault that delivery is tested with is in the table, with what its test promises."""
+    hold(CHECKOUT / "docs" / "faults.md", "faults", fault_table())
 
 
 def test_the_repository_names_no_place_of_one_machine() -> None:

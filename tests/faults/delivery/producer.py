@@ -25,7 +25,7 @@ class Producer:
     Args:
         socket: the sidecar's.
         run: whose requests they are; no other producer issues of it.
-        config: the plugin entry's configuration.
+        config: the plugin entry's configuration; `origin` is made of it, and may be set anew.
         max_ring_bytes: the emitter's.
     """
 
@@ -33,7 +33,7 @@ class Producer:
         self.run = run
         self.emitter = Emitter(socket, max_ring_bytes=max_ring_bytes)
         self.slowest_call_s = 0.0
-        self._origin = Origin.of(config)
+        self.origin = Origin.of(config)
 
     def send(self, requests: int = 1) -> None:
         """Hand so many over, and pump once."""
@@ -42,7 +42,7 @@ class Producer:
             self.run.issued += 1
             log = self.run.log(number)
             begun = time.monotonic()
-            self.emitter.submit(self._origin, log)
+            self.emitter.submit(self.origin, log)
             self._note(begun)
         self.pump()
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -28,11 +30,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from e2e.certificates import Pair
 from e2e.ports import HOST, free_port
 from faults.delivery.background import Background
 from faults.delivery.ledger import Ledger
 
-__all__ = ["OK", "Answer", "Attempt", "Receiver"]
+__all__ = ["OK", "Answer", "Attempt", "Receiver", "ServerTls"]
 
 _MAX_MESSAGE_BYTES = 64 << 20  # above what a collector takes, so that a test can see a batch over it
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -72,6 +75,37 @@ _GONE = Answer(grpc.StatusCode.UNAVAILABLE, 503, message="the receiver let go")
 
 
 @dataclass(frozen=True)
+class ServerTls:
+    """What a receiver shows, and whom it listens to.
+
+    Args:
+        pair: its certificate and key.
+        clients: PEM of the authority that must have signed a client's certificate; None asks for none.
+    """
+
+    pair: Pair
+    clients: str | None = None
+
+    def for_grpc(self) -> grpc.ServerCredentials:
+        """Return it as gRPC takes it."""
+        pairs = [(self.pair.key.encode(), self.pair.certificate.encode())]
+        clients = self.clients.encode() if self.clients else None
+        return grpc.ssl_server_credentials(pairs, clients, require_client_auth=clients is not None)
+
+    def for_http(self) -> ssl.SSLContext:
+        """Return it as aiohttp takes it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+            file.write(self.pair.key + self.pair.certificate)
+            file.flush()
+            context.load_cert_chain(file.name)
+        if self.clients:
+            context.load_verify_locations(cadata=self.clients)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One export: when it came (monotonic seconds), its size, how many spans, its metadata, and the answer to it."""
 
@@ -103,14 +137,14 @@ class Receiver(Background):
     Args:
         ledger: where spans that are taken over are written down.
         options: gRPC server arguments, such as `grpc.max_connection_age_ms`.
-        credentials: makes gRPC speak TLS.
+        tls: what it shows, if it speaks TLS.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         options: tuple[tuple[str, int], ...] = (),
-        credentials: grpc.ServerCredentials | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         super().__init__()
         self.ledger = ledger
@@ -119,9 +153,10 @@ class Receiver(Background):
         self.attempts: deque[Attempt] = deque(maxlen=10_000)
         self.calls = 0
         self.most_at_once = 0
+        self.broken_off_after_s: list[float] = []
         self._at_once = 0
         self._options = options
-        self._credentials = credentials
+        self._tls = tls
         self._grpc: grpc.aio.Server | None = None
         self._http: web.AppRunner | None = None
         self._released = asyncio.Event()
@@ -129,20 +164,20 @@ class Receiver(Background):
     @property
     def endpoint(self) -> str:
         """Where it listens for OTLP over gRPC."""
-        return f"{'https' if self._credentials else 'http'}://{HOST}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self.port}"
 
     @property
     def http_endpoint(self) -> str:
         """Where it listens for OTLP over HTTP."""
-        return f"http://{HOST}:{self.http_port}"
+        return f"{'https' if self._tls else 'http'}://{HOST}:{self.http_port}"
 
     def stop(self) -> None:
         """Stop listening, break off what is open."""
         self.call(self.closing())
 
-    def start(self, credentials: grpc.ServerCredentials | None = None) -> None:
-        """Listen again, with another certificate if one is given."""
-        self._credentials = credentials or self._credentials
+    def start(self, tls: ServerTls | None = None) -> None:
+        """Listen again, showing another certificate if one is given."""
+        self._tls = tls or self._tls
         self.call(self.opened())
 
     def release(self) -> None:
@@ -163,8 +198,8 @@ class Receiver(Background):
         )
         server.add_generic_rpc_handlers((_Handler(self._export_grpc),))
         address = f"{HOST}:{self.port}"
-        if self._credentials:
-            server.add_secure_port(address, self._credentials)
+        if self._tls:
+            server.add_secure_port(address, self._tls.for_grpc())
         else:
             server.add_insecure_port(address)
         await server.start()
@@ -172,7 +207,8 @@ class Receiver(Background):
         app.add_routes([web.post("/v1/traces", self._export_http)])
         self._grpc, self._http = server, web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await self._http.setup()
-        await web.TCPSite(self._http, HOST, self.http_port).start()
+        context = self._tls.for_http() if self._tls else None
+        await web.TCPSite(self._http, HOST, self.http_port, ssl_context=context).start()
 
     async def closing(self) -> None:
         await self._release()
@@ -213,12 +249,16 @@ class Receiver(Background):
         self.calls += 1
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
+        begun = time.monotonic()
         try:
             if answer.hang:
                 await self._released.wait()
                 return _GONE
             if answer.delay_s:
                 await asyncio.sleep(answer.delay_s)
+        except asyncio.CancelledError:
+            self.broken_off_after_s.append(time.monotonic() - begun)
+            raise
         finally:
             self._at_once -= 1
         if answer.takes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from e2e.client import fetch
+from e2e.metrics import samples
 from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
 from faults.delivery.books import Books, destinations, read_books
@@ -73,6 +74,7 @@ class Sidecar:
         command = command_line(
             *("sidecar", "--listen", str(self.socket)),
             *("--http", self.url.removeprefix("http://")),
+            *("--spool", str(self.spool)),
         )
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -154,6 +156,11 @@ class Sidecar:
         """Return the spans counted as dropped or rejected, over all lives as far as `kill` could look."""
         now = self.books(destination) if self.alive else Books()
         return sum(now.lost.values()) + sum(n for (name, _), n in self.gone.items() if name == destination)
+
+    @property
+    def is_degraded(self) -> bool:
+        """The disk does not take spans."""
+        return samples(self.url, "otlp_tracing_spool_degraded") > 0
 
     def spool_bytes(self) -> int:
         """Return what the spool's files take."""

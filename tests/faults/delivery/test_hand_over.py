@@ -19,7 +19,7 @@ from e2e.waiting import wait_for
 from faults.delivery.oracle import assert_untraced_exactly
 from faults.delivery.scene import Scene, StartScene
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)
 
 _FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
 _RATE = 500

@@ -1,0 +1,68 @@
+"""Runs a process on a C library whose disk fails or stalls, and whose wall clock jumps, when a test says so."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+__all__ = ["LibcDouble"]
+
+_SOURCE = Path(__file__).with_name("libc_double.c")
+_CONTROL = struct.Struct("qqq")
+
+
+class LibcDouble:
+    """The double, compiled into a folder; without a C compiler the test is skipped.
+
+    Args:
+        folder: for it.
+        disk: the folder whose disk fails.
+    """
+
+    def __init__(self, folder: Path, disk: Path) -> None:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            pytest.skip("no C compiler here")
+        library, control = folder / "libc_double.so", folder / "libc_double"
+        subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(_SOURCE), "-ldl"], check=True)
+        control.write_bytes(bytes(_CONTROL.size))
+        with control.open("r+b") as file:
+            self._control = mmap.mmap(file.fileno(), _CONTROL.size)
+        self._error = self._ahead_ns = 0
+        self._stalls = False
+        self.environment: Mapping[str, str] = {
+            "LD_PRELOAD": str(library),
+            "LIBC_DOUBLE": str(control),
+            "LIBC_DOUBLE_FOLDER": str(disk),
+        }
+
+    def fail(self, error: int) -> None:
+        """Let every write fail with an errno; 0 mends the disk."""
+        self._error = error
+        self._write()
+
+    @contextlib.contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Let writes take for as long as the block runs."""
+        self._stalls = True
+        self._write()
+        try:
+            yield
+        finally:
+            self._stalls = False
+            self._write()
+
+    def jump(self, seconds: float) -> None:
+        """Put the wall clock forward from now on; back with a negative number."""
+        self._ahead_ns += int(seconds * 1e9)
+        self._write()
+
+    def _write(self) -> None:
+        self._control[:] = _CONTROL.pack(self._error, self._stalls, self._ahead_ns)

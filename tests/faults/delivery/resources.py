@@ -1,0 +1,32 @@
+"""Watch what a process takes while something goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+
+__all__ = ["watched"]
+
+_INTERVAL_SECONDS = 0.1
+
+
+@contextlib.contextmanager
+def watched(look: Callable[[], int]) -> Iterator[list[int]]:
+    """Collect what `look` returns, ten times a second, for as long as the block runs."""
+    seen = [look()]
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(_INTERVAL_SECONDS):
+            with contextlib.suppress(OSError, IndexError):
+                seen.append(look())
+
+    thread = threading.Thread(target=work, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+        seen.append(look())

@@ -1,0 +1,301 @@
+"""What a collector can answer: every code, delays it asks for, partial success, batches and spans it will not have."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from e2e.metrics import samples
+from e2e.waiting import wait_for
+from faults.delivery.issue import SPANS_A_REQUEST, Run
+from faults.delivery.ledger import Ledger
+from faults.delivery.oracle import settle
+from faults.delivery.producer import Producer
+from faults.delivery.receiver import OK, Answer, Attempt, Receiver
+from faults.delivery.scene import StartScene, entry
+from faults.delivery.sidecar import Sidecar
+from otlp_tracing.gateway.emitter import Origin
+
+pytestmark = pytest.mark.timeout(3600)
+
+Code = grpc.StatusCode
+Seconds = Callable[[float, float], float]
+
+# OTLP's table (docs/specification.md, "Failures"): these are repeated.
+REPEATED = {Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.ABORTED, Code.OUT_OF_RANGE, Code.UNAVAILABLE, Code.DATA_LOSS}
+# Not repeated by the table, but nothing is wrong with the spans: they are held until somebody mends the credentials.
+HELD = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}
+# Not repeated as they are, but in halves: what the collector cannot take may be one span of many.
+CUT = {Code.INVALID_ARGUMENT, Code.INTERNAL}
+GIVEN_UP = set(Code) - REPEATED - HELD - CUT - {Code.OK, Code.RESOURCE_EXHAUSTED}
+REPEATED_STATUSES, HELD_STATUSES, GIVEN_UP_STATUSES = {429, 502, 503, 504}, {401, 403}, {404, 405, 422, 500, 501}
+CUT_STATUSES = {400, 413}
+
+_CASE = "x-case"
+_SPANS = 20
+
+
+class _Table:
+    """Answers each case's first two attempts with what the case says, later ones with OK; what is held, always so."""
+
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        self._answers = answers
+        self._seen: defaultdict[str, int] = defaultdict(int)
+
+    def choose(self, metadata: Mapping[str, str], _spans: list[Span]) -> Answer:
+        case = metadata[_CASE]
+        self._seen[case] += 1
+        answer = self._answers[case]
+        return answer if self._seen[case] <= 2 or _is_held(answer) else OK
+
+
+def _is_held(answer: Answer) -> bool:
+    return answer.code in HELD or answer.status in HELD_STATUSES
+
+
+def _attempts(receiver: Receiver) -> dict[str, list[Attempt]]:
+    found: dict[str, list[Attempt]] = defaultdict(list)
+    for attempt in receiver.attempts:
+        found[attempt.metadata[_CASE]].append(attempt)
+    return found
+
+
+def _outcomes(answers: Mapping[str, Answer], folder: Any, seconds: float, http: bool) -> dict[str, list[Attempt]]:
+    """Send one batch a case, each to a destination of its own, and return the attempts that each saw."""
+    run = Run(1 << 30)
+    ledger = Ledger(run)
+    with Receiver(ledger) as receiver, Sidecar(folder) as sidecar:
+        receiver.script.choose = _Table(answers).choose
+        endpoint = receiver.http_endpoint if http else receiver.endpoint
+        producer = Producer(sidecar.socket, run, entry(endpoint, run))
+        for case in answers:
+            fields = {"protocol": "http/protobuf"} if http else {}
+            producer.origin = Origin.of(entry(endpoint, run, headers=[f"{_CASE}: {case}"], **fields))
+            producer.send(_SPANS // SPANS_A_REQUEST)
+        producer.wait_until_acknowledged()
+        held = _SPANS * sum(map(_is_held, answers.values()))
+        wait_for(lambda: sidecar.books(endpoint).waiting <= held, seconds, f"all is answered\n{sidecar.tail()}")
+        wait_for(lambda: sidecar.books(endpoint).in_flight == 0, 5, "nothing is on its way")
+        books = sidecar.books(endpoint)
+        missing = ledger.missing(run, producer.acknowledged)
+        producer.close()
+
+        assert books.balance, books
+        assert books.spooled == held
+        assert ledger.faults == []
+        assert ledger.repeated == 0
+        assert len(missing) == held + sum(books.lost.values()), books
+        return _attempts(receiver)
+
+
+def test_every_code_is_answered_as_the_protocol_has_it(folder: Any, seconds: Seconds) -> None:
+    """Fault 15: each gRPC code, with and without RetryInfo: repeated, held, cut or given up as OTLP's table says.
+
+    RESOURCE_EXHAUSTED is repeated only if it says when; without, the batch may be too large, and is cut. So it is for
+    INVALID_ARGUMENT and INTERNAL, where one span may have spoilt it. RetryInfo is honoured to a fifth.
+    """
+    delay = seconds(7, 2)
+    answers = {
+        f"{code.name}{'+' if retry_after_s else ''}": Answer(code, retry_after_s=retry_after_s, message="scripted")
+        for code in Code
+        for retry_after_s in (None, delay)
+        if code is not Code.OK
+    }
+    attempts = _outcomes(answers, folder, 60 + 3 * delay, http=False)
+    unexpected = {}
+    for case, answer in answers.items():
+        sizes = [attempt.spans for attempt in attempts[case]]
+        gaps = [later.at - earlier.at for earlier, later in pairwise(attempts[case])]
+        if answer.code in GIVEN_UP or (answer.code in HELD and answer.retry_after_s is None):
+            fits = sizes == [_SPANS]  # what is held is not tried again for half a minute
+        elif answer.code in HELD:
+            fits = set(sizes) == {_SPANS}
+        elif answer.code in CUT or (answer.code is Code.RESOURCE_EXHAUSTED and answer.retry_after_s is None):
+            fits = sizes[0] == _SPANS and max(sizes[1:], default=0) < _SPANS
+        else:
+            fits = sizes == [_SPANS] * 3
+            if answer.retry_after_s is not None:
+                fits = fits and all(0.8 * delay <= gap <= 1.2 * delay + 0.5 for gap in gaps)
+        if not fits:
+            unexpected[case] = (sizes, [round(gap, 2) for gap in gaps])
+
+    assert unexpected == {}
+
+
+def test_every_http_status_is_answered_as_the_protocol_has_it(folder: Any, seconds: Seconds) -> None:
+    """Fault 15: over HTTP 429, 502, 503 and 504 are repeated, after Retry-After if it is there; 401 and 403 held."""
+    delay = seconds(7, 2)
+    statuses = REPEATED_STATUSES | HELD_STATUSES | GIVEN_UP_STATUSES | CUT_STATUSES
+    answers = {
+        f"{status}{'+' if retry_after_s else ''}": Answer(status=status, retry_after_s=retry_after_s)
+        for status in statuses
+        for retry_after_s in (None, delay)
+    }
+    attempts = _outcomes(answers, folder, 60 + 3 * delay, http=True)
+    unexpected = {}
+    for case, answer in answers.items():
+        sizes = [attempt.spans for attempt in attempts[case]]
+        gaps = [later.at - earlier.at for earlier, later in pairwise(attempts[case])]
+        if answer.status in CUT_STATUSES:
+            fits = sizes[0] == _SPANS and max(sizes[1:], default=0) < _SPANS
+        elif answer.status in HELD_STATUSES:
+            fits = set(sizes) == {_SPANS}
+        else:
+            fits = sizes == [_SPANS] * (1 if answer.status in GIVEN_UP_STATUSES else 3)
+        if answer.retry_after_s is not None and answer.status in {429, 503}:
+            fits = fits and all(0.8 * delay <= gap <= 1.2 * delay + 0.5 for gap in gaps)
+        if not fits:
+            unexpected[case] = (sizes, [round(gap, 2) for gap in gaps])
+
+    assert unexpected == {}
+
+
+@pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
+def test_a_partial_success_is_counted_and_not_repeated(start_scene: StartScene, http: bool) -> None:
+    """Fault 16: what a collector says it rejected is counted, said in one line, and not sent again."""
+    with start_scene(http=http) as scene:
+        scene.receiver.script.default = Answer(rejected=3, message="three are too many")
+        scene.send(10)
+        wait_for(lambda: scene.receiver.calls, 10, "a batch arrives")
+        settle(scene.sidecar, [scene.producer], scene.destination, 10)
+        calls = scene.receiver.calls
+        scene.receiver.script.default = OK
+        scene.send(1)
+        scene.assert_conserved(max_repeated=0, given_up=3 * calls)
+        books = scene.sidecar.books(scene.destination)
+
+        assert books.rejected == 3 * calls
+        assert not scene.ledger.refused(scene.run) & scene.ledger.delivered(scene.run)
+        assert scene.sidecar.log().count("three are too many") == 1
+
+
+@pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
+def test_no_batch_is_larger_than_a_collector_takes(start_scene: StartScene, http: bool) -> None:
+    """Fault 17: spans of 64 KiB in batches that would be far over 4 MiB: none is sent over it, and all arrive."""
+    batches = {"timeout": 1000, "send_batch_size": 8192}
+    with start_scene(http=http, pads=62, batch_export=batches) as scene:
+        scene.send(300)  # 19 MB
+        scene.wait_until_delivered()
+
+        scene.assert_conserved(max_repeated=0)
+        assert max(attempt.size for attempt in scene.receiver.attempts) < 4 << 20
+        assert len(scene.receiver.attempts) >= 5
+
+
+def test_a_batch_that_is_too_large_is_cut(start_scene: StartScene) -> None:
+    """Fault 17: a collector with a bound of its own gets smaller ones; only a span that alone is too large is lost."""
+    most = 100_000
+    batches = {"timeout": 500, "send_batch_size": 512}
+    with start_scene(batch_export=batches) as scene:
+        large = Run(scene.run.name + (1 << 29), pads=120)
+        with Receiver(Ledger(scene.run, large)) as strict:
+            strict.script.choose = lambda _metadata, spans: (
+                Answer(Code.RESOURCE_EXHAUSTED, message="received message larger than max")
+                if sum(span.ByteSize() for span in spans) > most
+                else OK
+            )
+            config = entry(strict.endpoint, large, batch_export=batches)  # captures the headers of both runs
+            producers = [Producer(scene.sidecar.socket, run, config) for run in (scene.run, large)]
+            small, big = producers
+            small.send(150)
+            big.send(1)
+            small.send(100)
+            settle(scene.sidecar, producers, strict.endpoint, 60)
+            books = scene.sidecar.books(strict.endpoint)
+            missing = strict.ledger.missing(large, [0])
+
+            assert strict.ledger.missing(scene.run, small.acknowledged) == []
+            assert strict.ledger.faults == []
+            assert missing == [0], "the CLIENT span beside it is small"
+            assert sum(books.lost.values()) == 1, books
+            assert books.balance, books
+            for producer in producers:
+                producer.close()
+
+
+def _poisoned(log: bytes, **fields: Any) -> bytes:
+    record = json.loads(log)
+    for path, value in fields.items():
+        *way, last = path.split("__")
+        target = record
+        for name in way:
+            target = target[name]
+        target[last] = value
+    return json.dumps(record).encode()
+
+
+# What made an SDK's exporter give up the whole batch: one field of one span.
+POISON: dict[str, dict[str, Any]] = {
+    "lone surrogate in the path": {"request__uri": "/\ud800"},
+    "lone surrogate in the method": {"request__method": "\udfff"},
+    "lone surrogate in a header": {"request__headers": {"x-payload": "\ud800"}},
+    "negative time": {"started_at": -1},
+    "time of a float": {"started_at": 1.5},
+    "time beyond 64 bits": {"started_at": 1e30},
+    "trace id too long": {"otlp_tracing__trace_id": "f" * 33},
+    "trace id of zeros": {"otlp_tracing__trace_id": "0" * 32},
+    "negative latency": {"latencies": {"request": -(2**40)}},
+    "status beyond 64 bits": {"response": {"status": 2**70}},
+    "size beyond 64 bits": {"request__size": 2**64},
+    "not a number": {"latencies": {"request": float("nan")}},
+    "port out of range": {"tries": [{"ip": "127.0.0.1", "port": 2**66}]},
+    "headers that are a list": {"request__headers": ["x"]},
+    "tries that are text": {"tries": "none"},
+    "no record": {"request": None},
+}
+
+
+def test_poison_costs_no_neighbour(start_scene: StartScene) -> None:
+    """Fault 18: spans that cannot be encoded, one in a hundred, cost nobody else; what becomes of them is counted."""
+    with start_scene() as scene:
+        scene.send(100)
+        poison = Producer(scene.sidecar.socket, Run(scene.run.name + (1 << 29)), entry(scene.destination, scene.run))
+        for fields in POISON.values():
+            poison.emitter.submit(poison.origin, _poisoned(poison.run.log(0), **fields))
+            poison.wait_until_acknowledged()
+            scene.send(100)
+        scene.wait_until_delivered()
+        settle(scene.sidecar, [scene.producer], scene.destination, 20)
+        books = scene.sidecar.books(scene.destination)
+        refused = samples(scene.sidecar.url, "otlp_tracing_records_refused_total", reason="bad_record")
+        poison.close()
+
+        good = scene.run.issued * SPANS_A_REQUEST
+        assert scene.ledger.missing(scene.run, scene.producer.acknowledged) == []
+        assert books.balance, books
+        # A poisoned request that still made spans has been delivered, as spans of no run.
+        strays = len(scene.ledger.faults)
+        assert scene.ledger.arrived == good
+        assert books.received == good + strays + books.dropped.get("bad_span", 0), books
+        assert refused > 0
+
+
+def test_a_span_that_the_collector_cannot_take(start_scene: StartScene) -> None:
+    """Fault 18: of a batch that is answered INVALID_ARGUMENT because of one span, that one is lost and no other."""
+    with start_scene() as scene:
+        scene.receiver.script.choose = lambda _metadata, spans: (
+            Answer(Code.INVALID_ARGUMENT, message="span 77 is bad")
+            if any(scene.run.place(span) == 77 for span in spans)
+            else OK
+        )
+        scene.send(200)
+
+        scene.assert_conserved(max_repeated=0, given_up=1)
+        assert scene.ledger.missing(scene.run, range(200)) == [77]
+
+
+def test_a_collector_that_takes_nothing_at_all(start_scene: StartScene) -> None:
+    """Fault 18: where every batch is answered INVALID_ARGUMENT all is given up, counted, with a bounded effort."""
+    with start_scene() as scene:
+        scene.receiver.script.default = Answer(Code.INVALID_ARGUMENT, message="no traces here")
+        scene.send(1000)
+
+        scene.assert_conserved(given_up=2000)
+        assert scene.receiver.calls <= 4 * 2 * 512  # as many batches as are sent at once, taken apart

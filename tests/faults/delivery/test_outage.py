@@ -1,0 +1,141 @@
+"""The collector is away, hangs, or is slow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from e2e.waiting import wait_for
+from faults.delivery.issue import SPANS_A_REQUEST, Run
+from faults.delivery.ledger import Ledger
+from faults.delivery.oracle import assert_conserved, settle
+from faults.delivery.producer import Producer
+from faults.delivery.receiver import OK, Answer, Receiver
+from faults.delivery.resources import watched
+from faults.delivery.scene import StartScene, entry
+
+pytestmark = pytest.mark.timeout(3600)
+
+_MAX_RESIDENT_BYTES = 128 << 20
+_BACK_SECONDS = 15.0  # an outage must be noticed to be over within that
+_LARGE = 1 << 30
+
+Seconds = Callable[[float, float], float]
+
+
+@pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
+def test_the_collector_is_away(
+    start_scene: StartScene,
+    seconds: Seconds,
+    http: bool,
+    pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Fault 9: an outage loses nothing, takes 128 MiB at most, and is made up at five times the pace of the load."""
+    rate = int(pytestconfig.getoption("--fault-rate"))
+    batches = {"timeout": 1000, "send_batch_size": 512, "spool_max_bytes": _LARGE}
+    with start_scene(http=http, batch_export=batches) as scene:
+        scene.send(1)
+        scene.wait_until_delivered()
+        with watched(lambda: scene.sidecar.figures().resident_bytes) as resident, scene.producer.sending(rate):
+            scene.relay.refuse()
+            time.sleep(seconds(600, 6))  # the fault lasts as long
+            arrived = scene.ledger.distinct()
+            scene.relay.listen()
+            returned = time.monotonic()
+            wait_for(lambda: scene.ledger.distinct() > arrived, _BACK_SECONDS, "deliveries begin again")
+            begun = time.monotonic()
+            wait_for(
+                lambda: scene.sidecar.books(scene.destination).waiting <= 2 * rate * SPANS_A_REQUEST,
+                seconds(600, 30),
+                f"what waited is delivered; {scene.sidecar.books(scene.destination)}",
+            )
+            drained = (scene.ledger.distinct() - arrived) / (time.monotonic() - begun)
+        with capsys.disabled():
+            print(
+                f"\n  {scene.run.issued} requests at {rate}/s: back after {begun - returned:.1f} s, drained at "
+                f"{drained:.0f} spans/s ({drained / rate / SPANS_A_REQUEST:.1f} times the load), "
+                f"at most {max(resident) >> 20} MiB"
+            )
+
+        scene.assert_conserved()
+        assert max(resident) <= _MAX_RESIDENT_BYTES
+        assert drained >= 5 * rate * SPANS_A_REQUEST
+        assert scene.producer.slowest_call_s < 0.25
+
+
+def test_the_spool_is_full(start_scene: StartScene, seconds: Seconds) -> None:
+    """Fault 10: past its bound the spool gives up the oldest traces, whole, counts each span, and holds the bound."""
+    bound = int(seconds(64, 4)) << 20
+    slack = max(bound // 4, 5 << 20)  # SQLite's log of writes, which is kept small by checkpoints
+    batches = {"timeout": 200, "send_batch_size": 512, "spool_max_bytes": bound}
+    with start_scene(batch_export=batches) as scene, watched(scene.sidecar.spool_bytes) as taken:
+        scene.relay.refuse()
+        while not scene.sidecar.books(scene.destination).dropped:
+            scene.send(1000)
+        scene.send(scene.run.issued // 2)
+        scene.relay.listen()
+        settle(scene.sidecar, [scene.producer], scene.destination, 60)
+        books = scene.sidecar.books(scene.destination)
+        delivered = scene.ledger.delivered(scene.run)
+        first = min(delivered)
+
+        assert {reason for reason, spans in books.dropped.items() if spans} == {"spool_full"}
+        assert_conserved(
+            scene.sidecar, [scene.producer], scene.ledger, scene.destination, given_up=sum(books.dropped.values())
+        )
+        assert delivered == set(range(first, scene.run.issued * SPANS_A_REQUEST)), "the oldest go first"
+        assert first % SPANS_A_REQUEST == 0, "a trace goes whole"
+        assert max(taken) <= bound + slack
+
+
+def test_the_collector_hangs(start_scene: StartScene, seconds: Seconds) -> None:
+    """Fault 11: a collector that accepts and never answers is given ten seconds an attempt; another notices nothing."""
+    other_run = Run((1 << 30) + 1)
+    with start_scene() as scene, Receiver(Ledger(other_run)) as other:
+        neighbour = Producer(scene.sidecar.socket, other_run, entry(other.endpoint, other_run))
+        scene.receiver.script.default = Answer(hang=True)
+        until = time.monotonic() + seconds(300, 12)
+        slowest = 0.0
+        while time.monotonic() < until:
+            scene.send(10)
+            neighbour.send(10)
+            sent = time.monotonic()
+            spans = other_run.issued * SPANS_A_REQUEST
+            neighbour.wait_until_acknowledged()
+            wait_for(lambda: other.ledger.distinct() >= spans, 5, "the neighbour's arrive")  # noqa: B023
+            slowest = max(slowest, time.monotonic() - sent)
+        broken_off = list(scene.receiver.broken_off_after_s)
+        scene.receiver.release()
+
+        scene.assert_conserved()
+        settle(scene.sidecar, [neighbour], other.endpoint, 5)
+        assert_conserved(scene.sidecar, [neighbour], other.ledger, other.endpoint, max_repeated=0)
+        assert broken_off, "no attempt was given up"
+        assert max(broken_off) <= 11.0
+        assert slowest <= 2.0
+        neighbour.close()
+
+
+def test_the_collector_is_slow(start_scene: StartScene, seconds: Seconds) -> None:
+    """Fault 12: answers that take a second, one in twenty an error: requests at once keep up with the load."""
+    rate, size = 150, 100  # three batches a second, where one at a time would carry one
+    batches = {"timeout": 1000, "send_batch_size": size}
+    unavailable = Answer(grpc.StatusCode.UNAVAILABLE, delay_s=1.0)
+    with start_scene(batch_export=batches) as scene:
+        scene.receiver.script.choose = lambda _metadata, _spans: (
+            unavailable if scene.receiver.calls % 20 == 19 else Answer(delay_s=1.0)
+        )
+        with scene.producer.sending(rate):
+            time.sleep(seconds(120, 8))  # the fault lasts as long
+            waiting = scene.sidecar.books(scene.destination).waiting
+        at_once = scene.receiver.most_at_once
+        scene.receiver.script.choose = None
+        scene.receiver.script.default = OK
+
+        scene.assert_conserved()
+        assert at_once >= 3
+        assert waiting <= 5 * rate * SPANS_A_REQUEST, "it falls behind"

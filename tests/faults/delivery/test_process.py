@@ -1,0 +1,91 @@
+"""The sidecar's process ends, however: what it has acknowledged is delivered by the next."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from e2e.waiting import wait_for
+from faults.delivery.issue import SPANS_A_REQUEST
+from faults.delivery.receiver import Answer
+from faults.delivery.scene import Scene
+from load.process_figures import cpu_seconds
+
+pytestmark = pytest.mark.timeout(3600)
+
+_FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
+_GRACE_SECONDS = 10.0  # what Kong gives a plugin server between SIGTERM and SIGKILL
+_RATE = 500
+
+
+def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int) -> None:
+    """Fault 1: SIGKILL at any moment loses no request, acknowledged or not; it serves again within a second.
+
+    The second is one of CPU time: by the clock a start shares its cores with the load, and with whoever else is there.
+    """
+    source = random.Random(1)
+    starts = []
+    with scene.producer.sending(_RATE):
+        for _ in range(rounds):
+            time.sleep(source.uniform(0.2, 3.0))  # the moment of the kill is the test's input
+            scene.sidecar.kill()
+            scene.sidecar.start()
+            starts.append(cpu_seconds(scene.sidecar.pid))
+
+    # A kill repeats the batch that was on its way, a hundred spans or so: few kills are too few for a share.
+    scene.assert_conserved(max_repeated=0.01 if rounds >= 20 else 0.05)
+    assert min(starts) <= 1.0, starts
+    assert scene.producer.slowest_call_s < _FELT_SECONDS
+
+
+def test_the_sidecar_is_killed_while_nobody_takes_anything(scene: Scene, rounds: int) -> None:
+    """Fault 1: what several lives have left in the spool is restored by each, and delivered once by the last."""
+    scene.relay.refuse()
+    for life in range(rounds):
+        scene.send(200)
+        scene.sidecar.kill()
+        scene.sidecar.start()
+        books = scene.sidecar.books(scene.destination)
+
+        assert books.restored == (life + 1) * 200 * SPANS_A_REQUEST
+        assert books.balance
+    scene.relay.listen()
+
+    scene.assert_conserved(max_repeated=0)
+
+
+def test_a_killed_sidecar_repeats_little(scene: Scene, rounds: int) -> None:
+    """Fault 1: what the collector is known to have taken is not sent again by the next life."""
+    for _ in range(rounds):
+        scene.send(2000)
+        scene.wait_until_delivered()
+        wait_for(lambda: not scene.sidecar.books(scene.destination).waiting, 5, "it knows that")
+        scene.sidecar.kill()
+        scene.sidecar.start()
+
+    scene.assert_conserved(max_repeated=0)
+
+
+@pytest.mark.parametrize("collector", ["up", "down", "hung"])
+def test_the_sidecar_is_asked_to_end(scene: Scene, collector: str) -> None:
+    """Fault 25: SIGTERM ends it within the grace time; it has delivered by then, or the next life does."""
+    if collector == "down":
+        scene.relay.refuse()
+    elif collector == "hung":
+        scene.receiver.script.default = Answer(hang=True)
+    with scene.producer.sending(_RATE):
+        wait_for(lambda: scene.producer.acknowledged.stop >= _RATE, 10, "a second's load is acknowledged")
+        took = scene.sidecar.terminate(_GRACE_SECONDS)
+    acknowledged = scene.producer.acknowledged
+    if collector == "up":
+        assert scene.ledger.missing(scene.run, acknowledged) == []
+
+    scene.relay.refuse()
+    scene.relay.listen()
+    scene.receiver.release()
+    scene.sidecar.start()
+
+    assert took <= _GRACE_SECONDS
+    scene.assert_conserved()

@@ -1,0 +1,150 @@
+"""Too few descriptors, too little memory, hardly any CPU, too many connections."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.waiting import wait_for
+from faults.delivery.scene import Scene, StartScene
+from load.process_figures import cpu_seconds
+
+pytestmark = pytest.mark.timeout(3600)
+
+Seconds = Callable[[float, float], float]
+
+_FELT_SECONDS = 0.25
+_MEMORY = Path("/sys/fs/cgroup/memory")
+_MEMORY_BYTES = 96 << 20
+
+
+@contextlib.contextmanager
+def _connections(scene: Scene, count: int) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for _ in range(count):
+            connection = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                connection.connect(str(scene.sidecar.socket))
+                opened.append(connection)
+        yield opened
+
+
+def test_descriptors_run_out(scene: Scene) -> None:
+    """Fault 26: with 64 descriptors and no more, who is connected is served, nothing spins, and it passes."""
+    scene.send(100)
+    scene.wait_until_delivered()
+    resource.prlimit(scene.sidecar.pid, resource.RLIMIT_NOFILE, (64, 64))
+    with scene.producer.sending(100):
+        with _connections(scene, 100):
+            wait_for(lambda: scene.sidecar.figures().descriptors >= 60, 10, "the descriptors run out")
+            scene.relay.reset()  # the way to the collector has to be opened again
+            begun = cpu_seconds(scene.sidecar.pid)
+            time.sleep(3)  # the fault lasts as long
+            used = (cpu_seconds(scene.sidecar.pid) - begun) / 3
+        number = scene.run.issued
+        wait_for(lambda: scene.ledger.has(scene.run, number), 15, "later requests are delivered")
+    scene.producer.close()
+    scene.send(10)
+
+    scene.assert_conserved()
+    assert scene.producer.slowest_call_s < _FELT_SECONDS
+    assert used <= 0.6
+
+
+def test_many_connections(scene: Scene, seconds: Seconds) -> None:
+    """Fault 26: ten thousand connections (fewer in the quick form) take no service away, and leave nothing behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(int(seconds(10_000, 1000)), hard - 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, count + 500)), hard))
+    scene.send(100)
+    scene.wait_until_delivered()
+    before = scene.sidecar.figures()
+    with scene.producer.sending(100):
+        with _connections(scene, count):
+            number = scene.run.issued
+            wait_for(lambda: scene.ledger.has(scene.run, number), 10, "requests are delivered meanwhile")
+        wait_for(lambda: scene.sidecar.figures().descriptors <= before.descriptors + 2, 20, "all are closed")
+
+    scene.assert_conserved()
+    assert scene.producer.slowest_call_s < _FELT_SECONDS
+    assert scene.sidecar.figures().resident_bytes - before.resident_bytes <= 64 << 20
+
+
+@pytest.mark.skipif(not os.access(_MEMORY, os.W_OK), reason="no memory cgroup (version 1) to be had")
+def test_memory_is_short(start_scene: StartScene, seconds: Seconds) -> None:
+    """Fault 26: in 96 MiB, with its collector away, it lives, or is killed and loses nothing acknowledged."""
+    group = _MEMORY / f"otlp-tracing-{os.getpid()}"
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(_MEMORY_BYTES))
+        join: Callable[[int], object] = lambda pid: (group / "cgroup.procs").write_text(str(pid))  # noqa: E731
+        with start_scene(sidecar={"started": join}) as scene:
+            scene.relay.refuse()
+            with scene.producer.sending(500):
+                until = time.monotonic() + seconds(300, 5)
+                while time.monotonic() < until:
+                    time.sleep(0.2)
+                    if not scene.sidecar.alive:
+                        scene.sidecar.start()
+            scene.relay.listen()
+
+            scene.assert_conserved()
+    finally:
+        wait_for(lambda: not (group / "cgroup.procs").read_text(), 10, "the group is empty")
+        group.rmdir()
+
+
+def test_address_space_is_short(start_scene: StartScene, seconds: Seconds) -> None:
+    """Fault 26: when no memory is given out any more it goes on, or starts again, and loses nothing."""
+    with start_scene() as scene:
+        scene.send(100)
+        scene.wait_until_delivered()
+        scene.relay.refuse()
+        size = int(Path(f"/proc/{scene.sidecar.pid}/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.prlimit(scene.sidecar.pid, resource.RLIMIT_AS, (size + (4 << 20), resource.RLIM_INFINITY))
+        with scene.producer.sending(500):
+            until = time.monotonic() + seconds(60, 4)
+            while time.monotonic() < until:
+                time.sleep(0.2)
+                if not scene.sidecar.alive:
+                    scene.sidecar.start()
+        if scene.sidecar.alive:
+            resource.prlimit(scene.sidecar.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        scene.relay.listen()
+
+        scene.assert_conserved()
+
+
+def test_hardly_any_cpu(scene: Scene, seconds: Seconds) -> None:
+    """Fault 26: with a twentieth of a core requests wait in the ring and arrive later; nobody feels it.
+
+    The quota is a double: the process is stopped 95 of every 100 ms.
+    """
+    stop = threading.Event()
+
+    def throttle() -> None:
+        while not stop.is_set():
+            scene.sidecar.signal(signal.SIGSTOP)
+            time.sleep(0.095)
+            scene.sidecar.signal(signal.SIGCONT)
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=throttle, daemon=True)
+    with scene.producer.sending(300):
+        thread.start()
+        time.sleep(seconds(60, 4))  # the fault lasts as long
+        stop.set()
+        thread.join()
+
+    scene.assert_conserved()
+    assert scene.producer.slowest_call_s < _FELT_SECONDS
