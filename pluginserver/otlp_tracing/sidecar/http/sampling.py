@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
+
 from aiohttp import web
 
 from otlp_tracing.sidecar.rates import RateKeeper
@@ -27,6 +30,5 @@ class SamplingPage:
         app.router.add_get("/sampling", self._show)
 
     async def _show(self, _request: web.Request) -> web.Response:
-        return web.json_response(
-            {"cpu": self._rates.cpu, "entries": self._rates.report(), "routes": self._report.routes()}
-        )
+        document = {"cpu": self._rates.cpu, "entries": self._rates.report(), "routes": self._report.routes()}
+        return web.json_response(document, dumps=partial(json.dumps, indent=1))
