@@ -73,6 +73,7 @@ bench: $(READY) ## measure cost and speed beside the stock plugin server; with K
 	@$(BIN)/python -m tests.bench $(if $(KONG),--kong=$(KONG))
 	@$(BIN)/python -m tests.bench.page
 	@PYTHONPATH=tests $(BIN)/python -m bench.delivery
+	@$(BIN)/python -m tests.bench.redaction
 
 collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (needs Go)
 	@tests/e2e/collector/build.sh

@@ -81,7 +81,7 @@ class AssignedSecret:
     def __init__(self, names: SensitiveNames, safe: frozenset[str] = frozenset()) -> None:
         self._names = names
         self._safe = safe
-        words = "|".join(map(re.escape, sorted(names.first_words())))
+        words = "|".join(map(re.escape, sorted(names.first_words)))
         name = rf"(?:{words})[0-9A-Z_.\-\[\]]*[\"'\]]{{0,2}}"
         self.trigger = rf"(?i){name}{_ASSIGNS}[ \t\"'`]*" + _anything_but(URL_MASK) if words else ""
         self._assignment = compiled(rf"(?i)[0-9A-Z_.\-]*{name}{_ASSIGNS}[ \t]*")

@@ -27,6 +27,7 @@ class SensitiveNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._sequences = tuple({words for name in names if (words := _words(name))})
+        self._first_words = frozenset(sequence[0] for sequence in self._sequences)
         # Names repeat from request to request; the bound is for a client that makes them up (1 MiB at the worst).
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._contains)
 
@@ -34,13 +35,14 @@ class SensitiveNames:
         # Nobody gives such a name: what it holds cannot be told, so it is taken for the worst.
         return self._remembered(name) if len(name) <= _LONGEST_NAME else bool(self._sequences)
 
-    def first_words(self) -> set[str]:
-        """Return the first word of each name: without one of them in it, no name is sensitive."""
-        return {sequence[0] for sequence in self._sequences}
+    @property
+    def first_words(self) -> frozenset[str]:
+        """The first word of each name: without one of them in it, no name is sensitive."""
+        return self._first_words
 
     def _contains(self, name: str) -> bool:
         words = _words(name)
-        return any(
+        return not self._first_words.isdisjoint(words) and any(
             words[start : start + len(sequence)] == sequence
             for sequence in self._sequences
             for start in range(len(words) - len(sequence) + 1)

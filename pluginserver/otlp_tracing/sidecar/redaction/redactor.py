@@ -26,7 +26,7 @@ from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
 from otlp_tracing.sidecar.redaction.scan import BUDGET_RULE, Scan
 from otlp_tracing.sidecar.redaction.strings import SpanStrings
-from otlp_tracing.sidecar.redaction.work import Work
+from otlp_tracing.sidecar.redaction.work import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
 from otlp_tracing.sidecar.span_record import SpanRecord
 
 __all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor"]
@@ -108,14 +108,15 @@ class Redactor:
         return strings.span()
 
     def _redact(self, strings: SpanStrings, note: Note) -> None:
+        work = Work()
         for index, place in self._places.of_all(tuple(strings.names)):
-            strings.put(index, self._by_name(place, strings.names[index], strings.texts[index], note))
+            strings.put(index, self._by_name(place, strings.names[index], strings.texts[index], work, note))
         too_long: dict[int, str] = {}
         if len(max(strings.texts, key=len)) > _LONGEST:
             too_long = {index: text for index, text in enumerate(strings.texts) if len(text) > _LONGEST}
             for index, text in too_long.items():
                 strings.put(index, text[:_LONGEST])
-        found = self._scan.find(strings.texts, Work())
+        found = self._scan.find(strings.texts, work)
         for index in sorted(found.keys() | too_long.keys()):
             name, text = strings.names[index], strings.texts[index]
             if index in too_long:
@@ -124,16 +125,26 @@ class Redactor:
             left = self._by_content(name, text, found.get(index, ()), note)
             strings.put(index, left + _CUT_MARK if left is not None and index in too_long else left)
 
-    def _by_name(self, place: Place, name: str, text: str, note: Note) -> str | None:
+    def _by_name(self, place: Place, name: str, text: str, work: Work, note: Note) -> str | None:
+        if place is not Place.TOLD_BY_NAME and "=" not in text:
+            return text
+        allowed = Work(min(budget(NAMES_BUDGET_PER_KIB, text), work.left))
+
         def replace(value: str) -> str | None:
+            allowed.spend(CANDIDATE)
             note(name, AssignedSecret.rule, "redacted", value)
             return self._replacements.of_value(AssignedSecret.rule, value, in_url=place is not Place.TOLD_BY_NAME)
 
-        if place is Place.TOLD_BY_NAME:
-            return replace(text) if text else text
-        if place is Place.QUERY:
-            return self._query.redact(text, replace)
-        return self._query.redact_target(text, replace)
+        try:
+            if place is Place.TOLD_BY_NAME:
+                return replace(text) if text else text
+            allowed.spend(len(text) + PARAMETER * text.count("&"))
+            return (self._query.redact if place is Place.QUERY else self._query.redact_target)(text, replace)
+        except OverBudget:
+            note(name, BUDGET_RULE, "redacted", text)
+            return self._replacements.mask(in_url=place in IN_URL)
+        finally:
+            work.left = max(0, work.left - allowed.spent)
 
     def _by_content(self, name: str, text: str, findings: Sequence[Finding], note: Note) -> str | None:
         in_url = self._places.of(name) in IN_URL

@@ -13,7 +13,14 @@ import re2
 from otlp_tracing.sidecar.redaction.finding import Detector, Finding
 from otlp_tracing.sidecar.redaction.patterns import Patterns
 from otlp_tracing.sidecar.redaction.percent import layers
-from otlp_tracing.sidecar.redaction.work import SEARCH, OverBudget, Work, value_budget
+from otlp_tracing.sidecar.redaction.work import (
+    PATTERNS_BUDGET_PER_KIB,
+    SEARCH,
+    VALUE_BUDGET_PER_KIB,
+    OverBudget,
+    Work,
+    budget,
+)
 
 __all__ = ["BUDGET_RULE", "Scan"]
 
@@ -53,9 +60,8 @@ class Scan:
             By the index of the string, its findings from left to right, none overlapping another.
         """
         joined = _SEPARATOR.join(texts)
-        found: dict[int, list[Finding]] = {}
+        found = self._find_patterns(texts, joined, work)
         try:
-            self._find_patterns(texts, joined, work, found)
             suspicious = self._is_suspicious(joined, work)
         except OverBudget:
             return {index: [_whole(text)] for index, text in enumerate(texts) if text}
@@ -73,7 +79,7 @@ class Scan:
         return self._triggers.Match(text.encode()) or ()
 
     def _find_in(self, text: str, work: Work) -> list[Finding]:
-        allowed = Work(min(value_budget(text), work.left))
+        allowed = Work(min(budget(VALUE_BUDGET_PER_KIB, text), work.left))
         try:
             return list(self._of_all_layers(text, allowed))
         except OverBudget:
@@ -87,18 +93,32 @@ class Scan:
                 for one in self._detectors[number].find(layer.text, work):
                     yield Finding(layer.place(one.start), layer.place(one.end), one.rule, one.value)
 
-    def _find_patterns(self, texts: Sequence[str], joined: str, work: Work, found: dict[int, list[Finding]]) -> None:
+    def _find_patterns(self, texts: Sequence[str], joined: str, work: Work) -> dict[int, list[Finding]]:
+        found: dict[int, list[Finding]] = {}
         if not self._patterns:
-            return
+            return found
         layer = layers(joined)[-1]
-        for one in self._patterns.find(layer.text, work):
-            start, end, at = layer.place(one.start), layer.place(one.end), 0
-            # A match can reach over the end of a string: then it covers something of each.
-            for index, text in enumerate(texts):
-                begin, stop = max(start - at, 0), min(end - at, len(text))
-                if begin < stop:
-                    found.setdefault(index, []).append(Finding(begin, stop, one.rule, one.value))
-                at += len(text) + len(_SEPARATOR)
+        allowed = Work(min(budget(PATTERNS_BUDGET_PER_KIB, joined), work.left))
+        end = 0
+        try:
+            for one in self._patterns.find(layer.text, allowed):
+                end = layer.place(one.end)
+                self._cover(texts, Finding(layer.place(one.start), end, one.rule, one.value), found)
+        except OverBudget:
+            # Whatever comes after the last match was not looked at.
+            self._cover(texts, Finding(end, len(joined), BUDGET_RULE, joined[end:]), found)
+        work.left = max(0, work.left - allowed.spent)
+        return found
+
+    @staticmethod
+    def _cover(texts: Sequence[str], finding: Finding, found: dict[int, list[Finding]]) -> None:
+        # A match can reach over the end of a string: then it covers something of each.
+        at = 0
+        for index, text in enumerate(texts):
+            start, end = max(finding.start - at, 0), min(finding.end - at, len(text))
+            if start < end:
+                found.setdefault(index, []).append(Finding(start, end, finding.rule, finding.value))
+            at += len(text) + len(_SEPARATOR)
 
 
 def _whole(text: str) -> Finding:

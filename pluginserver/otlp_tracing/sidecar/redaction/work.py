@@ -7,14 +7,31 @@ hold the bound.
 
 from __future__ import annotations
 
-__all__ = ["CANDIDATE", "SEARCH", "SPAN_BUDGET", "VALUE_BUDGET_PER_KIB", "OverBudget", "Work", "value_budget"]
+__all__ = [
+    "CANDIDATE",
+    "NAMES_BUDGET_PER_KIB",
+    "PARAMETER",
+    "PATTERNS_BUDGET_PER_KIB",
+    "SEARCH",
+    "SPAN_BUDGET",
+    "VALUE_BUDGET_PER_KIB",
+    "OverBudget",
+    "Work",
+    "budget",
+]
 
 SEARCH = 750
 """Starting one search, from Python into RE2 and back: some 3 µs."""
 CANDIDATE = 1_000
 """Looking closer at one place: a checksum, a header decoded, a finding noted."""
+PARAMETER = 100
+"""A query's parameter whose name is known; one that nobody has sent before costs ten times as much, once."""
+NAMES_BUDGET_PER_KIB = 45_000
+"""What a KiB of a query may cost by name: 45 sensitive parameters, or a few hundred others."""
 VALUE_BUDGET_PER_KIB = 60_000
-"""A quarter of a millisecond for each begun KiB of a value; a person's own patterns may take what is left of one."""
+"""What a KiB of a value may cost the detectors: a quarter of a millisecond."""
+PATTERNS_BUDGET_PER_KIB = 144_000
+"""What a KiB may cost a person's own patterns: together with the two above, a millisecond."""
 SPAN_BUDGET = 1_000_000
 """Four milliseconds. A span with all that a gateway records of a request has one KiB, and costs a hundredth of it."""
 
@@ -47,6 +64,6 @@ class Work:
         self.left -= units
 
 
-def value_budget(text: str) -> int:
-    """Return what one value may cost."""
-    return VALUE_BUDGET_PER_KIB * (1 + len(text) // 1024)
+def budget(units_per_kib: int, text: str) -> int:
+    """Return what a text may cost, by its size in characters; one of less than a KiB as one of a KiB."""
+    return units_per_kib * max(1024, len(text)) // 1024

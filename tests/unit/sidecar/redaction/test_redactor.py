@@ -206,6 +206,16 @@ def test_what_costs_too_much_is_replaced_whole() -> None:
     assert noted == [("a", "budget", "redacted", hostile)]
 
 
+def test_what_a_pattern_did_not_come_to_is_replaced() -> None:
+    """Values before it keep what is left of them."""
+    span = span_of(a="one x", b="x" * 1000, c="last")
+    result, _ = redacted(span, patterns=[{"name": "p", "pattern": "x"}])
+
+    assert result.attributes["a"] == "one [REDACTED]"
+    assert set(str(result.attributes["b"])) == set("[REDACTED]")
+    assert result.attributes["c"] == "[REDACTED]"
+
+
 def test_lone_surrogates_are_replaced() -> None:
     """They would keep the span from being encoded, and RE2 from looking at it."""
     result, _ = redacted(span_of(a="\ud800 alice@example.com"), patterns=[{"name": "p", "pattern": "zzz"}])

@@ -1,0 +1,67 @@
+"""What redaction costs at the worst, counted; the clock's word is in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from corpora.hostile import CATASTROPHIC, hostile_values
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.sidecar.redaction import redactor as module
+from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
+from otlp_tracing.sidecar.redaction.work import SPAN_BUDGET, Work
+from otlp_tracing.sidecar.span_record import SpanRecord
+
+MILLISECOND = 250_000  # units of 4 ns
+
+
+class CountedWork(Work):
+    made: list[Work] = []
+
+    def __init__(self, budget: int = SPAN_BUDGET) -> None:
+        super().__init__(budget)
+        self.made.append(self)
+
+
+@pytest.fixture
+def spent(monkeypatch: pytest.MonkeyPatch) -> Any:
+    CountedWork.made.clear()
+    monkeypatch.setattr(module, "Work", CountedWork)
+
+    def of(attribute: str, value: str, **redaction: Any) -> int:
+        redactor = Redactor(Settings.from_config({"redaction": redaction}).redaction)
+        span = SpanRecord(b"t" * 16, b"s" * 8, None, "", "server", 1, 2, {attribute: value}, 3, "", is_error=False)
+        CountedWork.made.clear()
+        redactor.redact(span, lambda *_: None)
+        return CountedWork.made[0].spent
+
+    return of
+
+
+@pytest.mark.parametrize("attribute", ["url.query", "url.path", "user_agent.original"])
+@pytest.mark.parametrize(("name", "value"), hostile_values().items())
+def test_a_kib_costs_a_millisecond_at_the_most(spent: Any, attribute: str, name: str, value: str) -> None:
+    """Whatever is in it, wherever it stands, with every detector there is."""
+    assert spent(attribute, value, detectors=list(CONTENT_DETECTORS)) <= MILLISECOND, name
+
+
+@pytest.mark.parametrize("pattern", CATASTROPHIC.values())
+def test_a_catastrophic_pattern_costs_no_more(spent: Any, pattern: str) -> None:
+    """Whatever the pattern and the value."""
+    worst = max(
+        spent("url.query", value, detectors=list(CONTENT_DETECTORS), patterns=[{"name": "p", "pattern": pattern}])
+        for value in hostile_values().values()
+    )
+
+    assert worst <= MILLISECOND
+
+
+def test_a_span_has_an_end_to_its_cost(spent: Any) -> None:
+    """However long its values are."""
+    assert max(spent("a", value * 60) for value in hostile_values().values()) <= SPAN_BUDGET
+
+
+def test_an_ordinary_value_costs_next_to_nothing(spent: Any) -> None:
+    """A hundredth of a hostile one."""
+    assert spent("url.path", "/api/users/42/orders") < MILLISECOND / 100
