@@ -19,14 +19,14 @@ from otlp_tracing.migration import BUNDLED, equivalent
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 
-__all__ = ["check", "convert", "faults_of", "plugin_entries", "warnings_of"]
+__all__ = ["check", "convert", "faults_of", "plugin_entries", "read_declaration", "warnings_of"]
 
 PLUGIN = "otlp-tracing"
 
 
 def check(path: Path) -> int:
     """Check a file, say what was found, and return the exit code: 0, or 2 with any fault."""
-    entries = list(plugin_entries(_read(path)))
+    entries = list(plugin_entries(read_declaration(path)))
     faulty = 0
     for place, entry in entries:
         faults = faults_of(entry)
@@ -48,7 +48,7 @@ def convert(path: Path) -> int:
     0 if there was one and each passes the check, else 2.
     """
     found, faulty = 0, False
-    document = _read(path)
+    document = read_declaration(path)
     for plugin in BUNDLED:
         for place, entry in plugin_entries(document, plugin):
             found += 1
@@ -126,7 +126,12 @@ def _value(config: Any, field: str) -> Any:
     return config
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def read_declaration(path: Path) -> Mapping[str, Any]:
+    """Read a kong.yml.
+
+    Raises:
+        ConfigError: for what is none.
+    """
     try:
         document = yaml.safe_load(path.read_text())
     except OSError as error:

@@ -124,6 +124,12 @@ def _add_check(commands: Any) -> None:
         metavar="KONG_YML",
         help="write what to put instead of the file's opentelemetry and zipkin entries, as YAML",
     )
+    command.add_argument(
+        "--redaction",
+        type=Path,
+        metavar="SAMPLES",
+        help="show what the file's entries, or the defaults, redact of sample requests (.yml, .json or HTTP)",
+    )
 
 
 def _add_demo(commands: Any) -> None:
@@ -282,6 +288,10 @@ def _check(options: argparse.Namespace) -> int:
     from otlp_tracing.check import check, convert
     from otlp_tracing.errors import Fault
 
+    if options.redaction is not None:
+        from otlp_tracing.redaction_trial import show
+
+        return show(options.redaction, options.file)
     if (options.file is None) == (options.bundled is None):
         raise ConfigError([Fault("check", "", "takes a kong.yml to check, or --from and one to convert")])
     return convert(options.bundled) if options.file is None else check(options.file)

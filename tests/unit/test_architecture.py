@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "worker_process": {"contract", "gateway", "server", "installation", "server_group"},
     "migration": set(),
     "check": {"errors", "migration", "contract", "decision", "sidecar"},
+    "redaction_trial": {"errors", "contract", "decision", "sidecar", "check"},
     "demo": {"errors", "installation", "testing"},
     "status": {"errors"},
     "cli": {
@@ -44,6 +45,7 @@ MAY_IMPORT = {
         "worker_process",
         "check",
         "status",
+        "redaction_trial",
         "demo",
     },
     "__main__": {"cli"},

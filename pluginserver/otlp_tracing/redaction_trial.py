@@ -1,0 +1,259 @@
+"""`otlp-tracing check --redaction FILE [KONG_YML]`: sample requests through a configuration, before and after.
+
+Makes Kong's log record of each sample, the spans of that, and redacts them, by the parts that the sidecar
+uses. What it prints are the sample's own values: it is for the person who wrote them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from otlp_tracing.check import faults_of, plugin_entries, read_declaration
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.assembly import assemble
+from otlp_tracing.sidecar.http_methods import HttpMethods
+from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.name_guard import NameGuard
+from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, SpanStrings
+from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.span_rules import SpanRules
+
+__all__ = ["Sample", "read_samples", "show"]
+
+_REQUEST_LINE = re.compile(r"(?P<method>[A-Z]+) (?P<target>\S+)(?: HTTP/[\d.]+)?")
+_STATUS_LINE = re.compile(r"HTTP/[\d.]+ (?P<status>\d{3}).*")
+_WORDS = re.compile(r"([/?&=;,:@()\s]+)")
+_SEPARATOR = re.compile(r"^###.*$", re.MULTILINE)
+_MOST_BYTES = 4 << 20  # of a file of samples: thousands of requests, more than anybody reads through
+_SHAPE = "must be a list of {request: GET /path, headers: {…}, response: {status: …, headers: {…}}, route: …}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request and what was answered.
+
+    Args:
+        method: such as GET.
+        target: path and query.
+        headers: of the request.
+        status: of the response.
+        response_headers: of the response.
+        route: name of the route that it is for; empty for each entry.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    status: int = 200
+    response_headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    route: str = ""
+
+
+@dataclass(frozen=True)
+class _Change:
+    attribute: str
+    before: str
+    after: str | None
+    rules: tuple[str, ...]
+
+
+def show(samples: Path, kong_yml: Path | None, console: Console | None = None) -> int:
+    """Print what redaction does to each sample under each entry; return the exit code.
+
+    Args:
+        samples: as read_samples takes them.
+        kong_yml: whose otlp-tracing entries decide; without it the defaults do.
+        console: to print on; None for stdout.
+
+    Raises:
+        ConfigError: for a file that cannot be read, or an entry with a fault.
+    """
+    console = console or Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False, emoji=False)
+    wanted = list(read_samples(samples))
+    for place, settings in _entries(kong_yml):
+        for sample in wanted:
+            if sample.route and place and not place.endswith(f"route {sample.route}"):
+                continue
+            _print(console, place, sample, _trial(sample, settings))
+    return 0
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    """Read samples: a YAML or JSON list, or requests as HTTP has them, with `###` lines between.
+
+    Raises:
+        ConfigError: for anything else.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Fault(str(path), "", f"cannot be read: {error}")]) from error
+    if path.suffix in {".yml", ".yaml", ".json"}:
+        yield from _of_document(path, text)
+        return
+    for number, part in enumerate(_SEPARATOR.split(text), 1):
+        if part.strip():
+            yield _of_http(f"{path}, request {number}", part.strip())
+
+
+def _of_document(path: Path, text: str) -> Iterator[Sample]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([Fault(str(path), "", f"is not YAML: {' '.join(str(error).split())}")]) from error
+    if not isinstance(document, list):
+        raise ConfigError([Fault(str(path), "", _SHAPE)])
+    for number, one in enumerate(document, 1):
+        line = _REQUEST_LINE.fullmatch(str(one.get("request", ""))) if isinstance(one, dict) else None
+        if line is None:
+            raise ConfigError([Fault(f"{path}, [{number}]", "", _SHAPE)])
+        response = one.get("response") or {}
+        yield Sample(
+            line["method"],
+            line["target"],
+            _texts(one.get("headers")),
+            int(response.get("status", 200)),
+            _texts(response.get("headers")),
+            str(one.get("route") or ""),
+        )
+
+
+def _of_http(place: str, text: str) -> Sample:
+    head, _, answer = text.replace("\r\n", "\n").partition("\n\n")
+    first, *lines = head.split("\n")
+    line = _REQUEST_LINE.fullmatch(first.strip())
+    if line is None:
+        raise ConfigError([Fault(place, "", "must begin with a request line, such as `GET /path?query HTTP/1.1`")])
+    status, *answer_lines = answer.strip().split("\n")
+    answered = _STATUS_LINE.fullmatch(status.strip())
+    if answered is None:
+        return Sample(line["method"], line["target"], _header_lines(lines))
+    return Sample(
+        line["method"], line["target"], _header_lines(lines), int(answered["status"]), _header_lines(answer_lines)
+    )
+
+
+def _header_lines(lines: Sequence[str]) -> dict[str, str]:
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _texts(headers: object) -> dict[str, str]:
+    return {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+
+
+def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
+    if kong_yml is None:
+        yield "", Settings.from_config({})
+        return
+    for place, entry in plugin_entries(read_declaration(kong_yml)):
+        if faults := faults_of(entry):
+            raise ConfigError([Fault(f"{kong_yml}: {place}: {one.field}", one.value, one.rule) for one in faults])
+        yield place, Settings.from_config(entry.get("config") or {})
+
+
+def _trial(sample: Sample, settings: Settings) -> list[_Change]:
+    if not settings.capture.request_headers and not settings.capture.response_headers:
+        # Nothing captured would show nothing: then every header of the sample is.
+        capture = dataclasses.replace(
+            settings.capture, request_headers=tuple(sample.headers), response_headers=tuple(sample.response_headers)
+        )
+        settings = dataclasses.replace(settings, capture=capture)
+    redactor = Redactor(settings.redaction)
+    return [change for span in _spans(sample, settings) for change in _changes(span, redactor)]
+
+
+def _spans(sample: Sample, settings: Settings) -> list[SpanRecord]:
+    headers = {name.lower(): value for name, value in sample.headers.items()}
+    host = headers.setdefault("host", "gateway")
+    record = msgspec.convert(
+        {
+            "request": {
+                "method": sample.method,
+                "uri": sample.target,
+                "url": f"http://{host}{sample.target}",
+                "headers": headers,
+            },
+            "response": {
+                "status": sample.status,
+                "headers": {name.lower(): value for name, value in sample.response_headers.items()},
+            },
+            "service": {"protocol": "http", "host": "upstream", "port": 80},
+            "upstream_uri": sample.target,
+            "upstream_status": str(sample.status),
+            "source": "upstream",
+            "tries": [{}],
+            "started_at": 0,
+            "latencies": {"request": 1},
+        },
+        LogRecord,
+    )
+    # The ids are shown nowhere; baggage is captured as the gateway does it.
+    tracer = RequestTracer.of(settings.sampling, bytes, settings.propagation, settings.capture)
+    context: RequestContext = tracer.begin({name: [value] for name, value in headers.items()})
+    return assemble(record, context, SpanRules.of(settings, HttpMethods({}), NameGuard()))
+
+
+def _changes(span: SpanRecord, redactor: Redactor) -> Iterator[_Change]:
+    found: dict[str, list[str]] = {}
+
+    def note(attribute: str, rule: str, action: str, _value: str) -> None:
+        found.setdefault(attribute, []).append(rule if action == "redacted" else f"{rule} ({action})")
+
+    after = redactor.redact(span, note)
+    before = SpanStrings(span)
+    for attribute, rules in found.items():
+        name = span.name if attribute == SPAN_NAME else attribute
+        texts = [text for at, text in zip(before.names, before.texts, strict=True) if at == attribute]
+        left = after.name if attribute == SPAN_NAME else after.attributes.get(attribute)
+        shown = None if left is None else ", ".join(left) if isinstance(left, list) else str(left)
+        yield _Change(f"{span.kind}  {name}", ", ".join(texts), shown, tuple(dict.fromkeys(rules)))
+
+
+def _print(console: Console, place: str, sample: Sample, changes: Sequence[_Change]) -> None:
+    console.print(Text(f"{sample.method} {sample.target}", style="bold"))
+    console.print(Text(f"  by {place or 'the defaults'}", style="dim"))
+    if not changes:
+        console.print(Text("  nothing found\n", style="green"))
+        return
+    table = Table(show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("attribute", "before", "after", "rule"):
+        table.add_column(heading, overflow="fold")
+    for change in changes:
+        after = "(left out)" if change.after is None else change.after
+        table.add_row(
+            Text(change.attribute),
+            _marked(change.before, change.after, "bold red"),
+            _marked(after, change.before, "bold green"),
+            Text(", ".join(change.rules), style="yellow"),
+        )
+    console.print(table)
+    console.print()
+
+
+def _marked(text: str, other: str | None, style: str) -> Text:
+    """Return a text with what the other has not in a style of its own, word by word."""
+    if other is None:
+        return Text(text, style=style)
+    words, others = _WORDS.split(text), _WORDS.split(other)
+    marked = Text()
+    for kind, start, end, *_ in difflib.SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
+        marked.append("".join(words[start:end]), style="" if kind == "equal" else style)
+    return marked

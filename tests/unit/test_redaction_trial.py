@@ -1,0 +1,99 @@
+"""Promises of redaction_trial.py."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.redaction_trial import Sample, read_samples, show
+
+YAML = """
+- request: GET /users/alice%40example.com?token=abc&page=2
+  headers: {X-Note: "card 4111 1111 1111 1111"}
+  response: {status: 302, headers: {Location: "https://u:p@host/next"}}
+- request: GET /healthz
+  route: orders
+"""
+HTTP = """POST /pay?a=1 HTTP/1.1
+X-Api-Key: hunter2
+
+HTTP/1.1 201 Created
+X-Mail: a@b.example
+
+### the next
+GET /x
+"""
+KONG = """
+_format_version: "3.0"
+services:
+  - name: users
+    url: http://users
+    routes:
+      - name: orders
+        paths: [/]
+        plugins: [{name: otlp-tracing, config: {redaction: {detectors: [], query: none}}}]
+    plugins: [{name: otlp-tracing, config: {redaction: {mode: drop}}}]
+"""
+
+
+def shown(samples: Path, kong_yml: Path | None = None) -> str:
+    stream = io.StringIO()
+    assert show(samples, kong_yml, Console(file=stream, width=200, markup=False)) == 0
+    return stream.getvalue()
+
+
+def file(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_before_and_after_are_shown_with_the_rule(tmp_path: Path) -> None:
+    """For each attribute in which something was found."""
+    text = shown(file(tmp_path, "samples.yml", YAML))
+
+    assert "token=abc&page=2" in text
+    assert "token=REDACTED&page=2" in text
+    assert "card [REDACTED]" in text
+    assert "https://REDACTED:REDACTED@host/next" in text
+    assert all(rule in text for rule in ("email", "credit_card", "userinfo", "sensitive_key"))
+    assert text.rstrip().endswith("nothing found")
+
+
+def test_each_entry_shows_what_it_does(tmp_path: Path) -> None:
+    """A sample for one route goes through that route's entry alone."""
+    text = shown(file(tmp_path, "samples.yml", YAML), file(tmp_path, "kong.yml", KONG))
+
+    assert text.count("by service users\n") == 1
+    assert text.count("by service users, route orders\n") == 2
+    assert "(left out)" in text
+
+
+def test_requests_can_be_written_as_http_has_them(tmp_path: Path) -> None:
+    """With their answers, if they have one."""
+    assert list(read_samples(file(tmp_path, "samples.http", HTTP))) == [
+        Sample("POST", "/pay?a=1", {"X-Api-Key": "hunter2"}, 201, {"X-Mail": "a@b.example"}),
+        Sample("GET", "/x"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.yml", "request: GET /"), ("a.yml", "- 1"), ("a.yml", "{"), ("a.json", "[[]]"), ("a.http", "h")],
+)
+def test_what_is_no_sample_is_refused_in_a_sentence(tmp_path: Path, name: str, text: str) -> None:
+    """That says which file."""
+    with pytest.raises(ConfigError, match=name):
+        shown(file(tmp_path, name, text))
+
+
+def test_an_entry_with_a_fault_is_refused(tmp_path: Path) -> None:
+    """As `check` would."""
+    kong = file(tmp_path, "kong.yml", KONG.replace("mode: drop", "patterns: [{name: p, pattern: '('}]"))
+
+    with pytest.raises(ConfigError, match="RE2 takes"):
+        shown(file(tmp_path, "samples.yml", YAML), kong)
