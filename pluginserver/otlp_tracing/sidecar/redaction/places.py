@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from otlp_tracing.sidecar.redaction.names import CREDENTIAL_HEADERS, SensitiveNames
-from otlp_tracing.sidecar.redaction.strings import SPAN_NAME
+from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, TRACE_STATE
 
 __all__ = ["IN_URL", "Place", "Places"]
 
@@ -21,7 +21,7 @@ class Place(Enum):
     PLAIN = "any text"
     QUERY = "a query string"
     TARGET = "a URL, or a path with a query"
-    PATH = "a path"
+    PATH = "a path, or what knows as few characters"
     LINE = "a header's line, which may be a URL"
     TOLD_BY_NAME = "a value that its name calls a secret"
 
@@ -42,6 +42,7 @@ class Places:
         self._shapes: dict[tuple[str, ...], tuple[tuple[int, Place], ...]] = {}
         self._known = {
             SPAN_NAME: Place.PLAIN,
+            TRACE_STATE: Place.PATH,
             "url.query": Place.QUERY,
             "url.full": Place.TARGET,
             "url.path": Place.PATH,

@@ -25,7 +25,7 @@ from otlp_tracing.sidecar.redaction.private_keys import PrivateKey
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
 from otlp_tracing.sidecar.redaction.scan import BUDGET_RULE, Scan
-from otlp_tracing.sidecar.redaction.strings import SpanStrings
+from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, SpanStrings
 from otlp_tracing.sidecar.redaction.work import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
 from otlp_tracing.sidecar.span_record import SpanRecord
 
@@ -62,7 +62,7 @@ Action = Literal["redacted", "reported"]
 """What became of a finding; reported: dry_run let it go."""
 
 Note = Callable[[str, str, Action, str], None]
-"""Told of a finding: the attribute (empty: the span's name), the rule, what became of it, and the value."""
+"""Told of a finding: the attribute (or SPAN_NAME or TRACE_STATE), the rule, what became of it, and the value."""
 
 # Never only reported: these do not look for anything, they are told by a name, or are there to bound the cost.
 _ALWAYS = frozenset({AssignedSecret.rule, Userinfo.rule, BUDGET_RULE})
@@ -159,7 +159,7 @@ class Redactor:
                 continue
             note(name, finding.rule, "redacted", finding.value)
             stands = self._replacements.of_value(finding.rule, finding.value, in_url=in_url)
-            if stands is None and name:
+            if stands is None and name not in ALWAYS_THERE:
                 return None
             pieces += [text[at : finding.start], stands or self._replacements.mask(in_url=in_url)]
             at = finding.end

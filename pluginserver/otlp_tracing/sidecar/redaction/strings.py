@@ -1,4 +1,4 @@
-"""The strings of a span, taken out and put back: its name, its attributes' values, the items of lists."""
+"""The strings of a span, taken out and put back: its name, its tracestate, its attributes' values, items of lists."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import dataclasses
 
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
 
-__all__ = ["SPAN_NAME", "SpanStrings"]
+__all__ = ["ALWAYS_THERE", "SPAN_NAME", "TRACE_STATE", "SpanStrings"]
 
 SPAN_NAME = ""
 """Stands where an attribute's name would, for the name of the span."""
+
+TRACE_STATE = "(tracestate)"
+"""The same for the tracestate, the span's and those of its links."""
+
+ALWAYS_THERE = frozenset({SPAN_NAME, TRACE_STATE})
+"""What cannot be left out of a span."""
 
 _ALONE = -1
 
@@ -24,7 +30,11 @@ class SpanStrings:
     def __init__(self, span: SpanRecord) -> None:
         self._span = span
         self._changed: dict[int, str | None] = {}
-        names, texts, items = [SPAN_NAME], [span.name], [_ALONE]
+        names, texts, items = [SPAN_NAME, TRACE_STATE], [span.name, span.trace_state], [_ALONE, _ALONE]
+        for link in span.links:
+            names.append(TRACE_STATE)
+            texts.append(link.trace_state)
+            items.append(_ALONE)
         for name, value in span.attributes.items():
             kind = type(value)
             if kind is str:
@@ -42,7 +52,7 @@ class SpanStrings:
         self._items = items
 
     def put(self, index: int, text: str | None) -> None:
-        """Put a string in the place of one; None removes it, but for the span's name, which has to be one."""
+        """Put a string in the place of one; None removes it, which must not be done to what is ALWAYS_THERE."""
         if text != self.texts[index]:
             self._changed[index] = text
             self.texts[index] = text or ""
@@ -57,13 +67,12 @@ class SpanStrings:
         if not self._changed:
             return self._span
         attributes = dict(self._span.attributes)
-        name = self._span.name
         lists: dict[str, list[str | None]] = {}
         for index, text in self._changed.items():
             attribute, item = self.names[index], self._items[index]
-            if index == 0:
-                name = text or name
-            elif item != _ALONE:
+            if attribute in ALWAYS_THERE:
+                continue
+            if item != _ALONE:
                 original = attributes[attribute]
                 assert isinstance(original, list)
                 lists.setdefault(attribute, list(original))[item] = text
@@ -73,7 +82,12 @@ class SpanStrings:
                 attributes[attribute] = text
         for attribute, lines in lists.items():
             _put_list(attributes, attribute, [line for line in lines if line is not None])
-        return dataclasses.replace(self._span, name=name, attributes=attributes)
+        links = tuple(
+            dataclasses.replace(link, trace_state=self.texts[number]) for number, link in enumerate(self._span.links, 2)
+        )
+        return dataclasses.replace(
+            self._span, name=self.texts[0], trace_state=self.texts[1], links=links, attributes=attributes
+        )
 
 
 def _put_list(attributes: dict[str, AttributeValue], name: str, lines: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.redactor import Redactor
@@ -52,6 +54,16 @@ def test_every_string_is_looked_at() -> None:
     assert {(attribute, rule, action) for attribute, rule, action, _ in noted} == {
         (name, "email", "redacted") for name in ("", "a", "b")
     }
+
+
+def test_a_tracestate_is_looked_at_too() -> None:
+    """The span's and that of the span it links to; only in what is exported, and it stays a tracestate."""
+    link = SpanContext(b"\x05" * 16, b"\x06" * 8, 1, "v=alice@example.com")
+    span = dataclasses.replace(span_of(), trace_state="ot=th:8,v=alice@example.com", links=(link,))
+    result, _ = redacted(span, mode="drop")
+
+    assert result.trace_state == "ot=th:8,v=REDACTED"
+    assert [one.trace_state for one in result.links] == ["v=REDACTED"]
 
 
 def test_names_hide_values() -> None:
