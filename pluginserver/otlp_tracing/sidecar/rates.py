@@ -61,6 +61,7 @@ class _Entry:
     own: Allowance
     known_at: float
     seen_at: float
+    is_shown: bool = False
 
 
 class RateKeeper:
@@ -193,7 +194,7 @@ class RateKeeper:
 
     def _show(self, entry: _Entry) -> None:
         asked, wanted, expected = entry.budget.mean()
-        load = entry.load.value
+        load, entry.is_shown = entry.load.value, True
         probability = expected / asked if asked else entry.sampling.rate * load
         self._metrics.set(SAMPLING_PROBABILITY, probability, entry.name)
         self._metrics.set(SAMPLING_FACTOR, _budget_factor(wanted * load, expected), entry.name, "budget")
@@ -202,6 +203,9 @@ class RateKeeper:
         self._metrics.set(SAMPLING_TRACES, entry.budget.kept_per_second, entry.name)
 
     def _show_no_more(self, entry: _Entry) -> None:
+        if not entry.is_shown:
+            return
+        entry.is_shown = False
         for metric in (SAMPLING_PROBABILITY, SAMPLING_BUDGET, SAMPLING_TRACES):
             self._metrics.forget(metric, entry.name)
         for cause in ("budget", "load"):

@@ -215,6 +215,21 @@ def test_what_is_set_is_shown(keeper: RateKeeper, metrics: Metrics, clock: Manua
     assert metrics.registry.get_sample_value(SAMPLING_BUDGET.name, {"entry": "e"}) is None
 
 
+def test_a_changed_configuration_takes_the_place_of_the_old(
+    keeper: RateKeeper, metrics: Metrics, clock: ManualClock
+) -> None:
+    """Both have Kong's id of the entry; the new one is shown, also after the old one has been idle for minutes."""
+    keeper.configure(KEY, "e", BUDGET)
+    keeper.configure(b"l" * 16, "e", Sampling(1.0, "follow", budget=Budget(30)))
+    shown = []
+    for _ in range(400):
+        keeper.observe(b"l" * 16, OWN, ASKED, kept=True)
+        pass_time(keeper, clock, 1)
+        shown.append(metrics.value(SAMPLING_BUDGET, entry="e"))
+
+    assert set(shown) == {30}
+
+
 def test_an_entry_that_is_configured_no_more_is_forgotten(
     keeper: RateKeeper, metrics: Metrics, clock: ManualClock
 ) -> None:
