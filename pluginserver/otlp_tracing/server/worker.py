@@ -32,7 +32,7 @@ _closed = LimitedLog(logging.getLogger("otlp_tracing.server.worker"))
 # Kong pools 256 connections a worker (lua_socket_pool_size); this leaves room for sixteen of them.
 MAX_CONNECTIONS = 4096
 _READ_BYTES = 16 << 10  # most of what Kong sends is far smaller; Python allocates this much for each read
-_LENGTH_BYTES = 4
+_EMPTY_FRAME = bytes(4)  # over ProtoBuf; to most calls that are written ahead it is the whole answer
 _TICK_SECONDS = 0.05  # a sign of life nine times before a sibling takes us for stuck
 _LOOK_SECONDS = 0.25
 _SETTLE_SECONDS = 3.0  # before instances move to a worker that is back: it might go again at once
@@ -242,7 +242,7 @@ class Worker:
                 return
         try:
             data = connection.socket.recv(_READ_BYTES)
-            if len(data) == _LENGTH_BYTES:
+            if len(data) == len(_EMPTY_FRAME) and data != _EMPTY_FRAME:
                 data += self._rest(connection)
         except BlockingIOError:
             return
