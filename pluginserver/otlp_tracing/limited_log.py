@@ -25,8 +25,19 @@ class LimitedLog:
         self._next_at = float("-inf")
         self._left_out = 0
 
+    def info(self, sentence: str, *arguments: object) -> None:
+        """Log the sentence, or count it until one is due again."""
+        self._say(logging.INFO, sentence, *arguments)
+
     def warning(self, sentence: str, *arguments: object, exc_info: bool = False) -> None:
         """Log the sentence, or count it until one is due again."""
+        self._say(logging.WARNING, sentence, *arguments, exc_info=exc_info)
+
+    def error(self, sentence: str, *arguments: object) -> None:
+        """Log the sentence, or count it until one is due again."""
+        self._say(logging.ERROR, sentence, *arguments)
+
+    def _say(self, level: int, sentence: str, *arguments: object, exc_info: bool = False) -> None:
         now = self._clock()
         if now < self._next_at:
             self._left_out += 1
@@ -35,4 +46,4 @@ class LimitedLog:
         if self._left_out:
             sentence += f" (and {self._left_out} more like it before)"
             self._left_out = 0
-        self._logger.warning(sentence, *arguments, exc_info=exc_info)
+        self._logger.log(level, sentence, *arguments, exc_info=exc_info)

@@ -132,8 +132,8 @@ class Backlog:
         for row in rows:
             row.is_waiting = False
             self._warm_spans -= row.spans
-            self._warm_bytes -= row.stored_cost
-            self._sent_bytes += row.stored_cost
+            self._warm_bytes -= row.cost
+            self._sent_bytes += row.cost
         self._books.send(spans)
         return rows
 
@@ -143,15 +143,19 @@ class Backlog:
             row.is_waiting = True
             self._front.appendleft(row)
             self._warm_spans += row.spans
-            self._warm_bytes += row.stored_cost
-            self._sent_bytes -= row.stored_cost
+            self._warm_bytes += row.cost
+            self._sent_bytes -= row.cost
         self._books.put_back(sum(row.spans for row in rows))
         self._on_change()
+
+    def rewrite(self, row: Row) -> None:
+        """Let the spool know what is left of a row of which a part was delivered."""
+        self._spool.rewrite(row)
 
     def settle(self, rows: Iterable[Row]) -> None:
         """Forget rows of which every span was delivered or rejected."""
         rows = list(rows)
-        self._sent_bytes -= sum(row.stored_cost for row in rows)
+        self._sent_bytes -= sum(row.cost for row in rows)
         self._spool.delete(self, rows)
 
     async def expire(self, before_ms: int) -> None:
@@ -169,7 +173,7 @@ class Backlog:
     def _keep(self, row: Row, where: deque[Row]) -> None:
         where.append(row)
         self._warm_spans += row.spans
-        self._warm_bytes += row.stored_cost
+        self._warm_bytes += row.cost
         if row.id:
             self._know(row.id)
             self._held.add(row.id)
@@ -187,7 +191,7 @@ class Backlog:
             self._cold_at_ms = row.at_ms
         self._cold_rows += 1
         self._cold_spans += row.spans
-        self._cold_bytes += row.stored_cost
+        self._cold_bytes += row.cost
         self._until = row.id
         row.is_waiting = False
         row.body = b""
@@ -200,7 +204,7 @@ class Backlog:
     def _lose(self, row: Row, reason: str) -> None:
         row.is_waiting = False
         self._warm_spans -= row.spans
-        self._warm_bytes -= row.stored_cost
+        self._warm_bytes -= row.cost
         self._books.drop(row.spans, reason)
         row.body = b""
         self._skip_dropped()
@@ -230,10 +234,10 @@ class Backlog:
                 self._held.add(row.id)
                 self._front.append(row)
                 self._warm_spans += row.spans
-                self._warm_bytes += row.stored_cost
-                self._count_cold(row.spans, row.stored_cost)
+                self._warm_bytes += row.cost
+                self._count_cold(row.spans, row.cost)
             for row in loaded.broken:
-                self._count_cold(row.spans, row.stored_cost)
+                self._count_cold(row.spans, row.cost)
                 self._books.drop(row.spans, "corrupt")
             if loaded.broken:
                 self._held.update(row.id for row in loaded.broken)

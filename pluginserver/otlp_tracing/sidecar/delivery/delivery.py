@@ -78,7 +78,7 @@ class Delivery:
         self._gathered: list[tuple[bytes, int]] = []
         self._flushing = False
         self._refuses_all_until = float("-inf")
-        self._losses, self._failures = LimitedLog(_log), LimitedLog(_log)
+        self._losses, self._failures, self._recoveries = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self.backlog = Backlog(books, spool, self._notice)
         self.is_known = False
         self._set(destination, is_known=is_known)
@@ -321,7 +321,7 @@ class Delivery:
 
     def _succeeded(self, answer: Answer) -> None:
         if self.pace.is_failing:
-            _log.info("%s answers again", self.label)
+            self._recoveries.info("%s answers again", self.label)
         self.pace.succeed()
         if answer.verdict is Verdict.ACCEPTED:
             self.last_success_ms = self._spool.now_ms()

@@ -83,7 +83,9 @@ class Shipment:
             self._backlog.settle([row for row, left in self._pieces.items() if not left])
             rest = [(row, left) for row, left in self._pieces.items() if left]
             for row, left in rest:
-                row.body, row.spans = b"".join(piece.span for piece in left), len(left)
+                if len(left) < row.spans:
+                    row.body, row.spans = b"".join(piece.span for piece in left), len(left)
+                    self._backlog.rewrite(row)
             self._backlog.put_back([row for row, _ in rest])
 
     def _answered(self, pieces: Sequence[Piece]) -> None:

@@ -166,28 +166,28 @@ class Database:
         ids = list(range(first, first + len(rows)))
         self._connection.executemany(
             "INSERT INTO row VALUES (?, ?, ?, ?, ?)",
-            [(id_, row.spans, row.at_ms, zlib.crc32(row.body), row.body) for id_, row in zip(ids, rows, strict=True)],
+            [_record(id_, row) for id_, row in zip(ids, rows, strict=True)],
         )
         self._last_ids[number] = ids[-1]
         self._book(number, len(rows), sum(row.spans for row in rows), sum(cost(len(row.body)) for row in rows), ids[-1])
         return ids
 
-    def delete(self, rows: Iterable[tuple[int, int, int]]) -> None:
-        """Delete rows, in a transaction.
+    def delete(self, ids: Iterable[int]) -> None:
+        """Delete rows, in a transaction; one that is not there is none."""
+        gone = json.dumps(list(ids))
+        for number, rows, spans, cost_ in self._connection.execute(
+            "SELECT id >> ?, count(*), sum(spans), sum(length(body) + length(body) / 8 + 64) FROM row "
+            "WHERE id IN (SELECT value FROM json_each(?)) GROUP BY 1",
+            (COUNT_BITS, gone),
+        ).fetchall():
+            self._book(number, -rows, -spans, -cost_)
+        self._connection.execute("DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", (gone,))
 
-        Args:
-            rows: their ids, spans and costs as they were stored.
-        """
-        by_number: dict[int, list[tuple[int, int, int]]] = {}
-        for row in rows:
-            by_number.setdefault(row[0] >> COUNT_BITS, []).append(row)
-        for number, gone in by_number.items():
-            ids = json.dumps([row[0] for row in gone])
-            done = self._connection.execute("DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-            if done.rowcount == len(gone):
-                self._book(number, -len(gone), -sum(row[1] for row in gone), -sum(row[2] for row in gone))
-            else:
-                self._count(number)
+    def rewrite(self, row: Row) -> None:
+        """Store what is left of a row of which a part was delivered, in a transaction."""
+        self.delete([row.id])
+        self._connection.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", _record(row.id, row))
+        self._book(row.id >> COUNT_BITS, 1, row.spans, cost(len(row.body)))
 
     def load(self, after: int, until: int, max_bytes: int, excluded: Iterable[int]) -> Loaded:
         """Read rows, oldest first, as many as max_bytes hold, one at the least.
@@ -272,7 +272,7 @@ class Database:
         if destination.digest not in self._numbers:
             self._register(destination.digest, destination.description, number, destination.last_id)
         for row in rows:
-            record = (row.id, row.spans, row.at_ms, zlib.crc32(row.body), row.body)
+            record = _record(row.id, row)
             if self._connection.execute("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?)", record).rowcount:
                 self._book(number, 1, row.spans, cost(len(row.body)))
 
@@ -352,18 +352,10 @@ class Database:
             (rows, spans, cost_, last_id, number),
         )
 
-    def _count(self, number: int) -> None:
-        # Not all that was to be deleted was there: the books are made anew from the rows.
-        low = number << COUNT_BITS
-        rows, spans, sizes = self._connection.execute(
-            "SELECT count(*), coalesce(sum(spans), 0), coalesce(sum(length(body) + length(body) / 8 + 64), 0) "
-            "FROM row WHERE id > ? AND id < ?",
-            (low, low + (1 << COUNT_BITS)),
-        ).fetchone()
-        self._connection.execute(
-            "UPDATE destination SET rows = ?, spans = ?, cost = ? WHERE number = ?", (rows, spans, sizes, number)
-        )
-
     def _one(self, query: str) -> Any:
         found = self._connection.execute(query).fetchone()
         return found[0] if found else None
+
+
+def _record(id_: int, row: Row) -> tuple[int, int, int, int, bytes]:
+    return id_, row.spans, row.at_ms, zlib.crc32(row.body), row.body

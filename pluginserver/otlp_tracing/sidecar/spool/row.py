@@ -32,13 +32,10 @@ class Row:
     at_ms: int
     id: int = 0
     is_waiting: bool = False
-    # What it was when it was stored; a row of which a part was delivered has less.
-    stored_spans: int = field(init=False)
-    stored_cost: int = field(init=False)
+    cost: int = field(init=False)  # as it came, even when a part of it has been delivered since
 
     def __post_init__(self) -> None:
-        self.stored_spans = self.spans
-        self.stored_cost = cost(len(self.body))
+        self.cost = cost(len(self.body))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,11 @@ class Spool:
         self._trouble: str | None = "it is not open yet" if folder else None
         self._memory: dict[Row, Owner] = {}
         self._memory_bytes = 0
-        self._undeleted: dict[int, tuple[Owner, tuple[int, int, int]]] = {}
+        self._undeleted: dict[int, Owner] = {}
         self._pending_bytes = 0
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._troubles = LimitedLog(_log)
+        self._troubles, self._said, self._said_well = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self._clock = asyncio.get_running_loop().time
         self._started_ms = time.time_ns() // 1_000_000
         self._started = self._clock()
@@ -167,9 +167,15 @@ class Spool:
         for row in rows:
             self._forget(row)
             if row.id:
-                gone.append((row.id, row.stored_spans, row.stored_cost))
+                gone.append(row.id)
         if gone:
             self._delete(owner, gone)
+
+    def rewrite(self, row: Row) -> None:
+        """Store what is left of a row of which a part was delivered; if the disk does not, all of it comes again."""
+        if row.id and self._writer is not None and self._takes:
+            copy = Row(row.body, row.spans, row.at_ms, row.id)
+            self._writer.write(lambda database: database.rewrite(copy)).add_done_callback(_ignore)
 
     async def load(self, after: int, until: int, max_bytes: int, excluded: Iterable[int]) -> Loaded:
         """Read rows from the disk, see Database.load(). Raises DiskTrouble."""
@@ -228,7 +234,7 @@ class Spool:
         for owner, rows in batch:
             for row in rows:
                 self._memory[row] = owner
-                self._memory_bytes += row.stored_cost
+                self._memory_bytes += row.cost
             owner.add(rows)
         victims, excess = [], self._memory_bytes - self._max_memory_bytes
         for row, owner in self._memory.items():
@@ -236,7 +242,7 @@ class Spool:
                 break
             if row.is_waiting:
                 victims.append((row, owner))
-                excess -= row.stored_cost
+                excess -= row.cost
         for row, owner in victims:
             owner.overflow(row)
             self._forget(row)
@@ -244,28 +250,28 @@ class Spool:
     def _forget(self, row: Row) -> bool:
         if self._memory.pop(row, None) is None:
             return False
-        self._memory_bytes -= row.stored_cost
+        self._memory_bytes -= row.cost
         return True
 
-    def _delete(self, owner: Owner, gone: list[tuple[int, int, int]]) -> None:
+    def _delete(self, owner: Owner, gone: list[int]) -> None:
         assert self._writer is not None
 
         def deleted(future: asyncio.Future[None]) -> None:
             if future.exception() is None:
-                owner.released(one[0] for one in gone)
+                owner.released(gone)
             else:
                 self._report(future.exception())
-                self._undeleted.update((one[0], (owner, one)) for one in gone)
+                self._undeleted.update(dict.fromkeys(gone, owner))
 
         if self._takes:
             self._writer.write(lambda database: database.delete(gone)).add_done_callback(deleted)
         else:
-            self._undeleted.update((one[0], (owner, one)) for one in gone)
+            self._undeleted.update(dict.fromkeys(gone, owner))
 
     def _report(self, error: BaseException | None) -> None:
         self._takes = False
         if self._trouble is None:
-            _log.error("the spool %s takes nothing: %s; spans are kept in memory until it does", self._folder, error)
+            self._said.error("the spool %s takes nothing: %s; spans are kept in memory", self._folder, error)
         self._trouble = str(error)
 
     async def _tend(self, opening: asyncio.Future[None]) -> None:
@@ -285,7 +291,7 @@ class Spool:
             self._report(error)
             return
         if self._trouble is not None:
-            _log.info("spans are spooled in %s", self._folder)
+            self._said_well.info("spans are spooled in %s", self._folder)
         self._trouble, self._takes = None, True
 
     def _opened(self, opened: Opened) -> None:
@@ -299,7 +305,7 @@ class Spool:
         if self._undeleted:
             gone = dict(self._undeleted)
             try:
-                await writer.write(lambda database: database.delete([one for _, one in gone.values()]))
+                await writer.write(lambda database: database.delete(gone))
             except DiskTrouble:
                 # A full disk takes not even a deletion. If nothing of the file is wanted, a new one is smaller.
                 if await writer.read(lambda database: database.stored_rows()) > len(gone):
@@ -307,7 +313,7 @@ class Spool:
                 opened = await writer.start_anew()
                 self._salt = opened.salt
                 self._digests.clear()
-            for id_, (owner, _) in gone.items():
+            for id_, owner in gone.items():
                 self._undeleted.pop(id_, None)
                 owner.released([id_])
         while rows := self._some_in_memory():
@@ -319,7 +325,7 @@ class Spool:
             # What is being sent now is most likely gone before it is written.
             if row.is_waiting:
                 some.append((row, owner))
-                size += row.stored_cost
+                size += row.cost
                 if size > _MEND_BYTES:
                     break
         return some
@@ -331,10 +337,13 @@ class Spool:
             (digest_, description, [Row(row.body, row.spans, row.at_ms)]) for digest_, description, (row,) in work
         ]
         ids = await self._writer.write(lambda database: [database.append(*one)[0] for one in copies])
-        for (row, owner), id_, (_, _, (copy,)) in zip(rows, ids, copies, strict=True):
-            was_in_memory = self._forget(row)
-            row.id, row.stored_spans, row.stored_cost = id_, copy.stored_spans, copy.stored_cost
-            if was_in_memory:
+        for (row, owner), id_ in zip(rows, ids, strict=True):
+            row.id = id_
+            if self._forget(row):
                 owner.stored(row)
             else:
-                self._delete(owner, [(row.id, row.stored_spans, row.stored_cost)])
+                self._delete(owner, [id_])
+
+
+def _ignore(future: asyncio.Future[None]) -> None:
+    future.exception()

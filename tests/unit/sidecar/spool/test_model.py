@@ -59,10 +59,19 @@ class SpoolFile(RuleBasedStateMachine):
     def delete(self, data: st.DataObject) -> None:
         state = self._states[-1]
         gone = data.draw(st.lists(st.sampled_from(sorted(state)), min_size=1, max_size=4, unique=True))
-        rows = [Row(state[id_], 2, 0, id_) for id_ in gone]
         with self._database.transaction():
-            self._database.delete([(row.id, row.stored_spans, row.stored_cost) for row in rows])
+            self._database.delete(gone)
         self._states.append({id_: body for id_, body in state.items() if id_ not in gone})
+
+    @precondition(lambda self: self._states[-1])
+    @rule(data=st.data(), size=st.integers(0, 9000))
+    def rewrite(self, data: st.DataObject, size: int) -> None:
+        id_ = data.draw(st.sampled_from(sorted(self._states[-1])))
+        self._written += 1
+        body = b"%d again " % self._written + b"x" * size
+        with self._database.transaction():
+            self._database.rewrite(Row(body, 2, self._written, id_))
+        self._states.append({**self._states[-1], id_: body})
 
     @rule(want=st.integers(1, 20_000), data=st.data())
     def drop_oldest(self, want: int, data: st.DataObject) -> None:
@@ -130,7 +139,7 @@ class SpoolFile(RuleBasedStateMachine):
         state = self._states[-1]
         for stored in self._database.destinations():
             mine = [body for id_, body in state.items() if stored.first_id < id_ <= stored.last_id]
-            costs = [Row(body, 2, 0).stored_cost for body in mine]
+            costs = [Row(body, 2, 0).cost for body in mine]
             assert (stored.rows, stored.spans, stored.cost) == (len(mine), 2 * len(mine), sum(costs))
         assert self._all_rows() == state
 

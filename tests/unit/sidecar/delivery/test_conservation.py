@@ -1,0 +1,101 @@
+"""Spool and delivery together, by chance: traffic, answers, small bounds, restarts. Every span is somewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from delivery_doubles import OK, ScriptedTransport, encoded
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.sidecar.delivery import backlog
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.delivery.pace import Pace
+from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
+from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.spool.spool import Spool
+
+_ANSWERS = (
+    OK,
+    OK,
+    OK,
+    Answer(Verdict.RETRY, "UNAVAILABLE: away"),
+    Answer(Verdict.HOLD, "UNAUTHENTICATED: expired"),
+    Answer(Verdict.NARROW, "INVALID_ARGUMENT: no"),
+    Answer(Verdict.REJECT, "UNIMPLEMENTED: no"),
+    Answer(Verdict.ACCEPTED, "too old", rejected=1),
+)
+_LIVES = 4
+_STEPS = 60
+
+
+class _Hasty(Pace):
+    """Waits a hundredth of the time."""
+
+    def delay(self) -> float:
+        return super().delay() / 100
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("CONSERVATION_SEEDS", "3"))))
+@pytest.mark.parametrize("bound", [1 << 20, 1 << 30])
+def test_every_span_is_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, bound: int) -> None:
+    """What was submitted is accepted, refused, dropped or spooled: the counts agree over all lives of the process."""
+    monkeypatch.setattr(backlog, "MAX_WARM_BYTES", 20_000)
+    monkeypatch.setattr(backlog, "_LOAD_BYTES", 10_000)
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.delivery.Pace", _Hasty)
+    asyncio.run(_lives(tmp_path, random.Random(seed), bound))
+
+
+def _deliveries(folder: Path, transport: ScriptedTransport) -> Deliveries:
+    return Deliveries(Metrics(), {}, lambda on_open: Spool(folder, on_open), lambda _: transport)
+
+
+async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
+    totals: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    issued = left = 0
+    for life in range(_LIVES):
+        transport = ScriptedTransport()
+        deliveries = _deliveries(folder, transport)
+        await deliveries.spool.start(10)
+        config = {
+            "endpoint": "http://c:1",
+            "batch_export": {"send_batch_size": 8, "timeout": 5, "spool_max_bytes": bound},
+        }
+        delivery = deliveries.to(Destination.of(Settings.from_config(config), {}))
+        assert delivery.books.restored == left
+        transport.answer = lambda _: chance.choice(_ANSWERS)
+        for step in range(_STEPS):
+            for _ in range(chance.randrange(6)):
+                names = [f"{life}.{step}.{chance.random()}" for _ in range(chance.randrange(1, 4))]
+                issued += len(names)
+                size = chance.choice((10, 1000, 30_000))
+                deliveries.submit(delivery, [encoded(name, size) for name in names], 0)
+            saved = deliveries.save(b"sender", step + 1)
+            if saved is not None and chance.random() < 0.5:
+                await saved
+            await asyncio.sleep(chance.choice((0, 0, 0.001, 0.01)))
+            assert delivery.books.balance == 0
+        if life == _LIVES - 1:
+            transport.answer = lambda _: OK
+            delivery.pace.try_now()
+            for _ in range(2000):
+                if delivery.is_idle:
+                    break
+                await asyncio.sleep(0.005)
+        await deliveries.close(chance.choice((0.0, 0.05)))
+        status = delivery.status()
+        totals += Counter({key: status[key] for key in ("exported", "rejected")})
+        totals["dropped"] += sum(status["dropped"].values())
+        accepted.update(transport.accepted)
+        left = status["spooled"]
+        assert status["balance"] == 0
+        assert status["in_flight"] == 0
+    assert left == 0
+    assert totals["exported"] + totals["rejected"] + totals["dropped"] == issued
+    assert len(accepted) >= totals["exported"]
