@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from otlp_tracing.contract.counters import (
+    EXPORT_DURATION,
     SPANS_DROPPED,
     SPANS_EXPORTED,
     SPANS_IN_FLIGHT,
@@ -95,6 +96,10 @@ class Books:
         """Spans that were about to be sent are given up."""
         self.in_flight -= spans
         self._count_dropped(spans, reason)
+
+    def answered(self, component: str, seconds: float, error_type: str) -> None:
+        """A request was answered, or nobody answered."""
+        self._metrics.series(EXPORT_DURATION, component, self._label, error_type).observe(seconds)
 
     def status(self) -> dict[str, Any]:
         """Return every number, by its name."""

@@ -310,7 +310,10 @@ class Delivery:
     async def _export(self, spans: Sequence[bytes]) -> Answer:
         if self._transport is None:
             self._transport = self._new_transport(self.destination)
+        begun = self._loop.time()
         answer = await self._transport.export(request(self._resource, spans))
+        component = f"otlp_{'grpc' if self.destination.protocol == 'grpc' else 'http'}_span_exporter"
+        self.books.answered(component, self._loop.time() - begun, answer.error_type)
         if answer.verdict in {Verdict.RETRY, Verdict.HOLD}:
             self.pace.fail(answer.reason, answer.delay_s, hold=answer.verdict is Verdict.HOLD)
             what = "does not let us in" if self.pace.held else "takes nothing"

@@ -64,9 +64,9 @@ class GrpcTransport:
             return self._judge(error, channel)
         except (asyncio.TimeoutError, grpc.aio.UsageError):
             self._renew(channel)
-            return Answer(Verdict.RETRY, "no answer within the deadline", timed_out=True)
+            return Answer(Verdict.RETRY, "no answer within the deadline", error_type="timeout")
         except (ConfigError, OSError, ValueError) as error:
-            return Answer(Verdict.RETRY, str(error))
+            return Answer(Verdict.RETRY, str(error), error_type="connection")
         partial = response.partial_success
         return Answer(Verdict.ACCEPTED, partial.error_message[:200], max(partial.rejected_spans, 0))
 
@@ -100,7 +100,7 @@ class GrpcTransport:
             if timed_out or self._destination.tls.insecure_skip_verify:
                 self._renew(channel)
         delay_s = _retry_delay(error)
-        return Answer(grpc_verdict(code, delay_s), f"{code}: {details}", delay_s=delay_s, timed_out=timed_out)
+        return Answer(grpc_verdict(code, delay_s), f"{code}: {details}", delay_s=delay_s, error_type=code)
 
     def _renew(self, channel: grpc.aio.Channel | None) -> None:
         if channel is None or channel is not self._channel:

@@ -66,13 +66,13 @@ class HttpTransport:
             ) as response:
                 return _judge(response, await _read(response))
         except asyncio.TimeoutError:
-            return Answer(Verdict.RETRY, "no answer within the deadline", timed_out=True)
+            return Answer(Verdict.RETRY, "no answer within the deadline", error_type="timeout")
         except aiohttp.ClientSSLError as error:
             # The certificates, ours or the collector's, may change.
             self._look_at = 0.0
-            return Answer(Verdict.RETRY, str(error))
+            return Answer(Verdict.RETRY, str(error), error_type="connection")
         except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
-            return Answer(Verdict.RETRY, str(error) or type(error).__name__)
+            return Answer(Verdict.RETRY, str(error) or type(error).__name__, error_type="connection")
 
     async def close(self) -> None:
         """Break off what is being sent and let go of every connection."""
@@ -125,7 +125,8 @@ def _judge(response: aiohttp.ClientResponse, body: bytes) -> Answer:
             return Answer(Verdict.ACCEPTED)  # whatever else it says
         return Answer(Verdict.ACCEPTED, _printable(partial.error_message), max(partial.rejected_spans, 0))
     reason = f"HTTP {response.status}: {_details(response, body)}"
-    return Answer(http_verdict(response.status), reason, delay_s=retry_after(response.headers.get("Retry-After")))
+    delay_s = retry_after(response.headers.get("Retry-After"))
+    return Answer(http_verdict(response.status), reason, delay_s=delay_s, error_type=str(response.status))
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:

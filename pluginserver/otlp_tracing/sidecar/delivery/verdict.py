@@ -39,14 +39,14 @@ class Answer:
         reason: a few words for a person, of the collector or about it.
         rejected: spans of an accepted request that the collector did not take.
         delay_s: what the collector asks to wait, None if it does not say.
-        timed_out: no answer came at all; the connection may be dead.
+        error_type: one word for a failure, of a few: a gRPC status' name, an HTTP status, timeout or connection.
     """
 
     verdict: Verdict
     reason: str = ""
     rejected: int = 0
     delay_s: float | None = None
-    timed_out: bool = False
+    error_type: str = ""
 
 
 _GRPC: Mapping[str, Verdict] = {

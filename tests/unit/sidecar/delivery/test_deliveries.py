@@ -17,6 +17,7 @@ from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.spool import Spool
 
 DOWN = Answer(Verdict.RETRY, "UNAVAILABLE: nobody is there")
@@ -166,12 +167,12 @@ def test_a_key_that_was_never_seen_again_is_replaced_after_a_while(tmp_path: Pat
     async def scene(monkeypatch: pytest.MonkeyPatch) -> None:
         await left_behind(tmp_path, destination("old"), "a")
         monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._LOOK_SECONDS", 0.05)
-        monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._UNKNOWN_SECONDS", 0.3)
         async with Life(tmp_path) as life:
             life.send(life.deliveries.to(destination("new")), "b")
             await until(lambda: life.with_key("new").accepted == ["b"])
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
             assert life.with_key("new").accepted == ["b"]
+            monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._UNKNOWN_SECONDS", 0.0)
             await until(lambda: life.with_key("new").accepted == ["b", "a"])
 
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -200,5 +201,38 @@ def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
             collector.answer = lambda _: OK
             await until(lambda: delivery.books.exported == 60 - dropped)
             assert sorted(map(int, collector.accepted)) == list(range(dropped, 60))
+
+    asyncio.run(scene())
+
+
+def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans of an earlier process, of before it opened and of after it: none twice, none not at all."""
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.backlog._LOAD_BYTES", 200)
+
+    async def scene() -> None:
+        await left_behind(tmp_path, destination(), *(f"earlier {number}" for number in range(10)))
+        holder = SpoolFolder(tmp_path)
+        async with Life(tmp_path) as life:
+            collector, delivery = life.with_key(""), life.deliveries.to(destination())
+            collector.answer = lambda _: DOWN
+            for number in range(10):
+                life.send(delivery, f"memory {number}")
+            holder.close()
+            await until(lambda: delivery.books.restored == 10 and life.deliveries.spool.trouble is None)
+            for number in range(10):
+                saved = life.send(delivery, f"later {number}")
+                assert saved is not None
+                await saved
+            assert delivery.books.spooled + delivery.books.in_flight == 30
+            collector.answer = lambda _: OK
+            await delivery.become(delivery.destination)
+            await until(lambda: len(collector.accepted) >= 30)
+            await asyncio.sleep(0.05)
+
+            expected = [f"{when} {number}" for when in ("earlier", "memory", "later") for number in range(10)]
+            assert sorted(collector.accepted) == sorted(expected)
+            assert delivery.books.balance == 0
+        async with Life(tmp_path) as life:
+            assert life.deliveries.status() == []
 
     asyncio.run(scene())

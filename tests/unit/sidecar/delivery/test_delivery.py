@@ -377,3 +377,21 @@ def test_spans_that_could_not_be_encoded_are_counted() -> None:
         assert books(delivery) == (0, 0, 2, 0)
 
     staged(scene)
+
+
+def test_how_long_the_collector_takes_is_measured() -> None:
+    """By what it answers, under the name that OpenTelemetry has for it."""
+
+    async def scene(stage: Stage) -> None:
+        delivery, collector = stage.to(send_batch_size=1)
+        answers = [Answer(Verdict.RETRY, "UNAVAILABLE: no", error_type="UNAVAILABLE")]
+        collector.answer = lambda _: answers.pop() if answers else OK
+        stage.send(delivery, "a")
+        await asyncio.sleep(10)
+
+        name = "otel_sdk_exporter_operation_duration_seconds_count"
+        for error_type in ("UNAVAILABLE", ""):
+            labels = {"otel_component_type": "otlp_grpc_span_exporter", "destination": "http://c:1"}
+            assert stage.metrics.registry.get_sample_value(name, {**labels, "error_type": error_type}) == 1
+
+    staged(scene)

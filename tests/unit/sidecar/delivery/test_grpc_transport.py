@@ -115,7 +115,7 @@ def test_who_does_not_answer_gets_a_new_connection(monkeypatch: pytest.MonkeyPat
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:
         sink.script(ScriptedAnswer(delay_s=1.0))
         answer = await transport.export(REQUEST)
-        assert (answer.verdict, answer.timed_out) == (Verdict.RETRY, True)
+        assert (answer.verdict, answer.error_type) == (Verdict.RETRY, "DEADLINE_EXCEEDED")
         assert (await transport.export(REQUEST)).verdict is Verdict.ACCEPTED
         assert len(opened) == 2
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from otlp_tracing.sidecar.spool.row import Row
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.spool.writer import Opened
+from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, Opened
 
 
 class Owner:
@@ -286,5 +287,27 @@ def test_a_copy_of_the_files_at_any_time_holds_what_was_safe(tmp_path: Path) -> 
             shutil.copytree(tmp_path / "spool", tmp_path / "copy")
         async with Life(tmp_path / "copy") as life:
             assert await life.bodies() == [str(number).encode() for number in range(50) if number % 3]
+
+    asyncio.run(scene())
+
+
+def test_what_is_safe_is_on_the_disk_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is synchronized within some fifty milliseconds of a commit, once for many, and not again without one."""
+    synced: list[float] = []
+    monkeypatch.setattr(os, "fdatasync", lambda _: synced.append(time.monotonic()))
+
+    async def scene() -> None:
+        async with Life(tmp_path) as life:
+            await until(lambda: synced)  # of the opening
+            synced.clear()
+            begun = time.monotonic()
+            for _ in range(5):
+                await life.spool.append([(Owner(), [row()])], {})
+            written = time.monotonic()
+            await until(lambda: synced and synced[-1] > written)
+            assert len(synced) <= 2 + (time.monotonic() - begun) / SYNC_SECONDS
+            synced.clear()
+            await asyncio.sleep(4 * SYNC_SECONDS)
+            assert synced == []
 
     asyncio.run(scene())

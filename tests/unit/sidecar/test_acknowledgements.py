@@ -1,0 +1,158 @@
+"""Promises of sidecar/receiver.py about acknowledgements, over a real socket and a spool on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from otlp_tracing.contract.counters import RECORDS_REFUSED
+from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
+from otlp_tracing.contract.settings import settings_key
+from otlp_tracing.sidecar import receiver
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.rates import RateKeeper
+from otlp_tracing.sidecar.receiver import Receiver
+from otlp_tracing.sidecar.spool.spool import Spool
+
+CONFIG: dict[str, Any] = {"endpoint": "http://127.0.0.1:1"}
+KEY = settings_key(CONFIG)
+SENDER = b"12345678"
+LOG = json.dumps({
+    "request": {"method": "GET", "uri": "/a", "url": "http://gw:8000/a", "headers": {"host": "gw:8000"}},
+    "response": {"status": 200},
+    "started_at": 1_000,
+    "latencies": {"request": 10},
+}).encode()  # fmt: skip
+
+
+class Sidecar:
+    """Receiver, pipeline and spool of one process, without anything else."""
+
+    def __init__(self, folder: Path) -> None:
+        self.metrics = Metrics()
+        self.deliveries = Deliveries(self.metrics, {}, lambda on_open: Spool(folder / "spool", on_open))
+        self.path = folder / "s.sock"
+
+    async def start(self) -> None:
+        await self.deliveries.spool.start(5)
+        rates = RateKeeper(self.metrics, time.monotonic)
+        pipeline = Pipeline(self.metrics, {}, self.deliveries, rates)
+        self._receiver = Receiver(pipeline, rates, self.deliveries, self.metrics)
+        self._server = await asyncio.start_unix_server(self._receiver.serve, sock=receiver.bind(self.path))
+
+    async def stop(self) -> None:
+        self._server.close()
+        self._receiver.close()
+        await self.deliveries.close(0)
+
+    @property
+    def received(self) -> int:
+        return sum(one["received"] for one in self.deliveries.status())
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncIterator[Sidecar]:
+    sidecar = Sidecar(folder)
+    await sidecar.start()
+    try:
+        yield sidecar
+    finally:
+        await sidecar.stop()
+
+
+class Peer:
+    """A process of the gateway, frame by frame."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.writer = reader, writer
+        self._decoder = Decoder()
+        writer.write(encode(Hello(VERSION, SENDER)) + encode(Config(KEY, json.dumps(CONFIG).encode())))
+
+    @classmethod
+    async def connect(cls, sidecar: Sidecar) -> Peer:
+        return cls(*await asyncio.open_unix_connection(str(sidecar.path)))
+
+    def send(self, *numbers: int) -> None:
+        self.writer.write(b"".join(encode(Record(number, KEY, LOG)) for number in numbers))
+
+    async def acknowledged(self, seconds: float = 5.0) -> int | None:
+        """Return the next acknowledgement, None if there is none within that time or the connection ends."""
+        while True:
+            try:
+                data = await asyncio.wait_for(self._reader.read(4096), seconds)
+            except asyncio.TimeoutError:
+                return None
+            if not data:
+                return None
+            for frame in self._decoder.feed(data):
+                if isinstance(frame, Ack):
+                    return frame.number
+
+
+def test_a_record_is_acknowledged_once_it_is_stored(tmp_path: Path) -> None:
+    """Not while the disk stalls; and the loop goes on meanwhile."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as sidecar:
+            peer = await Peer.connect(sidecar)
+            stalled = threading.Event()
+            assert sidecar.deliveries.spool._writer is not None
+            stall = sidecar.deliveries.spool._writer.write(lambda _: stalled.wait(10))
+            peer.send(1, 2)
+            assert await peer.acknowledged(0.2) is None
+            assert sidecar.received == 2
+            stalled.set()
+            assert await stall
+            assert await peer.acknowledged() == 2
+            peer.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_what_an_earlier_process_stored_is_not_taken_twice(tmp_path: Path) -> None:
+    """Killed before it could acknowledge, it has left the sender's number with the spans."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as sidecar:
+            peer = await Peer.connect(sidecar)
+            peer.send(1, 2)
+            assert await peer.acknowledged() == 2
+            peer.writer.close()
+        async with running(tmp_path) as sidecar:
+            peer = await Peer.connect(sidecar)
+            peer.send(1, 2, 3)
+            assert await peer.acknowledged() == 3
+            assert sidecar.received == 1
+            assert sum(one["restored"] for one in sidecar.deliveries.status()) == 2
+            peer.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_broken_frame_costs_the_connection_and_no_record(tmp_path: Path) -> None:
+    """What came before it is stored; the sender connects again and repeats the rest."""
+
+    async def scene() -> None:
+        async with running(tmp_path) as sidecar:
+            peer = await Peer.connect(sidecar)
+            peer.writer.write(encode(Record(1, KEY, LOG)) + b"\0\0\0\x01\xc1")
+            while await peer.acknowledged() is not None:
+                pass
+            assert sidecar.received == 1
+            assert sidecar.metrics.value(RECORDS_REFUSED, reason="bad_frame") == 1
+            again = await Peer.connect(sidecar)
+            again.send(1, 2)
+            assert await again.acknowledged() == 2
+            assert sidecar.received == 2
+            for one in (peer, again):
+                one.writer.close()
+
+    asyncio.run(scene())
