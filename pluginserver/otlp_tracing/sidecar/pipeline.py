@@ -33,7 +33,7 @@ from otlp_tracing.sidecar.rare_routes import RareRoutes
 from otlp_tracing.sidecar.rates import OWN, RateKeeper
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.recorder import Recorder
-from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.rpc import with_lost_method
@@ -121,7 +121,7 @@ class Pipeline:
             document = json.loads(config)
             settings = Settings.from_config(document)
             name = entry_name(document)
-            redactor = Redactor(settings.redaction)
+            redactor = shared_redactor(settings.redaction)
             allowance = self._rates.configure(key, name, settings.sampling)
             self._entries[key] = Entry(
                 name,
@@ -142,6 +142,10 @@ class Pipeline:
             unused, _ = self._entries.popitem(last=False)
             self._rates.forget(unused)
 
+    def knows(self, key: bytes) -> bool:
+        """Tell whether an entry's configuration, good or bad, is here; the longest unused may be forgotten."""
+        return key in self._entries
+
     def take(self, key: bytes, log: bytes, process: bytes = OWN) -> None:
         """Take one request's record over; whatever is wrong with it is counted.
 
@@ -154,6 +158,7 @@ class Pipeline:
         if entry is None:
             self._metrics.add(RECORDS_REFUSED, "bad_configuration")
             return
+        self._entries.move_to_end(key)
         try:
             record = with_lost_method(decode(log))
             context, decided_now = entry.context(record)

@@ -180,6 +180,9 @@ class Receiver:
             case Record(number, key, log):
                 # After a lost connection a sender repeats what it has no acknowledgement for.
                 if number > self._taken.get(link.process, 0):
+                    if not self._pipeline.knows(key):
+                        # Forgotten for others that came later: a sender that connects again tells it again.
+                        raise WireError("a record of a configuration that is not known, or not any more")
                     self._pipeline.take(key, log, link.process)
                     self._remember(link.process, number)
                 return number

@@ -19,13 +19,14 @@ import pytest
 from e2e.metrics import samples
 from e2e.waiting import wait_for
 from faults.delivery.scene import Scene
-from otlp_tracing.contract.frames import VERSION, Hello, Record, encode
+from otlp_tracing.contract.frames import VERSION, Config, Hello, Record, encode
 
 pytestmark = pytest.mark.timeout(3600)
 
 _CLOSED_SECONDS = 1.0
 _LORIS_SECONDS = 5.0
 _MAX_GROWTH_BYTES = 8 << 20
+_MAX_CONFIGURED_BYTES = 40 << 20  # 4,096 plugin entries, the most that are remembered
 _HELLO = encode(Hello(VERSION, b"hostile!"))
 
 Seconds = Callable[[float, float], float]
@@ -87,7 +88,7 @@ def _seconds_until_closed(connection: socket.socket) -> float:
 
 
 @contextlib.contextmanager
-def _undisturbed(scene: Scene) -> Iterator[None]:
+def _undisturbed(scene: Scene, max_growth_bytes: int = _MAX_GROWTH_BYTES) -> Iterator[None]:
     """Hold that another process's requests arrive meanwhile, and that memory and descriptors do not grow."""
     scene.send(200)
     scene.wait_until_delivered()
@@ -101,7 +102,7 @@ def _undisturbed(scene: Scene) -> Iterator[None]:
 
     scene.assert_conserved(max_repeated=0)
     assert scene.producer.slowest_call_s < 0.25
-    assert after.resident_bytes - before.resident_bytes <= _MAX_GROWTH_BYTES
+    assert after.resident_bytes - before.resident_bytes <= max_growth_bytes
 
 
 def test_hostile_frames_close_their_connection(scene: Scene) -> None:
@@ -157,6 +158,19 @@ def test_many_claims_take_no_memory(scene: Scene, seconds: Seconds) -> None:
         for _ in range(int(seconds(1000, 100))):
             stack.enter_context(_connection(scene)).sendall(_HELLO + struct.pack(">I", 1 << 20) + b"x" * 1000)
         stack.close()
+
+
+def test_unknown_and_endless_configurations(scene: Scene) -> None:
+    """Fault 29: configurations without end take bounded memory and push out none in use; a record of none is closed."""
+    with _undisturbed(scene, _MAX_CONFIGURED_BYTES), _connection(scene) as connection:
+        connection.sendall(_HELLO)
+        for number in range(4_200):
+            connection.sendall(encode(Config(number.to_bytes(16, "big"), b'{"endpoint": "http://127.0.0.1:1"}')))
+        connection.sendall(encode(Record(1, b"\xff" * 16, b"{}")))
+        assert _seconds_until_closed(connection) < 20
+
+    scene.send(1)
+    scene.assert_conserved(max_repeated=0)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")

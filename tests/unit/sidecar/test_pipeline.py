@@ -13,6 +13,7 @@ import virtual_time
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
 from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
@@ -95,3 +96,16 @@ def test_what_was_configured_is_not_kept_for_being_rare(decided_by: str) -> None
 def test_a_row_names_its_entry() -> None:
     """By Kong's id of the plugin entry."""
     assert reports(lambda stage: [stage.take(DROPPED)])[0]["entry"] == "entry-1"
+
+
+def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many configurations the longest unused goes, and it can be told that it is not known any more."""
+    monkeypatch.setattr(pipeline, "MAX_ENTRIES", 2)
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        for number in range(3):
+            stage.take(CONTEXT)
+            stage.pipeline.configure(bytes([number]) * 16, json.dumps(CONFIG).encode())
+        return [{"known": stage.pipeline.knows(key)} for key in (KEY, b"\0" * 16, b"\2" * 16)]
+
+    assert [one["known"] for one in reports(scene)] == [True, False, True]

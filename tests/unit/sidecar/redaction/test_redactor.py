@@ -14,7 +14,7 @@ from otlp_tracing.contract.settings import Settings
 from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
-from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
 
 KEY = "0123456789abcdef"
@@ -241,3 +241,14 @@ def test_no_string_is_too_odd(attributes: dict[str, str]) -> None:
     redaction = {"detectors": ["email", "jwt", "credentials", "credit_card", "iban", "cloud_key", "phone", "ip"]}
 
     assert encode_span(redacted(span_of(**attributes), **redaction)[0])
+
+
+def test_entries_that_redact_alike_share_a_redactor() -> None:
+    """A thousand entries with one configuration take the memory of one redactor; another configuration has another."""
+    one, same, other = (
+        Settings.from_config({"endpoint": f"http://{host}:4317", "redaction": {"mode": mode}}).redaction
+        for host, mode in (("a", "mask"), ("b", "mask"), ("a", "drop"))
+    )
+
+    assert shared_redactor(one) is shared_redactor(same)
+    assert shared_redactor(one) is not shared_redactor(other)
