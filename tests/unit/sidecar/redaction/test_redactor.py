@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otlp_tracing.contract.settings import Settings
@@ -235,6 +235,7 @@ def test_lone_surrogates_are_replaced() -> None:
     assert result.attributes == {"a": "? [REDACTED]"}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["url.query", "url.path", "url.full", "a"]), st.text(max_size=200)))
 def test_no_string_is_too_odd(attributes: dict[str, str]) -> None:
     """Whatever the strings, there is a span that can be encoded."""
