@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from documented_commands import CHECKOUT, documents
 from documents import hold
 from otlp_tracing.contract.counters import METRICS
 from otlp_tracing.contract.plugin_schema import SCHEMA
-
-CHECKOUT = Path(__file__).parents[2]
 
 
 def option_table() -> str:
@@ -95,23 +95,74 @@ def test_the_faults_are_documented_as_they_are_tested() -> None:
     hold(CHECKOUT / "docs" / "faults.md", "faults", fault_table())
 
 
-def test_the_repository_names_no_place_of_one_machine() -> None:
-    """A stranger's checkout lies somewhere else."""
-    places = ("/root" + "/", "/work" + "/", "/opt" + "/kong")
-    folders, suffixes = (
-        ("docs", "tests", "kong", "pluginserver", "plugins", ".ci"),
-        {".md", ".py", ".sh", ".yml", ".yaml"},
-    )
-    texts = [
-        path
-        for folder in folders
-        for path in (CHECKOUT / folder).rglob("*")
-        if path.suffix in suffixes or not path.suffix
-    ]
-    found = [
-        str(path.relative_to(CHECKOUT))
-        for path in [*texts, CHECKOUT / "README.md", CHECKOUT / "Makefile"]
-        if path.is_file() and any(place in path.read_text(errors="ignore") for place in places)
-    ]
+def links(page: Path) -> Iterator[str]:
+    prose = re.sub(r"^```.*?^```|`[^`\n]*`", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    yield from (target for target in re.findall(r"\]\(([^)\s]+)\)", prose) if "://" not in target)
 
-    assert found == []
+
+def anchors(page: Path) -> set[str]:
+    """Headings as GitHub makes anchors of them."""
+    headings = re.findall(r"^#+ +(.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """A page or a heading that a document links to is there."""
+    lost = []
+    for page in documents():
+        for link in links(page):
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                lost.append(f"{page.relative_to(CHECKOUT)}: {link}")
+
+    assert lost == []
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    """A reader of the README finds every page."""
+    linked = {(CHECKOUT / link.partition("#")[0]).resolve() for link in links(CHECKOUT / "README.md")}
+
+    assert set((CHECKOUT / "docs").glob("*.md")) - linked == set()
+
+
+def test_every_decision_has_a_number_of_its_own_and_is_in_the_index() -> None:
+    """Numbers count up without a gap, file and title agree, the index has each, and a record is one page."""
+    folder = CHECKOUT / "docs" / "decisions"
+    titles = {path: path.read_text().partition("\n")[0].removeprefix("# ") for path in sorted(folder.glob("0*.md"))}
+    numbers = list(range(1, len(titles) + 1))
+
+    assert [int(path.name[:4]) for path in titles] == numbers
+    assert [int(title.partition(".")[0]) for title in titles.values()] == numbers
+    assert [path.name for path in titles if len(path.read_text().splitlines()) > 50] == []
+    rows = ((*title.partition(". "), path.name) for path, title in titles.items())
+    hold(folder / "README.md", "records", "\n".join(f"{number}. [{title}]({name})" for number, _, title, name in rows))
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """What lies in the checkout; what tools left there begins with a dot, but for CI's."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            if path.name not in {"__pycache__", "dist"} and (not path.name.startswith(".") or path.name == ".ci"):
+                yield from files(path)
+        elif path.is_file() and path.suffix not in {".pyc", ".so", ".png"}:
+            yield path
+
+
+def test_the_repository_names_no_place_of_one_machine() -> None:
+    """A stranger's checkout lies somewhere else, and packages come from where pip and Go look by themselves."""
+    machines = (
+        "/root" + "/",
+        "/work" + "/",
+        "/opt" + "/kong",
+        "/opt" + "/wheels",
+        "--index-url" + " ",
+        "--find-links" + " ",
+    )
+    found = {
+        str(path.relative_to(CHECKOUT)): [place for place in machines if place in text]
+        for path in files(CHECKOUT)
+        if any(place in (text := path.read_text(errors="ignore")) for place in machines)
+    }
+
+    assert found == {}
