@@ -155,7 +155,7 @@ def test_a_proxy_answers_every_code(collector: Collector, sidecar: Sidecar, seco
         _producing(sidecar, proxy.endpoint) as producer,
     ):
         with producer.sending(_RATE):
-            until = time.monotonic() + seconds(300, 10)
+            until = time.monotonic() + seconds(300, 6)
             wait_for(
                 lambda: time.monotonic() > until and set(proxy.answered) == set(codes), 400, "each code was answered"
             )

@@ -156,13 +156,14 @@ class Image:
     """A spool with requests in it, as a kill left it: to be broken in many ways.
 
     Args:
-        scene: of which the collector is away.
+        scene: of which the collector will be away.
         folder: for the copy.
+        requests: how many wait in it.
     """
 
-    def __init__(self, scene: Scene, folder: Path) -> None:
+    def __init__(self, scene: Scene, folder: Path, requests: int = _REQUESTS) -> None:
         scene.relay.refuse()
-        scene.send(_SPOOLED_REQUESTS)
+        scene.send(requests)
         scene.sidecar.kill()
         self._scene = scene
         self._original = folder / "original"
@@ -204,7 +205,7 @@ def test_the_spool_is_damaged(scene: Scene, folder: Path, rounds: int) -> None:
     Where and how is drawn: with more rounds from more places. A damage costs what it hit, which the books say, and
     nothing that is delivered is other than it was.
     """
-    image = Image(scene, folder)
+    image = Image(scene, folder, _SPOOLED_REQUESTS)
     source = random.Random(22)
     whole = _SPOOLED_REQUESTS * SPANS_A_REQUEST
     costly = []
@@ -272,10 +273,10 @@ def test_the_spool_is_not_what_it_was(scene: Scene, folder: Path, damage: Callab
     damage(scene.sidecar.spool)
     restored = image.start()
     scene.relay.listen()
-    wait_for(lambda: scene.ledger.has(scene.run, _SPOOLED_REQUESTS), 30, "a new request is delivered")
+    wait_for(lambda: scene.ledger.has(scene.run, _REQUESTS), 30, "a new request is delivered")
 
     assert scene.ledger.faults == []
-    assert (restored == _SPOOLED_REQUESTS * SPANS_A_REQUEST) == (damage is _garbage_beside)
+    assert (restored == _REQUESTS * SPANS_A_REQUEST) == (damage is _garbage_beside)
 
 
 def test_a_newer_spool_is_left_for_whoever_can_read_it(scene: Scene, folder: Path) -> None:
