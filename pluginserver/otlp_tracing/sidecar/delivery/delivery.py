@@ -199,8 +199,9 @@ class Delivery:
             yield Row(b"".join(bodies), spans, now_ms)
 
     def _notice(self) -> None:
-        # Called for whatever is added; most of it does not make a batch due.
-        if self._sleeps or self.backlog.spans >= self.destination.batch_export.send_batch_size:
+        # Called for whatever is added; most of it does not make a batch due, and none of it while an outage lasts.
+        is_full = self.backlog.spans >= self.destination.batch_export.send_batch_size
+        if self._sleeps or (is_full and not self.pace.is_failing and self._may_send()):
             self._changed.set()
 
     def _may_send(self) -> bool:

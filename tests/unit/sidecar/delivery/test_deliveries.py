@@ -205,15 +205,15 @@ def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
-def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path) -> None:
     """Spans of an earlier process, of before it opened and of after it: none twice, none not at all."""
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.backlog._LOAD_BYTES", 200)
+    to = destination(batch_export={"send_batch_size": 100, "timeout": 1})
 
     async def scene() -> None:
-        await left_behind(tmp_path, destination(), *(f"earlier {number}" for number in range(10)))
+        await left_behind(tmp_path, to, *(f"earlier {number}" for number in range(10)))
         holder = SpoolFolder(tmp_path)
         async with Life(tmp_path) as life:
-            collector, delivery = life.with_key(""), life.deliveries.to(destination())
+            collector, delivery = life.with_key(""), life.deliveries.to(to)
             collector.answer = lambda _: DOWN
             for number in range(10):
                 life.send(delivery, f"memory {number}")
