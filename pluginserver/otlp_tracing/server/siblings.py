@@ -1,8 +1,8 @@
 """How the workers of a group hand each other connections.
 
 Each worker has an inbox, a datagram socket that every process of the group holds open: what is sent to a
-worker that dies waits there for the one that takes its slot. A datagram is a connection (SCM_RIGHTS) and
-the request that was read from it, empty for a connection that was just accepted.
+worker that dies waits there for the one that takes its slot. A datagram is a connection (SCM_RIGHTS), when it
+was sent, and the request that was read from it, empty for a connection that was just accepted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import os
 import socket
+import struct
 from collections.abc import Sequence
 
 from otlp_tracing.server.slots import SlotTable
@@ -18,6 +19,7 @@ __all__ = ["Inbox", "Siblings", "create_inboxes"]
 
 # A request that is handed on is an event's beginning or one of its steps; a unix socket takes 200 KiB.
 _MAX_REQUEST_BYTES = 256 << 10
+_HANDED_AT = struct.Struct("=d")  # seconds of CLOCK_MONOTONIC, the same for all processes
 
 Inbox = tuple[socket.socket, socket.socket]
 """Where a worker reads, and where the others write."""
@@ -55,9 +57,10 @@ class Siblings:
             return False
         descriptor = array.array("i", [connection.fileno()])
         try:
-            # A datagram must not be empty: one byte says that a request follows.
             self._outboxes[slot].sendmsg(
-                [b"\x00" + request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)], socket.MSG_DONTWAIT
+                [_HANDED_AT.pack(now) + request],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptor)],
+                socket.MSG_DONTWAIT,
             )
         except OSError:
             return False
@@ -67,8 +70,8 @@ class Siblings:
         """Return the slots, this one too, whose inbox nobody else reads now."""
         return [slot for slot in range(len(self._inboxes)) if slot == self.slot or self.table.read(slot)[0] == 0]
 
-    def take_over(self, slot: int) -> tuple[socket.socket, bytes] | None:
-        """Return a connection that was handed to us and the request that came with it; None if there is none."""
+    def take_over(self, slot: int) -> tuple[socket.socket, bytes, float] | None:
+        """Return a connection that was handed to us, the request that came with it, and when; None if there is none."""
         try:
             message, descriptors, _, _ = socket.recv_fds(self._inboxes[slot], _MAX_REQUEST_BYTES, 1)
         except BlockingIOError:
@@ -76,7 +79,8 @@ class Siblings:
         if not descriptors:
             return None
         try:
-            return socket.socket(fileno=descriptors[0]), message[1:]
+            handed_at: float = _HANDED_AT.unpack_from(message)[0]
+            return socket.socket(fileno=descriptors[0]), message[_HANDED_AT.size :], handed_at
         except OSError:
             os.close(descriptors[0])
             return None

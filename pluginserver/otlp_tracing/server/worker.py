@@ -39,6 +39,10 @@ _SETTLE_SECONDS = 3.0  # before instances move to a worker that is back: it migh
 _PLACE_SECONDS = 1.0  # for all siblings to be there before this group takes another one's place
 _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
 _UNUSED_SECONDS = 1.0
+# Kong waits for a second, as shipped, and then asks another question on the same connection: an answer that comes
+# later is taken for the answer to that one, and the request ends with a 500 (mp_rpc.lua, "unexpected RPC response
+# ID"). A connection that is closed instead lets the request pass.
+LATE_SECONDS = 0.9
 _END_SECONDS = 3.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
 
@@ -73,6 +77,7 @@ class Worker:
         sweep: called a few times a second, to free what was abandoned.
         side_channel: pumped after every batch of events, and when it asks for it.
         lifecycle: tells when to end.
+        late_seconds: what may have waited for longer is not answered any more.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Worker:
         sweep: Callable[[], object],
         side_channel: SideChannel,
         lifecycle: Lifecycle,
+        late_seconds: float = LATE_SECONDS,
     ) -> None:
         self._listener = listener
         self._siblings = siblings
@@ -91,6 +97,8 @@ class Worker:
         self._sweep = sweep
         self._side_channel = side_channel
         self._lifecycle = lifecycle
+        self._late_seconds = late_seconds
+        self._looked_at = time.monotonic()  # whatever is read now came after this
         self._watchdog = Watchdog(siblings.table, siblings.slot)
         self._connections: dict[int, _Connection] = {}
         self._epoll = select.epoll()
@@ -119,9 +127,10 @@ class Worker:
         tick_at = pump_at = wait = 0.0
         while self._goes_on():
             ready = self._epoll.poll(wait)
-            now = time.monotonic()
+            now = looked_at = time.monotonic()
             for descriptor, events in ready:
                 self._dispatch(descriptor, events, now)
+            self._looked_at = looked_at
             now = time.monotonic()
             if now >= tick_at:
                 tick_at = now + _TICK_SECONDS
@@ -191,7 +200,11 @@ class Worker:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     time.sleep(_OUT_OF_DESCRIPTORS_SECONDS)
                 return
-            if self._siblings.hand_over(self._home_slot(peer), peer, b"", time.monotonic()):
+            if self._is_late(self._looked_at):
+                connection = self._adopt(peer)
+                if connection is not None:
+                    self._end(connection)
+            elif self._siblings.hand_over(self._home_slot(peer), peer, b"", time.monotonic()):
                 peer.close()
             else:
                 self._adopt(peer)
@@ -202,7 +215,10 @@ class Worker:
 
     def _take_over_from(self, slot: int) -> None:
         while (handed := self._siblings.take_over(slot)) is not None:
-            peer, request = handed
+            peer, request, handed_at = handed
+            if request and self._is_late(handed_at):
+                peer.close()
+                continue
             connection = self._adopt(peer)
             if connection is not None and request:
                 self._answer(connection, request, settle=True)
@@ -251,10 +267,13 @@ class Worker:
         connection.used_at = now
         if data and connection.ended:
             return  # read, so that Kong sees an end and no reset, and repeats the event elsewhere
-        if data:
+        if data and not self._is_late(self._looked_at):
             self._answer(connection, data)
         else:
             self._close(connection)
+
+    def _is_late(self, since: float) -> bool:
+        return time.monotonic() > since + self._late_seconds
 
     @staticmethod
     def _rest(connection: _Connection) -> bytes:

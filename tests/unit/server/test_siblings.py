@@ -35,15 +35,16 @@ def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_a_connection_is_handed_over_with_its_request(
     pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
 ) -> None:
-    """The other worker gets the same connection, and what was read from it."""
+    """The other worker gets the same connection, what was read from it, and when that was."""
     pair[0].table.write(1, os.getpid(), NOW)
     assert pair[0].hand_over(1, connection[0], b"request", NOW)
     handed = pair[1].take_over(1)
     assert handed is not None
-    peer, request = handed
+    peer, request, handed_at = handed
     peer.sendall(b"answer")
 
     assert request == b"request"
+    assert handed_at == NOW
     assert connection[1].recv(10) == b"answer"
     assert pair[1].take_over(1) is None
     peer.close()

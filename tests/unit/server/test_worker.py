@@ -36,14 +36,23 @@ class module:  # noqa: N801  # what kong_pdk takes for a module
     Plugin = Echo
 
 
+LATE_SECONDS = 0.3
+
+
 class Pumped:
     """A side channel that counts its turns."""
 
     def __init__(self) -> None:
         self.turns = 0
+        self.stall = threading.Event()
+        self.stalled = threading.Event()
 
     def pump(self) -> float:
         self.turns += 1
+        if self.stall.is_set():
+            self.stall.clear()
+            self.stalled.set()
+            time.sleep(2 * LATE_SECONDS)
         return 0.05
 
     def urgency(self) -> float | None:
@@ -105,6 +114,7 @@ class Group:
             sweep=events.free_abandoned,
             side_channel=self.pumped,
             lifecycle=Lifecycle(self.path, self.bound, None),
+            late_seconds=LATE_SECONDS,
         )
 
     def end(self) -> None:
@@ -223,3 +233,26 @@ def test_a_group_whose_socket_was_taken_over_makes_room(tmp_path: Path) -> None:
     group.end()
     for one in (idle, busy):
         one.socket.close()
+
+
+@pytest.mark.parametrize("connected", [True, False], ids=["a connection in use", "one that is not accepted yet"])
+def test_what_waited_too_long_is_not_answered(tmp_path: Path, connected: bool) -> None:
+    """After a stall the connection is closed: Kong has given up and would take the answer for another question's."""
+    group = Group(tmp_path, 1)
+    try:
+        client = Client(group.path)
+        instance = start(client)
+        if not connected:
+            client.socket.close()
+        group.pumped.stall.set()
+        assert group.pumped.stalled.wait(10)
+        if not connected:
+            client = Client(group.path)
+
+        assert client.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"}) is None
+        client.socket.close()
+        other = Client(group.path)
+        assert start(other) >= 0
+        other.socket.close()
+    finally:
+        group.end()
