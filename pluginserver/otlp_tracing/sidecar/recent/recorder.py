@@ -29,7 +29,7 @@ class Recorder:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self.traces = RecentTraces(clock)
+        self.traces = RecentTraces()
         self.requests = RecentRequests()
         self.routes = RecentRoutes(clock)
 
@@ -50,34 +50,43 @@ class Recorder:
             spans: encoded and redacted, the SERVER span first; none if the trace is not kept.
             facts: of the request's entry.
         """
-        route = _name(record.service), _name(record.route)
+        now, route = self._clock(), (_name(record.service), _name(record.route))
         status, duration_ms, kept = status_code(record), max(record.latencies.request or 0, 0), bool(spans)
-        self.routes.note(route, status, duration_ms, kept=kept)
-        if kept:
+        self.routes.note(now, route, status, duration_ms, kept=kept)
+        failed = status >= 500
+        if kept and self.traces.admit(now, route, notable=failed or outcome != "sampled"):
             self.traces.add(
                 context.trace_id, route, status=status, duration_ms=duration_ms, outcome=outcome, spans=spans
             )
-        tries, sent = tries_of(record), record.request.headers
-        self.requests.add(
-            RecentRequest(
-                self._clock(),
-                *route,
-                record.request.method,
-                record.request.uri.partition("?")[0][:MAX_PATH],
-                header(sent, "host") or "",
-                {name: header_lines(sent, name) for name in facts.headers},
-                status,
-                duration_ms,
-                len(tries),
-                any(attempt.state for attempt in tries),
-                context.trace_id,
-                _explicit_randomness(context.trace_state),
-                context.parent_span_id is not None,
-                context.sampled if context.decided_by == "parent" else None,
-                kept,
-                facts.redact,
-            )
-        )
+        weight = self.requests.weight(now, failed=failed, kept=kept)
+        if weight:
+            self.requests.add(_request(now, weight, record, context, kept=kept, facts=facts))
+
+
+def _request(
+    now: float, weight: int, record: LogRecord, context: RequestContext, *, kept: bool, facts: Facts
+) -> RecentRequest:
+    tries, headers = tries_of(record), record.request.headers
+    return RecentRequest(
+        arrived=now,
+        weight=weight,
+        service=_name(record.service),
+        route=_name(record.route),
+        method=record.request.method,
+        path=record.request.uri.partition("?")[0][:MAX_PATH],
+        host=header(headers, "host") or "",
+        headers={name: header_lines(headers, name) for name in facts.headers},
+        status=status_code(record),
+        duration_ms=max(record.latencies.request or 0, 0),
+        tries=len(tries),
+        has_failed_try=any(attempt.state for attempt in tries),
+        trace_id=context.trace_id,
+        randomness=_explicit_randomness(context.trace_state),
+        has_caller=context.parent_span_id is not None,
+        caller_sampled=context.sampled if context.decided_by == "parent" else None,
+        kept=kept,
+        redact=facts.redact,
+    )
 
 
 def _name(entity: Service | Route | None) -> str:

@@ -83,9 +83,11 @@ class RecentRoutes:
         oldest_kept = (int(now / SLOT_SECONDS) - SLOTS + 1) * SLOT_SECONDS
         return max(now - max(self._started, oldest_kept), 1.0)
 
-    def note(self, route: tuple[str, str], status: int, duration_ms: float, *, kept: bool) -> None:
-        """Count one request."""
-        slot = self._slot(route)
+    def note(self, now: float, route: tuple[str, str], status: int, duration_ms: float, *, kept: bool) -> None:
+        """Count one request that came now."""
+        number = int(now / SLOT_SECONDS)
+        slots = self._routes.get(route)
+        slot = slots[-1] if slots and slots[-1].number == number else self._new_slot(route, number)
         slot.requests += 1
         slot.kept += kept
         if status >= 400:
@@ -93,7 +95,9 @@ class RecentRoutes:
                 slot.server_errors += 1
             else:
                 slot.client_errors += 1
-        bucket = math.floor(math.log(max(duration_ms, _SHORTEST_MS)) * _PER_E)
+        bucket = _BUCKETS.get(duration_ms)
+        if bucket is None:
+            bucket = _bucket(duration_ms)
         slot.durations[bucket] = slot.durations.get(bucket, 0) + 1
 
     def figures(self, percentiles: Sequence[float]) -> list[RouteFigures]:
@@ -105,25 +109,31 @@ class RecentRoutes:
         found = [_sum(route, slots, last, percentiles) for route, slots in windows.items() if slots]
         return sorted(found, key=lambda one: one.requests, reverse=True)
 
-    def _slot(self, route: tuple[str, str]) -> _Slot:
+    def _new_slot(self, route: tuple[str, str], number: int) -> _Slot:
         slots = self._routes.get(route)
         if slots is None:
-            if len(self._routes) >= self._max_routes and not self._forget_one() and route != _OTHER:
-                return self._slot(_OTHER)
+            if len(self._routes) >= self._max_routes and not self._forget_one(number) and route != _OTHER:
+                others = self._routes.get(_OTHER)
+                return others[-1] if others and others[-1].number == number else self._new_slot(_OTHER, number)
             slots = self._routes[route] = deque(maxlen=SLOTS)
-        number = int(self._clock() / SLOT_SECONDS)
-        if not slots or slots[-1].number != number:
-            slots.append(_Slot(number))
+        slots.append(_Slot(number))
         return slots[-1]
 
-    def _forget_one(self) -> bool:
+    def _forget_one(self, number: int) -> bool:
         """Make room by a route that has had no request within the window; say whether there was one."""
-        oldest = int(self._clock() / SLOT_SECONDS) - SLOTS
         for route, slots in self._routes.items():
-            if slots[-1].number <= oldest:
+            if slots[-1].number <= number - SLOTS:
                 del self._routes[route]
                 return True
         return False
+
+
+def _bucket(duration_ms: float) -> int:
+    return math.floor(math.log(max(duration_ms, _SHORTEST_MS)) * _PER_E)
+
+
+# Kong counts whole milliseconds, and most requests take less than a second: their logarithms are known.
+_BUCKETS: dict[float, int] = {duration_ms: _bucket(duration_ms) for duration_ms in range(1024)}
 
 
 def _sum(route: tuple[str, str], slots: Sequence[_Slot], last: int, percentiles: Sequence[float]) -> RouteFigures:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -55,15 +54,11 @@ class RecentTraces:
     """A ring of them.
 
     Args:
-        clock: seconds that never go back.
         max_traces: bound on the count.
         max_bytes: bound on the bytes of their spans.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES
-    ) -> None:
-        self._clock = clock
+    def __init__(self, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
         self._max_traces = max_traces
         self._max_bytes = max_bytes
         self._ring: deque[RecentTrace] = deque()
@@ -83,6 +78,26 @@ class RecentTraces:
         spans = sum(len(trace.spans) for trace in self._ring)
         return self._bytes / spans if spans else _USUAL_BYTES
 
+    def admit(self, now: float, route: tuple[str, str], *, notable: bool) -> bool:
+        """Tell whether a trace may be added: of many alike in one second, the first ones may.
+
+        Args:
+            now: seconds that never go back.
+            route: service and route.
+            notable: it failed, or was kept for what it was.
+        """
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._admitted.clear()
+        key = *route, notable
+        count = self._admitted.get(key, 0)
+        if count >= MAX_PER_SECOND or (not count and len(self._admitted) >= MAX_KEYS_PER_SECOND):
+            self.passed_over += 1
+            return False
+        self._admitted[key] = count + 1
+        return True
+
     def add(
         self,
         trace_id: bytes,
@@ -93,10 +108,7 @@ class RecentTraces:
         outcome: str,
         spans: Sequence[bytes],
     ) -> None:
-        """Take a trace over; of many alike in one second, the first ones."""
-        if not self._admit((*route, status >= 500 or outcome != "sampled")):
-            self.passed_over += 1
-            return
+        """Take a trace over; the oldest go where there are too many, or they are too big."""
         self.last_number += 1
         trace = RecentTrace(self.last_number, trace_id, *route, status, duration_ms, outcome, tuple(spans))
         self._ring.append(trace)
@@ -112,14 +124,3 @@ class RecentTraces:
     def of(self, trace_id: bytes) -> list[RecentTrace]:
         """Return the requests of one trace, oldest first."""
         return [trace for trace in self._ring if trace.trace_id == trace_id]
-
-    def _admit(self, key: tuple[str, str, bool]) -> bool:
-        second = int(self._clock())
-        if second != self._second:
-            self._second = second
-            self._admitted.clear()
-        count = self._admitted.get(key, 0)
-        if count >= MAX_PER_SECOND or (not count and len(self._admitted) >= MAX_KEYS_PER_SECOND):
-            return False
-        self._admitted[key] = count + 1
-        return True

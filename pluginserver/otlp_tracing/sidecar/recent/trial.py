@@ -8,7 +8,7 @@ the load of a machine that is not there is not tried. Counts come out, no path a
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from otlp_tracing.contract.settings import Sampling
@@ -54,7 +54,8 @@ class Trial:
     """What would have been.
 
     Args:
-        requests: tried.
+        requests: that these are about; all numbers are of requests.
+        sample: of them, those that were looked at, each in the place of some; as many where every one was.
         seconds: between the first and the last of them.
         kept_live: kept by the rules in force.
         spans_live: of those.
@@ -72,6 +73,7 @@ class Trial:
     """
 
     requests: int
+    sample: int
     seconds: float
     kept_live: int
     spans_live: int
@@ -115,21 +117,22 @@ def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
     kept: list[RecentRequest] = []
     for choice in choices:
         request, decider = choice.request, choice.decider
-        asked[decider] += 1
+        asked[decider] += request.weight
         is_kept = _decide(choice, factors.get(int(request.arrived), 1.0))
         if not is_kept and (reason := keep_reason(_record(request), sampling.keep)):
-            asked[reason, ""] += 1
+            asked[reason, ""] += request.weight
             decider, is_kept = (reason, ""), True
         if is_kept:
-            kept_by[decider] += 1
+            kept_by[decider] += request.weight
             kept.append(request)
     live = [request for request in requests if request.kept]
     return Trial(
-        requests=len(requests),
+        requests=_count(requests),
+        sample=len(requests),
         seconds=requests[-1].arrived - requests[0].arrived if requests else 0.0,
-        kept_live=len(live),
+        kept_live=_count(live),
         spans_live=_spans(live),
-        kept=len(kept),
+        kept=_count(kept),
         spans=_spans(kept),
         errors=_errors(requests),
         errors_lost_live=_errors(requests) - _errors(live),
@@ -138,7 +141,7 @@ def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
         routes=_by_route(requests, kept),
         callers_unknown=_callers_unknown(requests, sampling),
         headers_unknown=_headers_unknown(requests, rules),
-        lowered=sum(one.rate is not None and int(one.request.arrived) in factors for one in choices),
+        lowered=_count(one.request for one in choices if one.rate is not None and int(one.request.arrived) in factors),
         has_load=sampling.load.high is not None,
     )
 
@@ -161,9 +164,9 @@ def _budget_factors(choices: Sequence[_Choice], traces_per_second: float) -> dic
     for choice in choices:
         second = int(choice.request.arrived)
         if choice.rate is None:
-            taken[second] += bool(choice.request.caller_sampled)
+            taken[second] += choice.request.weight * bool(choice.request.caller_sampled)
         else:
-            wanted[second] += choice.rate
+            wanted[second] += choice.request.weight * choice.rate
     left = {second: max(traces_per_second - taken[second], 0.0) for second in wanted}
     return {second: left[second] / total for second, total in wanted.items() if total > left[second]}
 
@@ -184,13 +187,17 @@ def _record(request: RecentRequest) -> LogRecord:
     )
 
 
-def _spans(requests: Sequence[RecentRequest]) -> int:
+def _count(requests: Iterable[RecentRequest]) -> int:
+    return sum(request.weight for request in requests)
+
+
+def _spans(requests: Iterable[RecentRequest]) -> int:
     """Count the spans of their traces: one of the gateway's own each, one a try."""
-    return len(requests) + sum(request.tries for request in requests)
+    return sum(request.weight * (1 + request.tries) for request in requests)
 
 
-def _errors(requests: Sequence[RecentRequest]) -> int:
-    return sum(request.status >= 500 for request in requests)
+def _errors(requests: Iterable[RecentRequest]) -> int:
+    return sum(request.weight for request in requests if request.status >= 500)
 
 
 def _deciders(sampling: Sampling, asked: Counter[tuple[str, str]], kept: Counter[tuple[str, str]]) -> Iterator[Decider]:
@@ -200,17 +207,22 @@ def _deciders(sampling: Sampling, asked: Counter[tuple[str, str]], kept: Counter
             yield Decider(*key, asked[key], kept[key])
 
 
-def _by_route(requests: Sequence[RecentRequest], kept: Sequence[RecentRequest]) -> tuple[RouteOutcome, ...]:
-    seen = Counter((request.service, request.route) for request in requests)
-    live = Counter((request.service, request.route) for request in requests if request.kept)
-    tried = Counter((request.service, request.route) for request in kept)
+def _by_route(requests: Iterable[RecentRequest], kept: Iterable[RecentRequest]) -> tuple[RouteOutcome, ...]:
+    seen: Counter[tuple[str, str]] = Counter()
+    live: Counter[tuple[str, str]] = Counter()
+    tried: Counter[tuple[str, str]] = Counter()
+    for request in requests:
+        seen[request.service, request.route] += request.weight
+        live[request.service, request.route] += request.weight * request.kept
+    for request in kept:
+        tried[request.service, request.route] += request.weight
     return tuple(RouteOutcome(*route, count, live[route], tried[route]) for route, count in seen.most_common())
 
 
 def _callers_unknown(requests: Sequence[RecentRequest], sampling: Sampling) -> int:
     if sampling.parent == "ignore":
         return 0
-    return sum(request.has_caller and request.caller_sampled is None for request in requests)
+    return _count(request for request in requests if request.has_caller and request.caller_sampled is None)
 
 
 def _headers_unknown(requests: Sequence[RecentRequest], rules: Rules) -> tuple[str, ...]:

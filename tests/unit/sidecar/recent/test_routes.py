@@ -22,7 +22,7 @@ def test_requests_are_counted_by_what_became_of_them(clock: ManualClock) -> None
     """Kept, refused, failed: of all requests of the route."""
     routes = RecentRoutes(clock)
     for status, kept in ((200, True), (404, False), (503, True), (200, False)):
-        routes.note(("s", "r"), status, 5, kept=kept)
+        routes.note(clock(), ("s", "r"), status, 5, kept=kept)
 
     (one,) = routes.figures(SHARES)
     assert (one.service, one.route) == ("s", "r")
@@ -34,7 +34,7 @@ def test_percentiles_are_off_by_three_percent_at_the_most(clock: ManualClock) ->
     routes = RecentRoutes(clock)
     durations = sorted(random.Random(1).lognormvariate(4, 1.5) for _ in range(5000))
     for one in durations:
-        routes.note(("s", "r"), 200, one, kept=False)
+        routes.note(clock(), ("s", "r"), 200, one, kept=False)
 
     (figures,) = routes.figures(SHARES)
     for share, shown in zip(SHARES, figures.percentiles_ms, strict=True):
@@ -45,9 +45,9 @@ def test_percentiles_are_off_by_three_percent_at_the_most(clock: ManualClock) ->
 def test_what_is_five_minutes_old_no_longer_counts(clock: ManualClock) -> None:
     """The window moves on; a route without a request in it is left out."""
     routes = RecentRoutes(clock)
-    routes.note(("s", "old"), 200, 1, kept=False)
+    routes.note(clock(), ("s", "old"), 200, 1, kept=False)
     clock.now += SLOT_SECONDS * SLOTS / 2
-    routes.note(("s", "new"), 200, 1, kept=False)
+    routes.note(clock(), ("s", "new"), 200, 1, kept=False)
     assert {one.route for one in routes.figures(SHARES)} == {"old", "new"}
 
     clock.now += SLOT_SECONDS * SLOTS / 2
@@ -58,10 +58,10 @@ def test_what_is_five_minutes_old_no_longer_counts(clock: ManualClock) -> None:
 def test_the_history_ends_now(clock: ManualClock) -> None:
     """A number for each slot, the current one last."""
     routes = RecentRoutes(clock)
-    routes.note(("s", "r"), 200, 1, kept=False)
+    routes.note(clock(), ("s", "r"), 200, 1, kept=False)
     clock.now += 2 * SLOT_SECONDS
-    routes.note(("s", "r"), 200, 1, kept=False)
-    routes.note(("s", "r"), 200, 1, kept=False)
+    routes.note(clock(), ("s", "r"), 200, 1, kept=False)
+    routes.note(clock(), ("s", "r"), 200, 1, kept=False)
 
     (one,) = routes.figures(SHARES)
     assert len(one.history) == SLOTS
@@ -83,11 +83,11 @@ def test_routes_are_bounded(clock: ManualClock) -> None:
     """Past the bound they are counted together, until one of those known falls silent."""
     routes = RecentRoutes(clock, max_routes=2)
     for name in ("a", "b", "c", "d"):
-        routes.note(("s", name), 200, 1, kept=False)
+        routes.note(clock(), ("s", name), 200, 1, kept=False)
     assert {one.route: one.requests for one in routes.figures(SHARES)} == {"a": 1, "b": 1, "_OTHER": 2}
 
     clock.now += SLOT_SECONDS * SLOTS + SLOT_SECONDS
-    routes.note(("s", "e"), 200, 1, kept=False)
+    routes.note(clock(), ("s", "e"), 200, 1, kept=False)
 
     assert [one.route for one in routes.figures(SHARES)] == ["e"]
 
@@ -95,7 +95,7 @@ def test_routes_are_bounded(clock: ManualClock) -> None:
 def test_a_request_may_take_no_time(clock: ManualClock) -> None:
     """Kong counts whole milliseconds: none is less than one."""
     routes = RecentRoutes(clock)
-    routes.note(("s", "r"), 200, 0, kept=False)
+    routes.note(clock(), ("s", "r"), 200, 0, kept=False)
 
     (one,) = routes.figures(SHARES)
     assert one.percentiles_ms[0] < 1

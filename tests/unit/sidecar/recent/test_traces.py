@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from doubles import ManualClock
 from otlp_tracing.sidecar.recent.traces import MAX_KEYS_PER_SECOND, MAX_PER_SECOND, RecentTraces
 
 
@@ -13,13 +12,17 @@ def add(traces: RecentTraces, number: int, route: str = "r", **fields: Any) -> N
     traces.add(number.to_bytes(16, "big"), ("s", route), **values)
 
 
+def admitted(traces: RecentTraces, now: float, count: int, route: str = "r", *, notable: bool = False) -> int:
+    return sum(traces.admit(now, ("s", route), notable=notable) for _ in range(count))
+
+
 def ids(traces: RecentTraces) -> list[int]:
     return [int.from_bytes(one.trace_id, "big") for one in traces.after(0, 1000)]
 
 
 def test_the_oldest_go_when_there_are_too_many() -> None:
     """A bound on the count."""
-    traces = RecentTraces(ManualClock(), max_traces=3)
+    traces = RecentTraces(max_traces=3)
     for number in range(1, 6):
         add(traces, number)
 
@@ -28,7 +31,7 @@ def test_the_oldest_go_when_there_are_too_many() -> None:
 
 def test_the_oldest_go_when_they_are_too_big() -> None:
     """A bound on the bytes; a trace that is bigger than all of it does not stay."""
-    traces = RecentTraces(ManualClock(), max_bytes=100)
+    traces = RecentTraces(max_bytes=100)
     for number in range(1, 4):
         add(traces, number, spans=[b"x" * 20, b"y" * 20])
     assert ids(traces) == [2, 3]
@@ -40,36 +43,26 @@ def test_the_oldest_go_when_they_are_too_big() -> None:
 
 
 def test_a_busy_route_leaves_room_for_others() -> None:
-    """So many alike are let in each second; a rare route, and what failed, are let in beside them."""
-    clock = ManualClock()
-    traces = RecentTraces(clock)
-    for number in range(MAX_PER_SECOND + 5):
-        add(traces, number)
-    add(traces, 1001, "rare")
-    add(traces, 1002, status=500)
-    add(traces, 1003, outcome="kept_for_slow")
+    """So many alike may be added each second; a rare route's, and notable ones, may be beside them."""
+    traces = RecentTraces()
 
-    assert ids(traces)[-4:] == [MAX_PER_SECOND - 1, 1001, 1002, 1003]
+    assert admitted(traces, 7.1, MAX_PER_SECOND + 5) == MAX_PER_SECOND
+    assert admitted(traces, 7.2, 1, "rare") == 1
+    assert admitted(traces, 7.3, 1, notable=True) == 1
     assert traces.passed_over == 5
-
-    clock.now += 1
-    add(traces, 1004)
-
-    assert ids(traces)[-1] == 1004
+    assert admitted(traces, 8.0, 1) == 1
 
 
 def test_what_is_counted_in_a_second_is_bounded() -> None:
     """Whoever makes up routes does not make this grow."""
-    traces = RecentTraces(ManualClock())
-    for number in range(MAX_KEYS_PER_SECOND + 1):
-        add(traces, number, f"r{number}")
+    traces = RecentTraces()
 
-    assert len(traces) == MAX_KEYS_PER_SECOND
+    assert sum(admitted(traces, 7, 1, f"r{number}") for number in range(MAX_KEYS_PER_SECOND + 1)) == MAX_KEYS_PER_SECOND
 
 
 def test_a_page_asks_for_what_is_new() -> None:
     """After a number, oldest first; of too many the newest."""
-    traces = RecentTraces(ManualClock())
+    traces = RecentTraces()
     for number in range(1, 6):
         add(traces, number)
 
@@ -80,7 +73,7 @@ def test_a_page_asks_for_what_is_new() -> None:
 
 def test_a_trace_may_have_several_requests() -> None:
     """All of them are found by its id."""
-    traces = RecentTraces(ManualClock())
+    traces = RecentTraces()
     add(traces, 7, "a")
     add(traces, 8)
     add(traces, 7, "b")

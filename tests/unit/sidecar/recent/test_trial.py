@@ -15,6 +15,7 @@ from otlp_tracing.sidecar.recent.trial import Decider, RouteOutcome, try_rules
 
 _BASIS: dict[str, Any] = {
     "arrived": 0.0,
+    "weight": 1,
     "service": "s",
     "route": "r",
     "method": "GET",
@@ -153,6 +154,18 @@ def test_what_cannot_be_known_is_said() -> None:
 
     assert outcome.kept == 0
     assert outcome.headers_unknown == ("x-debug",)
+
+
+def test_a_request_may_stand_for_many() -> None:
+    """All numbers are of requests, whether every one was looked at or one of ten."""
+    requests = [request(weight=10, tries=2), request(weight=10, status=500), request(kept=True)]
+
+    outcome = try_rules(sampling(rate=1, keep={"errors": False}), requests)
+
+    assert (outcome.requests, outcome.sample, outcome.kept, outcome.kept_live) == (21, 3, 21, 1)
+    assert (outcome.spans, outcome.errors, outcome.errors_lost_live) == (30 + 20 + 2, 10, 10)
+    assert outcome.routes == (RouteOutcome("s", "r", 21, 1, 21),)
+    assert outcome.deciders == (Decider("rate", "", 21, 21),)
 
 
 def test_rules_see_what_was_redacted() -> None:

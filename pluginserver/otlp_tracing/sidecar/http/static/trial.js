@@ -90,6 +90,7 @@ function outcome(trial) {
     trial.errors_lost > 0 && el('p.warning', `${many(trial.errors_lost, 'request')} that failed would have no trace; keep.errors: true keeps them.`),
     trial.callers_unknown > 0 && el('p.warning', `Of ${many(trial.callers_unknown, 'request')} it is not known what the caller had decided, since the rules in force do not ask; they were decided by rule and rate.`),
     trial.headers_unknown.length > 0 && el('p.warning', `Nothing is known of the header ${trial.headers_unknown.join(', ')}: of the headers of past requests only those are kept that the rules in force ask for. A rule that asks for it matched nothing.`),
+    trial.sample < trial.requests && el('p.hint', `Reckoned from ${count(trial.sample)} of them: where many come at once, one stands for several.`),
     trial.lowered > 0 && el('p.hint', `The budget lowered the rate for ${many(trial.lowered, 'request')}: reckoned second by second, every rate alike, where the gateway spares rare rules and routes.`),
     trial.has_load && el('p.hint', 'What the load would have lowered is not tried.'),
     el('h2', 'Who decided'),
