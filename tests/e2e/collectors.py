@@ -13,6 +13,7 @@ from types import TracebackType
 import yaml
 
 from e2e.ports import HOST, accepts, free_port
+from e2e.processes import end
 from e2e.spans import SeenSpan, from_otlp_json
 from e2e.waiting import wait_for
 
@@ -81,12 +82,7 @@ class Collector:
     def stop(self) -> None:
         """Stop it; it writes what it has."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, _STOP_SECONDS)
             self._process = None
 
     def kill(self) -> None:

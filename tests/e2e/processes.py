@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "alive", "descendants", "plugin_server_processes"]
+__all__ = ["Process", "alive", "descendants", "end", "plugin_server_processes"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Process:
 def alive(pid: int) -> bool:
     """Tell whether a process runs."""
     return _read(pid) is not None
+
+
+def end(child: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask a child to end, kill it if it has not within `seconds`, and wait until it is gone."""
+    child.terminate()
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def descendants(pid: int) -> list[Process]:

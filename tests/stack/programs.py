@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from e2e.processes import end
+
 __all__ = [
     "Find",
     "Program",
@@ -113,12 +115,7 @@ class Program:
     def stop(self) -> None:
         """Stop it; may be called twice."""
         if self._process is not None:
-            self._process.terminate()
-            try:
-                self._process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            end(self._process, _STOP_SECONDS)
             self._process = None
 
     def __enter__(self) -> Program:
