@@ -5,10 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-__all__ = ["CHECKOUT", "commands_of", "documents", "shipped"]
+import yaml
+
+__all__ = ["CHECKOUT", "SHOWN", "commands_of", "documents", "shipped"]
 
 CHECKOUT = Path(__file__).parents[1]
+SHOWN: dict[str, dict[str, Any]] = yaml.safe_load(
+    (CHECKOUT / "tests" / "testdata" / "documented_commands.yaml").read_text()
+)
+"""Every command, and how it is shown to work; the file says what the keys mean."""
 
 # What a command begins with, behind any variables. In running text `make demo` is a command and `text/html` is none.
 PROGRAMS = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from documented_commands import CHECKOUT, documents
+from documented_commands import CHECKOUT, SHOWN, commands_of, documents, shipped
 from documents import hold
 from otlp_tracing.contract.counters import METRICS
 from otlp_tracing.contract.plugin_schema import SCHEMA
@@ -93,6 +93,15 @@ def test_the_metrics_are_documented_as_they_are() -> None:
 def test_the_faults_are_documented_as_they_are_tested() -> None:
     """Every fault that delivery is tested with is in the table, with what its test promises."""
     hold(CHECKOUT / "docs" / "faults.md", "faults", fault_table())
+
+
+def test_every_command_in_the_documents_is_shown() -> None:
+    """A command that is new in a document, or changed, is entered with how it is shown; one that is gone is not."""
+    found = {command: path.name for path in [*documents(), *shipped()] for command in commands_of(path)}
+
+    where = "to be entered in tests/testdata/documented_commands.yaml, or to be taken out there"
+    assert {command: name for command, name in found.items() if command not in SHOWN} == {}, where
+    assert [command for command in SHOWN if command not in found] == [], where
 
 
 def links(page: Path) -> Iterator[str]:
