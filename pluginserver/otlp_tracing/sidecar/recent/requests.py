@@ -85,6 +85,9 @@ class _Choice:
             self._one_of = max(1, -(-self._seen // MAX_PER_SECOND)) if second == self._second + 1 else 1
             self._second, self._seen = second, 0
         self._seen += 1
+        if self._seen > self._one_of * MAX_PER_SECOND:
+            # More than the second before told: a load that begins all at once.
+            self._one_of += 1
         self._passed += 1
         if self._passed < self._one_of:
             return 0

@@ -24,10 +24,11 @@ def test_of_many_some_are_chosen_that_stand_for_all() -> None:
     count = 20 * MAX_PER_SECOND
     first, second, third = (weights(requests, number, count) for number in (1, 2, 3))
 
-    assert len(first) == count
+    assert len(first) < 5 * MAX_PER_SECOND
     assert len(second) == len(third) == MAX_PER_SECOND
-    assert set(second) == {20}
-    assert sum(second) == sum(third) == count
+    assert set(third) == {20}
+    assert count - 20 < sum(first) <= count
+    assert 3 * count - 20 < sum(first) + sum(second) + sum(third) <= 3 * count
     assert requests.seen == 3 * count
 
 
@@ -41,9 +42,12 @@ def test_failed_requests_are_chosen_apart() -> None:
 
 
 def test_a_quiet_second_ends_it() -> None:
-    """After a pause every request is chosen again; one that was passed over before is stood for."""
+    """After a pause every request is chosen again, and the first stands for those passed over before."""
     requests = RecentRequests()
-    weights(requests, 1, 2 * MAX_PER_SECOND)
-    assert weights(requests, 2, 3) == [2]
+    seen = 2 * MAX_PER_SECOND + 1
+    chosen = weights(requests, 1, seen)
 
-    assert weights(requests, 9, 2) == [2, 1]
+    later = weights(requests, 9, 2)
+
+    assert sum(chosen) + sum(later) == seen + 2
+    assert later[-1] == 1
