@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
+import traceback
 from collections.abc import Callable
 
 __all__ = ["LimitedLog"]
@@ -30,7 +32,14 @@ class LimitedLog:
         self._say(logging.INFO, sentence, *arguments)
 
     def warning(self, sentence: str, *arguments: object, exc_info: bool = False) -> None:
-        """Log the sentence, or count it until one is due again."""
+        """Log the sentence, or count it until one is due again.
+
+        Args:
+            sentence: with places for the arguments.
+            arguments: of the sentence.
+            exc_info: say what kind of exception is being handled and where it was raised; not its message,
+                which can quote a request.
+        """
         self._say(logging.WARNING, sentence, *arguments, exc_info=exc_info)
 
     def error(self, sentence: str, *arguments: object) -> None:
@@ -46,4 +55,8 @@ class LimitedLog:
         if self._left_out:
             sentence += f" (and {self._left_out} more like it before)"
             self._left_out = 0
-        self._logger.log(level, sentence, *arguments, exc_info=exc_info)
+        kind, _, place = sys.exc_info() if exc_info else (None, None, None)
+        if kind is not None:
+            sentence += "\n%s%s"
+            arguments = (*arguments, "".join(traceback.format_tb(place)), kind.__qualname__)
+        self._logger.log(level, sentence, *arguments)

@@ -206,7 +206,9 @@ def _spans(sample: Sample, settings: Settings) -> list[SpanRecord]:
         LogRecord,
     )
     # The ids are shown nowhere; baggage is captured as the gateway does it.
-    tracer = RequestTracer.of(settings.sampling, bytes, settings.propagation, settings.capture)
+    tracer = RequestTracer.of(
+        settings.sampling, bytes, settings.propagation, settings.capture, redaction=settings.redaction
+    )
     context: RequestContext = tracer.begin({name: [value] for name, value in headers.items()})
     return assemble(record, context, SpanRules.of(settings, HttpMethods({}), NameGuard()))
 

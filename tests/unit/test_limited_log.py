@@ -23,3 +23,17 @@ def test_a_thousand_occurrences_are_two_lines(caplog: pytest.LogCaptureFixture) 
         "occurrence 0",
         "occurrence 1000 (and 999 more like it before)",
     ]
+
+
+def test_an_exception_is_told_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    """What kind and where; its message can have a client's words in it."""
+    log = LimitedLog(logging.getLogger("test"))
+    try:
+        int("".join(["hunter", "2"]))
+    except ValueError:
+        log.warning("%s failed", "access", exc_info=True)
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("access failed\n  File ")
+    assert record.getMessage().endswith("ValueError")
+    assert "hunter2" not in caplog.text

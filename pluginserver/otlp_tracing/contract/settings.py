@@ -211,6 +211,12 @@ class Redaction:
     hash_key: str | None = None
     dry_run: bool = False
 
+    def mode_of(self, rule: str) -> RedactionMode:
+        """Return how what a detector or an own pattern finds is replaced; the last word of several counts."""
+        own = {one.detector: one.mode for one in self.modes}
+        own |= {one.name: one.mode for one in self.patterns if one.mode}
+        return own.get(rule, self.mode)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Capture, Propagation
+from otlp_tracing.contract.sensitive_names import MASK, SensitiveNames
+from otlp_tracing.contract.settings import Capture, Propagation, Redaction
 from otlp_tracing.contract.trace_context import RequestContext, SpanContext
 from otlp_tracing.decision.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
 
@@ -31,6 +32,7 @@ class Edge:
     Args:
         settings: the entry's.
         captured: baggage members to keep for the log.
+        hidden: those of them whose values are secrets by their names.
         read: formats whose headers a believed caller sends.
         strays: headers of formats that are not injected, which must not go on as they came.
         cleared: headers that go whatever they are, as `set_headers` removes them.
@@ -38,20 +40,23 @@ class Edge:
 
     settings: Propagation
     captured: tuple[str, ...]
+    hidden: frozenset[str]
     read: tuple[str, ...]
     strays: frozenset[str]
     cleared: dict[str, list[str]]
 
     @classmethod
-    def of(cls, settings: Propagation, capture: Capture) -> Edge:
-        """Make one from an entry's settings."""
+    def of(cls, settings: Propagation, capture: Capture, redaction: Redaction | None = None) -> Edge:
+        """Make one from an entry's settings; without redaction, nothing is hidden."""
         read = settings.extract
         if "b3" in read:
             read = (*read, "b3-single")  # extraction of b3 reads both
         everything = _headers_of(FORMATS) | set(_CLAIMS)
         strays = _headers_of(read) if settings.incoming == "trust" else everything
         cleared: dict[str, list[str]] = {name.lower(): [] for name in settings.clear}
-        return cls(settings, capture.baggage, read, strays - _headers_of(settings.inject), cleared)
+        return cls(
+            settings, capture.baggage, _hidden(capture, redaction), read, strays - _headers_of(settings.inject), cleared
+        )
 
     @property
     def believes(self) -> bool:
@@ -71,7 +76,10 @@ class Edge:
         """Return the baggage members to keep; also of a caller whose baggage goes no further."""
         if not self.captured or self.settings.incoming == "ignore":
             return ()
-        return baggage.captured(received, self.captured)
+        members = baggage.captured(received, self.captured)
+        if not self.hidden:
+            return members
+        return tuple((name, MASK if name in self.hidden else value) for name, value in members)
 
     def send(self, span: SpanContext, received: Headers) -> dict[str, list[str]]:
         """Return what the upstream request must carry; an empty list means that the header must go.
@@ -113,6 +121,14 @@ class Edge:
         if "uber-trace-id" in received or "ot-tracer-traceid" in received:
             headers.update(baggage.prefixed(received))
         return headers
+
+
+def _hidden(capture: Capture, redaction: Redaction | None) -> frozenset[str]:
+    # Every other log plugin of Kong writes what is captured here. A pseudonym is made in the sidecar, of the value.
+    if redaction is None or (redaction.mode_of("sensitive_key") == "hash" and redaction.hash_key):
+        return frozenset()
+    sensitive = SensitiveNames([*redaction.sensitive_keys, *redaction.extra_sensitive_keys])
+    return frozenset(name for name in capture.baggage if name in sensitive)
 
 
 def _headers_of(formats: Iterable[str]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Capture, Propagation, Sampling
+from otlp_tracing.contract.settings import Capture, Propagation, Redaction, Sampling
 from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
 from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.decision.allowance import Allowance
@@ -52,13 +52,15 @@ class RequestTracer:
         propagation: Propagation | None = None,
         capture: Capture | None = None,
         allowance: Allowance | None = None,
+        *,
+        redaction: Redaction | None = None,
     ) -> RequestTracer:
         """Make one from an entry's settings; what is left out is as the schema's defaults have it.
 
         Raises:
             ConfigError: for a sampling rule that cannot work.
         """
-        edge = Edge.of(propagation or Propagation(), capture or Capture())
+        edge = Edge.of(propagation or Propagation(), capture or Capture(), redaction)
         rules = Rules.of(sampling.rules)
         threshold_ = threshold.from_rate(sampling.rate)
         return cls(sampling.rate, threshold_, sampling.parent == "follow", random_bytes, edge, rules, allowance)

@@ -67,6 +67,7 @@ class Phases:
                 settings.propagation,
                 settings.capture,
                 records.allowance(self._origin, settings.sampling),
+                redaction=settings.redaction,
             )
         except (ConfigError, FrameTooLarge) as error:
             _log.error("this configuration traces nothing: %s", error)

@@ -126,7 +126,12 @@ class Pipeline:
             self._entries[key] = Entry(
                 name,
                 RequestTracer.of(
-                    settings.sampling, self._random_bytes, settings.propagation, settings.capture, allowance
+                    settings.sampling,
+                    self._random_bytes,
+                    settings.propagation,
+                    settings.capture,
+                    allowance,
+                    redaction=settings.redaction,
                 ),
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.settings import Capture, Propagation
+from otlp_tracing.contract.settings import Capture, Propagation, Settings
 from otlp_tracing.contract.trace_context import RequestContext, SpanContext
 from otlp_tracing.decision.edge import Edge
 from otlp_tracing.decision.propagation import FORMATS, Headers
@@ -130,6 +130,19 @@ def test_baggage_is_passed_rebuilt_or_stripped() -> None:
     assert sent({"baggage": ["broken"]})["baggage"] == []
     assert (sent(jaeger)["uberctx-c"], sent(jaeger)["ot-baggage-d"]) == (["3"], [])
     assert [sent(jaeger, baggage="strip")[name] for name in ("baggage", "uberctx-c", "ot-baggage-d")] == [[], [], []]
+
+
+def test_a_secrets_baggage_member_loses_its_value_at_once() -> None:
+    """Kong's other log plugins would write it; a pseudonym is made in the sidecar, which needs the value."""
+    headers = {"baggage": ["api_key=hunter2,b=2"]}
+
+    def captured(**redaction: Any) -> tuple[tuple[str, str], ...]:
+        settings = Settings.from_config({"redaction": redaction, "capture": {"baggage": ["api_key", "b"]}})
+        return Edge.of(settings.propagation, settings.capture, settings.redaction).capture(headers)
+
+    assert captured() == captured(mode="drop") == captured(mode="hash") == (("api_key", "[REDACTED]"), ("b", "2"))
+    assert captured(sensitive_keys=["b"]) == (("api_key", "hunter2"), ("b", "[REDACTED]"))
+    assert captured(mode="hash", hash_key="0123456789abcdef")[0] == ("api_key", "hunter2")
 
 
 @pytest.mark.parametrize("incoming", ["trust", "restart_and_link"])

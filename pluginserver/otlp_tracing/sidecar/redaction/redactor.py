@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
+from otlp_tracing.contract.sensitive_names import SensitiveNames
 from otlp_tracing.contract.settings import Redaction
 from otlp_tracing.sidecar.redaction.addresses import IpAddress
 from otlp_tracing.sidecar.redaction.cloud_keys import CloudKey
@@ -18,7 +19,6 @@ from otlp_tracing.sidecar.redaction.contact import Email, Phone
 from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, SchemeCredentials, Userinfo
 from otlp_tracing.sidecar.redaction.finding import Detector, Finding
 from otlp_tracing.sidecar.redaction.jwt import Jwt
-from otlp_tracing.sidecar.redaction.names import SensitiveNames
 from otlp_tracing.sidecar.redaction.patterns import Patterns
 from otlp_tracing.sidecar.redaction.payment import CreditCard, Iban
 from otlp_tracing.sidecar.redaction.places import IN_URL, Place, Places

@@ -6,19 +6,21 @@ In a URL the mask is REDACTED, as the semantic conventions have it, for brackets
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
+from otlp_tracing.contract.sensitive_names import MASK
 from otlp_tracing.contract.settings import Redaction
 from otlp_tracing.sidecar.redaction.credentials import URL_MASK, Userinfo
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.scan import BUDGET_RULE
 
-__all__ = ["MASK", "Mode", "Replacements"]
+__all__ = ["Mode", "Replacements"]
 
 Mode = Literal["mask", "hash", "drop"]
 
-MASK = "[REDACTED]"
+_MOST_RULES = 256  # detectors, and as many patterns as fit into the bound on their size
 _USERINFO = "REDACTED:REDACTED"
 
 
@@ -26,14 +28,12 @@ class Replacements:
     """How one plugin entry replaces what is found.
 
     Args:
-        mode: of all rules.
-        modes: of rules that have their own.
+        mode: of a rule.
         pseudonyms: None where there is no key; then hash masks.
     """
 
-    def __init__(self, mode: Mode, modes: Mapping[str, Mode], pseudonyms: Pseudonyms | None) -> None:
+    def __init__(self, mode: Callable[[str], Mode], pseudonyms: Pseudonyms | None) -> None:
         self._mode = mode
-        self._modes = modes
         self._pseudonyms = pseudonyms
 
     @classmethod
@@ -43,13 +43,8 @@ class Replacements:
         Raises:
             ConfigError: for a key that cannot be used.
         """
-        modes: dict[str, Mode] = {one.detector: one.mode for one in redaction.modes}
-        modes.update({one.name: one.mode for one in redaction.patterns if one.mode})
-        return cls(redaction.mode, modes, Pseudonyms(redaction.hash_key) if redaction.hash_key else None)
-
-    def mode(self, rule: str) -> Mode:
-        """Return the mode of a rule."""
-        return self._modes.get(rule, self._mode)
+        pseudonyms = Pseudonyms(redaction.hash_key) if redaction.hash_key else None
+        return cls(lru_cache(maxsize=_MOST_RULES)(redaction.mode_of), pseudonyms)
 
     def of_value(self, rule: str, value: str, *, in_url: bool) -> str | None:
         """Return what stands for a value, None where nothing shall.
@@ -63,7 +58,7 @@ class Replacements:
             return _USERINFO if ":" in value else URL_MASK
         if rule == BUDGET_RULE:
             return self.mask(in_url=in_url)
-        mode = self.mode(rule)
+        mode = self._mode(rule)
         if mode == "drop":
             return None
         if mode == "hash" and self._pseudonyms is not None:

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
+from otlp_tracing.contract.sensitive_names import SensitiveNames
 from otlp_tracing.contract.settings import Settings
 from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, Userinfo
 from otlp_tracing.sidecar.redaction.finding import Detector
-from otlp_tracing.sidecar.redaction.names import SensitiveNames
 from otlp_tracing.sidecar.redaction.patterns import Patterns
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS
 from otlp_tracing.sidecar.redaction.scan import Scan

@@ -1,11 +1,11 @@
-"""Promises of sidecar/redaction/names.py."""
+"""Promises of contract/sensitive_names.py."""
 
 from __future__ import annotations
 
 import pytest
 
+from otlp_tracing.contract.sensitive_names import SensitiveNames
 from otlp_tracing.contract.settings import Settings
-from otlp_tracing.sidecar.redaction.names import SensitiveNames
 
 NAMES = SensitiveNames(Settings.from_config({}).redaction.sensitive_keys)
 

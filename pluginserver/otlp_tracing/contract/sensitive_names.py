@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-__all__ = ["CREDENTIAL_HEADERS", "SensitiveNames"]
+__all__ = ["CREDENTIAL_HEADERS", "MASK", "SensitiveNames"]
+
+MASK = "[REDACTED]"
+"""What stands for a value outside of URLs."""
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 """Never shown, whatever the configuration calls sensitive: each of them is a credential."""
