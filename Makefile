@@ -77,6 +77,7 @@ bench: $(READY) ## measure cost and speed beside the stock plugin server; with K
 
 collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (needs Go)
 	@tests/e2e/collector/build.sh
+	@tests/e2e/collector/build.sh tests/e2e/collector/redaction.yaml
 
 lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
 	@for out in requirements.lock "requirements-dev.lock --group dev"; do \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.migration import BUNDLED, equivalent
 from otlp_tracing.sidecar.destination import Destination
-from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
 
 __all__ = ["check", "convert", "faults_of", "plugin_entries", "read_declaration", "warnings_of"]
 
@@ -105,6 +106,8 @@ def warnings_of(entry: Mapping[str, Any]) -> Iterator[str]:
     high, low = (_value(completed, f"sampling.load.{name}") for name in ("high", "low"))
     if isinstance(high, int | float) and isinstance(low, int | float) and low >= high:
         yield f"sampling.load.low: {low:g} is not below sampling.load.high, {high:g}: rates will swing or stay low"
+    with contextlib.suppress(ConfigError):  # said as faults
+        yield from cautions(Settings.from_config(config or {}).redaction)
 
 
 def _own_entries(record: Mapping[str, Any], plugin: str, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -29,7 +29,7 @@ from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
-from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
 from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, SpanStrings
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
@@ -87,10 +87,13 @@ def show(samples: Path, kong_yml: Path | None, console: Console | None = None) -
     console = console or Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False, emoji=False)
     wanted = list(read_samples(samples))
     for place, settings in _entries(kong_yml):
+        redactor = Redactor(settings.redaction)
+        for caution in cautions(settings.redaction):
+            console.print(Text(f"{place or 'the defaults'}: {caution}", style="bold yellow"))
         for sample in wanted:
             if sample.route and place and not place.endswith(f"route {sample.route}"):
                 continue
-            _print(console, place, sample, _trial(sample, settings))
+            _print(console, place, sample, _trial(sample, settings, redactor))
     return 0
 
 
@@ -169,14 +172,13 @@ def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
         yield place, Settings.from_config(entry.get("config") or {})
 
 
-def _trial(sample: Sample, settings: Settings) -> list[_Change]:
+def _trial(sample: Sample, settings: Settings, redactor: Redactor) -> list[_Change]:
     if not settings.capture.request_headers and not settings.capture.response_headers:
         # Nothing captured would show nothing: then every header of the sample is.
         capture = dataclasses.replace(
             settings.capture, request_headers=tuple(sample.headers), response_headers=tuple(sample.response_headers)
         )
         settings = dataclasses.replace(settings, capture=capture)
-    redactor = Redactor(settings.redaction)
     return [change for span in _spans(sample, settings) for change in _changes(span, redactor)]
 
 

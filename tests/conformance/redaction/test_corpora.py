@@ -129,7 +129,7 @@ def _kinds() -> Iterator[str]:
 
 def _cited(name: str) -> str:
     corpus = Corpus.read(name)
-    return f"[{name}]({corpus.source.partition(',')[0]}) {corpus.version.partition('-')[0]}"
+    return f"[{name}]({corpus.source.partition(',')[0]}) {corpus.version.removeprefix('v0.0.0-')[:8]}"
 
 
 def _listed(names: list[str]) -> str:

@@ -19,12 +19,15 @@ class Place(Enum):
     """Where a string stands."""
 
     PLAIN = "any text"
+    CONFIGURED = "a name from the configuration, or of a vendor: no name and value"
     QUERY = "a query string"
     TARGET = "a URL, or a path with a query"
-    PATH = "a path, or what knows as few characters"
+    PATH = "a path"
     LINE = "a header's line, which may be a URL"
     TOLD_BY_NAME = "a value that its name calls a secret"
 
+
+_TOLD_APART = frozenset({Place.QUERY, Place.TARGET, Place.LINE, Place.TOLD_BY_NAME})
 
 IN_URL = frozenset({Place.QUERY, Place.TARGET, Place.PATH})
 """Where only characters of URLs may stand."""
@@ -41,8 +44,9 @@ class Places:
         self._sensitive = sensitive
         self._shapes: dict[tuple[str, ...], tuple[tuple[int, Place], ...]] = {}
         self._known = {
-            SPAN_NAME: Place.PLAIN,
-            TRACE_STATE: Place.PATH,
+            SPAN_NAME: Place.CONFIGURED,
+            TRACE_STATE: Place.CONFIGURED,
+            "http.route": Place.CONFIGURED,
             "url.query": Place.QUERY,
             "url.full": Place.TARGET,
             "url.path": Place.PATH,
@@ -59,7 +63,7 @@ class Places:
         places = self._shapes.get(attributes)
         if places is None:
             every = ((index, self.of(attribute)) for index, attribute in enumerate(attributes))
-            places = tuple((index, place) for index, place in every if place not in {Place.PLAIN, Place.PATH})
+            places = tuple((index, place) for index, place in every if place in _TOLD_APART)
             if len(self._shapes) < _MOST_SHAPES:
                 self._shapes[attributes] = places
         return places

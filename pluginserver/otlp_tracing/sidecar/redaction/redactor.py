@@ -26,11 +26,11 @@ from otlp_tracing.sidecar.redaction.private_keys import PrivateKey
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
 from otlp_tracing.sidecar.redaction.scan import BUDGET_RULE, Scan
-from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, SpanStrings
+from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, TRACE_STATE, SpanStrings
 from otlp_tracing.sidecar.redaction.work import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
 from otlp_tracing.sidecar.span_record import SpanRecord
 
-__all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor", "shared_redactor"]
+__all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor", "cautions", "shared_redactor"]
 
 _log = logging.getLogger("otlp_tracing.sidecar.redaction")
 
@@ -89,10 +89,6 @@ class Redactor:
         self._replacements = Replacements.of(redaction)
         self._dry_run = redaction.dry_run
         self._keeps_queries = redaction.query == "none"
-        if redaction.dry_run:
-            _log.warning("redaction.dry_run: what detectors and patterns find is reported and LEAVES AS IT IS")
-        if not redaction.hash_key and "hash" in {redaction.mode, *(one.mode for one in redaction.modes)}:
-            _log.warning("redaction.mode is hash and redaction.hash_key unset: values are masked")
 
     def redact(self, span: SpanRecord, note: Note) -> SpanRecord:
         """Return the span without what must not leave; the same one where there is nothing of that.
@@ -150,12 +146,14 @@ class Redactor:
             work.left = max(0, work.left - allowed.spent)
 
     def _by_content(self, name: str, text: str, findings: Sequence[Finding], note: Note) -> str | None:
-        in_url = self._places.of(name) in IN_URL
+        place = self._places.of(name)
+        in_url = place in IN_URL or name == TRACE_STATE  # which may not have brackets either
+        names_count = place is not Place.CONFIGURED and not (self._keeps_queries and in_url)
         pieces, at = [], 0
         for finding in findings:
             if finding.start >= len(text):
                 break
-            if self._keeps_queries and in_url and finding.rule == AssignedSecret.rule:
+            if finding.rule == AssignedSecret.rule and not names_count:
                 continue
             if self._dry_run and finding.rule not in _ALWAYS:
                 note(name, finding.rule, "reported", finding.value)
@@ -171,12 +169,24 @@ class Redactor:
 
 @lru_cache(maxsize=_SHARED)
 def shared_redactor(redaction: Redaction) -> Redactor:
-    """Return the redactor of these settings; entries that agree, as most do, share one.
+    """Return the redactor of these settings, and say once what should be known of them; entries that agree share it.
 
     Raises:
         ConfigError: as Redactor does.
     """
-    return Redactor(redaction)
+    redactor = Redactor(redaction)
+    for caution in cautions(redaction):
+        _log.warning("%s", caution)
+    return redactor
+
+
+def cautions(redaction: Redaction) -> Iterator[str]:
+    """Return what a configuration says that could surprise the one who wrote it."""
+    if redaction.dry_run:
+        yield "redaction.dry_run: what detectors and patterns find is reported and LEAVES AS IT IS"
+    modes = {redaction.mode, *(one.mode for one in redaction.modes), *(one.mode for one in redaction.patterns)}
+    if "hash" in modes and not redaction.hash_key:
+        yield "redaction.hash_key is unset: what hash stands for is masked"
 
 
 def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Detector]:

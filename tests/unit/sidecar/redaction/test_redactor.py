@@ -14,7 +14,7 @@ from otlp_tracing.contract.settings import Settings
 from otlp_tracing.contract.trace_context import SpanContext
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
-from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
+from otlp_tracing.sidecar.redaction.redactor import shared_redactor
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
 
 KEY = "0123456789abcdef"
@@ -28,7 +28,7 @@ def span_of(name: str = "GET /a", /, **attributes: Any) -> SpanRecord:
 
 def redacted(span: SpanRecord, **redaction: Any) -> tuple[SpanRecord, Noted]:
     noted: Noted = []
-    redactor = Redactor(Settings.from_config({"redaction": redaction}).redaction)
+    redactor = shared_redactor(Settings.from_config({"redaction": redaction}).redaction)
     return redactor.redact(span, lambda *finding: noted.append(finding)), noted
 
 
@@ -64,6 +64,15 @@ def test_a_tracestate_is_looked_at_too() -> None:
 
     assert result.trace_state == "ot=th:8,v=REDACTED"
     assert [one.trace_state for one in result.links] == ["v=REDACTED"]
+
+
+def test_a_route_is_no_name_and_value() -> None:
+    """Neither is the span's name, nor a vendor's key in the tracestate: they come from configurations."""
+    span = dataclasses.replace(
+        span_of("GET /keys/key:rotate", http__route="/key:rotate"), trace_state="auth=1,token=t:2"
+    )
+
+    assert redacted(span)[0] is span
 
 
 def test_names_hide_values() -> None:
@@ -129,7 +138,7 @@ def test_hash_without_a_key_masks(caplog: pytest.LogCaptureFixture) -> None:
     """And says so, once."""
     assert values_of(span_of(a="alice@example.com"), mode="hash") == {"a": "[REDACTED]"}
     assert [record.message for record in caplog.records] == [
-        "redaction.mode is hash and redaction.hash_key unset: values are masked"
+        "redaction.hash_key is unset: what hash stands for is masked"
     ]
 
 
