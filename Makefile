@@ -8,7 +8,7 @@ SECONDS ?= 600
 RATE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo stack stack-test test check fix e2e page screenshots faults soak fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-test test check fix e2e ship page screenshots faults soak fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ fix: $(READY) ## format, and mend what the linter can mend
 e2e: $(READY) ## run the end-to-end tests; on a real Kong with KONG=/path/to/kong
 	@$(BIN)/pytest --quiet -rs tests/e2e $(if $(KONG),--kong=$(KONG))
 
+ship: $(READY) ## build the image and check every file that is shipped; with a real Kong in it with KONG=/path/to/kong
+	@$(BIN)/pytest --quiet -rs --timeout=900 tests/ship $(if $(KONG),--kong=$(KONG))
+
 page: $(READY) ## drive the live page in a browser (needs Chromium)
 	@$(BIN)/pytest --quiet -rs tests/page
 
@@ -80,8 +83,8 @@ collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (n
 	@tests/e2e/collector/build.sh tests/e2e/collector/redaction.yaml
 
 lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
-	@for out in requirements.lock "requirements-dev.lock --group dev"; do \
-		uv pip compile pyproject.toml --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
+	@for out in "requirements.lock pyproject.toml" "requirements-dev.lock pyproject.toml --group dev" "requirements-build.lock --group build"; do \
+		uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
 	@uv pip compile examples/requirements.in --universal --python-version 3.10 --generate-hashes --no-header --quiet -o examples/requirements.txt
 
 clean: ## remove .venv, what was compiled, and what tests and tools left

@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_dump(commands)
     _add_sidecar(commands)
     _add_status(commands)
+    _add_probe(commands)
     _add_check(commands)
     _add_demo(commands)
     _add_worker(commands)
@@ -70,8 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(commands: Any) -> None:
     command = _command(commands, "serve", _serve, "run Kong's plugin server, with a sidecar beside it")
-    _option(command, "--kong-prefix", "Kong's prefix; the socket goes there", Path("/usr/local/kong"), "DIR")
-    _option(command, "--socket-name", "name of the socket in the prefix", "otlp-tracing.socket", "NAME")
+    _socket_options(command)
     _option(command, "--plugins", "folder of otlp-tracing.py", None, "DIR")
     _option(
         command,
@@ -114,6 +114,14 @@ def _add_status(commands: Any) -> None:
     command.add_argument("--json", action="store_true", help="for a program; exit code 1 unless all is well")
 
 
+def _add_probe(commands: Any) -> None:
+    command = _command(commands, "probe", _probe, "ask whether a running process answers; exit 1 if not")
+    command.add_argument("process", choices=("plugin-server", "sidecar"), nargs="?", default="plugin-server")
+    _socket_options(command)
+    _sidecar_options(command)
+    _option(command, "--wait", "how long to ask again until there is an answer", 0.0, "SECONDS")
+
+
 def _add_check(commands: Any) -> None:
     command = _command(commands, "check", _check, "find every fault of the otlp-tracing entries in a kong.yml")
     command.add_argument("file", type=Path, metavar="KONG_YML", nargs="?")
@@ -142,6 +150,11 @@ def _add_worker(commands: Any) -> None:
     command = _command(commands, "worker", _worker, argparse.SUPPRESS)
     for name in ("--inherited", "--socket", "--bound", "--kong", "--plugins"):
         command.add_argument(name, required=True)
+
+
+def _socket_options(command: argparse.ArgumentParser) -> None:
+    _option(command, "--kong-prefix", "Kong's prefix; the socket goes there", Path("/usr/local/kong"), "DIR")
+    _option(command, "--socket-name", "name of the socket in the prefix", "otlp-tracing.socket", "NAME")
 
 
 def _sidecar_options(command: argparse.ArgumentParser) -> None:
@@ -282,6 +295,23 @@ def _status(options: argparse.Namespace) -> int:
 
     host, port = _address(options.http)
     return status(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json=options.json)
+
+
+def _probe(options: argparse.Namespace) -> int:
+    from otlp_tracing import probe
+
+    if options.process == "sidecar":
+        host, port = _address(options.http)
+        reason = probe.wait_for_answer(lambda: probe.ask_sidecar(host, port), options.wait)
+        asked = f"{host}:{port}"
+    else:
+        path = options.kong_prefix / options.socket_name
+        reason = probe.wait_for_answer(lambda: probe.ask_plugin_server(path), options.wait)
+        asked = str(path)
+    if reason is None:
+        return 0
+    print(f"otlp-tracing: no answer from the {options.process} at {asked}: {reason}", file=sys.stderr)
+    return 1
 
 
 def _check(options: argparse.Namespace) -> int:

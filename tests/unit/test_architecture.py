@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "migration": set(),
     "check": {"errors", "migration", "contract", "decision", "sidecar"},
     "redaction_trial": {"errors", "contract", "decision", "sidecar", "check"},
+    "probe": {"errors", "server"},
     "demo": {"errors", "installation", "testing"},
     "status": {"errors"},
     "cli": {
@@ -43,6 +44,7 @@ MAY_IMPORT = {
         "installation",
         "server_group",
         "worker_process",
+        "probe",
         "check",
         "status",
         "redaction_trial",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -44,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plugin-server-socket", type=Path, metavar="PATH", help="default: PREFIX/NAME.socket")
     parser.add_argument("--query-cmd", metavar="COMMAND", help="prints the plugin server's dump")
     parser.add_argument("--start-cmd", metavar="COMMAND", help="starts the plugin server")
+    parser.add_argument(
+        "--main-env", default="", metavar="NAMES", help="variables for the start command, as Kong's nginx_main_env"
+    )
     parser.add_argument("--read-timeout", type=float, default=60.0, metavar="SECONDS")
     return parser
 
@@ -60,7 +64,9 @@ def _plugin_servers(options: argparse.Namespace) -> list[PluginServerCommands]:
         return []
     name = options.plugin_server_name
     socket = options.plugin_server_socket or options.prefix / f"{name}.socket"
-    return [PluginServerCommands(name, socket, options.query_cmd, options.start_cmd)]
+    names = options.main_env.split("; env ")
+    environment = {name: value for name, value in os.environ.items() if name in names}
+    return [PluginServerCommands(name, socket, options.query_cmd, options.start_cmd, environment)]
 
 
 async def _run(options: argparse.Namespace) -> None:

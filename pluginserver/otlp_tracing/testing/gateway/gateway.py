@@ -194,7 +194,7 @@ class StandInGateway:
     def _start_processes(self) -> None:
         for server in self._servers:
             if server.start_cmd is not None:
-                process = PluginProcess(server.name, server.start_cmd)
+                process = PluginProcess(server.name, server.start_cmd, server.environment)
                 process.start()
                 self._processes[server.name] = process
                 self._stack.push_async_callback(process.stop)

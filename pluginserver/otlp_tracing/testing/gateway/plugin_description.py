@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ class PluginServerCommands:
         socket: the unix socket it listens on.
         query_cmd: prints the dump; run by a shell.
         start_cmd: runs the server; None when someone else does.
+        environment: for start_cmd, what Kong's nginx_main_env hands on; nothing else is.
     """
 
     name: str
     socket: Path
     query_cmd: str
     start_cmd: str | None = None
+    environment: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -136,9 +139,9 @@ def _refused_scopes(schema: object) -> frozenset[str]:
 
 def _config_fields(schema: object) -> FieldList | None:
     fields = schema.get("fields") if isinstance(schema, dict) else None
-    for field in fields if isinstance(fields, list) else ():
-        if isinstance(field, dict) and isinstance(field.get("config"), dict):
-            found = field["config"].get("fields")
+    for entry in fields if isinstance(fields, list) else ():
+        if isinstance(entry, dict) and isinstance(entry.get("config"), dict):
+            found = entry["config"].get("fields")
             return [] if not found else found if isinstance(found, list) else None
     return None
 

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Mapping
 
 __all__ = ["PluginProcess"]
 
@@ -24,11 +25,18 @@ _MAX_LINE_BYTES = 64 * 1024
 
 
 class PluginProcess:
-    """Keeps one start command running."""
+    """Keeps one start command running.
 
-    def __init__(self, name: str, command: str) -> None:
+    Args:
+        name: for the log.
+        command: run by a shell.
+        environment: all that it gets of ours.
+    """
+
+    def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
         self._name = name
         self._command = command
+        self._environment = environment
         self._task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = False
@@ -73,7 +81,7 @@ class PluginProcess:
             stderr=asyncio.subprocess.STDOUT,
             limit=_MAX_LINE_BYTES,
             # nginx empties its workers' environment, and worker 0 starts the plugin server.
-            env={"PWD": os.getcwd()},
+            env={"PWD": os.getcwd(), **self._environment},
         )
         self._process = process
         _log.info("[%s:%d] started", self._name, process.pid)

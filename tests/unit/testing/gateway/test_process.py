@@ -66,7 +66,7 @@ def test_a_server_that_ends_is_started_again_and_stopped_at_the_end(tmp_path: Pa
     pids = tmp_path / "pids"
 
     async def run() -> tuple[list[int], int | None]:
-        process = PluginProcess("p", f"sh -c 'echo $$ >> {pids}; exec sleep 1000'")
+        process = PluginProcess("p", f"sh -c 'echo $$ >> {pids}; exec sleep 1000'", {})
         process.start()
         first = await _pid(process, unlike=None)
         os.kill(first, signal.SIGKILL)
@@ -85,13 +85,29 @@ def test_a_command_that_is_not_there_is_not_started_again() -> None:
     """Exit code 127 ends the respawning, as in Kong."""
 
     async def run() -> None:
-        process = PluginProcess("p", "/no/such/command")
+        process = PluginProcess("p", "/no/such/command", {})
         process.start()
         assert process._task is not None
         await asyncio.wait_for(process._task, 10)
         await process.stop()
 
     asyncio.run(run())
+
+
+def test_only_what_is_named_is_handed_on(tmp_path: Path) -> None:
+    """The start command sees the variables that the gateway was told to hand on, and no other."""
+    seen = tmp_path / "seen"
+
+    async def run() -> None:
+        process = PluginProcess("p", f"sh -c 'env > {seen}; exec sleep 1000'", {"OTEL_SERVICE_NAME": "edge"})
+        process.start()
+        await _until(lambda: seen.exists() and "PWD" in seen.read_text())
+        await process.stop()
+
+    asyncio.run(run())
+
+    names = {line.partition("=")[0] for line in seen.read_text().splitlines()}
+    assert names - {"PWD", "SHLVL", "_"} == {"OTEL_SERVICE_NAME"}
 
 
 async def _pid(process: PluginProcess, unlike: int | None) -> int:

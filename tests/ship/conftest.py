@@ -1,0 +1,119 @@
+"""What the tests of what is shipped share: the image, built on a double of Kong's, and tools that check files.
+
+What is downloaded is kept in OTLP_TRACING_CACHE, ~/.cache/otlp-tracing unless set, as the collector is. A tool
+that is not there is no failure but a skip that says so; with CI set, it is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ship.containers import Buildah, Image
+from ship.tools import CHECKOUT, ToolMissing, cache_folder, debian_base
+
+STAND_IN = Path(__file__).with_name("stand_in_kong")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --kong unless the end-to-end tests have."""
+    with contextlib.suppress(ValueError):
+        parser.addoption(
+            "--kong", type=Path, metavar="PATH", help="run the tests of a real Kong on this `kong` command"
+        )
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[Callable[[], Path]], Path]:
+    """Give a function that finds a tool, and skips the test where it cannot be had."""
+
+    def find(get: Callable[[], Path]) -> Path:
+        try:
+            return get()
+        except ToolMissing as reason:
+            pytest.skip(str(reason))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
+    """Give the builder."""
+    missing = [name for name in ("buildah", "debootstrap", "unshare", "nsenter") if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"building an image here needs root and {', '.join(missing) or 'nothing else'}")
+    builder = Buildah(cache_folder() / "images", tmp_path_factory.mktemp("buildah"))
+    try:
+        yield builder
+    finally:
+        builder.close()
+
+
+@pytest.fixture(scope="session")
+def base_image(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Give the double of Kong's image: a bare Debian with Kong's user and folders."""
+    context = tmp_path_factory.mktemp("base")
+    shutil.copytree(STAND_IN, context, dirs_exist_ok=True)
+    os.link(debian_base(), context / "base.tar")
+    return buildah.build(context, context / "Dockerfile", "localhost/kong-stand-in")
+
+
+@pytest.fixture(scope="session")
+def kong_image(buildah: Buildah, base_image: Image) -> Image:
+    """Give `Dockerfile.kong` on that base."""
+    del base_image
+    return _ours(buildah, "kong")
+
+
+@pytest.fixture(scope="session")
+def sidecar_image(buildah: Buildah, base_image: Image) -> Image:
+    """Give its target `sidecar` on that base, which has more than it needs."""
+    del base_image
+    return _ours(buildah, "sidecar")
+
+
+def _ours(buildah: Buildah, target: str) -> Image:
+    return buildah.build(
+        CHECKOUT,
+        CHECKOUT / "Dockerfile.kong",
+        f"localhost/otlp-tracing-{target}",
+        *("--target", target),
+        *("--build-arg", "KONG_IMAGE=localhost/kong-stand-in"),
+        *("--build-arg", "SIDECAR_IMAGE=localhost/kong-stand-in"),
+    )
+
+
+@pytest.fixture(scope="session")
+def real_kong(pytestconfig: pytest.Config) -> Path:
+    """Give the `kong` command of --kong."""
+    kong: Path | None = pytestconfig.getoption("--kong")
+    if kong is None:
+        pytest.skip("needs a real Kong: --kong=/path/to/kong")
+    return kong.resolve()
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., str]:
+    """Give a function that runs a command, wants it to end well, and returns what it wrote."""
+
+    def do(*command: str | Path, **environment: str) -> str:
+        done = subprocess.run(
+            list(map(str, command)),
+            cwd=CHECKOUT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+        assert done.returncode == 0, f"{command}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
+        return done.stdout
+
+    return do

@@ -1,0 +1,18 @@
+#!/bin/sh
+# A double of the entrypoint in Kong's image, in what concerns a plugin server: it prepares the prefix, removes the
+# sockets that lie in it, and becomes the gateway.
+set -eu
+[ "$1 ${2:-}" = "kong docker-start" ] || exec "$@"
+
+prefix=${KONG_PREFIX:-/usr/local/kong}
+kong prepare -p "$prefix"
+for file in "$prefix"/* "$prefix"/sockets/*; do
+    [ ! -S "$file" ] || rm -f "$file"
+done
+
+exec /usr/local/otlp-tracing/bin/python -m otlp_tracing.testing.gateway "$KONG_DECLARATIVE_CONFIG" \
+    --listen "$KONG_PROXY_LISTEN" --status-listen "$KONG_STATUS_LISTEN" --prefix "$prefix" \
+    --plugin-server-name "$KONG_PLUGINSERVER_NAMES" \
+    --plugin-server-socket "$KONG_PLUGINSERVER_OTLP_TRACING_SOCKET" \
+    --query-cmd "$KONG_PLUGINSERVER_OTLP_TRACING_QUERY_CMD" --start-cmd "$KONG_PLUGINSERVER_OTLP_TRACING_START_CMD" \
+    --main-env "$KONG_NGINX_MAIN_ENV" --read-timeout "${KONG_NGINX_PROXY_LUA_SOCKET_READ_TIMEOUT%s}"

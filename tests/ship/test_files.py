@@ -1,0 +1,89 @@
+"""What is shipped as files, by the tools that know such files."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from otlp_tracing.check import check
+from otlp_tracing.testing.gateway import parse_declaration
+from ship.tools import CHECKOUT
+
+KONG_YML = CHECKOUT / "kong" / "kong.yml"
+BESIDE_PYTHON = Path(sys.executable).parent
+SHELL = [*CHECKOUT.glob("kong/**/*.sh"), *CHECKOUT.glob("tests/**/*.sh"), CHECKOUT / "tests/ship/stand_in_kong/kong"]
+
+
+@pytest.fixture
+def beside_python() -> Callable[[str], Path]:
+    """Give a function that finds a program of the venv."""
+
+    def find(name: str) -> Path:
+        if not (BESIDE_PYTHON / name).exists():
+            pytest.skip(f"{name} is not there for this kind of machine")
+        return BESIDE_PYTHON / name
+
+    return find
+
+
+def test_hadolint_finds_nothing(beside_python: Callable[[str], Path], run: Callable[..., str]) -> None:
+    """Dockerfile.kong and the double's Dockerfile are clean."""
+    assert not run(beside_python("hadolint"), "Dockerfile.kong", "tests/ship/stand_in_kong/Dockerfile")
+
+
+def test_shellcheck_finds_nothing(beside_python: Callable[[str], Path], run: Callable[..., str]) -> None:
+    """Every shell script is clean."""
+    assert len(SHELL) > 5
+    assert not run(beside_python("shellcheck"), *SHELL)
+
+
+def test_deck_accepts_the_declaration(run: Callable[..., str]) -> None:
+    """Kong's own tool for declarative files takes kong.yml."""
+    if shutil.which("deck") is None:
+        pytest.skip("needs deck")
+
+    run("deck", "validate", "--state", KONG_YML)
+
+
+def test_the_declaration_is_free_of_faults() -> None:
+    """Neither `otlp-tracing check` nor the stand-in gateway finds anything in kong.yml."""
+    assert check(KONG_YML) == 0
+    parse_declaration(yaml.safe_load(KONG_YML.read_text()))
+
+
+def test_the_declaration_shows_what_it_should() -> None:
+    """Both services are traced, metrics are global, a rule spares health checks, and two routes reject requests."""
+    declaration = yaml.safe_load(KONG_YML.read_text())
+    routes = [route for service in declaration["services"] for route in service["routes"]]
+    on_routes = {entry["name"] for route in routes for entry in route.get("plugins", ())}
+    rules = [
+        rule
+        for service in declaration["services"]
+        for entry in service["plugins"]
+        for rule in entry["config"]["sampling"].get("rules", ())
+    ]
+
+    assert [service["name"] for service in declaration["services"]] == ["user-service", "order-service"]
+    assert all(entry["name"] == "otlp-tracing" for service in declaration["services"] for entry in service["plugins"])
+    assert [entry["name"] for entry in declaration["plugins"]] == ["prometheus"]
+    assert on_routes == {"key-auth", "rate-limiting"}
+    assert [(rule["name"], rule["rate"]) for rule in rules] == [("health-checks", 0)]
+
+
+def test_the_image_says_what_kong_conf_says() -> None:
+    """The variables of Dockerfile.kong are the settings of kong.conf; the socket's folder is the entrypoint's."""
+    lines = [line.partition(" = ") for line in (CHECKOUT / "kong" / "kong.conf").read_text().splitlines()]
+    conf = {name: value for name, _, value in lines if name and not name.startswith("#")}
+    dockerfile = (CHECKOUT / "Dockerfile.kong").read_text()
+
+    for name in ("plugins", "pluginserver_names", "nginx_proxy_lua_socket_read_timeout"):
+        assert f"KONG_{name.upper()}={conf[name]}" in dockerfile
+    query = conf["pluginserver_otlp_tracing_query_cmd"]
+    assert f'KONG_PLUGINSERVER_OTLP_TRACING_QUERY_CMD="{query}"' in dockerfile
+    serve = conf["pluginserver_otlp_tracing_start_cmd"].removesuffix(" --kong-prefix /usr/local/kong")
+    assert f'KONG_PLUGINSERVER_OTLP_TRACING_START_CMD="{serve}"' in dockerfile

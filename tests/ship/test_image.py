@@ -1,0 +1,264 @@
+"""`Dockerfile.kong`, built on a double of Kong's image: what is in it, as whom it runs, and that it traces."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from e2e.client import Caller, fetch
+from e2e.ports import HOST, accepts, free_port
+from e2e.processes import Process, descendants
+from e2e.spans import SinkReader, wait_for_trace
+from e2e.upstreams import RecordingUpstream
+from e2e.waiting import wait_for
+from otlp_tracing.demo.declaration import localise
+from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from ship.containers import Container, Image
+from ship.tools import CHECKOUT
+
+COMMAND = "/usr/local/otlp-tracing/bin/otlp-tracing"
+PREFIX = "/usr/local/kong"
+MEMORY = ("/tmp",)  # noqa: S108  # a place in the container
+ADDED_MB = 125  # Debian's Python, the locked dependencies and the package; 117 when this was written
+
+
+@pytest.fixture(scope="module")
+def sink() -> Iterator[ThreadedOtlpSink]:
+    """Give an OTLP receiver."""
+    with ThreadedOtlpSink() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[RecordingUpstream]:
+    """Give an upstream service."""
+    with RecordingUpstream() as running:
+        yield running
+
+
+class Gateway(Container):
+    """A container of the Kong image that serves the shipped kong.yml."""
+
+    proxy: int
+    sidecar: int
+
+
+@pytest.fixture
+def gateway(kong_image: Image, tmp_path: Path, sink: ThreadedOtlpSink, upstream: RecordingUpstream) -> Gateway:
+    """Give a gateway, not yet started: nothing is set but addresses."""
+    shipped = yaml.safe_load((CHECKOUT / "kong" / "kong.yml").read_text())
+    here = f"{HOST}:{upstream.port}"
+    addresses = {
+        "user-service:8080": here,
+        "order-service:8080": here,
+        "otel-collector:4317": sink.sink.endpoint.removeprefix("http://"),
+    }
+    declaration = tmp_path / "kong.yml"
+    declaration.write_text(yaml.safe_dump(localise(shipped, addresses)))
+    declaration.chmod(0o644)
+    proxy, status, sidecar = free_port(), free_port(), free_port()
+    container = Gateway(
+        kong_image,
+        tmp_path / "log",
+        environment={
+            "KONG_DATABASE": "off",
+            "KONG_DECLARATIVE_CONFIG": "/kong/kong.yml",
+            "KONG_PROXY_LISTEN": f"{HOST}:{proxy}",
+            "KONG_STATUS_LISTEN": f"{HOST}:{status}",
+            "KONG_NGINX_WORKER_PROCESSES": "1",
+            "OTLP_TRACING_HTTP": f"{HOST}:{sidecar}",
+        },
+        volumes={"/kong/kong.yml": declaration},
+    )
+    container.proxy, container.sidecar = proxy, sidecar
+    return container
+
+
+def roles(container: Container) -> dict[str, list[Process]]:
+    """Return the plugin server's processes in a container, by role."""
+    found: dict[str, list[Process]] = {}
+    for process in descendants(container.main):
+        if process.role:
+            found.setdefault(process.role, []).append(process)
+    return found
+
+
+def the_one(container: Container, role: str) -> Process | None:
+    """Return the process of a role if there is one of it; a process that forks looks like two."""
+    found = roles(container).get(role, [])
+    return found[0] if len(found) == 1 else None
+
+
+def test_the_image_adds_little(kong_image: Image, base_image: Image) -> None:
+    """What the image adds to Kong's stays within its measure."""
+    added = (kong_image.size_bytes() - base_image.size_bytes()) / 1e6
+    print(f"the image adds {added:.0f} MB")
+
+    assert 20 < added < ADDED_MB
+
+
+def test_nothing_that_builds_is_left(kong_image: Image, sidecar_image: Image) -> None:
+    """Neither image has pip, a compiler or the sources."""
+    for image in (kong_image, sidecar_image):
+        assert not (image.root / "src").exists()
+        for name in ("usr/local/otlp-tracing/bin/pip", "usr/bin/gcc", "usr/bin/pip3"):
+            assert not (image.root / name).exists(), name
+
+
+def test_the_images_run_as_kongs_user(kong_image: Image, sidecar_image: Image, base_image: Image) -> None:
+    """Neither image starts as root; Kong's starts as the user that Kong's own does."""
+    assert kong_image.config["User"] == base_image.config["User"] == "kong"
+    assert sidecar_image.config["User"] == "1000"
+
+
+def test_kongs_image_keeps_its_ways(kong_image: Image) -> None:
+    """Command and stop signal are those of Kong's image; it has a health check."""
+    assert kong_image.config["Cmd"] == ["kong", "docker-start"]
+    assert kong_image.config["StopSignal"] == "SIGQUIT"
+    assert kong_image.config["Healthcheck"]["Test"] == ["CMD", "/otlp-tracing-health.sh"]
+
+
+def test_the_plugin_describes_itself(kong_image: Image, tmp_path: Path) -> None:
+    """The query command writes the plugin's description, alone, as Kong's user."""
+    query = kong_image.environment["KONG_PLUGINSERVER_OTLP_TRACING_QUERY_CMD"].split()
+    with Container(kong_image, tmp_path / "log", command=query) as container:
+        assert container.wait(30) == 0
+
+        (description,) = json.loads(container.output())
+    assert description["Name"] == "otlp-tracing"
+
+
+def test_the_first_request_is_traced(gateway: Gateway, sink: ThreadedOtlpSink) -> None:
+    """With `FROM`, a kong.yml and nothing more, the very first request is served and traced: nobody comes too early."""
+    with gateway:
+        wait_for(lambda: accepts((HOST, gateway.proxy)), 60, "the proxy listens")
+        caller = Caller.new()
+
+        assert fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()]).status == 200
+        assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
+
+
+def test_it_becomes_healthy(gateway: Gateway) -> None:
+    """The health check passes when the gateway serves, and fails where no plugin server answers."""
+    with gateway:
+        wait_for(lambda: gateway.execute("/otlp-tracing-health.sh").returncode == 0, 60, "it is healthy")
+        elsewhere = gateway.execute("env", "KONG_PREFIX=/nowhere", "/otlp-tracing-health.sh")
+
+        assert elsewhere.returncode == 1
+        assert "no answer from the plugin-server" in elsewhere.stderr
+
+
+def test_kong_takes_over_the_plugin_server(gateway: Gateway, sink: ThreadedOtlpSink) -> None:
+    """The group that was there first makes room for the one that Kong starts, which traces as well."""
+    with gateway:
+        wait_for(lambda: "making room" in gateway.output(), 60, "the first group retires")
+        wait_for(lambda: the_one(gateway, "serve"), 30, "one group is left")
+        caller = Caller.new()
+        fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()])
+
+        assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
+        assert fetch(f"http://{HOST}:{gateway.sidecar}", "/healthz").status == 200
+
+
+def test_the_environment_reaches_the_server(gateway: Gateway) -> None:
+    """Variables of OpenTelemetry and ours come through to the server that Kong starts; nothing else does."""
+    gateway.environment = {**gateway.environment, "OTEL_SERVICE_NAME": "edge", "OTHER": "kept away"}
+    with gateway:
+        wait_for(lambda: "making room" in gateway.output(), 60, "the first group retires")
+        serve = wait_for(lambda: the_one(gateway, "serve"), 30, "one group is left")
+        assert serve
+        environment = Path(f"/proc/{serve.pid}/environ").read_bytes().decode().split("\0")
+
+    assert "OTEL_SERVICE_NAME=edge" in environment
+    assert f"OTLP_TRACING_HTTP={HOST}:{gateway.sidecar}" in environment
+    assert not [line for line in environment if line.startswith("OTHER")]
+
+
+def test_it_stops_with_kong(gateway: Gateway) -> None:
+    """When the gateway is told to end, nothing of the plugin server stays behind."""
+    with gateway:
+        wait_for(lambda: "making room" in gateway.output(), 60, "the first group retires")
+        gateway.signal(signal.SIGTERM)
+
+        assert gateway.wait(20) == 0
+
+
+def test_the_root_may_be_read_only(gateway: Gateway, sink: ThreadedOtlpSink) -> None:
+    """With a read-only root, a prefix in memory and any user's id it serves and traces."""
+    gateway.read_only = True
+    gateway.tmpfs = (*gateway.tmpfs, "/kong_prefix")
+    gateway.user = "12345"
+    gateway.environment = {**gateway.environment, "KONG_PREFIX": "/kong_prefix"}
+    with gateway:
+        wait_for(lambda: accepts((HOST, gateway.proxy)), 60, "the proxy listens")
+        caller = Caller.new()
+        fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()])
+
+        assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
+
+
+def test_other_commands_are_kongs(kong_image: Image, tmp_path: Path) -> None:
+    """Whatever is not `kong docker-start` runs as in Kong's image, without a plugin server."""
+    command = [*kong_image.config["Entrypoint"], "sh", "-c", "echo hello; ls /proc | grep -c '^[0-9]'"]
+    with Container(kong_image, tmp_path / "log", command=command) as container:
+        assert container.wait(30) == 0
+        assert container.output().startswith("hello")
+
+
+def test_the_conformance_tests_pass_inside(kong_image: Image, tmp_path: Path) -> None:
+    """The installed package passes the conformance tests, in the image, as its user, on its Python."""
+    # pytest comes from the checkout's venv, behind everything that the image has itself.
+    packages = next((CHECKOUT / ".venv" / "lib").glob("python3*/site-packages"))
+    start = (
+        "import sys; sys.path.append('/packages'); import pytest; "
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-W', 'ignore::DeprecationWarning', "
+        "'-c', '/checkout/pyproject.toml', '--rootdir=/checkout', '--timeout=0', '/checkout/tests/conformance']))"
+    )
+    python = str(Path(COMMAND).with_name("python"))
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    volumes = {"/packages": packages}
+    for name in ("tests", "pyproject.toml", "docs", "kong", "plugins"):
+        volumes[f"/checkout/{name}"] = CHECKOUT / name
+    with Container(kong_image, tmp_path / "log", command=[python, "-Bc", start], volumes=volumes) as container:
+        code = container.wait(300)
+        print(container.output().splitlines()[-1])
+
+        assert code == 0, container.output()[-4000:]
+
+
+def test_the_sidecar_alone_takes_records(
+    kong_image: Image, sidecar_image: Image, gateway: Gateway, tmp_path: Path, sink: ThreadedOtlpSink
+) -> None:
+    """A gateway and a sidecar in containers of their own, with a volume for the socket, make a trace."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    uid = str(kong_image.ids("kong")[0])
+    socket = "/run/otlp-tracing/private/sidecar.sock"
+    port = free_port()
+    sidecar = Container(
+        sidecar_image,
+        tmp_path / "sidecar.log",
+        environment={"OTLP_TRACING_LISTEN": socket, "OTLP_TRACING_HTTP": f"{HOST}:{port}"},
+        volumes={"/run/otlp-tracing": shared},
+        tmpfs=MEMORY,
+        user=uid,
+        read_only=True,
+    )
+    gateway.volumes = {**gateway.volumes, "/run/otlp-tracing": shared}
+    gateway.tmpfs = MEMORY
+    gateway.environment = {**gateway.environment, "OTLP_TRACING_SIDECAR": socket}
+    with sidecar, gateway:
+        wait_for(lambda: sidecar.execute(COMMAND, "probe", "sidecar").returncode == 0, 60, "the sidecar is healthy")
+        wait_for(lambda: accepts((HOST, gateway.proxy)), 60, "the proxy listens")
+        caller = Caller.new()
+        fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()])
+
+        assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
+        assert "sidecar" not in roles(gateway)

@@ -1,0 +1,93 @@
+"""Tools and data that come from elsewhere: pinned, made once, kept outside the checkout."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+__all__ = ["CHECKOUT", "ToolMissing", "cache_folder", "compose_config", "debian_base", "go_tool"]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+_DEBIAN = "bookworm"  # what Kong's Debian image is made of; and the Python of it, 3.11
+_BUILD_SECONDS = 900
+
+
+class ToolMissing(Exception):
+    """It is not here and cannot be made here; the message says why."""
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept, as tests/e2e/collector/build.sh does."""
+    own = os.environ.get("OTLP_TRACING_CACHE")
+    shared = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(own) if own else shared / "otlp-tracing"
+
+
+def debian_base() -> Path:
+    """Return an archive of a bare Debian.
+
+    Raises:
+        ToolMissing: debootstrap failed.
+    """
+    archive = cache_folder() / f"debian-{_DEBIAN}.tar"
+    if not archive.exists():
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            _make(["debootstrap", "--variant=minbase", _DEBIAN, folder])
+            for leftover in ("var/lib/apt/lists", "var/cache/apt/archives"):
+                shutil.rmtree(Path(folder, leftover))
+            partial = archive.with_suffix(".partial")
+            _make(["tar", "--directory", folder, "--create", "--file", str(partial), "."])
+            partial.replace(archive)
+    return archive
+
+
+def go_tool(package: str, version: str) -> Path:
+    """Return a program of a Go module, built once a version.
+
+    Raises:
+        ToolMissing: Go is missing, or the build failed.
+    """
+    name = package.replace("/", "-")
+    program = cache_folder() / "tools" / f"{name}-{version}"
+    if not program.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            _make(["go", "install", f"{package}@{version}"], GOBIN=folder, GOFLAGS="-mod=mod")
+            (built,) = Path(folder).iterdir()
+            program.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(built, program)
+    return program
+
+
+def compose_config() -> Path:
+    """Return the program of compose_config/, which loads compose files as docker compose does.
+
+    Raises:
+        ToolMissing: Go is missing, or the build failed.
+    """
+    source = Path(__file__).with_name("compose_config")
+    digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("main.go", "go.sum"))).hexdigest()[:12]
+    program = cache_folder() / "tools" / f"compose-config-{digest}"
+    if not program.exists():
+        _make(["go", "build", "-C", str(source), "-trimpath", "-o", str(program), "."])
+    return program
+
+
+def _make(command: list[str], **environment: str) -> str:
+    if shutil.which(command[0]) is None:
+        raise ToolMissing(f"needs {command[0]}")
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_BUILD_SECONDS,
+    )
+    if done.returncode:
+        raise ToolMissing(f"{' '.join(command)}: {done.stderr[-2000:]}")
+    return done.stdout

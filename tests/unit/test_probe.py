@@ -1,0 +1,106 @@
+"""`otlp-tracing probe`: an answer, or the reason why there is none."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing.cli import main
+from otlp_tracing.errors import WireError
+from otlp_tracing.probe import ask_plugin_server, ask_sidecar, wait_for_answer
+from otlp_tracing.server.rpc_msgpack import encode_error
+
+
+@pytest.fixture
+def answers_with() -> Iterator[Callable[[socket.socket, bytes], None]]:
+    """Give a function that answers the first connection of a listener with some bytes."""
+    listeners = []
+
+    def serve(listener: socket.socket, answer: bytes) -> None:
+        listener.listen()
+        listeners.append(listener)
+
+        def run() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        threading.Thread(target=run, daemon=True).start()
+
+    yield serve
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (encode_error(0, "there is no method plugin.Probe"), None),
+        (b"", "not as a plugin server"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not as a plugin server"),
+    ],
+)
+def test_a_plugin_server_answers(
+    answers_with: Callable[[socket.socket, bytes], None], tmp_path: Path, answer: bytes, reason: str | None
+) -> None:
+    """A plugin server's refusal is an answer; silence and other protocols are none."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s"))
+    answers_with(listener, answer)
+
+    if reason is None:
+        ask_plugin_server(tmp_path / "s")
+    else:
+        with pytest.raises(WireError, match=reason):
+            ask_plugin_server(tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "status 503"),
+        (b"220 mail\r\n", "not with HTTP"),
+    ],
+)
+def test_a_sidecar_answers(
+    answers_with: Callable[[socket.socket, bytes], None], answer: bytes, reason: str | None
+) -> None:
+    """Only a 200 is an answer; one that listens at every address is asked on loopback."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    answers_with(listener, answer)
+    port = listener.getsockname()[1]
+
+    if reason is None:
+        ask_sidecar("0.0.0.0", port)
+    else:
+        with pytest.raises(WireError, match=reason):
+            ask_sidecar("127.0.0.1", port)
+
+
+def test_it_asks_until_the_time_is_up() -> None:
+    """Without an answer it asks until the time is up and gives the last reason; with one it ends at once."""
+    now, asked = [0.0], []
+
+    def ask() -> None:
+        asked.append(now[0])
+        if now[0] < 2:
+            raise ConnectionRefusedError(f"at {now[0]:.1f}")
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    assert str(wait_for_answer(ask, 1.0, lambda: now[0], sleep)).startswith("at 1.0")
+    assert wait_for_answer(ask, 5.0, lambda: now[0], sleep) is None
+    assert asked[-1] == pytest.approx(2, abs=0.1)
+
+
+def test_the_command_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody there: exit 1, and a sentence with what was asked."""
+    assert main(["probe", "--kong-prefix", str(tmp_path)]) == 1
+    assert f"no answer from the plugin-server at {tmp_path}/otlp-tracing.socket" in capsys.readouterr().err
