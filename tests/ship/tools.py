@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-__all__ = ["CHECKOUT", "ToolMissing", "cache_folder", "compose_config", "debian_base", "go_tool"]
+__all__ = ["CHECKOUT", "ToolMissing", "cache_folder", "compose_config", "debian_base", "go_tool", "kubernetes_schemas"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _DEBIAN = "bookworm"  # what Kong's Debian image is made of; and the Python of it, 3.11
@@ -61,6 +62,25 @@ def go_tool(package: str, version: str) -> Path:
             program.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(built, program)
     return program
+
+
+def kubernetes_schemas(version: str) -> Path:
+    """Return a folder with the OpenAPI descriptions of a Kubernetes, as kubectl-validate wants them.
+
+    Raises:
+        ToolMissing: Go is missing, or the module cannot be had.
+    """
+    folder = cache_folder() / f"kubernetes-{version}"
+    if not folder.exists():
+        module = json.loads(_make(["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"]))
+        partial = folder.with_suffix(".partial")
+        for source in Path(module["Dir"], "api", "openapi-spec", "v3").glob("api*__v*_openapi.json"):
+            *group, name = source.name.removesuffix("_openapi.json").split("__")
+            target = partial.joinpath(*group, f"{name}.json")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        partial.rename(folder)
+    return folder
 
 
 def compose_config() -> Path:

@@ -1,0 +1,182 @@
+"""Real Kong nodes with a database: PostgreSQL of Debian's, and nodes in any role."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from e2e.client import fetch
+from e2e.gateways import PluginServer
+from e2e.ports import HOST, free_port
+from e2e.processes import alive, descendants
+from e2e.waiting import wait_for
+from ship.tools import ToolMissing
+
+__all__ = ["OTLP_HEADER", "KongNode", "Postgres"]
+
+OTLP_HEADER = "x-api-key: from-a-vault"
+"""In the environment of every node, for {vault://env/otlp-header}."""
+
+_START_SECONDS = 90.0
+_STOP_SECONDS = 30.0
+
+
+class Postgres:
+    """A PostgreSQL of its own, with an empty database `kong` of the user `kong`. Use it with `with`.
+
+    Raises:
+        ToolMissing: there is no PostgreSQL.
+    """
+
+    def __init__(self) -> None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not programs or os.geteuid() != 0:
+            raise ToolMissing("needs Debian's postgresql, and root")
+        self._programs = programs[-1]
+        # Not in pytest's folder, which only its owner may enter: the server runs as a user of its own.
+        self._folder = Path(tempfile.mkdtemp(prefix="otlp-tracing-postgres-"))
+        self.port = free_port()
+
+    def __enter__(self) -> Postgres:
+        user = pwd.getpwnam("postgres")
+        os.chown(self._folder, user.pw_uid, user.pw_gid)
+        data = self._folder / "data"
+        self._run("initdb", "--pgdata", str(data), "--auth", "trust", "--username", "kong")
+        options = f"-p {self.port} -k {self._folder} -c listen_addresses={HOST} -c fsync=off"
+        log = str(self._folder / "log")
+        self._run("pg_ctl", "--pgdata", str(data), "--options", options, "--log", log, "--wait", "start")
+        self._run("createdb", "--host", HOST, "--port", str(self.port), "--username", "kong", "kong")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._run("pg_ctl", "--pgdata", str(self._folder / "data"), "--mode", "immediate", "stop")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What Kong needs to reach it."""
+        return {
+            "database": "postgres",
+            "pg_host": HOST,
+            "pg_port": self.port,
+            "pg_user": "kong",
+            "pg_database": "kong",
+            "pg_timeout": 60_000,  # on a machine that is busy Kong's 5 s pass, and it starts without a workspace
+        }
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._programs / program), *arguments],
+            user="postgres",
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+class KongNode:
+    """One node of a real Kong. Use it with `with`.
+
+    Args:
+        executable: the `kong` command.
+        folder: an empty one.
+        settings: of kong.conf, added to what every node has here.
+        plugin_server: whether it runs one; a control plane needs the description only.
+    """
+
+    def __init__(
+        self, executable: Path, folder: Path, settings: Mapping[str, object], *, plugin_server: bool = True
+    ) -> None:
+        self._executable = executable
+        self.prefix = folder / "prefix"
+        self.prefix.mkdir(parents=True)
+        self._conf = folder / "kong.conf"
+        self.proxy, self.admin, self.status = free_port(), free_port(), free_port()
+        server = PluginServer.ours(self.prefix)
+        commands = {"query_cmd": server.query, **({"start_cmd": server.start} if plugin_server else {})}
+        configuration: dict[str, object] = {
+            "prefix": self.prefix,
+            "proxy_listen": f"{HOST}:{self.proxy}",
+            "admin_listen": f"{HOST}:{self.admin}",
+            "status_listen": f"{HOST}:{self.status}",
+            "admin_gui_listen": "off",
+            "anonymous_reports": "off",
+            "plugins": "bundled,otlp-tracing",
+            "pluginserver_names": "otlp-tracing",
+            **{f"pluginserver_otlp_tracing_{name}": shlex.join(command) for name, command in commands.items()},
+            "nginx_worker_processes": 1,
+            "nginx_proxy_lua_socket_read_timeout": "1s",
+            "nginx_user": "root root",
+            "mem_cache_size": "32m",
+            "lmdb_map_size": "32m",
+            **settings,
+        }
+        self._conf.write_text("".join(f"{name} = {value}\n" for name, value in configuration.items()))
+
+    def run(self, *arguments: str) -> None:
+        """Run a `kong` command with this node's configuration."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("KONG_", "OTEL_", "OTLP_"))}
+        own["OTLP_HEADER"] = OTLP_HEADER
+        done = subprocess.run(
+            [str(self._executable), *arguments],
+            env=own,
+            cwd=self._conf.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=_START_SECONDS,
+        )
+        assert done.returncode == 0, f"kong {arguments}: {done.stderr}"
+
+    def migrate(self) -> None:
+        """Fill the database."""
+        self.run("migrations", "bootstrap", "-c", str(self._conf))
+
+    def answers(self, port: int, path: str) -> int:
+        """Return the status of an answer, 0 if there is none."""
+        try:
+            return fetch(f"http://{HOST}:{port}", path).status
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def log(self) -> str:
+        """Return its error log."""
+        return (self.prefix / "logs" / "error.log").read_text(errors="replace")
+
+    def __enter__(self) -> KongNode:
+        self.run("start", "-c", str(self._conf))
+        self._master = int((self.prefix / "pids" / "nginx.pid").read_text())
+        wait_for(lambda: self.answers(self.status, "/status") == 200, _START_SECONDS, "the status listener")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            print(self.log()[-6000:])
+        family = [self._master, *(process.pid for process in descendants(self._master))]
+        try:
+            self.run("stop", "-p", str(self.prefix))
+            wait_for(lambda: not any(map(alive, family)), _STOP_SECONDS, "Kong's processes end")
+        finally:
+            for pid in family:
+                if alive(pid):
+                    os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(self.prefix, ignore_errors=True)

@@ -1,0 +1,177 @@
+"""The Kubernetes manifests: built by kustomize, valid for the API of two versions, and held to a policy."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from otlp_tracing.check import check
+from ship.tools import CHECKOUT, go_tool, kubernetes_schemas
+
+FOLDER = CHECKOUT / "kong" / "kubernetes"
+OVERLAYS = ["dev", "prod"]
+KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1")
+VALIDATE = ("sigs.k8s.io/kubectl-validate", "v0.0.4")
+OLDEST, NEWEST = "1.29", "1.36.3"  # sidecar containers are on since 1.29
+
+Manifest = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def rendered(
+    request: pytest.FixtureRequest, tool: Callable[..., Path], run: Callable[..., str], tmp_path_factory: Any
+) -> Path:
+    """Give each overlay as kustomize builds it, as a file."""
+    file: Path = tmp_path_factory.mktemp(request.param) / f"{request.param}.yaml"
+    file.write_text(run(tool(lambda: go_tool(*KUSTOMIZE)), "build", FOLDER / "overlays" / request.param))
+    return file
+
+
+@pytest.fixture
+def manifests(rendered: Path) -> dict[str, Manifest]:
+    """Give an overlay's objects, by kind and name."""
+    return {f"{one['kind']}/{one['metadata']['name']}": one for one in yaml.safe_load_all(rendered.read_text())}
+
+
+@pytest.fixture
+def pod(manifests: dict[str, Manifest]) -> Manifest:
+    """Give the specification of Kong's pods."""
+    specification: Manifest = manifests["Deployment/kong"]["spec"]["template"]["spec"]
+    return specification
+
+
+def containers(pod: Manifest) -> Iterator[Manifest]:
+    yield from (*pod["initContainers"], *pod["containers"])
+
+
+def labels(manifests: dict[str, Manifest]) -> dict[str, str]:
+    found: dict[str, str] = manifests["Deployment/kong"]["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+def test_the_oldest_version_takes_it(rendered: Path, tool: Callable[..., Path], run: Callable[..., str]) -> None:
+    """Every object is valid for the first Kubernetes with sidecar containers."""
+    run(tool(lambda: go_tool(*VALIDATE)), "--version", OLDEST, rendered)
+
+
+def test_the_newest_version_takes_it(rendered: Path, tool: Callable[..., Path], run: Callable[..., str]) -> None:
+    """Every object is valid for the newest Kubernetes that was there when this was written."""
+    schemas = tool(lambda: kubernetes_schemas(NEWEST))
+    run(tool(lambda: go_tool(*VALIDATE)), "--version", "1.30", "--local-schemas", schemas, rendered)
+
+
+def test_everything_is_there(manifests: dict[str, Manifest]) -> None:
+    """An overlay has all that a gateway needs; production takes its secret from elsewhere."""
+    kinds = {name.partition("/")[0] for name in manifests}
+
+    assert kinds | {"Secret"} == {
+        "ConfigMap",
+        "Deployment",
+        "HorizontalPodAutoscaler",
+        "Namespace",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Secret",
+        "Service",
+        "ServiceAccount",
+    }
+
+
+def test_nobody_is_root(pod: Manifest) -> None:
+    """No container runs as root, gains privileges, has capabilities, or writes to its image."""
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not pod["automountServiceAccountToken"]
+    for container in containers(pod):
+        context = container["securityContext"]
+        assert not context["allowPrivilegeEscalation"]
+        assert context["readOnlyRootFilesystem"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_everything_is_bounded(pod: Manifest) -> None:
+    """Every container has requests and limits, every volume in memory or on the node's disk a size."""
+    for container in containers(pod):
+        for kind in ("requests", "limits"):
+            assert {"cpu", "memory", "ephemeral-storage"} <= set(container["resources"][kind]), container["name"]
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in pod["volumes"] if "emptyDir" in volume)
+
+
+def test_everything_is_probed(pod: Manifest) -> None:
+    """Every container has a startup, a liveness and a readiness probe, at a port that it names."""
+    for container in containers(pod):
+        ports = {port["name"] for port in container["ports"]}
+        for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[kind]["httpGet"]["port"] in ports, (container["name"], kind)
+
+
+def test_the_sidecar_is_one(pod: Manifest, manifests: dict[str, Manifest]) -> None:
+    """The sidecar starts before Kong and ends after it, and shares its socket's folder and its user with it."""
+    (sidecar,) = pod["initContainers"]
+    (kong,) = pod["containers"]
+    settings = manifests["ConfigMap/kong-settings"]["data"]
+    mounts = [{mount["name"]: mount["mountPath"] for mount in one["volumeMounts"]} for one in (sidecar, kong)]
+
+    assert sidecar["restartPolicy"] == "Always"
+    assert settings["OTLP_TRACING_SIDECAR"] == settings["OTLP_TRACING_LISTEN"]
+    for folders in mounts:
+        assert settings["OTLP_TRACING_LISTEN"].startswith(folders["tracing-socket"] + "/")
+    assert settings["OTLP_TRACING_SPOOL"].startswith(mounts[0]["tracing-spool"] + "/")
+    assert settings["KONG_PREFIX"] == mounts[1]["prefix"]
+    assert "runAsUser" not in {**sidecar["securityContext"], **kong["securityContext"]}
+
+
+def test_selectors_meet_the_pods(manifests: dict[str, Manifest]) -> None:
+    """Services, budget, policy and deployment all mean Kong's pods, and ports that these have."""
+    wanted = {"app.kubernetes.io/name": "kong"}
+    ports = {
+        port["name"]
+        for one in containers(manifests["Deployment/kong"]["spec"]["template"]["spec"])
+        for port in one["ports"]
+    }
+
+    assert labels(manifests) == wanted
+    assert manifests["Deployment/kong"]["spec"]["selector"]["matchLabels"] == wanted
+    assert manifests["PodDisruptionBudget/kong"]["spec"]["selector"]["matchLabels"] == wanted
+    assert manifests["NetworkPolicy/kong"]["spec"]["podSelector"]["matchLabels"] == wanted
+    for name in ("Service/kong", "Service/kong-metrics"):
+        assert manifests[name]["spec"]["selector"] == wanted
+        assert {port["targetPort"] for port in manifests[name]["spec"]["ports"]} <= ports
+    assert manifests["HorizontalPodAutoscaler/kong"]["spec"]["scaleTargetRef"]["name"] == "kong"
+
+
+def test_the_admin_api_stays_in_the_pod(pod: Manifest, manifests: dict[str, Manifest]) -> None:
+    """No port, service or policy leads to the Admin API."""
+    assert manifests["ConfigMap/kong-settings"]["data"]["KONG_ADMIN_LISTEN"].startswith("127.0.0.1:")
+    assert "8001" not in json.dumps([pod, *(one for name, one in manifests.items() if "Service" in name)])
+
+
+def test_the_declaration_is_kongs_with_other_addresses() -> None:
+    """The cluster's kong.yml declares what kong/kong.yml does, but for addresses and the header, and has no faults."""
+    here = (CHECKOUT / "kong" / "kong.yml").read_text()
+    there = FOLDER / "base" / "kong.yml"
+    back = there.read_text().replace('"{vault://env/otlp-header}"', '"x-api-key: your-api-key"')
+    for name, namespace in (("user-service", "shop"), ("order-service", "shop"), ("otel-collector", "observability")):
+        back = back.replace(f"{name}.{namespace}:", f"{name}:")
+
+    assert yaml.safe_load(back) == yaml.safe_load(here)
+    assert check(there) == 0
+
+
+def test_a_wrong_manifest_is_refused(
+    rendered: Path, tool: Callable[..., Path], run: Callable[..., str], tmp_path: Path
+) -> None:
+    """The validation would find a field that is misspelt."""
+    wrong = tmp_path / "wrong.yaml"
+    shutil.copyfile(rendered, wrong)
+    wrong.write_text(wrong.read_text().replace("periodSeconds", "periodSecond", 1))
+
+    with pytest.raises(AssertionError, match="periodSecond"):
+        run(tool(lambda: go_tool(*VALIDATE)), "--version", OLDEST, wrong)
