@@ -128,6 +128,20 @@ def test_every_link_leads_somewhere() -> None:
     assert lost == []
 
 
+def test_every_file_that_a_document_names_is_there() -> None:
+    """A path in a document is one of the checkout."""
+    folders = "docs|examples|kong|plugins|pluginserver|tests"
+    lost = []
+    for page in documents():
+        text = page.read_text()
+        for path in re.findall(rf"`((?:{folders})/[\w./*-]+)`", text):
+            # Secrets are the reader's own files.
+            if not path.startswith("kong/secrets/") and not any(CHECKOUT.glob(path.rstrip("/"))):
+                lost.append(f"{page.relative_to(CHECKOUT)}: {path}")
+
+    assert lost == []
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     """A reader of the README finds every page."""
     linked = {(CHECKOUT / link.partition("#")[0]).resolve() for link in links(CHECKOUT / "README.md")}
