@@ -86,11 +86,14 @@ class Collector:
             self._process = None
 
     def kill(self) -> None:
-        """SIGKILL: it writes nothing more."""
+        """SIGKILL: it writes nothing more. A line that was cut short must not run into the next start's first."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
         self._process = None
+        if not self.text().endswith("\n"):
+            with self._file.open("a") as file:
+                file.write("\n")
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:

@@ -75,7 +75,7 @@ def _assert_nothing_lost(collector: Collector, producer: Producer, max_repeated:
     issued = producer.run.issued * SPANS_A_REQUEST
     expected = {f"{producer.run.name:08x}{place:08x}" for place in range(issued)}
     with contextlib.suppress(AssertionError):
-        wait_for(lambda: len(_arrived(collector)) >= issued, 10, "the collector has written everything")
+        wait_for(lambda: len(_arrived(collector)) >= issued, 30, "the collector has written everything")
     arrived = _arrived(collector)
     repeated = arrived.total() - len(arrived)
     missing, unknown = len(expected - set(arrived)), len(set(arrived) - expected)
@@ -98,7 +98,7 @@ def test_the_collector_is_killed_and_started_again(
                 time.sleep(1)  # load
             settle(sidecar, [producer], collector.endpoint, 30)
             spans = producer.run.issued * SPANS_A_REQUEST
-            wait_for(lambda: len(_arrived(collector)) >= spans, 10, "the collector has written it")  # noqa: B023
+            wait_for(lambda: len(_arrived(collector)) >= spans, 30, "the collector has written it")  # noqa: B023
             collector.kill()
             with producer.sending(_RATE):
                 time.sleep(seconds(60, 1))  # the outage

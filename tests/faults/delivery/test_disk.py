@@ -100,7 +100,8 @@ def test_the_disk_stalls(start_scene: StartScene, folder: Path) -> None:
         scene.sidecar.start()
 
         assert kept == 100
-        scene.assert_conserved()
+        # What was delivered just before is repeated: that it was could not be noted either.
+        scene.assert_conserved(max_repeated=1)
         assert scene.producer.slowest_call_s < _FELT_SECONDS
 
 
