@@ -56,13 +56,16 @@ class Scene:
         self.producer.wait_until_acknowledged()
 
     def wait_until_delivered(self, requests: int | None = None, seconds: float = _SETTLE_SECONDS) -> None:
-        """Wait until the spans of so many requests have arrived, of all that were issued unless said."""
+        """Wait until the spans of so many requests have arrived; unless said, of all, and the sidecar knows."""
         spans = SPANS_A_REQUEST * (self.run.issued if requests is None else requests)
         wait_for(
             lambda: self.ledger.distinct() >= spans,
             seconds,
             f"{spans} spans arrive; {self.ledger.distinct()} have at first\n{self.sidecar.tail()}",
         )
+        if requests is None:
+            # An answer that is still on its way is lost with the connection that the test may break next.
+            wait_for(lambda: not self.sidecar.books(self.destination).waiting, seconds, "the sidecar knows it")
 
     def assert_conserved(
         self, seconds: float = _SETTLE_SECONDS, max_repeated: float = MAX_REPEATED, given_up: int = 0

@@ -74,7 +74,7 @@ def test_the_spool_is_full(start_scene: StartScene, seconds: Seconds) -> None:
     batches = {"timeout": 200, "send_batch_size": 512, "spool_max_bytes": bound}
     with start_scene(batch_export=batches) as scene, watched(scene.sidecar.spool_bytes) as taken:
         scene.relay.refuse()
-        while not scene.sidecar.books(scene.destination).dropped:
+        while not sum(scene.sidecar.books(scene.destination).dropped.values()):
             scene.send(1000)
         scene.send(scene.run.issued // 2)
         scene.relay.listen()
