@@ -111,6 +111,7 @@ def _add_sidecar(commands: Any) -> None:
 def _add_status(commands: Any) -> None:
     command = _command(commands, "status", _status, "show what waits for every collector, since when and why")
     _option(command, "--http", "the sidecar's address", "127.0.0.1:9464", "ADDRESS:PORT")
+    _option(command, "--page-token-file", "file with its page's token; or OTLP_TRACING_PAGE_TOKEN", "", "PATH")
     command.add_argument("--json", action="store_true", help="for a program; exit code 1 unless all is well")
 
 
@@ -291,10 +292,12 @@ def _sidecar(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from otlp_tracing.sidecar.http.options import page_options
     from otlp_tracing.status import status
 
     host, port = _address(options.http)
-    return status(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json=options.json)
+    token = page_options("off", host, os.environ, token_file=options.page_token_file).token
+    return status(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json=options.json, token=token)
 
 
 def _probe(options: argparse.Namespace) -> int:

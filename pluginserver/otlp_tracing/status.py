@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,17 +24,18 @@ _COLOURS = {"ok": "green", "retrying": "yellow", "held": "red", "unknown": "red"
 _MEANINGS = {"unknown": "its headers are not known yet: no configuration has named it since the start"}
 
 
-def status(address: str, *, as_json: bool) -> int:
+def status(address: str, *, as_json: bool, token: str | None = None) -> int:
     """Ask a sidecar, show what it says, and return the exit code: 1 if anything fails or does not add up.
 
     Args:
         address: of its HTTP port, as `127.0.0.1:9464`.
         as_json: for a program instead of a person.
+        token: of the live page, which the sidecar's reports want too; None where there is none.
 
     Raises:
-        ConfigError: if nobody answers there.
+        ConfigError: if nobody answers there, or the token is not the one.
     """
-    found = _ask(address)
+    found = _ask(address, token)
     destinations = found.get("destinations", [])
     if as_json:
         json.dump(found, sys.stdout, indent=1)
@@ -110,11 +112,15 @@ def _age(seconds: float | None) -> str:
     return f"{seconds:.0f} s"
 
 
-def _ask(address: str) -> Mapping[str, Any]:
-    url = f"http://{address}/delivery"
+def _ask(address: str, token: str | None) -> Mapping[str, Any]:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"http://{address}/delivery", headers=headers)  # http, see above
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             found = json.loads(answer.read(_MAX_BYTES))
+    except HTTPError as error:
+        rule = "wants its token: --page-token-file, or OTLP_TRACING_PAGE_TOKEN" if error.code == 401 else str(error)
+        raise ConfigError([Fault("--http", address, rule)]) from error
     except (OSError, HTTPException, ValueError) as error:
         raise ConfigError([Fault("--http", address, f"no sidecar answers there: {error}")]) from error
     if not isinstance(found, dict):

@@ -50,11 +50,12 @@ AWAY = {
 
 
 @contextmanager
-def sidecar(answer: object) -> Iterator[str]:
+def sidecar(answer: object, token: str | None = None) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(answer).encode()
-            self.send_response(200 if self.path == "/delivery" else 404)
+            is_let_in = token is None or self.headers["Authorization"] == f"Bearer {token}"
+            self.send_response(401 if not is_let_in else 200 if self.path == "/delivery" else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -126,3 +127,13 @@ def test_nobody_there_is_one_sentence() -> None:
         status("127.0.0.1:1", as_json=False)
     with sidecar([1]) as address, pytest.raises(ConfigError, match="no sidecar"):
         status(address, as_json=False)
+
+
+def test_a_sidecar_with_a_token_is_asked_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its reports are behind the live page's token; without it a sentence says how it is given."""
+    with sidecar({"destinations": [WELL]}, "0123456789abcdef") as address:
+        assert status(address, as_json=True, token="0123456789abcdef") == 0
+        with pytest.raises(ConfigError, match="--page-token-file"):
+            status(address, as_json=True)
+
+    assert "collector:4317" in capsys.readouterr().out
