@@ -194,6 +194,9 @@ class Container:
                 self.signal(signal.SIGQUIT if self.image.config.get("StopSignal") == "SIGQUIT" else signal.SIGTERM)
                 self.wait(_STOP_SECONDS)
         if self._process is not None:
+            # Its first process takes the others along; one that has changed its user does not die with its parent.
+            if self.running():
+                self.signal(signal.SIGKILL)
             self._process.kill()
             self._process.wait()
 
