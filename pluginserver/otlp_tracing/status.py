@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -16,9 +16,10 @@ from rich.table import Table
 
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["status", "table"]
+__all__ = ["narrow_table", "show", "status", "table"]
 
 _SECONDS = 5.0
+_ANY_WIDTH = 10_000  # columns
 _MAX_BYTES = 16 << 20  # thousands of destinations
 _COLOURS = {"ok": "green", "retrying": "yellow", "held": "red", "unknown": "red"}
 _MEANINGS = {"unknown": "its headers are not known yet: no configuration has named it since the start"}
@@ -54,7 +55,10 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
     if not destinations:
         console.print("no destination yet: it takes a request that is traced")
         return
-    console.print(table(destinations))
+    wide = table(destinations)
+    # Asked for the width it would like: cut to a narrow terminal's, a table of eleven columns says nothing.
+    fits = console.measure(wide, options=console.options.update(width=_ANY_WIDTH)).maximum <= console.width
+    console.print(wide if fits else narrow_table(destinations))
     for one in destinations:
         if reason := one["reason"] or _MEANINGS.get(one["state"]):
             console.print(f"{escape(one['destination'])} {_state(one)}: {escape(reason)}")
@@ -69,28 +73,19 @@ def show(console: Console, found: Mapping[str, Any]) -> None:
 def table(destinations: Sequence[Mapping[str, Any]]) -> Table:
     """Lay destinations out, one a row."""
     made = Table(header_style="bold")
-    for name in ("destination", "state"):
-        made.add_column(name, no_wrap=name == "state")
-    for name in (
-        *("received", "exported", "rejected", "dropped", "spooled", "in flight"),
-        *("oldest", "last success", "disk"),
-    ):
-        made.add_column(name, justify="right")
+    for name in _FIGURES:
+        made.add_column(name, justify="left" if name in _TEXTS else "right", no_wrap=name == "state")
     for one in destinations:
-        dropped = ", ".join(f"{spans:,} {reason}" for reason, spans in one["dropped"].items() if spans)
-        made.add_row(
-            escape(one["destination"]),
-            _state(one),
-            _received(one),
-            f"{one['exported']:,}",
-            f"{one['rejected']:,}",
-            dropped or "0",
-            f"{one['spooled']:,}",
-            f"{one['in_flight']:,}",
-            _age(one["oldest_s"]),
-            _age(one["last_success_s"]),
-            f"{one['spool_bytes'] / (1 << 20):,.1f} of {one['spool_max_bytes'] / (1 << 20):,.0f} MiB",
-        )
+        made.add_row(*(figure(one) for figure in _FIGURES.values()))
+    return made
+
+
+def narrow_table(destinations: Sequence[Mapping[str, Any]]) -> Table:
+    """Lay destinations out below each other, one figure a row: for a terminal of 80 columns."""
+    made = Table(show_header=False)
+    for one in destinations:
+        for name, figure in _FIGURES.items():
+            made.add_row(name, figure(one), end_section=name == list(_FIGURES)[-1])
     return made
 
 
@@ -110,6 +105,30 @@ def _age(seconds: float | None) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _dropped(one: Mapping[str, Any]) -> str:
+    return ", ".join(f"{spans:,} {reason}" for reason, spans in one["dropped"].items() if spans) or "0"
+
+
+def _disk(one: Mapping[str, Any]) -> str:
+    return f"{one['spool_bytes'] / (1 << 20):,.1f} of {one['spool_max_bytes'] / (1 << 20):,.0f} MiB"
+
+
+_TEXTS = frozenset({"destination", "state"})
+_FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "destination": lambda one: escape(one["destination"]),
+    "state": _state,
+    "received": _received,
+    "exported": lambda one: f"{one['exported']:,}",
+    "rejected": lambda one: f"{one['rejected']:,}",
+    "dropped": _dropped,
+    "spooled": lambda one: f"{one['spooled']:,}",
+    "in flight": lambda one: f"{one['in_flight']:,}",
+    "oldest": lambda one: _age(one["oldest_s"]),
+    "last success": lambda one: _age(one["last_success_s"]),
+    "disk": _disk,
+}
 
 
 def _ask(address: str, token: str | None) -> Mapping[str, Any]:

@@ -73,9 +73,9 @@ def sidecar(answer: object, token: str | None = None) -> Iterator[str]:
             thread.join()
 
 
-def shown(found: dict[str, Any]) -> str:
+def shown(found: dict[str, Any], width: int = 200) -> str:
     screen = io.StringIO()
-    show(Console(file=screen, width=200), found)
+    show(Console(file=screen, width=width), found)
     return screen.getvalue()
 
 
@@ -89,6 +89,15 @@ def test_a_person_sees_what_waits_since_when_and_why() -> None:
     assert "http://away:4317 retrying for 2 h: UNAVAILABLE: [nobody] is there" in text
     assert "2 min" in text
     assert "the books balance" in text
+
+
+def test_a_narrow_terminal_gets_every_figure_whole() -> None:
+    """In 80 columns, which a pipe and `kubectl exec` have too, each figure stands in a row of its own."""
+    text = shown({"spool_trouble": None, "destinations": [WELL, AWAY]}, width=80)
+
+    for whole in ("12,000 + 30 restored", "10 spool_full", "last success", "http://away:4317", "in flight"):
+        assert whole in text
+    assert "…" not in text
 
 
 def test_what_is_wrong_is_said_first() -> None:
