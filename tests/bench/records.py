@@ -1,0 +1,199 @@
+"""What the sidecar's own code takes of a request: from the bytes of a record to its spans' delivery, without sockets.
+
+    python -m bench.records      (in tests/)
+
+prints CPU microseconds a request. First the whole, with the spool's thread, then `Pipeline.take` alone, then its parts:
+what a run takes more that goes one part further. Every request is kept and has nothing to hide; a collector answers at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from load.traffic import config, log_record
+from otlp_tracing.contract.settings import Settings
+from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.sidecar.assembly import assemble
+from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
+from otlp_tracing.sidecar.http_methods import HttpMethods
+from otlp_tracing.sidecar.log_record import LogRecord, decode
+from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.name_guard import NameGuard
+from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
+from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.rates import RateKeeper
+from otlp_tracing.sidecar.recent.facts import NO_FACTS
+from otlp_tracing.sidecar.recent.recorder import Recorder
+from otlp_tracing.sidecar.redaction.redactor import shared_redactor
+from otlp_tracing.sidecar.request_metrics import RequestMetrics
+from otlp_tracing.sidecar.rpc import with_lost_method
+from otlp_tracing.sidecar.sampling_report import SamplingReport
+from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.span_rules import SpanRules
+from otlp_tracing.sidecar.spool.spool import Spool
+
+__all__ = ["main"]
+
+_REQUESTS = 2_000
+_ROUNDS = 5
+_BATCH = 50  # records that one read from a process of the gateway brings, under load
+_BATCH_SPANS = 512  # of an export
+_FLUSH_SECONDS = 0.3  # longer than a batch waits to be sent
+_KEY, _SENDER = b"k" * 16, b"worker-1"
+_CONFIG = config("http://127.0.0.1:4317")
+
+
+class _Collector:
+    """Takes everything."""
+
+    async def export(self, request: bytes) -> Answer:  # noqa: ARG002
+        """Take a request."""
+        return Answer(Verdict.ACCEPTED)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Request:
+    """One request on its way, as far as it has come."""
+
+    __slots__ = ("context", "encoded", "log", "record", "spans")
+    record: LogRecord
+    context: RequestContext
+    spans: list[SpanRecord]
+    encoded: list[bytes]
+
+    def __init__(self, log: bytes) -> None:
+        self.log = log
+
+
+def _records() -> list[bytes]:
+    rest = {"flags": 3, "sampled": True, "trace_state": "ot=th:0", "decided_by": "rate", "probability": 1.0}
+    fields = (
+        {"trace_id": f"{n:032x}", "span_id": f"{n:016x}", "upstream_span_id": f"{n + 1:016x}", **rest}
+        for n in range(1, _REQUESTS + 1)
+    )
+    return [log_record(field).encode() for field in fields]
+
+
+async def _whole(records: list[bytes]) -> tuple[float, float]:
+    """Return the seconds of the process, and those of them that Pipeline.take takes of the loop's thread."""
+    totals, takes = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        metrics = Metrics()
+        deliveries = Deliveries(metrics, {}, lambda on_open: Spool(Path(folder), on_open), lambda _: _Collector())
+        await deliveries.spool.start(5)
+        pipeline = Pipeline(metrics, {}, deliveries, RateKeeper(metrics, time.monotonic), recorder=Recorder())
+        pipeline.configure(_KEY, _CONFIG.encode())
+        for number in range(_ROUNDS):
+            begun, took = time.process_time(), 0.0
+            for start in range(0, _REQUESTS, _BATCH):
+                batch_begun = time.thread_time()
+                for record in records[start : start + _BATCH]:
+                    pipeline.take(_KEY, record, _SENDER)
+                took += time.thread_time() - batch_begun
+                safe = deliveries.save(_SENDER, number * _REQUESTS + start + _BATCH)
+                if safe is not None:
+                    await safe
+                await deliveries.spool.room()
+            await asyncio.sleep(_FLUSH_SECONDS)
+            totals.append(time.process_time() - begun)
+            takes.append(took)
+        await deliveries.close(5)
+    return min(totals), min(takes)
+
+
+def _parts() -> dict[str, Callable[[_Request], None]]:
+    settings, metrics, methods = Settings.from_config(json.loads(_CONFIG)), Metrics(), HttpMethods({})
+    rules, redactor = SpanRules.of(settings, methods, NameGuard()), shared_redactor(settings.redaction)
+    report, durations, recorder = SamplingReport(metrics), RequestMetrics(metrics, methods), Recorder()
+
+    def record(one: _Request) -> None:
+        one.record = with_lost_method(decode(one.log))
+
+    def context(one: _Request) -> None:
+        found = RequestContext.from_log_field(one.record.otlp_tracing)
+        assert found is not None
+        one.context = found
+
+    def spans(one: _Request) -> None:
+        one.spans = assemble(one.record, one.context, rules)
+
+    def redacted(one: _Request) -> None:
+        one.spans = [redactor.redact(span, lambda *_: None) for span in one.spans]
+
+    def encoded(one: _Request) -> None:
+        one.encoded = [encode_span(span) for span in one.spans]
+
+    return {
+        "decode": record,
+        "context": context,
+        "assemble": spans,
+        "redact": redacted,
+        "encode": encoded,
+        "sampling report": lambda one: report.observe(one.record, "", one.context, None),
+        "request metrics": lambda one: durations.observe(one.record, one.spans[0]),
+        "recorder": lambda one: recorder.note(one.record, one.context, "sampled", one.encoded, NO_FACTS),
+    }
+
+
+def _seconds_of_parts(records: list[bytes]) -> dict[str, float]:
+    parts = _parts()
+    every = list(parts.values())
+    best = [float("inf")] * (len(every) + 1)
+    for _ in range(_ROUNDS):
+        for count in range(len(every) + 1):
+            begun = time.thread_time()
+            for record in records:
+                one = _Request(record)
+                for part in every[:count]:
+                    part(one)
+            best[count] = min(best[count], time.thread_time() - begun)
+    return {name: after - before for name, before, after in zip(parts, best, best[1:], strict=False)}
+
+
+def _seconds_of_gzip(records: list[bytes], level: int) -> float:
+    spans: list[bytes] = []
+    parts = list(_parts().values())[:5]
+    for record in records[: _BATCH_SPANS // 2]:
+        one = _Request(record)
+        for part in parts:
+            part(one)
+        spans += one.encoded
+    body = request(encode_resource({}), spans)
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        begun = time.thread_time()
+        zlib.compress(body, level)
+        best = min(best, time.thread_time() - begun)
+    return best * _REQUESTS / (len(spans) / 2)
+
+
+def main() -> None:
+    """Measure, and print the best of some rounds of each."""
+    gc.freeze()
+    records = _records()
+    total, take = asyncio.run(_whole(records))
+    _print("all, with spool and delivery", total)
+    _print("Pipeline.take", take)
+    for name, seconds in _seconds_of_parts(records).items():
+        _print(f"  {name}", seconds)
+    for level in (1, 6):
+        _print(f"gzip, level {level}", _seconds_of_gzip(records, level))
+
+
+def _print(name: str, seconds: float) -> None:
+    print(f"{name:30}{seconds / _REQUESTS * 1e6:7.1f}")
+
+
+if __name__ == "__main__":
+    main()
