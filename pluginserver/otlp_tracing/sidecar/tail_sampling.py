@@ -11,6 +11,7 @@ Source: OpenTelemetry specification, trace/tracestate-probability-sampling.md (n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from otlp_tracing.contract.settings import Keep
 from otlp_tracing.contract.trace_context import RequestContext
@@ -60,7 +61,14 @@ def sampling_attributes(context: RequestContext, kept_for: str | None) -> Mappin
     if kept_for is None:
         if context.rule:
             attributes["otlp_tracing.sampling.rule"] = context.rule
-        stated = threshold.decode(ot_state.read(trace_state.parse([context.trace_state])).get("th", ""))
-        if stated is not None:
-            attributes["otlp_tracing.sampling.probability"] = 1 - stated / threshold.NEVER
+        probability = _stated_probability(context.trace_state)
+        if probability is not None:
+            attributes["otlp_tracing.sampling.probability"] = probability
     return attributes
+
+
+# Traces that start here have the same few; callers that bring their own cost a parse each, as without it.
+@lru_cache(maxsize=128)  # the longest has 16 KiB: 2 MiB at the worst
+def _stated_probability(state: str) -> float | None:
+    stated = threshold.decode(ot_state.read(trace_state.parse([state])).get("th", ""))
+    return None if stated is None else 1 - stated / threshold.NEVER
