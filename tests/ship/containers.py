@@ -141,6 +141,8 @@ class Container:
         command = self.command or [*self.image.config["Entrypoint"], *self.image.config["Cmd"]]
         script = "\n".join([*self._mounts(), f"exec {shlex.join(self._chroot(command))}"])
         with self.log.open("ab") as log:
+            # A runtime gives a pipe of the user's own; nginx opens /dev/stderr once more, as that user.
+            os.fchmod(log.fileno(), 0o666)
             self._process = subprocess.Popen(
                 [
                     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"),
