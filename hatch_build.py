@@ -89,7 +89,9 @@ def compile_in(folder: Path) -> list[Path]:
     """Copy the package into a folder, compile it there, and return the libraries."""
     shutil.copytree(SOURCES / "otlp_tracing", folder / "otlp_tracing", ignore=shutil.ignore_patterns("*.so"))
     modules = sorted({path for pattern in COMPILED for path in (folder / "otlp_tracing").glob(pattern)})
-    command = [sys.executable, "-m", "mypyc", f"--config-file={CHECKOUT / 'pyproject.toml'}"]
+    # Whether the types hold is for `make check` to say, with everything installed. Here are a compiler and no
+    # libraries, and what comes from those is of any type.
+    command = [sys.executable, "-m", "mypyc", "--config-file=", "--ignore-missing-imports"]
     subprocess.run(
         [*command, *(str(module.relative_to(folder)) for module in modules)],
         cwd=folder,
