@@ -54,7 +54,7 @@ _REQUESTS = (
     _Request("/api/orders", "POST", weight=4, headers=(("x-tenant", "acme"),)),
     _Request("/api/orders/77", weight=5),
     _Request("/api/search?q=running+shoes&sort=price", weight=5),
-    _Request("/api/reports/monthly", weight=1),
+    _Request("/api/reports/monthly", weight=2, headers=(("x-tenant", "jane.roe@example.com"),)),
     _Request("/api/payments", "POST", weight=3),
     _Request("/api/payments/declined", "POST", weight=1),
     _Request("/api/stock/12", weight=2),
@@ -98,7 +98,7 @@ def running_shop() -> Iterator[str]:
 def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str, Any]:
     """Configure the gateway: seven services, one of them behind two addresses of which one is dead.
 
-    Redaction of what the search service is asked for is a dry run.
+    Redaction of what the reports service is asked for is a dry run.
 
     Args:
         address: of running_shop.
@@ -122,7 +122,7 @@ def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str,
     )
     names = ("users", "orders", "search", "reports", "payments")
     services = [_service(name, f"http://{address}", [f"/api/{name}"]) for name in names]
-    services[2]["plugins"] = [{**entry, "config": {**entry["config"], "redaction": {"dry_run": True}}}]
+    services[3]["plugins"] = [{**entry, "config": {**entry["config"], "redaction": {"dry_run": True}}}]
     services += [
         _service("stock", "http://stock-pool", ["/api/stock"]),
         _service("health", f"http://{address}", ["/healthz"]),

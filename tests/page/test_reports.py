@@ -83,8 +83,8 @@ def test_what_was_redacted_is_counted_without_its_value(page: Page, gateway: Run
 def test_a_dry_run_stands_beside_what_is_live(page: Page, gateway: RunningGateway) -> None:
     """What it let go is counted apart, and said to have left as it was."""
     address = "jane.roe@example.com"
-    fetch(gateway.url, f"/api/search?q={address}")
-    trace_id = send(gateway, f"/api/search?q={address}")
+    fetch(gateway.url, f"/api/reports/monthly?for={address}")
+    trace_id = send(gateway, f"/api/reports/monthly?for={address}")
     expect(page.locator(f'.trace[data-trace="{trace_id}"]')).to_contain_text(address)
 
     page.get_by_role("link", name="Redaction").click()
