@@ -197,7 +197,7 @@ def test_a_batch_that_is_too_large_is_cut(start_scene: StartScene) -> None:
         large = Run(scene.run.name + (1 << 29), pads=120)
         with Receiver(Ledger(scene.run, large)) as strict:
             strict.script.choose = lambda _metadata, spans: (
-                Answer(Code.RESOURCE_EXHAUSTED, message="received message larger than max")
+                Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, message="received message larger than max")
                 if sum(span.ByteSize() for span in spans) > most
                 else OK
             )
@@ -281,7 +281,7 @@ def test_a_span_that_the_collector_cannot_take(start_scene: StartScene) -> None:
     """Fault 18: of a batch that is answered INVALID_ARGUMENT because of one span, that one is lost and no other."""
     with start_scene() as scene:
         scene.receiver.script.choose = lambda _metadata, spans: (
-            Answer(Code.INVALID_ARGUMENT, message="span 77 is bad")
+            Answer(grpc.StatusCode.INVALID_ARGUMENT, message="span 77 is bad")
             if any(scene.run.place(span) == 77 for span in spans)
             else OK
         )
@@ -294,8 +294,25 @@ def test_a_span_that_the_collector_cannot_take(start_scene: StartScene) -> None:
 def test_a_collector_that_takes_nothing_at_all(start_scene: StartScene) -> None:
     """Fault 18: where every batch is answered INVALID_ARGUMENT all is given up, counted, with a bounded effort."""
     with start_scene() as scene:
-        scene.receiver.script.default = Answer(Code.INVALID_ARGUMENT, message="no traces here")
+        scene.receiver.script.default = Answer(grpc.StatusCode.INVALID_ARGUMENT, message="no traces here")
         scene.send(1000)
 
         scene.assert_conserved(given_up=2000)
         assert scene.receiver.calls <= 4 * 2 * 512  # as many batches as are sent at once, taken apart
+
+
+def test_a_key_that_is_refused_is_replaced(start_scene: StartScene) -> None:
+    """Fault 15: what a collector does not let in for its key is delivered soon after a configuration has a good one."""
+    good, bad = ["x-key: good"], ["x-key: bad"]
+    with start_scene(headers=bad) as scene:
+        scene.receiver.script.choose = lambda metadata, _spans: (
+            OK if metadata["x-key"] == "good" else Answer(Code.UNAUTHENTICATED, message="who are you")
+        )
+        scene.send(100)
+        wait_for(lambda: "who are you" in scene.sidecar.log(), 10, "it is said why nothing is delivered")
+        books = scene.sidecar.books(scene.destination)
+        scene.producer.origin = Origin.of(entry(scene.destination, scene.run, headers=good))
+        scene.send(1)
+
+        assert books.waiting == 200
+        scene.assert_conserved(seconds=10, max_repeated=0)
