@@ -162,6 +162,8 @@ def test_kong_takes_over_the_plugin_server(gateway: Gateway, sink: ThreadedOtlpS
         fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()])
 
         assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
+        # Its sidecar waits for the port of the one before.
+        wait_for(lambda: accepts((HOST, gateway.sidecar)), 30, "the new sidecar has the port")
         assert fetch(f"http://{HOST}:{gateway.sidecar}", "/healthz").status == 200
 
 
