@@ -16,7 +16,7 @@ from typing import Any
 from otlp_tracing.testing.gateway.headers import Headers
 from otlp_tracing.testing.gateway.http1 import MessageError
 from otlp_tracing.testing.gateway.http2 import ErrorCodes, Http2Stream, Http2Streams
-from otlp_tracing.testing.gateway.upstream import Timeouts, UpstreamError, UpstreamRequest, connect
+from otlp_tracing.testing.gateway.upstream import Timeouts, UpstreamError, UpstreamRequest, connect, received
 
 __all__ = ["exchange"]
 
@@ -47,14 +47,8 @@ class _GrpcAnswer:
         Raises:
             UpstreamError: it is cut off, or nothing came for the read timeout.
         """
-        pieces = self._call.stream.data()
-        try:
-            while data := await asyncio.wait_for(anext(pieces, b""), self._call.timeouts.read_s):
-                yield data
-        except asyncio.TimeoutError:
-            raise UpstreamError(504, "the answer stopped", sent=True) from None
-        except (MessageError, OSError) as error:
-            raise UpstreamError(502, f"the answer is cut off: {error}", sent=True) from None
+        async for data in received(self._call.stream.data(), self._call.timeouts.read_s):
+            yield data
 
     async def close(self) -> None:
         """Be done with it, whatever has been read of the body."""

@@ -24,7 +24,7 @@ from otlp_tracing.testing.gateway.http1 import (
     read_head,
 )
 
-__all__ = ["Timeouts", "UpstreamAnswer", "UpstreamError", "UpstreamRequest", "connect", "exchange"]
+__all__ = ["Timeouts", "UpstreamAnswer", "UpstreamError", "UpstreamRequest", "connect", "exchange", "received"]
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,9 @@ class _Http1Answer:
         Raises:
             UpstreamError: it is cut off, or nothing came for the read timeout.
         """
-        if self._body is None:
-            return
-        try:
-            while True:
-                data = await asyncio.wait_for(anext(self._body, b""), self._read_s)
-                if not data:
-                    return
+        if self._body is not None:
+            async for data in received(self._body, self._read_s):
                 yield data
-        except asyncio.TimeoutError:
-            raise UpstreamError(504, "the answer stopped", sent=True) from None
-        except (MessageError, OSError) as error:
-            raise UpstreamError(502, f"the answer is cut off: {error}", sent=True) from None
 
     async def close(self) -> None:
         """Close the connection, whatever has been read of the body."""
@@ -134,6 +125,21 @@ class _Http1Answer:
     def tunnel(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Give the bare connection after a 101."""
         return self._reader, self._writer
+
+
+async def received(pieces: AsyncIterator[bytes], read_s: float) -> AsyncIterator[bytes]:
+    """Give an answer's body piece by piece, however it is framed.
+
+    Raises:
+        UpstreamError: it is cut off, or nothing came for `read_s` seconds.
+    """
+    try:
+        while data := await asyncio.wait_for(anext(pieces, b""), read_s):
+            yield data
+    except asyncio.TimeoutError:
+        raise UpstreamError(504, "the answer stopped", sent=True) from None
+    except (MessageError, OSError) as error:
+        raise UpstreamError(502, f"the answer is cut off: {error}", sent=True) from None
 
 
 async def exchange(
