@@ -29,6 +29,7 @@ def test_a_killed_process_is_replaced(group: Group, role: str, rounds: int) -> N
             victim = random.choice(group.wait_until_whole()[role])
             os.kill(victim, signal.SIGKILL)
             wait_for(lambda: not alive(victim), 5, "the killed process ends")  # noqa: B023 - called in this round
+            load.settle()
         group.wait_until_whole()
 
     load.assert_harmless(resets=role == "worker")
@@ -43,6 +44,7 @@ def test_a_killed_supervisor_is_replaced(group: Group, rounds: int) -> None:
             os.kill(processes["serve"][0], signal.SIGKILL)
             group.start()
             wait_for(lambda: not any(map(alive, chain(*processes.values()))), 25, "the old group ends")  # noqa: B023
+            load.settle()
         group.wait_until_whole()
 
     load.assert_harmless()
@@ -56,6 +58,7 @@ def test_a_stopped_worker_is_replaced(group: Group, rounds: int) -> None:
             victim = random.choice(group.wait_until_whole()["worker"])
             os.kill(victim, signal.SIGSTOP)
             wait_for(lambda: not alive(victim), 5, "the stopped worker is killed")  # noqa: B023
+            load.settle()
         group.wait_until_whole()
 
     load.assert_harmless(resets=True)
@@ -74,6 +77,7 @@ def test_a_stopped_process_that_serves_no_events_is_not_missed(group: Group, rol
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(victim, signal.SIGCONT)
+            load.settle()
         group.wait_until_whole()
 
     load.assert_untouched()

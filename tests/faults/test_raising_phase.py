@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -15,8 +17,9 @@ from load.process_figures import Figures, figures
 pytestmark = pytest.mark.timeout(600)
 
 EVENTS = 10_000
-_WARM_UPS = 4
-_MAX_GROWTH_BYTES = 4 << 20
+_WARM_UPS = 2
+_BATCHES = 7
+_MAX_GROWTH_BYTES = 1 << 20  # a batch: two hundred bytes an event, less than the smallest thing an event is made of
 
 # Raises before the first call to Kong, after it, after the second, ..., never; and from the start again.
 _PROBE = '''
@@ -71,22 +74,26 @@ def probed(prefix: Path, protocol: str, tmp_path: Path) -> Iterator[Group]:
 def test_a_phase_may_raise_anywhere(probed: Group) -> None:
     """Ten thousand events that raise answer Kong each, and leave no memory, thread or descriptor behind."""
     workers = probed.wait_until_whole()["worker"]
-    for _ in range(_WARM_UPS):  # until caches are full and the garbage collector has found its pace, everywhere
+    for _ in range(_WARM_UPS):
         _send(probed, EVENTS)
-    before = [figures(pid) for pid in workers]
-    load = _send(probed, EVENTS)
-    after = [figures(pid) for pid in workers]
+    seen = [[figures(pid) for pid in workers]]
+    for _ in range(_BATCHES):
+        load = _send(probed, EVENTS)
+        load.assert_harmless()
+        assert load.total("requests") == EVENTS // 2
+        seen.append([figures(pid) for pid in workers])
 
-    load.assert_harmless()
-    assert load.total("requests") == EVENTS // 2
-    for old, new in zip(before, after, strict=True):
-        _assert_flat(old, new)
+    for worker in zip(*seen, strict=True):
+        _assert_flat(worker)
 
 
-def _assert_flat(old: Figures, new: Figures) -> None:
-    assert new.resident_bytes - old.resident_bytes < _MAX_GROWTH_BYTES
-    assert new.threads == old.threads
-    assert new.descriptors <= old.descriptors + 2  # a connection that Kong's double has just opened
+def _assert_flat(seen: Sequence[Figures]) -> None:
+    # What leaks grows with every batch. The garbage collector's oldest generation is let grow once, by 7 MiB of
+    # tracebacks over MessagePack, in one of the first batches or a later one: the median does not know it.
+    growth = median(new.resident_bytes - old.resident_bytes for old, new in pairwise(seen))
+    assert growth < _MAX_GROWTH_BYTES, seen
+    assert {one.threads for one in seen} == {seen[0].threads}
+    assert seen[-1].descriptors <= seen[0].descriptors + 2  # a connection that Kong's double has just opened
 
 
 def _send(group: Group, events: int) -> Load:

@@ -27,6 +27,7 @@ def test_a_second_group_takes_over(group: Group, rounds: int) -> None:
             before = [*chain(*group.wait_until_whole().values())]
             group.start()
             wait_for(lambda: not any(map(alive, before)), 30, "the old group ends")  # noqa: B023 - called in this round
+            load.settle()
         group.wait_until_whole()
 
     load.assert_harmless()

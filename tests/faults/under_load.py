@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from faults.plugin_server import WORKERS, Group
-from load.clients import load_clients
+from load.clients import LoadClient, load_clients
 
 __all__ = ["Load", "load_on", "serves"]
 
@@ -19,10 +19,20 @@ _PROBE_REQUESTS = 50
 
 
 class Load:
-    """What the clients saw; empty until they have ended."""
+    """What the clients saw; empty until they have ended.
 
-    def __init__(self) -> None:
+    Args:
+        clients: that are under way.
+    """
+
+    def __init__(self, clients: Sequence[LoadClient] = ()) -> None:
         self.results: list[dict[str, Any]] = []
+        self._clients = clients
+
+    def settle(self) -> None:
+        """Wait until every request has ended that is under way now: the next fault is to meet others."""
+        for client in self._clients:
+            client.wait_until_settled()
 
     def total(self, name: str) -> int:
         """Add a count up over the clients and its reasons."""
@@ -56,9 +66,9 @@ class Load:
 @contextlib.contextmanager
 def load_on(group: Group, rate: float = _RATE) -> Iterator[Load]:
     """Put load on a server, one client a worker, for as long as the block runs."""
-    load = Load()
     options = ["--concurrency", "8", "--rate", str(rate), "--seconds", str(_MAX_SECONDS)]
     with load_clients(CLIENTS, group.socket, group.protocol, options, slots=WORKERS) as clients:
+        load = Load(clients)
         for client in clients:
             client.begin()
         yield load

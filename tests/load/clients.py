@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from load.command import READY
+from load.command import READY, SETTLED
 
 __all__ = ["LoadClient", "LoadFailedError", "load_clients"]
 
@@ -62,16 +62,16 @@ class LoadClient:
 
     def wait_until_ready(self) -> None:
         """Wait until it has warmed up."""
-        assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], _READY_SECONDS)
-        if not readable or self._process.stdout.readline().strip() != READY.encode():
-            raise LoadFailedError(self._complaint())
+        self._await(READY)
 
     def begin(self) -> None:
         """Let it begin; returns at once."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"go\n")
-        self._process.stdin.flush()
+        self._tell()
+
+    def wait_until_settled(self) -> None:
+        """Wait until every request has ended that is under way now; more of them may be by then."""
+        self._tell()
+        self._await(SETTLED)
 
     def result(self) -> dict[str, Any]:
         """Wait until its time is up, and return what it says."""
@@ -102,6 +102,17 @@ class LoadClient:
         """End it, and forget what it said."""
         self.kill()
         self._errors.close()
+
+    def _tell(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.flush()
+
+    def _await(self, word: str) -> None:
+        assert self._process.stdout is not None
+        readable, _, _ = select.select([self._process.stdout], [], [], _READY_SECONDS)
+        if not readable or self._process.stdout.readline().strip() != word.encode():
+            raise LoadFailedError(self._complaint())
 
     def _complaint(self) -> str:
         self.kill()

@@ -19,9 +19,11 @@ from load.outcome import Tally
 from load.protobuf_rpc import ProtoBufRpc
 from load.traffic import config
 
-__all__ = ["READY", "main"]
+__all__ = ["READY", "SETTLED", "main"]
 
 READY = "ready"
+SETTLED = "settled"
+_LOOK_SECONDS = 0.01
 _PLUGIN = "otlp-tracing"
 _PROTOCOLS: dict[str, type[MsgPackRpc | ProtoBufRpc]] = {"msgpack": MsgPackRpc, "protobuf": ProtoBufRpc}
 
@@ -51,7 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--read-timeout", type=float, default=1.0, help="nginx_proxy_lua_socket_read_timeout")
     parser.add_argument("--pool-size", type=int, default=256, help="lua_socket_pool_size; 30 on Kong 3.4")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
-    parser.add_argument("--told", action="store_true", help="say `ready`, begin at a line on stdin, end when it closes")
+    parser.add_argument(
+        "--told",
+        action="store_true",
+        help="say `ready`, begin at a line on stdin, end when it closes; "
+        "at a line in between say `settled` as soon as every request has ended that is under way then",
+    )
     return parser
 
 
@@ -84,7 +91,11 @@ class _Run:
         }
 
     def _listen(self) -> None:
-        sys.stdin.read()
+        while sys.stdin.readline():
+            begun = self._worker.under_way()
+            while begun & self._worker.under_way():
+                time.sleep(_LOOK_SECONDS)
+            print(SETTLED, flush=True)
         self._told_to_end = True
 
     def _send(self, requests: int | None, seconds: float | None) -> None:

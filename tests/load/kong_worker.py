@@ -51,6 +51,11 @@ class KongWorker:
         self._rpc = rpc
         self._tally = tally
         self._instance: _Instance | None = None
+        self._under_way: set[int] = set()
+
+    def under_way(self) -> set[int]:
+        """Return the numbers of the requests that have begun and not ended; any thread may ask."""
+        return set(self._under_way)
 
     def lane(self, tickets: Iterator[int], pause: Callable[[int], float]) -> Task:
         """Send one request after the other, as long as there are tickets.
@@ -63,9 +68,11 @@ class KongWorker:
             seconds = pause(number)
             if seconds > 0:
                 yield seconds
+            self._under_way.add(number)
             field, access = yield from self._event("access", number, None)
             _, log = yield from self._event("log", number, field)
             self._tally.request(access, log)
+            self._under_way.remove(number)
 
     def _event(self, phase: str, number: int, field: Any) -> Task:
         started = time.monotonic()
