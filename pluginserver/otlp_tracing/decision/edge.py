@@ -90,7 +90,8 @@ class Edge:
         headers: dict[str, list[str]] = {}
         if not self.strays.isdisjoint(received):
             headers.update(self._strays(span, received))
-        headers |= self._baggage(received) | self.cleared
+        headers.update(self._baggage(received))
+        headers.update(self.cleared)
         headers.update(inject(span, self.settings.inject))
         return {name: lines for name, lines in headers.items() if lines or name in received}
 

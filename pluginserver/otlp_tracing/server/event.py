@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
 from kong_pdk.exception import PDKException
@@ -180,7 +180,7 @@ class Event:
         return data
 
 
-_PLAIN = frozenset({str, int, list, dict})
+_PLAIN: Final = frozenset({str, int, list, dict})
 
 
 class Kong:

@@ -14,10 +14,9 @@ Source: kong/include/kong/pluginsocket.proto and kong/runloop/plugin_servers/rpc
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from otlp_tracing.errors import FrameTooLarge, WireError
 from otlp_tracing.server.protobuf_messages import ARGUMENTS, REPLIES
@@ -52,7 +51,7 @@ NO_REPLY = frozenset(method for method, (_, reply) in METHODS.items() if reply =
 Kong sends it all the same: a frame of no bytes.
 """
 
-_LENGTH = struct.Struct("<I")
+_LENGTH_BYTES: Final = 4
 
 
 class UnknownMethodError(ValueError):
@@ -139,7 +138,7 @@ class FrameDecoder:
 
 
 # What follows the sequence in a call to handle an event, and what it says: two for each instance.
-_known_events: dict[bytes, tuple[int, str]] = {}
+_known_events: Final[dict[bytes, tuple[int, str]]] = {}
 _LONGEST_KNOWN_EVENT = 64  # bytes; an id of five and a phase's name take 25
 _MAX_KNOWN_EVENTS = 4096  # instances that are gone leave theirs until it is full
 
@@ -222,10 +221,10 @@ def _number(number: int, value: int) -> bytes:
 
 def encode_frame(message: bytes) -> bytes:
     """Put a message's length before it."""
-    return _LENGTH.pack(len(message)) + message
+    return len(message).to_bytes(_LENGTH_BYTES, "little") + message
 
 
-_NAMED = {
+_NAMED: Final = {
     method: (encode_frame(method.encode()), ARGUMENTS[argument], REPLIES[reply])
     for method, (argument, reply) in METHODS.items()
 }
@@ -246,7 +245,7 @@ def encode_call(method: str, arguments: Sequence[Any]) -> bytes:
         raise UnknownMethodError(f"{method[:80]} cannot be called over ProtoBuf")
     name, encode, _ = _NAMED[method]
     message = encode(arguments)
-    return name + _LENGTH.pack(len(message)) + message
+    return name + len(message).to_bytes(_LENGTH_BYTES, "little") + message
 
 
 def decode_reply(method: str, frame: bytes) -> Any:

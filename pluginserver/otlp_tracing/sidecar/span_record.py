@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from otlp_tracing.contract.trace_context import SpanContext
 
@@ -12,6 +12,7 @@ __all__ = ["AttributeValue", "Attributes", "SpanRecord", "present"]
 
 AttributeValue = str | bool | int | float | list[str]
 Attributes = dict[str, AttributeValue]
+Kind = Literal["server", "client", "internal"]
 
 
 def present(attributes: Mapping[str, AttributeValue | None]) -> Attributes:
@@ -19,7 +20,7 @@ def present(attributes: Mapping[str, AttributeValue | None]) -> Attributes:
     return {name: value for name, value in attributes.items() if value is not None and value != ""}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class SpanRecord:
     """One span.
 
@@ -38,15 +39,44 @@ class SpanRecord:
         links: spans of other traces that this one belongs with.
     """
 
-    trace_id: bytes
-    span_id: bytes
-    parent_span_id: bytes | None
-    name: str
-    kind: Literal["server", "client", "internal"]
-    start_unix_ns: int
-    end_unix_ns: int
-    attributes: Mapping[str, AttributeValue]
-    flags: int
-    trace_state: str
-    is_error: bool
-    links: tuple[SpanContext, ...] = ()
+    trace_id: Final[bytes]
+    span_id: Final[bytes]
+    parent_span_id: Final[bytes | None]
+    name: Final[str]
+    kind: Final[Kind]
+    start_unix_ns: Final[int]
+    end_unix_ns: Final[int]
+    attributes: Final[Mapping[str, AttributeValue]]
+    flags: Final[int]
+    trace_state: Final[str]
+    is_error: Final[bool]
+    links: Final[tuple[SpanContext, ...]]
+
+    # Written out, since there are two a request: compiled, a dataclass's own would stay Python.
+    def __init__(  # noqa: PLR0917 - the fields
+        self,
+        trace_id: bytes,
+        span_id: bytes,
+        parent_span_id: bytes | None,
+        name: str,
+        kind: Kind,
+        start_unix_ns: int,
+        end_unix_ns: int,
+        attributes: Mapping[str, AttributeValue],
+        flags: int,
+        trace_state: str,
+        is_error: bool,
+        links: tuple[SpanContext, ...] = (),
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_span_id = parent_span_id
+        self.name = name
+        self.kind = kind
+        self.start_unix_ns = start_unix_ns
+        self.end_unix_ns = end_unix_ns
+        self.attributes = attributes
+        self.flags = flags
+        self.trace_state = trace_state
+        self.is_error = is_error
+        self.links = links

@@ -6,6 +6,7 @@ Every format reads into this; nothing else of a request's trace headers gets pas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation import trace_state
@@ -13,7 +14,7 @@ from otlp_tracing.decision.propagation import trace_state
 __all__ = ["Caller"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Caller:
     """The caller's context.
 
@@ -26,11 +27,26 @@ class Caller:
         members: the tracestate.
     """
 
-    trace_id: bytes
-    span_id: bytes | None
-    sampled: bool | None
-    random: bool = False
-    members: trace_state.Members = ()
+    trace_id: Final[bytes]
+    span_id: Final[bytes | None]
+    sampled: Final[bool | None]
+    random: Final[bool]
+    members: Final[trace_state.Members]
+
+    # Written out, since most requests bring one: compiled, a dataclass's own would stay Python.
+    def __init__(
+        self,
+        trace_id: bytes,
+        span_id: bytes | None,
+        sampled: bool | None,
+        random: bool = False,
+        members: trace_state.Members = (),
+    ) -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.sampled = sampled
+        self.random = random
+        self.members = members
 
     @property
     def flags(self) -> int:

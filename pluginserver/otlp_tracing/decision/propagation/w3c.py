@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation import trace_state
@@ -19,7 +20,8 @@ HEADERS = ("traceparent", "tracestate")
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
 # A longer value of a later version is cut to what we know; past this it is no trace context.
 _LONGEST = 512
-_KNOWN_FLAGS = FLAG_SAMPLED | FLAG_RANDOM
+_KNOWN_FLAGS: Final = FLAG_SAMPLED | FLAG_RANDOM
+_FLAGS: Final = tuple(f"{flags:02x}" for flags in range(_KNOWN_FLAGS + 1))  # as written
 
 
 def extract(headers: Mapping[str, Sequence[str]]) -> Caller | None:
@@ -59,4 +61,4 @@ def inject(context: SpanContext) -> dict[str, list[str]]:
 
 def traceparent(trace_id: bytes, span_id: bytes, flags: int) -> str:
     """Write the header's value; flags that no version has defined are left out."""
-    return f"00-{trace_id.hex()}-{span_id.hex()}-{flags & _KNOWN_FLAGS:02x}"
+    return f"00-{trace_id.hex()}-{span_id.hex()}-{_FLAGS[flags & _KNOWN_FLAGS]}"
