@@ -82,7 +82,10 @@ class SamplingReport:
             kept_for: why it was kept after the response; None where it was not, or not for that.
         """
         place = self._place(record)
-        reason = self._rows.setdefault(place, _Row()).count(entry, context, kept_for)
+        row = self._rows.get(place)
+        if row is None:
+            row = self._rows[place] = _Row()
+        reason = row.count(entry, context, kept_for)
         self._metrics.add(ROUTE_REQUESTS, *place, reason)
 
     def routes(self) -> list[Mapping[str, object]]:

@@ -12,6 +12,7 @@ are differences of one clock, so their sum is exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from otlp_tracing.sidecar.log_record import Latencies, LogRecord, Try
 
@@ -22,7 +23,7 @@ _US = 1_000
 _LATEST_MS = (1 << 62) // _MS  # the year 2116, far from what OTLP can hold: a record can say anything
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class SpanTimes:
     """Nanoseconds since 1970.
 
@@ -32,9 +33,15 @@ class SpanTimes:
         tries: start and end of each, in order.
     """
 
-    start_ns: int
-    end_ns: int
-    tries: tuple[tuple[int, int], ...]
+    start_ns: Final[int]
+    end_ns: Final[int]
+    tries: Final[tuple[tuple[int, int], ...]]
+
+    # Written out, since there is one a request: compiled, a dataclass's own would stay Python.
+    def __init__(self, start_ns: int, end_ns: int, tries: tuple[tuple[int, int], ...]) -> None:
+        self.start_ns = start_ns
+        self.end_ns = end_ns
+        self.tries = tries
 
 
 def span_times(record: LogRecord, tries: list[Try]) -> SpanTimes:

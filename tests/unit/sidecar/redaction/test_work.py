@@ -65,3 +65,16 @@ def test_a_span_has_an_end_to_its_cost(spent: Any) -> None:
 def test_an_ordinary_value_costs_next_to_nothing(spent: Any) -> None:
     """A hundredth of a hostile one."""
     assert spent("url.path", "/api/users/42/orders") < MILLISECOND / 100
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "0dc6f45b-8f8d-40d2-ad45-473544ee190b",
+        "0dc6f45b-de89-40d2-8d45-473544ee190b",
+        "be12abcd-1234-4567-8901-234567890123",
+    ],
+)
+def test_an_identifier_costs_next_to_nothing(spent: Any, identifier: str) -> None:
+    """Kong names routes, services and consumers by UUIDs, and one in twenty has something of an account's number."""
+    assert spent("kong.route.id", identifier) < MILLISECOND / 100
