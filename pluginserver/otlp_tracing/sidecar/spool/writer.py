@@ -27,8 +27,8 @@ __all__ = ["SYNC_SECONDS", "DiskTrouble", "Opened", "Writer"]
 _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
 SYNC_SECONDS = 0.05  # what a power cut may cost; fsync() for each commit would cost 0.2 ms and more
-# Between two transactions under load. Each costs some 0.3 ms, of which waking this thread is half; nobody waits for
-# one but the acknowledgement of what the gateway's processes keep until then, and they look for it every 50 ms.
+# Under load a tenth of what the sidecar costs. Nobody waits for a transaction but the acknowledgement of what the
+# gateway's processes keep until then, and they look for it every 50 ms.
 GATHER_SECONDS = 0.02
 _SOUND_CHECK_BYTES = 16 << 20  # checked whole at the start within some 50 ms; more is checked as it is read
 
@@ -71,11 +71,15 @@ class Writer:
     Args:
         folder: of the spool.
         clock: monotonic seconds.
+        gather_seconds: between two transactions, unless somebody waits for what is read, or for the end.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.monotonic, gather_seconds: float = GATHER_SECONDS
+    ) -> None:
         self._path = folder
         self._clock = clock
+        self._gather_seconds = gather_seconds
         self._loop = asyncio.get_running_loop()
         self._condition = threading.Condition()
         self._jobs: list[_Job] = []
@@ -84,7 +88,7 @@ class Writer:
         self._database: Database | None = None
         self._sync_at: float | None = None
         self._gather_until = float("-inf")
-        self._hurry = threading.Event()  # somebody waits: for what is read, or for the end
+        self._hurry = threading.Event()
         self._has_free_pages = False
         # Not waited for at the end of the process: a disk that stalls must not keep it.
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -166,7 +170,7 @@ class Writer:
                 return [write(database) for write in writes]
 
         results = self._attempt(lambda: self._with_database(all_of_them))
-        self._gather_until = self._clock() + GATHER_SECONDS
+        self._gather_until = self._clock() + self._gather_seconds
         self._has_free_pages = True
         return [results] * len(writes) if isinstance(results, DiskTrouble) else results
 
