@@ -54,7 +54,7 @@ class Sample:
         headers: of the request.
         status: of the response.
         response_headers: of the response.
-        route: name of the route that it is for; empty for each entry.
+        route: name of the route that it is for, whose entry is tried; empty for each entry.
     """
 
     method: str
@@ -86,14 +86,14 @@ def show(samples: Path, kong_yml: Path | None, console: Console | None = None) -
     """
     console = console or Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False, emoji=False)
     wanted = list(read_samples(samples))
-    for place, settings in _entries(kong_yml):
+    entries = list(_entries(kong_yml))
+    for place, settings in entries:
         redactor = Redactor(settings.redaction)
         for caution in cautions(settings.redaction):
             console.print(Text(f"{place or 'the defaults'}: {caution}", style="bold yellow"))
         for sample in wanted:
-            if sample.route and place and not place.endswith(f"route {sample.route}"):
-                continue
-            _print(console, place, sample, _trial(sample, settings, redactor))
+            if _goes_through(sample, place, [other for other, _ in entries]):
+                _print(console, place, sample, _trial(sample, settings, redactor))
     return 0
 
 
@@ -170,6 +170,14 @@ def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
         if faults := faults_of(entry):
             raise ConfigError([Fault(f"{kong_yml}: {place}: {one.field}", one.value, one.rule) for one in faults])
         yield place, Settings.from_config(entry.get("config") or {})
+
+
+def _goes_through(sample: Sample, place: str, places: Sequence[str]) -> bool:
+    def is_own(other: str) -> bool:
+        return other.endswith(f"route {sample.route}")
+
+    # A route without an entry has its service's or the global one's; which service's, the sample does not say.
+    return not sample.route or (is_own(place) if any(map(is_own, places)) else "route " not in place)
 
 
 def _trial(sample: Sample, settings: Settings, redactor: Redactor) -> list[_Change]:

@@ -73,6 +73,14 @@ def test_each_entry_shows_what_it_does(tmp_path: Path) -> None:
     assert "(left out)" in text
 
 
+def test_a_route_without_an_entry_has_its_services(tmp_path: Path) -> None:
+    """Nothing shown would look like nothing found."""
+    text = shown(file(tmp_path, "samples.yml", "- {request: GET /x, route: health}"), file(tmp_path, "kong.yml", KONG))
+
+    assert text.count("by service users\n") == 1
+    assert "route orders" not in text
+
+
 def test_requests_can_be_written_as_http_has_them(tmp_path: Path) -> None:
     """With their answers, if they have one."""
     assert list(read_samples(file(tmp_path, "samples.http", HTTP))) == [
