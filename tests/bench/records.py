@@ -102,9 +102,10 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
                     pipeline.take(_KEY, record, _SENDER)
                 took += time.thread_time() - batch_begun
                 safe = deliveries.save(_SENDER, number * _REQUESTS + start + _BATCH)
-                if safe is not None:
-                    await safe
                 await deliveries.spool.room()
+                await asyncio.sleep(0)
+            if safe is not None:
+                await safe
             await asyncio.sleep(_FLUSH_SECONDS)
             totals.append(time.process_time() - begun)
             takes.append(took)

@@ -31,7 +31,6 @@ LOG_FIELD = "otlp_tracing"
 _TRACE_STATE = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
 _LONGEST_BAGGAGE = 8192  # what is carried of a request's baggage, all of it
 _MOST_BAGGAGE = 180
-_HEX_ID = {16: re.compile(r"[0-9a-f]{32}"), 8: re.compile(r"[0-9a-f]{16}")}
 
 
 # Both are made for every request and write their __init__ themselves: compiled, that of a dataclass stays Python, and
@@ -185,9 +184,14 @@ def _probability(value: object) -> float | None:
 
 
 def _id(value: object, size: int) -> bytes | None:
-    if not isinstance(value, str) or not _HEX_ID[size].fullmatch(value) or not value.strip("0"):
+    if not isinstance(value, str) or len(value) != 2 * size:
         return None
-    return bytes.fromhex(value)
+    try:
+        found = bytes.fromhex(value)
+    except ValueError:
+        return None
+    # It takes capitals and spaces as well.
+    return found if found != bytes(size) and found.hex() == value else None
 
 
 def _flags(value: object) -> int | None:
