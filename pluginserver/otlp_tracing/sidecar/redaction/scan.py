@@ -57,7 +57,7 @@ class Scan:
             work: spent on the way; what comes when it is used up is covered whole.
 
         Returns:
-            By the index of the string, its findings from left to right, none overlapping another.
+            By the index of the string, its findings as they come: in no order, and one may overlap another.
         """
         joined = _SEPARATOR.join(texts)
         found = self._find_patterns(texts, joined, work)
@@ -69,7 +69,7 @@ class Scan:
             for index, text in enumerate(texts):
                 if findings := self._find_in(text, work):
                     found.setdefault(index, []).extend(findings)
-        return {index: _without_overlaps(findings) for index, findings in found.items()}
+        return found
 
     def _is_suspicious(self, joined: str, work: Work) -> bool:
         return any(self._triggered(layer.text, work) for layer in layers(joined))
@@ -123,16 +123,3 @@ class Scan:
 
 def _whole(text: str) -> Finding:
     return Finding(0, len(text), BUDGET_RULE, text)
-
-
-def _without_overlaps(findings: list[Finding]) -> list[Finding]:
-    # What overlaps becomes one, under the name of the one that begins first or is the longest.
-    merged: list[Finding] = []
-    for one in sorted(findings, key=lambda finding: (finding.start, -finding.end)):
-        if merged and one.start < merged[-1].end:
-            if one.end > merged[-1].end:
-                last = merged[-1]
-                merged[-1] = Finding(last.start, one.end, last.rule, last.value + one.value)
-        else:
-            merged.append(one)
-    return merged

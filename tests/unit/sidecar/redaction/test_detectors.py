@@ -11,6 +11,7 @@ from otlp_tracing.contract.sensitive_names import SensitiveNames
 from otlp_tracing.contract.settings import Settings
 from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, Userinfo
 from otlp_tracing.sidecar.redaction.finding import Detector
+from otlp_tracing.sidecar.redaction.overlaps import without_overlaps
 from otlp_tracing.sidecar.redaction.patterns import Patterns
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS
 from otlp_tracing.sidecar.redaction.scan import Scan
@@ -36,7 +37,7 @@ def detector(rule: str) -> Detector:
 
 def found(rule: str, text: str) -> list[str]:
     findings = Scan([detector(rule)], Patterns([])).find([text], Work()).get(0, [])
-    return [text[one.start : one.end] for one in findings]
+    return [text[one.start : one.end] for one in without_overlaps(findings)]
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,45 @@ def test_dry_run_reports_and_lets_go(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("password=hunter2", "password=[REDACTED]"),
+        ("password=a{b@example.com", "password=[REDACTED]{b@example.com"),
+        ("-----BEGIN PRIVATE KEY----- password=hunter2", "-----BEGIN PRIVATE KEY----- password=[REDACTED]"),
+        ("https://alice@example.com/", "https://REDACTED@example.com/"),
+    ],
+)
+@pytest.mark.parametrize("attribute", ["a", "http.request.header.referer"])
+def test_dry_run_lets_nothing_go_along_with_what_it_reports(attribute: str, text: str, left: str) -> None:
+    """What is hidden whatever the configuration stays hidden where a finding that is only reported overlaps it."""
+    result, _ = redacted(
+        span_of(**{attribute: text}), dry_run=True, patterns=[{"name": "own", "pattern": r"password=\S+"}]
+    )
+
+    assert result.attributes == {attribute: left}
+
+
+def test_dry_run_reports_what_overlaps_something_hidden() -> None:
+    """Both are noted, each for what became of it."""
+    patterns = [{"name": "own", "pattern": r"password=\S+"}]
+    _, noted = redacted(span_of(a="password=hunter2"), dry_run=True, patterns=patterns)
+
+    assert sorted(noted) == [
+        ("a", "own", "reported", "password=hunter2"),
+        ("a", "sensitive_key", "redacted", "hunter2"),
+    ]
+
+
+@pytest.mark.parametrize(("attribute", "mask"), [("url.full", "REDACTED"), ("http.route", "[REDACTED]")])
+def test_a_name_that_hides_nothing_does_not_cover_what_content_shows(attribute: str, mask: str) -> None:
+    """In queries that are kept, and where names come from the configuration."""
+    result, noted = redacted(span_of(**{attribute: "/a?key=user:alice@example.com"}), query="none")
+
+    assert result.attributes == {attribute: f"/a?key=user:{mask}"}
+    assert [rule for _, rule, _, _ in noted] == ["email"]
+
+
 def test_a_pattern_that_reaches_over_a_value_covers_all_it_touches() -> None:
     """Strings are searched together; what is found stays where it is."""
     assert values_of(span_of(a="xy", b="yz"), patterns=[{"name": "p", "pattern": r"y\s*y"}]) == {
