@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 
+from otlp_tracing.sidecar.redaction.contact import Email
+from otlp_tracing.sidecar.redaction.credentials import Userinfo
 from otlp_tracing.sidecar.redaction.finding import Finding
 
-__all__ = ["without_overlaps"]
+__all__ = ["without_hosts", "without_overlaps"]
+
+
+def without_hosts(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Return findings but for e-mail addresses that begin in a URL's userinfo: their host is the URL's, and stays."""
+    userinfos = without_overlaps(one for one in findings if one.rule == Userinfo.rule)
+    if not userinfos:
+        return findings
+    starts = [userinfo.start for userinfo in userinfos]
+
+    def begins_in_one(finding: Finding) -> bool:
+        before = bisect_right(starts, finding.start)
+        return before > 0 and finding.start < userinfos[before - 1].end
+
+    return [one for one in findings if one.rule != Email.rule or not begins_in_one(one)]
 
 
 def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:

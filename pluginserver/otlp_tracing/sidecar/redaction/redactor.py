@@ -19,7 +19,7 @@ from otlp_tracing.sidecar.redaction.contact import Email, Phone
 from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, SchemeCredentials, Userinfo
 from otlp_tracing.sidecar.redaction.finding import Detector, Finding
 from otlp_tracing.sidecar.redaction.jwt import Jwt
-from otlp_tracing.sidecar.redaction.overlaps import without_overlaps
+from otlp_tracing.sidecar.redaction.overlaps import without_hosts, without_overlaps
 from otlp_tracing.sidecar.redaction.patterns import Patterns
 from otlp_tracing.sidecar.redaction.payment import CreditCard, Iban
 from otlp_tracing.sidecar.redaction.places import IN_URL, Place, Places
@@ -150,7 +150,7 @@ class Redactor:
         place = self._places.of(name)
         in_url = place in IN_URL or name == TRACE_STATE  # which may not have brackets either
         names_count = place is not Place.CONFIGURED and not (self._keeps_queries and in_url)
-        counting = [one for one in findings if names_count or one.rule != AssignedSecret.rule]
+        counting = without_hosts([one for one in findings if names_count or one.rule != AssignedSecret.rule])
         pieces, at = [], 0
         if self._dry_run:
             for finding in without_overlaps(one for one in counting if one.rule not in _ALWAYS):

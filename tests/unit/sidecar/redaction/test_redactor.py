@@ -118,6 +118,21 @@ def test_userinfo_goes_whatever_is_configured() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "left"),
+    [
+        ("https://alice:secret@example.com/a", "https://REDACTED:REDACTED@example.com/a"),
+        ("https://alice:secret@example.com:8443/a", "https://REDACTED:REDACTED@example.com:8443/a"),
+        ("https://alice@example.com/a?m=bob@example.com", "https://REDACTED@example.com/a?m=REDACTED"),
+        ("https://alice:a@b.example@example.com/a", "https://REDACTED:REDACTED@example.com/a"),
+        ("/?u=https%3A%2F%2Falice%3Asecret%40example.com%2F", "/?u=https%3A%2F%2FREDACTED:REDACTED%40example.com%2F"),
+    ],
+)  # fmt: skip
+def test_the_host_behind_userinfo_stays(url: str, left: str) -> None:
+    """The last of the userinfo and the host look like an e-mail address together, and are none."""
+    assert values_of(span_of(url__full=url)) == {"url.full": left}
+
+
 def test_a_url_stays_a_url() -> None:
     """In it the mask has no brackets."""
     assert values_of(span_of(url__path="/u/a%40example.com/x"))["url.path"] == "/u/REDACTED/x"
