@@ -54,6 +54,9 @@ CONTENT_DETECTORS: Mapping[str, Callable[[], Detector]] = {
 _LONGEST = 4096
 _KEPT = _LONGEST - 512
 _CUT_MARK = "…"
+# Put where the cut is: `//` without an end of the authority up to there is longer than a host can be (RFC 1035:
+# 253 characters), so it is a user or a password whose `@` was cut off.
+_USERINFO_END = "@"
 LENGTH_RULE = "length"
 """The rule of a string that lost its end for being too long."""
 
@@ -115,7 +118,7 @@ class Redactor:
         if len(max(strings.texts, key=len)) > _LONGEST:
             too_long = {index: text for index, text in enumerate(strings.texts) if len(text) > _LONGEST}
             for index, text in too_long.items():
-                strings.put(index, text[:_LONGEST])
+                strings.put(index, text[:_LONGEST] + _USERINFO_END)
         found = self._scan.find(strings.texts, work)
         for index in sorted(found.keys() | too_long.keys()):
             name, text = strings.names[index], strings.texts[index]

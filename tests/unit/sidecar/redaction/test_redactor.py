@@ -272,6 +272,26 @@ def test_a_long_value_loses_its_end() -> None:
     assert "@" not in str(values_of(span_of(a="x " * 1790 + secret + "y" * 2000))["a"])
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (f"https://alice:{'p' * 5000}@host/", "https://REDACTED:REDACTED…"),
+        (f"https://al@ice:{'p' * 5000}@host/", "https://REDACTED:REDACTED…"),
+        (f"/a?u=https%3A%2F%2Falice%3A{'p' * 5000}%40host", "/a?u=https%3A%2F%2FREDACTED:REDACTED…"),
+        (f"https://{'t' * 5000}@host/", "https://REDACTED…"),
+    ],
+)
+def test_userinfo_goes_though_its_end_is_cut_off(text: str, left: str) -> None:
+    """No host is as long: what stands before the cut without an end belongs to a user or a password."""
+    assert values_of(span_of(**{"http.request.header.referer": [text]})) == {"http.request.header.referer": [left]}
+
+
+def test_a_long_url_without_userinfo_keeps_its_host() -> None:
+    """A path, a query or a space comes before the cut."""
+    for url in (f"https://host/{'p' * 5000}", f"https://host?{'p' * 5000}", f"//host {'p ' * 2500}"):
+        assert str(values_of(span_of(a=url))["a"]) == url[:3584] + "…"
+
+
 def test_what_costs_too_much_is_replaced_whole() -> None:
     """Under a rule of its own."""
     hostile = " ".join(["Bearer aaaaaaaaaaaaaaaa1 a@b.cc eyJhbGciOiJIUzI1NiJ9.e30.x"] * 40)
