@@ -96,9 +96,10 @@ def running_shop() -> Iterator[str]:
 
 
 def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str, Any]:
-    """Configure the gateway: seven services, one of them behind two addresses of which one is dead.
+    """Configure the gateway: eight services, one of them behind two addresses of which one is dead.
 
-    Redaction of what the reports service is asked for is a dry run.
+    Redaction of what the reports service is asked for is a dry run. Partners, who call from outside, are
+    not believed: each of their requests starts a trace of its own, which is linked to theirs and kept.
 
     Args:
         address: of running_shop.
@@ -120,9 +121,15 @@ def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str,
             **config,
         },
     )
-    names = ("users", "orders", "search", "reports", "payments")
+    differences: Mapping[str, Mapping[str, Any]] = {
+        "reports": {"redaction": {"dry_run": True}},
+        "partners": {"propagation": {"incoming": "restart_and_link"}, "sampling": {"rate": 1}},
+    }
+    names = ("users", "orders", "search", "payments", *differences)
     services = [_service(name, f"http://{address}", [f"/api/{name}"]) for name in names]
-    services[3]["plugins"] = [{**entry, "config": {**entry["config"], "redaction": {"dry_run": True}}}]
+    for name, service in zip(names, services, strict=True):
+        if name in differences:
+            service["plugins"] = [{**entry, "config": {**entry["config"], **differences[name]}}]
     services += [
         _service("stock", "http://stock-pool", ["/api/stock"]),
         _service("health", f"http://{address}", ["/healthz"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,18 @@ def gateway_without_collector(
     assert browser
     nowhere = f"http://{HOST}:{free_port()}"
     with shop_gateway(tmp_path_factory.mktemp("gateway"), shop_declaration(shop, nowhere)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient_gateway(
+    browser: Browser, shop: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningGateway]:
+    assert browser
+    declared = shop_declaration(
+        shop, f"http://{HOST}:{free_port()}", batch_export={"timeout": 100, "max_retry_time": 1}
+    )
+    with shop_gateway(tmp_path_factory.mktemp("gateway"), declared) as running:
         yield running
 
 
@@ -64,6 +77,19 @@ def test_a_collector_that_is_away_is_seen(browser: Browser, gateway_without_coll
         )
         expect(there.locator(".term", has_text="received").locator("b")).to_have_text("6")
         assert sum(int(text) for text in waiting.locator("b").all_inner_texts()) == 6
+        expect(there.get_by_text("balances")).to_be_visible()
+        expect(there.locator(".meter")).to_have_text(re.compile(r"^[1-9][0-9.]* k?B of 1\.1 GB, < 0\.1 %$"))
+
+
+def test_what_was_given_up_is_seen_with_its_reason(browser: Browser, impatient_gateway: RunningGateway) -> None:
+    """By the name that the metric has, and in words; what is dropped is in the balance."""
+    with opened(browser) as (page, _):
+        page.goto(f"{impatient_gateway.sidecar_url}/#delivery")
+        send(impatient_gateway, "/api/users/1")
+
+        there = page.get_by_role("article").filter(has_text="Dropped for")
+        expect(there.get_by_role("row", name="retry_expired")).to_have_text("retry_expiredtried for max_retry_time2")
+        expect(there.locator(".term", has_text="dropped").locator("b")).to_have_text("2")
         expect(there.get_by_text("balances")).to_be_visible()
 
 

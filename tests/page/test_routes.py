@@ -18,7 +18,7 @@ def cell(page: Page, route: str, name: str) -> Locator:
 
 
 def test_every_request_counts_kept_or_not(page: Page, gateway: RunningGateway) -> None:
-    """Requests that were not kept are in the rate and in the share; failures are a share of all."""
+    """Also those that were not kept; failures are a share of all, and beside them is the probability and why."""
     for _ in range(3):
         fetch(gateway.url, "/healthz")
     for target in ("/api/payments", "/api/payments", "/api/payments/declined", "/api/payments/declined"):
@@ -30,6 +30,8 @@ def test_every_request_counts_kept_or_not(page: Page, gateway: RunningGateway) -
     expect(cell(page, "health", "Kept")).to_contain_text("0 of 3")
     expect(cell(page, "payments", "Errors")).to_contain_text("50 %")
     expect(cell(page, "payments", "Kept")).to_contain_text("4 of 4")
+    expect(cell(page, "health", "Sampling now")).to_have_text("0 %")
+    expect(cell(page, "payments", "Sampling now")).to_have_text("100 %4 by rule")
 
 
 def test_percentiles_are_those_of_the_route(page: Page, gateway: RunningGateway) -> None:
@@ -45,10 +47,11 @@ def test_percentiles_are_those_of_the_route(page: Page, gateway: RunningGateway)
 
 
 def test_an_exemplar_opens(page: Page, gateway: RunningGateway) -> None:
-    """A route's newest trace is one click away."""
+    """A route's newest trace is one click away; a caller who decided about it is named."""
     trace_id = send(gateway, "/api/search?q=1")
 
     page.get_by_role("link", name="Routes").click()
+    expect(cell(page, "search", "Sampling now")).to_have_text("as the caller says1 by caller")
     cell(page, "search", "Traces").get_by_role("link", name="newest").click()
 
     expect(page.locator(".detail .facts")).to_contain_text(trace_id)

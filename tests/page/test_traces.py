@@ -72,6 +72,21 @@ def test_its_waterfall_has_the_spans_that_were_exported(
     assert second["x"] + second["width"] <= whole["x"] + whole["width"] + 3
 
 
+def test_a_link_leads_to_the_callers_trace(page: Page, gateway: RunningGateway) -> None:
+    """Where a caller is not believed: the request's trace is its own, and names the span it was called from."""
+    caller = Caller.new()
+    fetch(gateway.url, "/api/users/1", [caller.header()])
+    fetch(gateway.url, f"/api/partners/{caller.span_id}", [caller.header()])
+
+    page.locator(".trace", has_text=f"/api/partners/{caller.span_id}").click()
+    link = page.locator(".detail p.link")
+
+    expect(link).to_contain_text(f"trace {caller.trace_id}, span {caller.span_id}")
+    link.get_by_role("link").click()
+    expect(page.locator(".detail .facts")).to_contain_text(caller.trace_id)
+    expect(page.locator(".detail .title")).to_contain_text("/api/users/1")
+
+
 def test_a_span_shows_its_attributes(page: Page, gateway: RunningGateway) -> None:
     """Those of the span that is chosen, by mouse or by arrow."""
     trace_id = send(gateway, "/api/users/1")

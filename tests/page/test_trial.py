@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from e2e.gateways import RunningGateway
@@ -17,6 +18,15 @@ rules:
   - {name: none of these, paths: ["/api/orders*"], rate: 0}
 keep: {errors: %s}
 """
+
+
+def tried(page: Page, figure: str) -> str:
+    return page.get_by_role("row", name=figure).get_by_role("cell").nth(1).inner_text()
+
+
+def number(text: str) -> float:
+    figure, _, unit = text.partition(" ")
+    return float(figure) * {"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
 
 
 def try_rules(page: Page, rules: str) -> None:
@@ -40,9 +50,16 @@ def test_the_number_is_what_the_gateway_would_keep(page: Page, gateway: RunningG
     if lost:
         expect(page.locator(".warning")).to_contain_text(f"{lost} request")
 
-    try_rules(page, RULES % "true")
+    with page.expect_response("**/trial") as answered:
+        try_rules(page, RULES % "true")
     expect(page.locator('[data-figure="kept"]')).to_have_text(str(len(kept | set(failed))))
     expect(page.get_by_role("row", name="rule none of these")).to_contain_text("5")
+    trial = answered.value.json()
+    spans_per_second = 2 * len(kept | set(failed)) / trial["seconds"]
+    assert number(tried(page, "Spans/s")) == pytest.approx(spans_per_second, rel=0.06)
+    assert number(tried(page, "A day of this")) == pytest.approx(
+        spans_per_second * 86400 * trial["bytes_per_span"], rel=0.06
+    )
 
 
 def test_faults_are_all_said(page: Page, gateway: RunningGateway) -> None:
