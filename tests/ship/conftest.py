@@ -1,7 +1,8 @@
 """What the tests of what is shipped share: the image, built on a double of Kong's, and tools that check files.
 
 What is downloaded is kept in OTLP_TRACING_CACHE, ~/.cache/otlp-tracing unless set, as the collector is. A tool
-that is not there is no failure but a skip that says so; with CI set, it is one.
+that is not there is no failure but a skip that says so; with CI set, one that a package brings is a failure
+(absent.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from absent import absent
 from ship.containers import Buildah, Image
 from ship.tools import CHECKOUT, ToolMissing, cache_folder, debian_base
 
@@ -31,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def tool() -> Callable[[Callable[[], Path]], Path]:
-    """Give a function that finds a tool, and skips the test where it cannot be had."""
+    """Give a function that finds a tool, and skips the test where it cannot be had: without Go, or a network."""
 
     def find(get: Callable[[], Path]) -> Path:
         try:
@@ -45,9 +47,11 @@ def tool() -> Callable[[Callable[[], Path]], Path]:
 @pytest.fixture(scope="session")
 def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     """Give the builder."""
-    missing = [name for name in ("buildah", "debootstrap", "unshare", "nsenter") if shutil.which(name) is None]
+    packages = {"buildah": "buildah", "debootstrap": "debootstrap", "unshare": "util-linux", "nsenter": "util-linux"}
+    missing = [name for name in packages if shutil.which(name) is None]
     if missing or os.geteuid() != 0:
-        pytest.skip(f"building an image here needs root and {', '.join(missing) or 'nothing else'}")
+        needed = f"building an image here needs root and {', '.join(missing) or 'nothing else'}"
+        absent(needed, *sorted({packages[name] for name in missing}))
     builder = Buildah(cache_folder() / "images", tmp_path_factory.mktemp("buildah"))
     try:
         yield builder

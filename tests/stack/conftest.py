@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from absent import absent
 from stack.programs import ProgramMissing, alertmanager, collector, jaeger, prometheus
 from stack.stage import Stage, StartGateway, stage
 
@@ -19,6 +20,6 @@ def running(start_gateway: StartGateway, tmp_path_factory: pytest.TempPathFactor
         for program in (jaeger, collector, prometheus, alertmanager):
             program()
     except ProgramMissing as reason:
-        pytest.skip(str(reason))
+        absent(str(reason), *reason.packages)
     with stage(tmp_path_factory.mktemp("stack"), start_gateway) as running:
         yield running

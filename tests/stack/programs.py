@@ -29,7 +29,16 @@ _STOP_SECONDS = 10.0
 
 
 class ProgramMissing(Exception):
-    """A program is not here; the message says how to get it."""
+    """A program is not here; the message says how to get it.
+
+    Args:
+        message: for whoever wants to run it.
+        package: of Debian, that brings it, if one does.
+    """
+
+    def __init__(self, message: str, *, package: str | None = None) -> None:
+        super().__init__(message)
+        self.packages = () if package is None else (package,)
 
 
 def collector() -> Path:
@@ -67,7 +76,7 @@ def prometheus() -> Path:
     Raises:
         ProgramMissing: it is not installed.
     """
-    return _installed("prometheus", "apt install prometheus")
+    return _installed("prometheus", "prometheus")
 
 
 def alertmanager() -> Path:
@@ -78,7 +87,7 @@ def alertmanager() -> Path:
     """
     names = ("prometheus-alertmanager", "alertmanager")  # Debian's name, everyone else's
     found = next((name for name in names if shutil.which(name)), names[1])
-    return _installed(found, "apt install prometheus-alertmanager")
+    return _installed(found, "prometheus-alertmanager")
 
 
 class Program:
@@ -135,8 +144,8 @@ def _built(script: Path, *arguments: str) -> Path:
     return Path(built.stdout.strip())
 
 
-def _installed(name: str, remedy: str) -> Path:
+def _installed(name: str, package: str) -> Path:
     found = shutil.which(name)
     if found is None:
-        raise ProgramMissing(f"{name} is not installed; on Debian: {remedy}")
+        raise ProgramMissing(f"{name} is not installed; on Debian: apt install {package}", package=package)
     return Path(found)

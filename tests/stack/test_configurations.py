@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from absent import absent
 from stack import programs, shipped
 from stack.programs import ProgramMissing
 
 _HERE = Path(__file__).parent
 _COLLECTOR = shipped.FOLDER / "collector"
+_PACKAGES = ("prometheus", "prometheus-alertmanager")  # promtool, amtool
 _ALONE = sorted(path.relative_to(_COLLECTOR) for path in (_COLLECTOR / "collector.yaml", *_COLLECTOR.glob("fleet/*")))
 
 
@@ -121,7 +123,7 @@ def _program(find: programs.Find) -> Path:
     try:
         return find()
     except ProgramMissing as reason:
-        pytest.skip(str(reason))
+        absent(str(reason), *reason.packages)
 
 
 def _validate(collector: Path, *files: Path) -> None:
@@ -131,7 +133,7 @@ def _validate(collector: Path, *files: Path) -> None:
 def _run(program: str, *arguments: str) -> None:
     found = shutil.which(program)
     if found is None:
-        pytest.skip(f"{program} is not installed; on Debian: apt install prometheus prometheus-alertmanager")
+        absent(f"{program} is not installed; on Debian: apt install {' '.join(_PACKAGES)}", *_PACKAGES)
     done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
