@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -38,9 +40,11 @@ __all__ = ["Sample", "read_samples", "show"]
 
 _REQUEST_LINE = re.compile(r"(?P<method>[A-Z]+) (?P<target>\S+)(?: HTTP/[\d.]+)?")
 _STATUS_LINE = re.compile(r"HTTP/[\d.]+ (?P<status>\d{3}).*")
+_STATUS = re.compile(r"[1-5][0-9]{2}")
 _WORDS = re.compile(r"([/?&=;,:@()\s]+)")
 _SEPARATOR = re.compile(r"^###.*$", re.MULTILINE)
 _MOST_BYTES = 4 << 20  # of a file of samples: thousands of requests, more than anybody reads through
+_LONGEST_SHOWN = 80  # of what stands in the wrong place: enough to find it, in one line
 _SHAPE = "must be a list of {request: GET /path, headers: {…}, response: {status: …, headers: {…}}, route: …}"
 
 
@@ -119,21 +123,23 @@ def read_samples(path: Path) -> Iterator[Sample]:
 def _of_document(path: Path, text: str) -> Iterator[Sample]:
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    # PyYAML lets out what Python says of a day that no month has, and of lists in lists without end.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError([Fault(str(path), "", f"is not YAML: {' '.join(str(error).split())}")]) from error
     if not isinstance(document, list):
         raise ConfigError([Fault(str(path), "", _SHAPE)])
     for number, one in enumerate(document, 1):
+        place = f"{path}, [{number}]"
         line = _REQUEST_LINE.fullmatch(str(one.get("request", ""))) if isinstance(one, dict) else None
         if line is None:
-            raise ConfigError([Fault(f"{path}, [{number}]", "", _SHAPE)])
-        response = one.get("response") or {}
+            raise ConfigError([Fault(place, "", _SHAPE)])
+        response = _record(f"{place}.response", one.get("response"))
         yield Sample(
             line["method"],
             line["target"],
-            _texts(one.get("headers")),
-            int(response.get("status", 200)),
-            _texts(response.get("headers")),
+            _texts(f"{place}.headers", one.get("headers")),
+            _status(f"{place}.response.status", response.get("status", 200)),
+            _texts(f"{place}.response.headers", response.get("headers")),
             str(one.get("route") or ""),
         )
 
@@ -158,8 +164,27 @@ def _header_lines(lines: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _texts(headers: object) -> dict[str, str]:
-    return {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+def _record(place: str, value: object) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError([Fault(place, _shown(value), "must be a record, {name: value, …}")])
+    return value
+
+
+def _status(place: str, value: object) -> int:
+    if not _STATUS.fullmatch(str(value)):
+        raise ConfigError([Fault(place, _shown(value), "must be a number from 100 to 599")])
+    return int(str(value))
+
+
+def _texts(place: str, headers: object) -> dict[str, str]:
+    return {str(name): str(value) for name, value in _record(place, headers).items()}
+
+
+def _shown(value: object) -> str:
+    text = str(value) if isinstance(value, list | dict) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
@@ -229,14 +254,17 @@ def _changes(span: SpanRecord, redactor: Redactor) -> Iterator[_Change]:
     def note(attribute: str, rule: str, action: str, _value: str) -> None:
         found.setdefault(attribute, []).append(rule if action == "redacted" else f"{rule} ({action})")
 
-    after = redactor.redact(span, note)
-    before = SpanStrings(span)
+    before, after = SpanStrings(span), SpanStrings(redactor.redact(span, note))
     for attribute, rules in found.items():
         name = span.name if attribute == SPAN_NAME else attribute
-        texts = [text for at, text in zip(before.names, before.texts, strict=True) if at == attribute]
-        left = after.name if attribute == SPAN_NAME else after.attributes.get(attribute)
-        shown = None if left is None else ", ".join(left) if isinstance(left, list) else str(left)
-        yield _Change(f"{span.kind}  {name}", ", ".join(texts), shown, tuple(dict.fromkeys(rules)))
+        shown = _text_of(before, attribute) or ""
+        yield _Change(f"{span.kind}  {name}", shown, _text_of(after, attribute), tuple(dict.fromkeys(rules)))
+
+
+def _text_of(strings: SpanStrings, attribute: str) -> str | None:
+    texts = [text for at, text in zip(strings.names, strings.texts, strict=True) if at == attribute]
+    # A span and its links have a tracestate each, which may be empty.
+    return ", ".join(filter(None, texts)) if texts else None
 
 
 def _print(console: Console, place: str, sample: Sample, changes: Sequence[_Change]) -> None:

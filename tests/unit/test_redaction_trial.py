@@ -91,12 +91,53 @@ def test_requests_can_be_written_as_http_has_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("a.yml", "request: GET /"), ("a.yml", "- 1"), ("a.yml", "{"), ("a.json", "[[]]"), ("a.http", "h")],
-)
+    [
+        ("a.yml", "request: GET /"), ("a.yml", "- 1"), ("a.yml", "{"), ("a.json", "[[]]"), ("a.http", "h"),
+        ("a.yml", "- {request: GET /, headers: {X-Day: 2026-13-45}}"), ("a.yml", "[" * 5_000),
+    ],
+)  # fmt: skip
 def test_what_is_no_sample_is_refused_in_a_sentence(tmp_path: Path, name: str, text: str) -> None:
     """That says which file."""
     with pytest.raises(ConfigError, match=name):
         shown(file(tmp_path, name, text))
+
+
+@pytest.mark.parametrize(
+    ("part", "sentence"),
+    [
+        ("response: 302", "[2].response = 302: must be a record, {name: value, …}"),
+        ("response: {status: abc}", '[2].response.status = "abc": must be a number from 100 to 599'),
+        ("response: {status: 99}", "[2].response.status = 99: must be a number from 100 to 599"),
+        ("response: {status: null}", "[2].response.status = null: must be a number from 100 to 599"),
+        ("response: {headers: [a]}", "[2].response.headers = ['a']: must be a record, {name: value, …}"),
+        ("headers: x", '[2].headers = "x": must be a record, {name: value, …}'),
+    ],
+)
+def test_a_part_that_is_none_is_refused_in_a_sentence(tmp_path: Path, part: str, sentence: str) -> None:
+    """That says where it stands, what stands there, and what should."""
+    path = file(tmp_path, "a.yml", f"- request: GET /a\n- request: GET /b\n  {part}\n")
+
+    with pytest.raises(ConfigError) as refused:
+        shown(path)
+    assert str(refused.value) == f"{path}, {sentence}"
+
+
+def test_a_part_that_is_left_empty_is_as_none(tmp_path: Path) -> None:
+    """`headers:` with nothing behind it is how a person begins."""
+    path = file(tmp_path, "a.yml", "- request: GET /a\n  headers:\n  response:\n")
+
+    assert list(read_samples(path)) == [Sample("GET", "/a")]
+
+
+def test_a_tracestate_is_shown_as_it_leaves(tmp_path: Path) -> None:
+    """It is no attribute, and is masked, never left out."""
+    token = f"ghp_{'aB3dE6gH9jK2' * 3}"
+    text = shown(file(tmp_path, "a.http", f"GET /\ntraceparent: 00-{'1' * 32}-{'2' * 16}-01\ntracestate: v={token}\n"))
+
+    assert "(left out)" not in text
+    row = next(line for line in text.splitlines() if "(tracestate)" in line)
+    assert f"v={token}" in row
+    assert "v=REDACTED" in row
 
 
 def test_an_entry_with_a_fault_is_refused(tmp_path: Path) -> None:
