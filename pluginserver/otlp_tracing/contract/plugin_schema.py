@@ -32,7 +32,11 @@ _DETECTORS = [
 ]
 _SENSITIVE_KEYS = [
     "password",
+    "passwd",
+    "passphrase",
+    "pwd",
     "token",
+    "jwt",
     "secret",
     "key",
     "apikey",
@@ -45,6 +49,21 @@ _SENSITIVE_KEYS = [
     "x-auth-token",
     "cookie",
     "set-cookie",
+    "session_id",
+    # Known by their last word where it stands alone; these are for who writes them in one.
+    "accesskey",
+    "accesstoken",
+    "authtoken",
+    "clientsecret",
+    "csrftoken",
+    "idtoken",
+    "jsessionid",
+    "phpsessid",
+    "privatekey",
+    "refreshtoken",
+    "secretkey",
+    "sessiontoken",
+    "xsrftoken",
     # The union of what the HTTP semantic conventions have listed between 1.41 and today.
     "AWSAccessKeyId",
     "Signature",
@@ -174,7 +193,7 @@ _REDACTION = _record(
     "redaction",
     "What must not leave the machine.",
     _strings("sensitive_keys", "Names whose values are redacted, of query parameters, headers, baggage, and before "
-             "= or : in any text; compared by words: api_key, apiKey and X-Api-Key are one, monkey is another.",
+             "= or : in any text; compared by words: api_key, apiKey, apikey and X-Api-Keys are one, monkey is not.",
              _SENSITIVE_KEYS, len_min=1),
     _strings("extra_sensitive_keys", "Names added to sensitive_keys.", len_min=1),
     _field("query", "string", "Query parameters to redact: those with sensitive names, all, or none.",
