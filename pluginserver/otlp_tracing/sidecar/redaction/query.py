@@ -38,6 +38,7 @@ class QueryRedactor:
             decoded = unquote_plus(name)
             return decoded not in safe and (everything or decoded in sensitive)
 
+        self._everything = everything
         self._hides = hides
         self._remembered = lru_cache(maxsize=_REMEMBERED)(hides)
         self._off = redaction.query == "none"
@@ -49,7 +50,7 @@ class QueryRedactor:
             query: as it was sent.
             replace: given a value, decoded.
         """
-        if self._off or "=" not in query:
+        if self._off or not (self._everything or "=" in query):
             return query
         parameters = (self._redact_parameter(parameter, replace) for parameter in query.split("&"))
         return "&".join(parameter for parameter in parameters if parameter is not None)
@@ -64,6 +65,9 @@ class QueryRedactor:
 
     def _redact_parameter(self, parameter: str, replace: Replace) -> str | None:
         name, equals, value = parameter.partition("=")
+        if self._everything and not equals:
+            # It may be a value, which is not to be remembered: `?secret` has no name.
+            return replace(unquote_plus(parameter)) if parameter and self._hides(parameter) else parameter
         if not value or not (self._remembered if len(name) <= _LONGEST_NAME else self._hides)(name):
             return parameter
         stands = replace(unquote_plus(value))

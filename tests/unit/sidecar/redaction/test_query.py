@@ -46,6 +46,30 @@ def test_all_none_and_safe() -> None:
     assert Masking(safe_query=["sort_key"]).redact("sort_key=a&key=b") == "sort_key=a&key=REDACTED"
 
 
+@pytest.mark.parametrize(
+    ("query", "redacted"),
+    [
+        ("secretvalue&x=1", "REDACTED&x=REDACTED"),
+        ("secretvalue", "REDACTED"),
+        ("a%20secret", "REDACTED"),
+        ("page&debug=1", "page&debug=REDACTED"),
+        ("name=&=value&&", "name=&=REDACTED&&"),
+    ],
+)
+def test_of_all_a_parameter_without_a_name_is_one(query: str, redacted: str) -> None:
+    """What has no `=` behind it may be the value itself, unless it is declared safe."""
+    assert Masking(query="all", safe_query=["page"]).redact(query) == redacted
+
+
+def test_a_parameter_without_a_name_is_known_by_its_value() -> None:
+    """A pseudonym is that of the decoded value, and what is dropped goes with its place."""
+    redactor = QueryRedactor(Settings.from_config({"redaction": {"query": "all"}}).redaction, SensitiveNames([]))
+
+    assert redactor.redact("a%20b&x=1", str.upper) == "A B&x=1"
+    assert redactor.redact("a%20b&x=1", lambda _value: None) == ""
+    assert redactor.redact_target("/p?a#end", str.upper) == "/p?A#end"
+
+
 @given(st.text())
 def test_no_query_is_too_odd(query: str) -> None:
     """Whatever a client sends, the number of parameters stays."""
