@@ -20,7 +20,13 @@ esac
 # Secrets in files, as Kong's entrypoint takes its own; OTLP_HEADER is there for {vault://env/otlp-header}.
 for name in OTLP_HEADER OTEL_EXPORTER_OTLP_HEADERS; do
     eval "file=\${${name}_FILE:-}"
-    [ -z "$file" ] || export "$name=$(cat "$file")"
+    if [ -n "$file" ]; then
+        value=$(cat "$file" 2>/dev/null) || {
+            echo "otlp-tracing: ${name}_FILE: user $(id -u) cannot read $file" >&2
+            exit 2
+        }
+        export "$name=$value"
+    fi
     unset "${name}_FILE"
 done
 
