@@ -86,7 +86,14 @@ class Orders(OrderServiceServicer):
 def application() -> web.Application:
     """Make the HTTP side."""
     app = web.Application(middlewares=[server_spans])
-    app.add_routes([web.get("/api/orders", _list_orders), web.post("/api/orders", _take_order)])
+    app.add_routes(
+        [
+            web.get("/api/orders", _list_orders),
+            web.post("/api/orders", _take_order),
+            web.get("/api/orders/reports", _report),
+            web.get("/api/orders/search", _find_orders),
+        ]
+    )
     app.add_routes(health_routes({}))
     return app
 
@@ -98,6 +105,15 @@ async def _list_orders(request: web.Request) -> web.Response:
 async def _take_order(request: web.Request) -> web.Response:
     order = await request.json()
     return web.json_response({"id": next(_numbers), **order}, status=201)
+
+
+async def _report(_request: web.Request) -> web.Response:
+    return web.json_response({user_id: len(items) for user_id, items in _ORDERS.items()})
+
+
+async def _find_orders(request: web.Request) -> web.Response:
+    wanted = request.query.get("item", "")
+    return web.json_response([item for items in _ORDERS.values() for item in items if wanted in item])
 
 
 async def grpc_server(where: tuple[str, int]) -> grpc.aio.Server:

@@ -50,8 +50,13 @@ def application(orders: str) -> web.Application:
 
     app = web.Application(middlewares=[server_spans])
     app.cleanup_ctx.append(open_channel)
-    app.add_routes([web.get("/api/users/{id}", _show_user), *health_routes({"order-service": orders_answer})])
+    app.add_routes([web.get("/api/users", _list_users), web.get("/api/users/{id}", _show_user)])
+    app.add_routes(health_routes({"order-service": orders_answer}))
     return app
+
+
+async def _list_users(_request: web.Request) -> web.Response:
+    return web.json_response([{"id": user_id, "name": name} for user_id, name in _USERS.items()])
 
 
 async def _show_user(request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Enables the plugin through Kong's Admin API: what kong.yml declares, for a Kong with a database.
+# Enables the plugin through Kong's Admin API: what kong.yml declares, for a Kong with a database, without its two routes
+# that turn requests away (order-reports with its key and consumer, order-search with its limit).
 # May be repeated: every entity has an id or name of its own, and is put where it is. Needs curl.
 #   KONG_ADMIN_URL       the Admin API, http://localhost:8001 unless set
 #   KONG_ADMIN_TOKEN     sent as Kong-Admin-Token, if set
@@ -52,7 +53,7 @@ put /services/user-service/routes/user-routes <<'JSON'
 {"paths": ["/api/users"], "strip_path": false, "methods": ["GET", "POST", "PUT", "DELETE"]}
 JSON
 put /services/user-service/routes/user-health <<'JSON'
-{"paths": ["/health"], "strip_path": false, "methods": ["GET"]}
+{"paths": ["/healthz", "/readyz"], "strip_path": false, "methods": ["GET"]}
 JSON
 put /services/order-service <<JSON
 {"url": "${ORDER_SERVICE_URL:-http://order-service:8080}"}
@@ -62,7 +63,7 @@ put /services/order-service/routes/order-routes <<'JSON'
 JSON
 
 trace user-service 3f2b2c0e-6a0d-4d63-9a39-5d3f1f0a7c01 \
-    '[{"name": "health-checks", "paths": ["/health", "/health/*"], "rate": 0}]'
+    '[{"name": "health-checks", "paths": ["/healthz", "/readyz"], "rate": 0}]'
 trace order-service 3f2b2c0e-6a0d-4d63-9a39-5d3f1f0a7c02 '[]'
 
 put /plugins/3f2b2c0e-6a0d-4d63-9a39-5d3f1f0a7c03 <<'JSON'

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from e2e.client import Caller, fetch
 from e2e.conftest import StartGateway
@@ -19,9 +20,13 @@ from e2e.gateways import RunningGateway
 from e2e.ports import HOST, free_port
 from e2e.spans import SeenSpan, SpanSource, wait_for_trace
 from e2e.waiting import wait_for
+from otlp_tracing.demo.declaration import localise
 from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+CHECKOUT = Path(__file__).parents[2]
+EXAMPLES = CHECKOUT / "examples"
+KONG_YML = yaml.safe_load((CHECKOUT / "kong" / "kong.yml").read_text())
+QUERIES = {"/api/orders": "?user=1", "/api/orders/search": "?item=shoes"}
 SECONDS = 30.0
 
 
@@ -80,6 +85,38 @@ def shop(
             process.terminate()
         for process in processes:
             process.wait(SECONDS)
+
+
+@pytest.fixture(scope="module")
+def shipped(shop: Shop, sink: ThreadedOtlpSink, start_gateway: StartGateway) -> Iterator[RunningGateway]:
+    """Give a gateway with the shipped kong.yml before the same services."""
+    collector = sink.sink.endpoint.removeprefix("http://")
+    here = {"user-service:8080": shop.users, "order-service:8080": shop.orders, "otel-collector:4317": collector}
+    with start_gateway(localise(KONG_YML, here)) as gateway:
+        yield gateway
+
+
+def _paths() -> list[str]:
+    return [path for service in KONG_YML["services"] for route in service["routes"] for path in route["paths"]]
+
+
+@pytest.mark.parametrize("path", _paths())
+def test_every_route_of_kong_yml_leads_somewhere(shipped: RunningGateway, path: str) -> None:
+    """The services answer each path that the shipped kong.yml routes to them, with the key where one is needed."""
+    key = KONG_YML["consumers"][0]["keyauth_credentials"][0]["key"]
+
+    assert shipped.get(path + QUERIES.get(path, ""), [("apikey", key)]).status == 200
+
+
+def test_probes_through_the_gateway_are_not_traced(shipped: RunningGateway, spans_at_sink: SpanSource) -> None:
+    """The rule of the shipped kong.yml leaves no span of a probe, at a rate of 1 for the rest."""
+    for path in ("/healthz", "/readyz"):
+        assert shipped.get(path).status == 200
+    caller = Caller.new()
+    shipped.get("/api/users", [caller.header()])
+
+    wait_for_trace(spans_at_sink, caller.trace_id, 3)
+    assert not [span for span in spans_at_sink.spans() if span.attributes.get("url.path") in {"/healthz", "/readyz"}]
 
 
 def test_one_trace_goes_through_gateway_and_services(shop: Shop, spans_at_sink: SpanSource) -> None:
