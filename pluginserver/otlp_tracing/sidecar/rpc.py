@@ -19,7 +19,7 @@ from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.span_record import AttributeValue
 
-__all__ = ["CODES", "Call", "received_call", "sent_call", "with_lost_method"]
+__all__ = ["CODES", "Call", "received_call", "sent_call", "server_error", "with_lost_method"]
 
 CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -53,11 +53,6 @@ class Call:
         return "grpc" if self.method == _OTHER else self.method
 
     @property
-    def server_error(self) -> str | None:
-        """The status, if it is an error of the server's."""
-        return self.status if self.status in _SERVER_ERRORS else None
-
-    @property
     def client_error(self) -> str | None:
         """The status, if the caller did not get what it asked for."""
         return self.status if self.status != "OK" else None
@@ -89,19 +84,31 @@ def received_call(record: LogRecord, names: NameGuard) -> Call | None:
         record: of the request.
         names: bounds the methods, since a client can ask for any.
     """
-    path = record.request.uri.partition("?")[0]
-    # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of
-    # a request that was none, and gives it another path.
-    sent = (record.upstream_uri or path).partition("?")[0]
-    if record.request.method != "POST" or sent != path or not _is_call(record, path):
-        return None
-    return _call(record, path, names)
+    path = _received_path(record)
+    return None if path is None else _call(record, path, names)
 
 
 def sent_call(record: LogRecord, names: NameGuard) -> Call | None:
     """Return the call that Kong sent upstream, None if it sent none."""
     path = (record.upstream_uri or "").partition("?")[0]
     return _call(record, path, names) if _is_call(record, path) else None
+
+
+def server_error(record: LogRecord) -> str | None:
+    """Return the status of the call that the client made, if it is an error of the server's; None without a call."""
+    if record.request.method != "POST":  # asked of every request, of which few are calls
+        return None
+    status = _status(record)
+    return status if status in _SERVER_ERRORS and _received_path(record) is not None else None
+
+
+def _received_path(record: LogRecord) -> str | None:
+    """Return the path of the call that the client made, None if it made none."""
+    path = record.request.uri.partition("?")[0]
+    # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of
+    # a request that was none, and gives it another path.
+    sent = (record.upstream_uri or path).partition("?")[0]
+    return path if record.request.method == "POST" and sent == path and _is_call(record, path) else None
 
 
 def _is_call(record: LogRecord, path: str) -> bool:

@@ -15,12 +15,12 @@ from otlp_tracing.sidecar.headers import header
 from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.route import http_route
-from otlp_tracing.sidecar.rpc import Call
+from otlp_tracing.sidecar.rpc import Call, server_error
 from otlp_tracing.sidecar.span_record import Attributes, AttributeValue, present
 from otlp_tracing.sidecar.span_rules import SpanRules
 from otlp_tracing.sidecar.tls import tls_attributes
 
-__all__ = ["protocol_version", "route_of", "server_attributes", "status_code"]
+__all__ = ["error_type", "protocol_version", "route_of", "server_attributes", "status_code"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -41,7 +41,7 @@ def server_attributes(
         **_http_attributes(record, route, rules),
         "http.response.status_code": status_code(record) or None,
         "network.protocol.version": protocol_version(record, source, call),
-        "error.type": _error(record, call),
+        "error.type": error_type(record),
         **_kong_attributes(record, source),
     })  # fmt: skip
     if record.request.tls is not None:
@@ -70,6 +70,15 @@ def status_code(record: LogRecord) -> int:
     return int(record.response.status or 0)
 
 
+def error_type(record: LogRecord) -> str | None:
+    """Return why a request is an error, None if it is none: a gRPC status that is the server's fault, or a 5xx."""
+    error = server_error(record)
+    if error is None:
+        status = status_code(record)
+        error = str(status) if status >= 500 else None
+    return error
+
+
 def protocol_version(record: LogRecord, source: str, call: Call | None) -> str | None:
     """Return the version of HTTP, where it can be told: Kong's record does not have it.
 
@@ -78,13 +87,6 @@ def protocol_version(record: LogRecord, source: str, call: Call | None) -> str |
     if status_code(record) == 101:
         return "1.1"
     return "2" if call is not None and source == "upstream" else None
-
-
-def _error(record: LogRecord, call: Call | None) -> str | None:
-    if call is not None and call.server_error:
-        return call.server_error
-    status = status_code(record)
-    return str(status) if status >= 500 else None
 
 
 def _http_attributes(record: LogRecord, route: str | None, rules: SpanRules) -> dict[str, AttributeValue | None]:

@@ -18,6 +18,7 @@ from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.decision import ot_state, threshold
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.server_span import error_type
 from otlp_tracing.sidecar.span_record import AttributeValue
 
 __all__ = ["is_lowered", "keep_reason", "sampling_attributes"]
@@ -32,7 +33,7 @@ def keep_reason(record: LogRecord, keep: Keep) -> str | None:
     """
     status = record.response.status
     tries = record.tries if isinstance(record.tries, list) else []
-    if keep.errors and status is not None and status >= 500:
+    if keep.errors and error_type(record) is not None:
         return "error"
     if keep.errors and any(attempt.state for attempt in tries):
         return "retry"

@@ -10,7 +10,9 @@ import pytest
 from otlp_tracing.contract.settings import Keep
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.rpc import CODES
 from otlp_tracing.sidecar.tail_sampling import keep_reason, sampling_attributes
+from spans_of import GRPC, spans_of
 
 EVERYTHING = Keep(errors=True, slower_than_ms=1000, statuses=(429,))
 NOTHING = Keep(errors=False)
@@ -29,6 +31,10 @@ NOTHING = Keep(errors=False)
         ({"response": {"status": 503}, "latencies": {"request": 5000}}, "error"),
         ({}, None),
         ({"tries": {}}, None),
+        ({**GRPC, "response": {"status": 200, "headers": {"grpc-status": "13"}}}, "error"),
+        ({**GRPC, "response": {"status": 200, "headers": {"grpc-status": "5"}}}, None),
+        ({**GRPC, "response": {"status": 200, "headers": {"grpc-status": "0"}}}, None),
+        ({"request": {"method": "POST", "uri": "/a"}, "response": {"headers": {"grpc-status": "13"}}}, None),
     ],
 )
 def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | None) -> None:
@@ -37,6 +43,15 @@ def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | No
 
     assert keep_reason(decoded, EVERYTHING) == reason
     assert keep_reason(decoded, NOTHING) is None
+
+
+@pytest.mark.parametrize("code", range(len(CODES) + 1))
+def test_a_call_is_kept_for_the_statuses_that_make_its_span_an_error(code: int) -> None:
+    """What the SERVER span shows as an error is an error here, and nothing else is."""
+    fields = {**GRPC, "response": {"status": 200, "headers": {"grpc-status": str(code)}}}
+    reason = keep_reason(msgspec.convert(fields, LogRecord), EVERYTHING)
+
+    assert (reason == "error") is spans_of(**fields)[0].is_error
 
 
 def context(**fields: Any) -> RequestContext:
