@@ -118,8 +118,9 @@ class Edge:
         headers: dict[str, list[str]] = {}
         if "baggage" in received:
             headers["baggage"] = baggage.render(baggage.parse(received["baggage"]))
-        # Looked for beside their trace headers only: a search of every name costs every request a microsecond.
-        if "uber-trace-id" in received or "ot-tracer-traceid" in received:
+        # Two searches of one text: to look at each name costs every request three times as much.
+        names = "\n".join(received)
+        if "uberctx-" in names or "ot-baggage-" in names:
             headers.update(baggage.prefixed(received))
         return headers
 

@@ -132,6 +132,14 @@ def test_baggage_is_passed_rebuilt_or_stripped() -> None:
     assert [sent(jaeger, baggage="strip")[name] for name in ("baggage", "uberctx-c", "ot-baggage-d")] == [[], [], []]
 
 
+@pytest.mark.parametrize("name", ["uberctx-k", "ot-baggage-k"])
+@pytest.mark.parametrize("value", ["9" * 9_000, "a\x01b", "a\x7f"])
+def test_baggage_is_bounded_without_a_trace_header_beside_it(name: str, value: str) -> None:
+    """A member of Jaeger's or OpenTracing's that comes alone is read like any other: what is unsound goes."""
+    assert sent({name: [value]})[name] == []
+    assert sent({name: [" sound "]})[name] == ["sound"]
+
+
 def test_a_secrets_baggage_member_loses_its_value_at_once() -> None:
     """Kong's other log plugins would write it; a pseudonym is made in the sidecar, which needs the value."""
     headers = {"baggage": ["api_key=hunter2,b=2"]}
