@@ -1,12 +1,13 @@
 """The edge: what of a caller's trace headers is believed, and what the upstream gets to see.
 
-Pure: settings and headers in, headers out. Knows no format by name but Datadog's one stray header, and
-decides nothing about sampling.
+Pure: settings and headers in, headers out. Knows no format by name but for two stray headers, and decides
+nothing about sampling.
 
 Three rules. What the upstream gets is written anew from what was parsed. A trace header that a believed
 caller sent in a format that is read goes on naming our span, whether the format is injected or not: left as
 it came it would name the caller's, and an upstream that reads several formats could prefer it. A caller that
-is not believed gets none of its trace headers through.
+is not believed gets none of its trace headers through, however it spells them: to CGI and WSGI, `x_b3_traceid`
+is X-B3-TraceId.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from otlp_tracing.decision.propagation import FORMATS, Caller, Headers, baggage,
 
 __all__ = ["Edge"]
 
-# Says where a trace began. An application header while the caller is believed, one of its claims otherwise.
-_CLAIMS = ("x-datadog-origin",)
+# Of formats that are not read: where a trace began, and OpenCensus' trace context in gRPC's metadata. A believed
+# caller's are an application's headers; of any other caller they are claims about its trace.
+_CLAIMS = ("x-datadog-origin", "grpc-trace-bin")
+_CLAIMED = frozenset({*(header for format_ in FORMATS.values() for header in format_.HEADERS), *_CLAIMS, "baggage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Edge:
         captured: baggage members to keep for the log.
         hidden: those of them whose values are secrets by their names.
         read: formats whose headers a believed caller sends.
-        strays: headers of formats that are not injected, which must not go on as they came.
+        strays: headers of formats that are read and not injected; as they came they would name the caller's span.
         cleared: headers that go whatever they are, as `set_headers` removes them.
     """
 
@@ -51,12 +54,9 @@ class Edge:
         read = settings.extract
         if "b3" in read:
             read = (*read, "b3-single")  # extraction of b3 reads both
-        everything = _headers_of(FORMATS) | set(_CLAIMS)
-        strays = _headers_of(read) if settings.incoming == "trust" else everything
+        strays = _headers_of(read) - _headers_of(settings.inject)
         cleared: dict[str, list[str]] = {name.lower(): [] for name in settings.clear}
-        return cls(
-            settings, capture.baggage, _hidden(capture, redaction), read, strays - _headers_of(settings.inject), cleared
-        )
+        return cls(settings, capture.baggage, _hidden(capture, redaction), read, strays, cleared)
 
     @property
     def believes(self) -> bool:
@@ -87,10 +87,13 @@ class Edge:
         Only headers that were received are removed. What is injected goes before what is cleared, that
         before anything else.
         """
-        headers: dict[str, list[str]] = {}
-        if not self.strays.isdisjoint(received):
-            headers.update(self._strays(span, received))
-        headers.update(self._baggage(received))
+        headers: dict[str, list[str]]
+        if self.believes:
+            headers = self._baggage(received)
+            if not self.strays.isdisjoint(received):
+                headers.update(self._strays(span, received))
+        else:
+            headers = {name: [] for name in received if _is_claim(name)}
         headers.update(self.cleared)
         headers.update(inject(span, self.settings.inject))
         return {name: lines for name, lines in headers.items() if lines or name in received}
@@ -108,12 +111,10 @@ class Edge:
         return name, context.trace_id.hex()
 
     def _strays(self, span: SpanContext, received: Headers) -> dict[str, list[str]]:
-        if not self.believes:
-            return {name: [] for name in self.strays}
         return inject(span, [name for name in self.read if not received.keys().isdisjoint(FORMATS[name].HEADERS)])
 
     def _baggage(self, received: Headers) -> dict[str, list[str]]:
-        if not self.believes or self.settings.baggage == "strip":
+        if self.settings.baggage == "strip":
             return {name: [] for name in received if name == "baggage" or name.startswith(baggage.PREFIXES)}
         headers: dict[str, list[str]] = {}
         if "baggage" in received:
@@ -123,6 +124,11 @@ class Edge:
         if "uberctx-" in names or "ot-baggage-" in names:
             headers.update(baggage.prefixed(received))
         return headers
+
+
+def _is_claim(name: str) -> bool:
+    spelled = name.replace("_", "-")
+    return spelled in _CLAIMED or spelled.startswith(baggage.PREFIXES)
 
 
 def _hidden(capture: Capture, redaction: Redaction | None) -> frozenset[str]:

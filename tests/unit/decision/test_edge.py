@@ -98,6 +98,19 @@ def test_a_caller_that_is_not_believed_gets_nothing_through(incoming: str) -> No
     assert headers["traceparent"] == [OUR_TRACEPARENT]
 
 
+@pytest.mark.parametrize("incoming", ["ignore", "restart_and_link"])
+@pytest.mark.parametrize(
+    "name", ["x_b3_traceid", "x_b3-spanid", "uber_trace_id", "uberctx_a", "ot_baggage_a", "grpc-trace-bin"]
+)
+def test_a_caller_that_is_not_believed_cannot_spell_its_way_through(incoming: str, name: str) -> None:
+    """CGI and WSGI take an underscore for a hyphen; nor does gRPC's binary header pass. What is injected stays."""
+    headers = sent({name: ["1"], "x_request_id": ["2"]}, incoming=incoming, inject=("w3c", "b3", "jaeger"))
+
+    assert headers[name] == []
+    assert "x_request_id" not in headers
+    assert headers["x-b3-traceid"] == ["01" * 16]
+
+
 def test_an_ignored_caller_is_as_good_as_none() -> None:
     """Neither a parent nor a link nor captured baggage."""
     ignoring = edge(("a",), incoming="ignore")
