@@ -149,7 +149,7 @@ def _any_of(patterns: Iterable[str], place: str) -> Matcher | None:
 
 def _path_pattern(path: str) -> str:
     # A regular expression says itself where it ends; like Kong's it is bound to the path's beginning.
-    return f"{path[1:]}.*" if path.startswith("~") else _glob(path)
+    return f"(?:{path[1:]}).*" if path.startswith("~") else _glob(path)
 
 
 def _glob(text: str) -> str:
