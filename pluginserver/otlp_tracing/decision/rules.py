@@ -26,7 +26,7 @@ class RequestLine:
 
     Args:
         method: such as GET.
-        path: as the client sent it, without the query.
+        path: as the client sent it, without the query, and without scheme and authority where it sent these.
     """
 
     method: str
@@ -34,9 +34,17 @@ class RequestLine:
 
     @classmethod
     def parse(cls, line: str) -> RequestLine:
-        """Read nginx's `$request`, such as `GET /users?id=1 HTTP/1.1`; what is not there is empty."""
+        """Read nginx's `$request`, such as `GET /users?id=1 HTTP/1.1`; what is not there is empty.
+
+        A target in absolute form (`GET http://host/users HTTP/1.1`; RFC 9112, 3.2.2) is read as its path.
+        """
         method, _, rest = line.partition(" ")
-        return cls(method, rest.rpartition(" ")[0].partition("?")[0])
+        target = rest.rpartition(" ")[0].partition("?")[0]
+        if not target.startswith("/"):
+            scheme, separator, after = target.partition("://")
+            if separator and "/" not in scheme:
+                target = f"/{after.partition('/')[2]}"
+        return cls(method, target)
 
 
 @dataclass(frozen=True, slots=True)
