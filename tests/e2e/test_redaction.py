@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import signal
+import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+import grpc
 import pytest
 
 from e2e.client import Caller, HeaderLines, fetch
 from e2e.conftest import StartGateway
 from e2e.declarations import declaration, service, tracing
 from e2e.gateways import RunningGateway
+from e2e.ports import HOST
 from e2e.spans import SinkReader, trace, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing.testing.otlp_sink import ScriptedAnswer, ThreadedOtlpSink
 
 _SECONDS = 20.0
 _CAPTURE = {
@@ -26,7 +30,8 @@ _CAPTURE = {
     "response_headers": ["location", "set-cookie"],
     "baggage": ["api_key", "note"],
 }
-_PAGES = ("/", "/metrics", "/redaction", "/routes", "/delivery", "/sampling")
+_PAGES = ("/", "/metrics", "/redaction", "/routes", "/delivery", "/sampling", "/readyz")
+_TRIAL = {"rules": "rate: 0.5\nrules: [{name: api, paths: ['/api/*'], headers: ['x-note: *'], rate: 1}]"}
 # nginx writes the request line into them, as it came; that is Kong's to configure.
 _OF_NGINX = {"access.log", "error.log"}
 _LINE_OF_NGINX = ', request: "'
@@ -94,26 +99,45 @@ def test_canaries_come_out_nowhere(
     """Not in an export, on disk, in a log, on a page or in an argument; but the spans are there."""
     sink.sink.clear()
     canaries, callers = Canaries(), []
-    for number in range(12):
-        if killed and number == 6:
-            (sidecar,) = gateway.processes()["sidecar"]
-            os.kill(sidecar, signal.SIGKILL)
-        target, headers = canaries.call() if number % 4 == 3 else canaries.request()
-        if number % 4 == 2:
-            target = target.replace("/api/", "/away/", 1)
-        callers.append(Caller.new())
-        gateway.get(target, [callers[-1].header(), *headers])
-        disk_and_arguments = [*_files(gateway.prefix), *_arguments(gateway)]
-        assert [canaries.seen_in(text) for text in disk_and_arguments if canaries.seen_in(text)] == []
+    # So that spans wait on disk while the disk is looked at.
+    sink.sink.default_answer = ScriptedAnswer(grpc.StatusCode.UNAVAILABLE)
+    try:
+        for number in range(12):
+            if killed and number == 6:
+                _wait_for_spooled(gateway)
+                (sidecar,) = gateway.processes()["sidecar"]
+                os.kill(sidecar, signal.SIGKILL)
+            target, headers = canaries.call() if number % 4 == 3 else canaries.request()
+            if number % 4 == 2:
+                target = target.replace("/api/", "/away/", 1)
+            callers.append(Caller.new())
+            gateway.get(target, [callers[-1].header(), *headers])
+            disk_and_arguments = [*_files(gateway.prefix), *_arguments(gateway)]
+            assert [canaries.seen_in(text) for text in disk_and_arguments if canaries.seen_in(text)] == []
+        spooled = _wait_for_spooled(gateway)
+    finally:
+        sink.sink.default_answer = ScriptedAnswer()
     wait_for_trace(spans_at_sink, callers[0].trace_id)
     wait_for_trace(spans_at_sink, callers[-1].trace_id)
-    wait_for(lambda: _pages(gateway), _SECONDS, "the sidecar shows its pages")
+    shown = _shown(gateway, callers)
     exports = [received.message.SerializeToString() for received in sink.sink.requests]
-    everything: Sequence[bytes] = [*exports, *_pages(gateway), *_files(gateway.prefix), _log(gateway)]
+    everything: Sequence[bytes] = [*exports, *spooled, *shown, *_files(gateway.prefix), _log(gateway)]
 
     assert [canaries.seen_in(text) for text in everything if canaries.seen_in(text)] == []
     assert b"REDACTED" in b"".join(exports)
     assert sum(bool(trace(spans_at_sink, caller.trace_id)) for caller in callers) >= 10
+
+
+def _wait_for_spooled(gateway: RunningGateway) -> list[bytes]:
+    """Return the spool's files as soon as there is a redacted span in them."""
+
+    def redacted() -> list[bytes] | None:
+        texts = [path.read_bytes() for path in gateway.prefix.rglob("spool/*") if path.is_file()]
+        return texts if any(b"REDACTED" in text for text in texts) else None
+
+    found = wait_for(redacted, _SECONDS, "a redacted span is on disk")
+    assert found
+    return found
 
 
 def _files(prefix: Path) -> list[bytes]:
@@ -137,10 +161,37 @@ def _lives(pid: int) -> bool:
     return Path(f"/proc/{pid}/cmdline").exists()
 
 
-def _pages(gateway: RunningGateway) -> list[bytes]:
+def _shown(gateway: RunningGateway, callers: Sequence[Caller]) -> list[bytes]:
+    """Return all that the sidecar shows: pages, the traces it has, the events up to the last one, a trial of rules."""
+    last = callers[-1].trace_id
+    wait_for(lambda: _page(gateway, f"/traces/{last}"), _SECONDS, "the page has the last trace")
+    traces = [_page(gateway, f"/traces/{caller.trace_id}") for caller in callers]
+    assert b"REDACTED" in traces[-1]
+    body = json.dumps(_TRIAL).encode()
+    trial = fetch(gateway.sidecar_url, "/trial", [("Content-Type", "application/json")], "POST", body=body)
+    assert trial.status == 200, trial.text()
+    assert json.loads(trial.text())["requests"] > 0
+    pages = [_page(gateway, path) for path in _PAGES]
+    assert all(pages)
+    return [*pages, *traces, trial.body, _events(gateway, last.encode())]
+
+
+def _page(gateway: RunningGateway, path: str) -> bytes:
+    """Return a page, or nothing where there is none."""
     try:
-        return [
-            fetch(gateway.sidecar_url, path).body for path in ("/metrics", "/redaction", "/routes", "/delivery", "/")
-        ]
+        answer = fetch(gateway.sidecar_url, path)
     except OSError:
-        return []
+        return b""
+    return answer.body if answer.status == 200 else b""
+
+
+def _events(gateway: RunningGateway, trace_id: bytes) -> bytes:
+    """Return what the stream of events begins with, up to and with the one that a trace is in."""
+    seen = b""
+    with socket.create_connection((HOST, gateway.server.http_port), _SECONDS) as connection:
+        connection.sendall(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        while trace_id not in seen or not seen.endswith(b"\n\n\r\n"):
+            piece = connection.recv(65536)
+            assert piece, seen
+            seen += piece
+    return seen
