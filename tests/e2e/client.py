@@ -55,7 +55,7 @@ def fetch(
     body: bytes = b"",
     patience_s: float = _SECONDS,
 ) -> Answer:
-    """Send a request and read the answer to its end.
+    """Send a request and read the answer to its end; the Host is that of `url`, unless `headers` have one.
 
     Raises:
         TimeoutError: nothing came for `patience_s`; the connection is closed.
@@ -63,7 +63,8 @@ def fetch(
     host, port = urlsplit(url).hostname, urlsplit(url).port
     assert host
     assert port
-    lines = [("Host", f"{host}:{port}"), *headers, ("Connection", "close")]
+    own_host = [] if any(name == "Host" for name, _ in headers) else [("Host", f"{host}:{port}")]
+    lines = [*own_host, *headers, ("Connection", "close")]
     lines += [("Content-Length", str(len(body)))] if body else []
     with socket.create_connection((host, port), patience_s) as connection:
         connection.sendall(_head(method, target, lines) + body)
