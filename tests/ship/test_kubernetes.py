@@ -131,11 +131,10 @@ def test_the_sidecar_is_one(pod: Manifest, manifests: dict[str, Manifest]) -> No
 def test_selectors_meet_the_pods(manifests: dict[str, Manifest]) -> None:
     """Services, budget, policy and deployment all mean Kong's pods, and ports that these have."""
     wanted = {"app.kubernetes.io/name": "kong"}
-    ports = {
-        port["name"]
-        for one in containers(manifests["Deployment/kong"]["spec"]["template"]["spec"])
-        for port in one["ports"]
-    }
+    kongs = manifests["Deployment/kong"]["spec"]["template"]["spec"]
+    # Before Kubernetes 1.32 a Service or a policy does not find the name of a sidecar container's port.
+    ports: set[str | int] = {port["name"] for one in kongs["containers"] for port in one["ports"]}
+    ports |= {port["containerPort"] for one in containers(kongs) for port in one["ports"]}
 
     assert labels(manifests) == wanted
     assert manifests["Deployment/kong"]["spec"]["selector"]["matchLabels"] == wanted
@@ -144,6 +143,8 @@ def test_selectors_meet_the_pods(manifests: dict[str, Manifest]) -> None:
     for name in ("Service/kong", "Service/kong-metrics"):
         assert manifests[name]["spec"]["selector"] == wanted
         assert {port["targetPort"] for port in manifests[name]["spec"]["ports"]} <= ports
+    for rule in manifests["NetworkPolicy/kong"]["spec"]["ingress"]:
+        assert {port["port"] for port in rule["ports"]} <= ports
     assert manifests["HorizontalPodAutoscaler/kong"]["spec"]["scaleTargetRef"]["name"] == "kong"
 
 
