@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from otlp_tracing.check import check
+from otlp_tracing.sidecar.http.options import TOKEN_VARIABLE, page_options
 from ship.tools import CHECKOUT, go_tool, kubernetes_schemas
 
 FOLDER = CHECKOUT / "kong" / "kubernetes"
@@ -126,6 +127,19 @@ def test_the_sidecar_is_one(pod: Manifest, manifests: dict[str, Manifest]) -> No
     assert settings["OTLP_TRACING_SPOOL"].startswith(mounts[0]["tracing-spool"] + "/")
     assert settings["KONG_PREFIX"] == mounts[1]["prefix"]
     assert "runAsUser" not in {**sidecar["securityContext"], **kong["securityContext"]}
+
+
+def test_the_page_is_there_with_a_token(pod: Manifest) -> None:
+    """At the address that the sidecar listens on the live page is off, and on with a token, which a secret may have."""
+    (sidecar,) = pod["initContainers"]
+    variables = {variable["name"]: variable for variable in sidecar["env"]}
+    host, _, port = variables["OTLP_TRACING_HTTP"]["value"].rpartition(":")
+    token = variables[TOKEN_VARIABLE]["valueFrom"]["secretKeyRef"]
+
+    assert port == "9464"
+    assert token == {"name": "kong-secrets", "key": TOKEN_VARIABLE, "optional": True}
+    assert not page_options("auto", host, {}).is_on
+    assert page_options("auto", host, {TOKEN_VARIABLE: "sixteen-or-more-characters"}).is_on
 
 
 def test_selectors_meet_the_pods(manifests: dict[str, Manifest]) -> None:
