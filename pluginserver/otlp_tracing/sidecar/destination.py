@@ -18,7 +18,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from otlp_tracing.contract.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.sidecar.resource import resource_attributes
+from otlp_tracing.sidecar.resource import ResourceValue, resource_attributes
 
 __all__ = ["Destination", "is_text", "place_of"]
 
@@ -49,14 +49,14 @@ class Destination:
     url: str
     secure: bool
     headers: tuple[tuple[str, str], ...]
-    resource_attributes: tuple[tuple[str, str], ...]
+    resource_attributes: tuple[tuple[str, ResourceValue], ...]
     tls: Tls
     gzip: bool
     batch_export: BatchExport
 
     @classmethod
     def of(
-        cls, settings: Settings, environment: Mapping[str, str], detected: Mapping[str, str] | None = None
+        cls, settings: Settings, environment: Mapping[str, str], detected: Mapping[str, ResourceValue] | None = None
     ) -> Destination:
         """Resolve a plugin entry's destination.
 

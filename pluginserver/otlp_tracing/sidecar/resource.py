@@ -9,6 +9,7 @@ Kubernetes downward API; kong/pdk/private/node.lua for the node's id.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from importlib.metadata import entry_points
@@ -19,7 +20,9 @@ from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Reso
 from otlp_tracing import __version__
 from otlp_tracing.contract.settings import Settings
 
-__all__ = ["detect", "resource_attributes"]
+__all__ = ["ResourceValue", "detect", "resource_attributes"]
+
+ResourceValue = str | int
 
 _DETECTOR_GROUP = "opentelemetry_resource_detector"
 _DETECTORS = ("host", "os", "process")
@@ -43,7 +46,7 @@ _DOWNWARD: Mapping[str, tuple[str, ...]] = {
 _NAMESPACE_FILE = Path("var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-def detect(environment: Mapping[str, str], root: Path = Path("/")) -> dict[str, str]:
+def detect(environment: Mapping[str, str], root: Path = Path("/")) -> dict[str, ResourceValue]:
     """Find out where this process runs; once is enough.
 
     Args:
@@ -53,14 +56,16 @@ def detect(environment: Mapping[str, str], root: Path = Path("/")) -> dict[str, 
     return {**_machine(), **_container(root), **_kubernetes(environment, root), **_kong(environment, root)}
 
 
-def resource_attributes(settings: Settings, detected: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def resource_attributes(
+    settings: Settings, detected: Mapping[str, ResourceValue]
+) -> tuple[tuple[str, ResourceValue], ...]:
     """Return a destination's resource, sorted by name.
 
     Args:
         settings: of a plugin entry; its `resource_attributes` go before all else.
         detected: by detect().
     """
-    attributes = {
+    attributes: dict[str, ResourceValue] = {
         SERVICE_NAME: "kong",
         "telemetry.distro.name": "otlp-tracing",
         "telemetry.distro.version": __version__,
@@ -71,11 +76,16 @@ def resource_attributes(settings: Settings, detected: Mapping[str, str]) -> tupl
     return tuple(sorted(attributes.items()))
 
 
-def _machine() -> dict[str, str]:
+def _machine() -> dict[str, ResourceValue]:
     points = [point for name in _DETECTORS for point in entry_points(group=_DETECTOR_GROUP, name=name)]
     found = _texts(get_aggregated_resources([point.load()() for point in points], Resource.get_empty()))
     kept = {name: value for name, value in found.items() if name.startswith(_KEPT) and "description" not in name}
-    return {**kept, "host.arch": _ARCHITECTURES.get(kept.get("host.arch", ""), kept.get("host.arch", ""))}
+    return {
+        **kept,
+        "host.arch": _ARCHITECTURES.get(kept.get("host.arch", ""), kept.get("host.arch", "")),
+        # Those that may be used, fewer than the machine's in a cpuset. The registry has no name for it.
+        "otlp_tracing.cpu.count": len(os.sched_getaffinity(0)),
+    }
 
 
 def _texts(resource: Resource) -> dict[str, str]:

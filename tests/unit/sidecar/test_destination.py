@@ -70,3 +70,12 @@ def test_entries_that_agree_share_a_destination() -> None:
 
     assert destination(config) == destination({**config, "sampling": {"rate": 0.5}})
     assert destination(config) != destination({**config, "headers": ["a: b"]})
+
+
+def test_a_number_of_the_resource_is_one_after_a_restart() -> None:
+    """What is written down of a destination gives the same resource, and so the same destination."""
+    made = Destination.of(Settings.from_config({}), {}, {"otlp_tracing.cpu.count": 3})
+    found, _ = Destination.described(made.description, {})
+
+    assert dict(found.resource_attributes)["otlp_tracing.cpu.count"] == 3
+    assert found.identity == made.identity

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otlp_tracing.contract.settings import Settings
-from otlp_tracing.sidecar.resource import detect, resource_attributes
+from otlp_tracing.sidecar.otlp import encode_resource, request
+from otlp_tracing.sidecar.resource import ResourceValue, detect, resource_attributes
 from semconv import attribute_faults
 
 CONTAINER = "0123456789abcdef" * 4
@@ -16,7 +19,7 @@ POD = "11111111-2222-3333-4444-555555555555"
 NODE = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
 
-def resource(root: Path, environment: dict[str, str] | None = None, **config: Any) -> dict[str, str]:
+def resource(root: Path, environment: dict[str, str] | None = None, **config: Any) -> dict[str, ResourceValue]:
     found = dict(resource_attributes(Settings.from_config(config), detect(environment or {}, root)))
     assert list(attribute_faults(found)) == []
     return found
@@ -34,6 +37,17 @@ def test_the_machine_is_in_it(tmp_path: Path) -> None:
     assert {"host.name", "host.arch", "os.type", "process.runtime.name", "process.runtime.version"} <= found.keys()
     assert found["host.arch"] != "x86_64"
     assert not {"process.pid", "service.instance.id", "container.id", "k8s.pod.name"} & found.keys()
+
+
+def test_the_number_of_processors_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that may be used, as an integer; OTLP carries it as one."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5})
+    found = resource(tmp_path)
+    sent = ExportTraceServiceRequest.FromString(request(encode_resource(found), []))
+
+    assert found["otlp_tracing.cpu.count"] == 3
+    values = {one.key: one.value.int_value for one in sent.resource_spans[0].resource.attributes}
+    assert values["otlp_tracing.cpu.count"] == 3
 
 
 def test_the_configuration_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
