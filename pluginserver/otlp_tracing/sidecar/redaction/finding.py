@@ -10,7 +10,10 @@ import re2
 
 from otlp_tracing.sidecar.redaction.work import SEARCH, Work
 
-__all__ = ["Detector", "Finding", "compiled", "searched"]
+__all__ = ["BUDGET_RULE", "Detector", "Finding", "compiled", "searched", "whole"]
+
+BUDGET_RULE = "budget"
+"""The rule of a finding that covers a whole string, since looking for more would cost too much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,11 @@ class Finding:
     end: int
     rule: str
     value: str
+
+
+def whole(text: str) -> Finding:
+    """Return the finding that covers a string that costs too much."""
+    return Finding(0, len(text), BUDGET_RULE, text)
 
 
 class Detector(Protocol):

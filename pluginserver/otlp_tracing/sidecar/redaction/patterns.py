@@ -15,12 +15,14 @@ import re2
 from otlp_tracing.contract.settings import Pattern
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.redaction.finding import Finding, compiled
-from otlp_tracing.sidecar.redaction.work import CANDIDATE, SEARCH, Work
+from otlp_tracing.sidecar.redaction.work import CANDIDATE, SEARCH
 
-__all__ = ["MAX_INSTRUCTIONS", "Patterns"]
+__all__ = ["MATCH", "MAX_INSTRUCTIONS", "Patterns"]
 
 MAX_INSTRUCTIONS = 200
 """Of all patterns of an entry together: at the worst 0.45 ms for 1 KiB. A pattern such as `ORD-[0-9]{8}` has 14."""
+MATCH = 2 * CANDIDATE
+"""What a match costs: told by name, merged with others, noted."""
 _MEMORY = 128 << 10
 
 
@@ -59,20 +61,24 @@ class Patterns:
     def __bool__(self) -> bool:
         return self._all is not None
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
+    def cost(self, text: str) -> int:
+        """Return what looking at a text costs, in units of Work, but for its matches."""
+        return SEARCH + len(text) * self._units_per_byte
+
+    def matches(self, text: str, start: int = 0) -> Iterator[Finding]:
         """Find all matches from left to right, each under the name of the first pattern that explains it.
 
-        Raises:
-            OverBudget: if the work is used up.
+        Empty ones too (`$|x` has them), since each of them has its cost.
+
+        Args:
+            text: looking at it is paid for.
+            start: where to begin; what stands before it is seen, as by `^`.
         """
         if self._all is None:
             return
-        work.spend(SEARCH + len(text) * self._units_per_byte)
-        for match in self._all.finditer(text):
-            start, end = match.span()
-            work.spend(2 * CANDIDATE)  # told by name, merged with others, noted
-            if end > start:
-                yield Finding(start, end, self._name(text, start, end), text[start:end])
+        for match in self._all.finditer(text, start):
+            begin, end = match.span()
+            yield Finding(begin, end, self._name(text, begin, end), text[begin:end])
 
     def _name(self, text: str, start: int, end: int) -> str:
         if len(self._each) == 1:

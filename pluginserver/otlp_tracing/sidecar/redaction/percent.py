@@ -8,6 +8,7 @@ Source: RFC 3986, section 2.1.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,10 @@ class Layer:
     def place(self, index: int) -> int:
         """Return where a character stands in the text as written."""
         return index if self.places is None else self.places[index]
+
+    def index(self, place: int) -> int:
+        """Return the first character that stands at a place of the text as written, or behind it."""
+        return place if self.places is None else bisect_left(self.places, place)
 
 
 def layers(text: str) -> Sequence[Layer]:

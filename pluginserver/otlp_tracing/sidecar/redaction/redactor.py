@@ -17,7 +17,7 @@ from otlp_tracing.sidecar.redaction.addresses import IpAddress
 from otlp_tracing.sidecar.redaction.cloud_keys import CloudKey
 from otlp_tracing.sidecar.redaction.contact import Email, Phone
 from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, SchemeCredentials, Userinfo
-from otlp_tracing.sidecar.redaction.finding import Detector, Finding
+from otlp_tracing.sidecar.redaction.finding import BUDGET_RULE, Detector, Finding
 from otlp_tracing.sidecar.redaction.jwt import Jwt
 from otlp_tracing.sidecar.redaction.overlaps import without_hosts, without_overlaps
 from otlp_tracing.sidecar.redaction.patterns import Patterns
@@ -26,7 +26,7 @@ from otlp_tracing.sidecar.redaction.places import IN_URL, Place, Places
 from otlp_tracing.sidecar.redaction.private_keys import PrivateKey
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
-from otlp_tracing.sidecar.redaction.scan import BUDGET_RULE, Scan
+from otlp_tracing.sidecar.redaction.scan import Scan
 from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, TRACE_STATE, SpanStrings
 from otlp_tracing.sidecar.redaction.work import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
 from otlp_tracing.sidecar.span_record import SpanRecord

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import re2
 
-from otlp_tracing.sidecar.redaction.finding import Detector, Finding
+from otlp_tracing.sidecar.redaction.finding import Detector, Finding, whole
+from otlp_tracing.sidecar.redaction.pattern_scan import PatternScan
 from otlp_tracing.sidecar.redaction.patterns import Patterns
 from otlp_tracing.sidecar.redaction.percent import layers
 from otlp_tracing.sidecar.redaction.work import (
-    PATTERNS_BUDGET_PER_KIB,
     SEARCH,
     VALUE_BUDGET_PER_KIB,
     OverBudget,
@@ -22,12 +22,9 @@ from otlp_tracing.sidecar.redaction.work import (
     budget,
 )
 
-__all__ = ["BUDGET_RULE", "Scan"]
+__all__ = ["Scan"]
 
 _SEPARATOR = "\n"
-
-BUDGET_RULE = "budget"
-"""The rule of a finding that covers a whole string, since looking for more would cost too much."""
 
 
 class Scan:
@@ -40,7 +37,7 @@ class Scan:
 
     def __init__(self, detectors: Sequence[Detector], patterns: Patterns) -> None:
         self._detectors = [detector for detector in detectors if detector.trigger]
-        self._patterns = patterns
+        self._patterns = PatternScan(patterns)
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True
@@ -60,11 +57,11 @@ class Scan:
             By the index of the string, its findings as they come: in no order, and one may overlap another.
         """
         joined = _SEPARATOR.join(texts)
-        found = self._find_patterns(texts, joined, work)
+        found = self._patterns.find(texts, joined, work)
         try:
             suspicious = self._is_suspicious(joined, work)
         except OverBudget:
-            return {index: [_whole(text)] for index, text in enumerate(texts) if text}
+            return {index: [whole(text)] for index, text in enumerate(texts) if text}
         if suspicious:
             for index, text in enumerate(texts):
                 if findings := self._find_in(text, work):
@@ -83,7 +80,7 @@ class Scan:
         try:
             return list(self._of_all_layers(text, allowed))
         except OverBudget:
-            return [_whole(text)] if text else []
+            return [whole(text)] if text else []
         finally:
             work.left = max(0, work.left - allowed.spent)
 
@@ -92,34 +89,3 @@ class Scan:
             for number in self._triggered(layer.text, work):
                 for one in self._detectors[number].find(layer.text, work):
                     yield Finding(layer.place(one.start), layer.place(one.end), one.rule, one.value)
-
-    def _find_patterns(self, texts: Sequence[str], joined: str, work: Work) -> dict[int, list[Finding]]:
-        found: dict[int, list[Finding]] = {}
-        if not self._patterns:
-            return found
-        layer = layers(joined)[-1]
-        allowed = Work(min(budget(PATTERNS_BUDGET_PER_KIB, joined), work.left))
-        end = 0
-        try:
-            for one in self._patterns.find(layer.text, allowed):
-                end = layer.place(one.end)
-                self._cover(texts, Finding(layer.place(one.start), end, one.rule, one.value), found)
-        except OverBudget:
-            # Whatever comes after the last match was not looked at.
-            self._cover(texts, Finding(end, len(joined), BUDGET_RULE, joined[end:]), found)
-        work.left = max(0, work.left - allowed.spent)
-        return found
-
-    @staticmethod
-    def _cover(texts: Sequence[str], finding: Finding, found: dict[int, list[Finding]]) -> None:
-        # A match can reach over the end of a string: then it covers something of each.
-        at = 0
-        for index, text in enumerate(texts):
-            start, end = max(finding.start - at, 0), min(finding.end - at, len(text))
-            if start < end:
-                found.setdefault(index, []).append(Finding(start, end, finding.rule, finding.value))
-            at += len(text) + len(_SEPARATOR)
-
-
-def _whole(text: str) -> Finding:
-    return Finding(0, len(text), BUDGET_RULE, text)

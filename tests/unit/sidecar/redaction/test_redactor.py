@@ -240,12 +240,21 @@ def test_a_name_that_hides_nothing_does_not_cover_what_content_shows(attribute: 
     assert [rule for _, rule, _, _ in noted] == ["email"]
 
 
-def test_a_pattern_that_reaches_over_a_value_covers_all_it_touches() -> None:
-    """Strings are searched together; what is found stays where it is."""
-    assert values_of(span_of(a="xy", b="yz"), patterns=[{"name": "p", "pattern": r"y\s*y"}]) == {
-        "a": "x[REDACTED]",
-        "b": "[REDACTED]z",
-    }
+@pytest.mark.parametrize(
+    ("pattern", "texts", "left"),
+    [
+        ("session=[^&]*", ["session=abc", "/r", "route"], ["[REDACTED]", "/r", "route"]),
+        ("session=[^&]*", ["page=1&session=abc", "/session=d", "x"], ["page=1&[REDACTED]", "/[REDACTED]", "x"]),
+        (r"y\s*y", ["xy", "yz", "yyx"], ["xy", "yz", "[REDACTED]x"]),
+        (r"\b|x", ["", "a", "ax"], ["", "a", "a[REDACTED]"]),
+        (r"y\s", ["xy", "y y", "z"], ["xy", "[REDACTED]y", "z"]),
+        (r"(?:^|\s)x", ["a x b", "x", "ax"], ["a[REDACTED] b", "[REDACTED]", "ax"]),
+        ("[^&]+$", ["a&b%20c", "d", "é&%26", "g%26h"], ["a&[REDACTED]", "[REDACTED]", "é&%26", "g%26[REDACTED]"]),
+    ],
+)  # fmt: skip
+def test_a_pattern_does_not_reach_beyond_its_string(pattern: str, texts: list[str], left: list[str]) -> None:
+    """Strings are searched together, and `[^&]` also matches what stands between them; found is what each has."""
+    assert values_of(span_of(a=texts), patterns=[{"name": "p", "pattern": pattern}]) == {"a": left}
 
 
 def test_a_pattern_sees_what_an_encoding_hides() -> None:
@@ -301,14 +310,19 @@ def test_what_costs_too_much_is_replaced_whole() -> None:
     assert noted == [("a", "budget", "redacted", hostile)]
 
 
-def test_what_a_pattern_did_not_come_to_is_replaced() -> None:
-    """Values before it keep what is left of them."""
-    span = span_of(a="one x", b="x" * 1000, c="last")
-    result, _ = redacted(span, patterns=[{"name": "p", "pattern": "x"}])
+@pytest.mark.parametrize("pattern", ["x", r"x\s*"])
+def test_a_string_that_costs_a_pattern_too_much_is_alone_in_it(pattern: str) -> None:
+    """It is replaced whole; what comes before it and after is looked at as ever."""
+    span = span_of(a="one x", b="x" * 1000, c="last", d="x%201 y")
+    result, noted = redacted(span, patterns=[{"name": "p", "pattern": pattern}])
 
-    assert result.attributes["a"] == "one [REDACTED]"
-    assert set(str(result.attributes["b"])) == set("[REDACTED]")
-    assert result.attributes["c"] == "[REDACTED]"
+    assert result.attributes == {
+        "a": "one [REDACTED]",
+        "b": "[REDACTED]",
+        "c": "last",
+        "d": "[REDACTED]%201 y" if pattern == "x" else "[REDACTED]1 y",
+    }
+    assert [(name, rule) for name, rule, _, _ in noted] == [("a", "p"), ("b", "budget"), ("d", "p")]
 
 
 def test_lone_surrogates_are_replaced() -> None:
