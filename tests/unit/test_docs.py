@@ -149,6 +149,25 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert set((CHECKOUT / "docs").glob("*.md")) - linked == set()
 
 
+def test_each_row_of_the_comparison_names_a_file_of_tests() -> None:
+    """What we say that we have is shown by a file that runs, not by a folder or by data."""
+    rows = comparison(CHECKOUT / "docs" / "comparison.md")
+    shown = {name: re.findall(r"\]\(\.\./(tests/[^)]+\.py)\)", row[-1]) for name, row in rows.items()}
+
+    assert [name for name, tests in shown.items() if not tests] == []
+
+
+def test_the_readmes_comparison_is_part_of_the_whole_one() -> None:
+    """The README's rows say what the same rows of docs/comparison.md say."""
+    whole = comparison(CHECKOUT / "docs" / "comparison.md")
+    shown = comparison(CHECKOUT / "README.md")
+
+    assert shown
+    for name, row in shown.items():
+        assert row[:-1] == whole[name][:-1]
+        assert whole[name][-1].startswith(row[-1])
+
+
 def test_every_decision_has_a_number_of_its_own_and_is_in_the_index() -> None:
     """Numbers count up without a gap, file and title agree, the index has each, and a record is one page."""
     folder = CHECKOUT / "docs" / "decisions"
@@ -160,6 +179,11 @@ def test_every_decision_has_a_number_of_its_own_and_is_in_the_index() -> None:
     assert [path.name for path in titles if len(path.read_text().splitlines()) > 50] == []
     rows = ((*title.partition(". "), path.name) for path, title in titles.items())
     hold(folder / "README.md", "records", "\n".join(f"{number}. [{title}]({name})" for number, _, title, name in rows))
+
+
+def comparison(page: Path) -> dict[str, list[str]]:
+    rows = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.count(" | ") == 7]
+    return {name.strip(): [one.strip() for one in row] for name, *row in rows if name != "Kong opentelemetry"}
 
 
 def files(folder: Path) -> Iterator[Path]:
