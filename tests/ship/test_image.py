@@ -24,7 +24,7 @@ from ship.tools import CHECKOUT
 COMMAND = "/usr/local/otlp-tracing/bin/otlp-tracing"
 PREFIX = "/usr/local/kong"
 MEMORY = ("/tmp",)  # noqa: S108  # a place in the container
-ADDED_MB = 125  # Debian's Python, the locked dependencies and the package; 117 when this was written
+ADDED_MB = 125  # Debian's Python, the locked dependencies and the package; 123 when docs/install.md said so
 
 
 @pytest.fixture(scope="module")
