@@ -19,6 +19,7 @@ from ship.tools import CHECKOUT
 
 KONG_YML = CHECKOUT / "kong" / "kong.yml"
 BESIDE_PYTHON = Path(sys.executable).parent
+DOCKERFILES = ("Dockerfile.kong", "examples/Dockerfile", "tests/ship/stand_in_kong/Dockerfile")
 SHELL = [*CHECKOUT.glob("kong/**/*.sh"), *CHECKOUT.glob("tests/**/*.sh"), CHECKOUT / "tests/ship/stand_in_kong/kong"]
 
 
@@ -37,8 +38,8 @@ def beside_python() -> Callable[[str], Path]:
 
 
 def test_hadolint_finds_nothing(beside_python: Callable[[str], Path], run: Callable[..., str]) -> None:
-    """Dockerfile.kong and the double's Dockerfile are clean."""
-    assert not run(beside_python("hadolint"), "Dockerfile.kong", "tests/ship/stand_in_kong/Dockerfile")
+    """Every Dockerfile is clean."""
+    assert not run(beside_python("hadolint"), *DOCKERFILES)
 
 
 def test_shellcheck_finds_nothing(beside_python: Callable[[str], Path], run: Callable[..., str]) -> None:
