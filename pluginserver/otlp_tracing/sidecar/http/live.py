@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -28,6 +29,8 @@ __all__ = ["Live"]
 
 _GATHER_SECONDS = 0.5
 _SILENT_SECONDS = 5.0  # the page takes three times that for a connection that is lost
+# A page that has taken nothing for so long has given this connection up itself, and comes back with another one.
+_PATIENCE_SECONDS = 3 * _SILENT_SECONDS
 MAX_ROWS_AT_ONCE = 100
 _ROWS_AT_FIRST = 300
 # A page is a connection and some rows twice a second; a team looks on, a crowd does not.
@@ -40,10 +43,12 @@ class Live:
     Args:
         recorder: what there is to see.
         options: shown to the page: where its traces are found elsewhere.
+        patience: seconds for which a page may take nothing of what is sent before it loses its place.
     """
 
-    def __init__(self, recorder: Recorder, options: PageOptions) -> None:
+    def __init__(self, recorder: Recorder, options: PageOptions, patience: float = _PATIENCE_SECONDS) -> None:
         self._recorder = recorder
+        self._patience = patience
         self._hello = {"version": __version__, "trace_url": options.trace_url}
         # A page that comes back to another process starts anew: the numbers have.
         self._epoch = secrets.token_hex(4)
@@ -64,17 +69,35 @@ class Live:
         self._watchers += 1
         try:
             with contextlib.suppress(ConnectionError):
+                self._limit_silence(request)
                 await response.prepare(request)
                 await self._send(response, request.query.get("after", ""))
+        except asyncio.TimeoutError:
+            # Not closed: that would wait until what was written has been taken.
+            if request.transport is not None:
+                request.transport.abort()
         finally:
             self._watchers -= 1
         return response
+
+    def _limit_silence(self, request: web.Request) -> None:
+        """Have the kernel end the connection of a page whose network is gone, long before it would by itself.
+
+        It would go on for a quarter of an hour, and a write is not held up before some megabytes wait.
+        Source: tcp(7), TCP_USER_TIMEOUT.
+        """
+        connection = request.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._patience * 1000))
+
+    async def _write(self, response: web.StreamResponse, event: bytes) -> None:
+        await asyncio.wait_for(response.write(event), self._patience)
 
     async def _send(self, response: web.StreamResponse, after: str) -> None:
         epoch, _, number = after.partition(".")
         resumed = epoch == self._epoch and number.isdecimal()
         last = int(number[:18]) if resumed else 0
-        await response.write(_event("hello", {**self._hello, "resumed": resumed}))
+        await self._write(response, _event("hello", {**self._hello, "resumed": resumed}))
         limit, silent = _ROWS_AT_FIRST, 0.0
         seen = -1
         while not self._closing.is_set():
@@ -82,7 +105,7 @@ class Live:
             if traces or self._recorder.requests.seen != seen or silent >= _SILENT_SECONDS:
                 last = traces[-1].number if traces else last
                 seen, silent = self._recorder.requests.seen, 0.0
-                await response.write(self._traces(traces, last))
+                await self._write(response, self._traces(traces, last))
             limit = MAX_ROWS_AT_ONCE
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _GATHER_SECONDS)

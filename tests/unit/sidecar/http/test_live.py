@@ -1,0 +1,68 @@
+"""Promises of sidecar/http/live.py about pages that take nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from aiohttp import ClientError, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from doubles import ManualClock
+from otlp_tracing.sidecar.http.live import MAX_WATCHERS, Live
+from otlp_tracing.sidecar.http.options import PageOptions
+from otlp_tracing.sidecar.recent.recorder import Recorder
+
+
+class StuckResponse(web.StreamResponse):
+    """A response to a page whose network has vanished: what is written waits for ever."""
+
+    async def write(self, _data: object) -> None:
+        """Wait."""
+        await asyncio.Event().wait()
+
+    async def write_eof(self, _data: bytes = b"") -> None:
+        """Wait too: the end comes after what was written."""
+        await asyncio.Event().wait()
+
+
+def application(patience: float) -> web.Application:
+    app = web.Application()
+    app.router.add_get("/events", Live(Recorder(ManualClock()), PageOptions(), patience).events)
+    return app
+
+
+def test_a_page_that_takes_nothing_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All places are taken by such pages; once they are cut off, the next one is let in."""
+
+    async def course() -> tuple[int, int, int]:
+        async with TestClient(TestServer(application(patience=0.2))) as there:
+            with monkeypatch.context() as patched:
+                patched.setattr(web, "StreamResponse", StuckResponse)
+                stuck = [await there.get("/events") for _ in range(MAX_WATCHERS)]
+                refused = (await there.get("/events")).status
+                cut = await asyncio.gather(*(one.read() for one in stuck), return_exceptions=True)
+            admitted = (await there.get("/events")).status
+            return refused, sum(isinstance(one, ClientError) for one in cut), admitted
+
+    assert asyncio.run(asyncio.wait_for(course(), 10)) == (503, MAX_WATCHERS, 200)
+
+
+def test_the_kernel_is_told_the_same_patience() -> None:
+    """What was sent and is not acknowledged ends the connection after it, also before a write is held up."""
+
+    async def course() -> int:
+        asked: list[int] = []
+
+        async def look(request: web.Request, _response: web.StreamResponse) -> None:
+            connection = request.get_extra_info("socket")
+            asked.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+
+        app = application(patience=7.0)
+        app.on_response_prepare.append(look)
+        async with TestClient(TestServer(app)) as there:
+            (await there.get("/events")).close()
+        return asked[0]
+
+    assert asyncio.run(course()) == 7000
