@@ -57,13 +57,16 @@ class Scan:
             By the index of the string, its findings as they come: in no order, and one may overlap another.
         """
         joined = _SEPARATOR.join(texts)
-        found = self._patterns.find(texts, joined, work)
+        allowed = Work(work.left * 3 // 4)  # the rest is for the detectors, however much there is for patterns to find
+        found = self._patterns.find(texts, joined, allowed)
+        work.left -= allowed.spent
         try:
             suspicious = self._is_suspicious(joined, work)
         except OverBudget:
             return {index: [whole(text)] for index, text in enumerate(texts) if text}
         if suspicious:
-            for index, text in enumerate(texts):
+            # The short ones first: what a client makes as long as can be shall not use up what the others cost.
+            for index, text in sorted(enumerate(texts), key=lambda item: len(item[1])):
                 if findings := self._find_in(text, work):
                     found.setdefault(index, []).extend(findings)
         return found

@@ -325,6 +325,17 @@ def test_a_string_that_costs_a_pattern_too_much_is_alone_in_it(pattern: str) -> 
     assert [(name, rule) for name, rule, _, _ in noted] == [("a", "p"), ("b", "budget"), ("d", "p")]
 
 
+def test_no_client_blanks_what_kong_says_of_the_route() -> None:
+    """Though it sends the longest of strings, made to use up what there is for the patterns."""
+    ours = {"http.route": "/api/{id}", "kong.route.name": "orders"}
+    hostile = {"url.query": "a@b.cc&" * 1000, "url.path": "/x" * 4000, "user_agent.original": "ORD-1 " * 1000}
+    patterns = [{"name": "p", "pattern": "ORD-[0-9]|x"}, {"name": "q", "pattern": "[ab]{150}c"}]
+    values = values_of(span_of(**hostile, **ours), patterns=patterns)
+
+    assert {name: values[name] for name in ours} == ours
+    assert "ORD" not in str(values)
+
+
 def test_lone_surrogates_are_replaced() -> None:
     """They would keep the span from being encoded, and RE2 from looking at it."""
     result, _ = redacted(span_of(a="\ud800 alice@example.com"), patterns=[{"name": "p", "pattern": "zzz"}])
