@@ -5,7 +5,8 @@ nothing about sampling.
 
 Three rules. What the upstream gets is written anew from what was parsed. A trace header that a believed
 caller sent in a format that is read goes on naming our span, whether the format is injected or not: left as
-it came it would name the caller's, and an upstream that reads several formats could prefer it. A caller that
+it came it would name the caller's, and an upstream that reads several formats could prefer it; one in a format
+that is neither read nor written is passed on as it came. A caller that
 is not believed gets none of its trace headers through, however it spells them: to CGI and WSGI, `x_b3_traceid`
 is X-B3-TraceId.
 """

@@ -1,7 +1,7 @@
 """Trace context in request headers. One format a file; FORMATS is where a format is made known.
 
-A format is a module with `HEADERS`, `extract(headers)` and `inject(context)`. Nothing received is passed
-on as it came: every header that goes out is built from what was parsed.
+A format is a module with `HEADERS`, `extract(headers)` and `inject(context)`. Of the formats in use, nothing
+received is passed on as it came: every header that goes out is built from what was parsed.
 """
 
 from __future__ import annotations
