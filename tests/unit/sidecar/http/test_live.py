@@ -28,8 +28,14 @@ class StuckResponse(web.StreamResponse):
 
 
 def application(patience: float) -> web.Application:
+    live = Live(Recorder(ManualClock()), PageOptions(), patience)
+
+    async def close(_app: web.Application) -> None:
+        live.close()
+
     app = web.Application()
-    app.router.add_get("/events", Live(Recorder(ManualClock()), PageOptions(), patience).events)
+    app.router.add_get("/events", live.events)
+    app.on_shutdown.append(close)
     return app
 
 
