@@ -1,0 +1,71 @@
+"""Promises of `otlp-tracing demo` as somebody watches it, who ends it with Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from e2e.client import fetch
+from e2e.processes import alive, descendants
+from e2e.waiting import wait_for
+from otlp_tracing.installation import command_line
+
+_PERFORM_SECONDS = 60.0  # seven processes and twenty traces, on a machine that may be busy
+_END_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class RunningDemo:
+    """The demo, the file that it writes to, and the ids of its processes, once they have been looked for."""
+
+    process: subprocess.Popen[bytes]
+    _output: Path
+    started: list[int] = field(default_factory=list)
+
+    def said(self) -> str:
+        """Return all it said, lines put together: they are wrapped."""
+        return " ".join(self._output.read_text().split())
+
+    def family(self) -> list[int]:
+        """Return the ids of the processes that it started."""
+        return [process.pid for process in descendants(self.process.pid)]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[RunningDemo]:
+    """Give a demo that was just started; what is left of it in the end is killed."""
+    output = tmp_path / "output"
+    with output.open("wb") as log:
+        process = subprocess.Popen(command_line("demo"), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    running = RunningDemo(process, output)
+    yield running
+
+    for pid in [*running.started, *running.family(), process.pid]:
+        if alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_the_demo_goes_on_until_ctrl_c(demo: RunningDemo) -> None:
+    """Requests go on after the first ones while the page answers; Ctrl-C ends all of it, and is no failure."""
+    wait_for(lambda: "Ctrl-C ends it." in demo.said(), _PERFORM_SECONDS, "the demo says how it is ended")
+    steady = re.search(r"watched at (http://\S+)/ as well; Ctrl-C ends it\.", demo.said())
+    assert steady
+    wait_for(lambda: " 200 " in demo.said()[steady.end() :], _PERFORM_SECONDS, "a request after the first ones")
+    page = fetch(steady[1], "/")
+    demo.started.extend(demo.family())
+
+    demo.process.send_signal(signal.SIGINT)
+
+    assert demo.process.wait(_END_SECONDS) == 0
+    assert (page.status, "<title>" in page.text()) == (200, True)
+    assert len(demo.started) >= 5
+    # Workers are killed with their session; the kernel may take a moment for that.
+    wait_for(lambda: not any(map(alive, demo.started)), _END_SECONDS, "no process is left")
