@@ -51,7 +51,9 @@ def collector_overrides(target: Path, addresses: Mapping[str, str], zipkin: str)
         zipkin: the URL that takes Zipkin's spans.
     """
     metrics_host, _, metrics_port = addresses["otel-collector:8888"].rpartition(":")
-    reader = {"pull": {"exporter": {"prometheus": {"host": metrics_host, "port": int(metrics_port)}}}}
+    shipped = yaml.safe_load((FOLDER / "collector" / "collector.yaml").read_text())
+    (reader,) = shipped["service"]["telemetry"]["metrics"]["readers"]  # a list is replaced by an override, not merged
+    reader["pull"]["exporter"]["prometheus"] |= {"host": metrics_host, "port": int(metrics_port)}
     overrides = {
         "receivers": {
             "otlp": {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+import yaml
 
 from e2e.client import Caller
 from e2e.waiting import WaitedInVain, wait_for
@@ -17,6 +19,11 @@ from stack import shipped
 from stack.stage import Stage
 
 _SECONDS = 60.0
+
+_AFTER_A_FAILURE = {
+    "otelcol_exporter_send_failed_spans",  # the collector makes this series when an exporter gives up spans
+}
+"""Metrics that rules and panels use and that a stack in which nothing fails does not have."""
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +137,48 @@ def test_an_alert_fires(running: Stage) -> None:
 
 def test_every_panel_has_a_query_that_works(running: Stage) -> None:
     """Prometheus answers each query of the dashboard."""
-    dashboard = json.loads((shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+    queries = _panel_queries()
     assert queries
     for query in queries:
         concrete = query.replace("$__rate_interval", "1m").replace("$service", ".*").replace("$route", ".*")
         answer = running.read("prometheus:9090", f"/api/v1/query?query={quote(concrete)}")
 
         assert answer["status"] == "success", query
+
+
+def test_rules_and_panels_use_names_that_prometheus_has(running: Stage, traced: Caller) -> None:
+    """Every metric of Kong's and the collector's in a rule or a panel is one that Prometheus has scraped."""
+    assert traced
+    used = {
+        name
+        for query in (*_panel_queries(), *_rule_queries())
+        # A colon: a recording rule's own name.
+        for name in re.findall(r"(?<![:\w])((?:otelcol|kong)_\w+)(?![:\w])", query)
+    }
+
+    def missing() -> set[str]:
+        running.gateway.get("/api/users/1")
+        return used - _AFTER_A_FAILURE - set(running.read("prometheus:9090", "/api/v1/label/__name__/values")["data"])
+
+    assert {name.partition("_")[0] for name in used} == {"otelcol", "kong"}
+    with contextlib.suppress(WaitedInVain):
+        wait_for(lambda: not missing(), _SECONDS, "every metric is in Prometheus")
+
+    assert missing() == set()
+
+
+def _panel_queries() -> list[str]:
+    dashboard = json.loads((shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text())
+    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+
+
+def _rule_queries() -> list[str]:
+    return [
+        rule["expr"]
+        for path in (shipped.FOLDER / "prometheus" / "rules").glob("*.yml")
+        for group in yaml.safe_load(path.read_text())["groups"]
+        for rule in group["rules"]
+    ]
 
 
 def _services(running: Stage, caller: Caller) -> set[str]:
