@@ -42,6 +42,25 @@ def test_a_collector_with_datadog_accepts_its_file(monkeypatch: pytest.MonkeyPat
     _validate(program, _COLLECTOR / "collector.yaml", _COLLECTOR / "datadog.yaml")
 
 
+@pytest.mark.parametrize("file", sorted(path.relative_to(_COLLECTOR) for path in _COLLECTOR.rglob("*.yaml")), ids=str)
+def test_spans_are_refused_rather_than_dropped(file: Path) -> None:
+    """No `batch` takes spans that a full queue then drops; queues count spans, and no exporter gives spans up."""
+    content = yaml.safe_load((_COLLECTOR / file).read_text())
+    for name, pipeline in content["service"]["pipelines"].items():
+        if name.partition("/")[0] != "traces" or name == "traces/debug":  # debug cannot be away
+            continue
+
+        assert "batch" not in pipeline["processors"]
+        for exporter in pipeline["exporters"]:
+            settings = content["exporters"][exporter]
+            queue = settings["sending_queue"]
+
+            assert queue.get("sizer") == "items" or queue.get("enabled") is False, exporter
+            assert not queue.get("block_on_overflow"), exporter
+            # Datadog's exporter has its own way with traces, see datadog.yaml.
+            assert exporter == "datadog" or settings["retry_on_failure"]["max_elapsed_time"] == 0, exporter
+
+
 def test_every_collector_file_is_tested() -> None:
     """A new file in kong/collector/ has to be entered above."""
     merged = {Path("zipkin.yaml"), Path("debug.yaml"), Path("datadog.yaml")}

@@ -20,8 +20,9 @@ from stack.stage import Stage
 
 _SECONDS = 60.0
 
-_AFTER_A_FAILURE = {
-    "otelcol_exporter_send_failed_spans",  # the collector makes this series when an exporter gives up spans
+_AFTER_A_FAILURE = {  # test_full_queue.py sees the collector have them
+    "otelcol_exporter_enqueue_failed_spans",  # made when a full queue refuses
+    "otelcol_exporter_send_failed_spans",  # made when an exporter gives up spans
 }
 """Metrics that rules and panels use and that a stack in which nothing fails does not have."""
 
