@@ -69,9 +69,10 @@ def test_every_collector_file_is_tested() -> None:
 
 
 def test_promtool_accepts_the_rules() -> None:
-    """Rules and prometheus.yml have a form that promtool takes."""
+    """Rules and both prometheus files have a form that promtool takes."""
     _run("promtool", "check", "rules", *map(str, sorted((shipped.FOLDER / "prometheus" / "rules").glob("*.yml"))))
-    _run("promtool", "check", "config", "--syntax-only", str(shipped.FOLDER / "prometheus" / "prometheus.yml"))
+    for file in ("prometheus.yml", "production.yml"):
+        _run("promtool", "check", "config", "--syntax-only", str(shipped.FOLDER / "prometheus" / file))
 
 
 def test_the_alerts_fire_when_they_should() -> None:
