@@ -118,7 +118,10 @@ class Database:
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         if self._one("PRAGMA user_version") == 0:
             self._create(salt)
-        self.salt: bytes = self._one("SELECT salt FROM meta")
+        salt_found = self._one("SELECT salt FROM meta")
+        if not isinstance(salt_found, bytes):
+            raise sqlite3.DatabaseError("it has no salt")
+        self.salt = salt_found
         for number, digest_, text, last_id in self._connection.execute(
             "SELECT number, digest, description, last_id FROM destination"
         ):
@@ -330,8 +333,9 @@ class Database:
             self._connection.close()
 
     def _create(self, salt: bytes) -> None:
-        self._connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={FORMAT}; COMMIT")
-        self._connection.execute("INSERT INTO meta VALUES (?)", (salt,))
+        # In one transaction: a file with the version and without the rest would look whole.
+        filled = f"INSERT INTO meta VALUES (x'{salt.hex()}'); PRAGMA user_version={FORMAT};"  # noqa: S608 - hex digits
+        self._connection.executescript(f"BEGIN; {_SCHEMA} {filled} COMMIT")
         # Into the file itself, where a later version looks for the format.
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

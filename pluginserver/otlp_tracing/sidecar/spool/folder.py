@@ -17,6 +17,7 @@ FORMAT = 1
 _HEADER = struct.Struct(">60xI")  # the user version, in bytes 60 to 63 of a database
 _MAGIC = b"SQLite format 3\0"
 _SUFFIXES = ("", "-wal", "-journal", "-shm")
+_RESCUE, _CORRUPT = "spool.rescue-", "spool.corrupt-"
 _MAX_QUARANTINED = 2  # each may be as large as the spool; who wants to look at one looks at the latest
 
 
@@ -58,18 +59,37 @@ class SpoolFolder:
         """Tell whether a later version of the program has left a spool here."""
         return _format(self._path / "spool.db") > FORMAT
 
+    def takes_files(self) -> bool:
+        """Tell whether something can be written here at all."""
+        probe = self._path / "spool.probe"
+        try:
+            descriptor = _open_own(probe)
+            try:
+                os.write(descriptor, b"1")
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+                probe.unlink()
+        except OSError:
+            return False
+        return True
+
     def quarantine(self, database: Path) -> Path:
-        """Move a database aside, for rescue and for a person to look at; the oldest such go."""
-        number = 1 + max((_number(path) for path in self._quarantined()), default=0)
-        aside = self._path / f"spool.corrupt-{number}"
-        for suffix in _SUFFIXES:
-            source = database.with_name(database.name + suffix)
-            if source.exists():
-                source.rename(aside.with_name(aside.name + suffix))
-        for path in self._quarantined():
-            if _number(path) <= number - _MAX_QUARANTINED:
+        """Move a database aside, to be rescued from; what is left of another one that was not comes with it."""
+        number = 1 + max(map(_number, self._path.glob("spool.*")), default=0)
+        return _move(database, self._path / f"{_RESCUE}{number}")
+
+    def unrescued(self) -> list[Path]:
+        """Return what was moved aside and not wholly rescued from, by an earlier process maybe; oldest first."""
+        return sorted((path for path in self._path.glob(f"{_RESCUE}*") if _number(path)), key=_number)
+
+    def rescued(self, aside: Path) -> Path:
+        """Keep one that was rescued from for a person to look at; the oldest such go."""
+        kept = _move(aside, self._path / f"{_CORRUPT}{_number(aside)}")
+        for path in self._path.glob(f"{_CORRUPT}*"):
+            if 0 < _number(path) <= _number(kept) - _MAX_QUARANTINED:
                 self.remove(path)
-        return aside
+        return kept
 
     @staticmethod
     def remove(database: Path) -> None:
@@ -81,12 +101,17 @@ class SpoolFolder:
         """Let another process have it."""
         os.close(self._lock)
 
-    def _quarantined(self) -> list[Path]:
-        return [path for path in self._path.glob("spool.corrupt-*") if _number(path)]
+
+def _move(database: Path, to: Path) -> Path:
+    for suffix in _SUFFIXES:
+        source = database.with_name(database.name + suffix)
+        if source.exists():
+            source.rename(to.with_name(to.name + suffix))
+    return to
 
 
 def _number(path: Path) -> int:
-    text = path.name.removeprefix("spool.corrupt-")
+    text = path.name.removeprefix(_CORRUPT).removeprefix(_RESCUE)
     return int(text) if text.isdecimal() else 0
 
 

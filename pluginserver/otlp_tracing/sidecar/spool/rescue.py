@@ -18,6 +18,7 @@ from otlp_tracing.sidecar.spool.row import Row, StoredDestination
 __all__ = ["Rescue"]
 
 _ROWS_A_TRANSACTION = 500
+_UNREADABLE = (sqlite3.Error, TypeError, ValueError, OverflowError)  # of a schema or a value with a bit that flipped
 
 
 class Rescue:
@@ -28,12 +29,15 @@ class Rescue:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
         self.salt: bytes | None = None
         self._destinations: dict[int, StoredDestination] = {}
-        with contextlib.suppress(sqlite3.Error, TypeError):
-            self.salt = self._connection.execute("SELECT salt FROM meta").fetchone()[0]
-            known = read_destinations(self._connection)
+        with contextlib.suppress(*_UNREADABLE):
+            salt = self._connection.execute("SELECT salt FROM meta").fetchone()[0]
+            self.salt = salt if isinstance(salt, bytes) else None
+        with contextlib.suppress(*_UNREADABLE):
+            known = filter(_is_whole, read_destinations(self._connection))
             self._destinations = {one.first_id >> COUNT_BITS: one for one in known}
 
     def into(self, database: Database) -> dict[bytes, int]:
@@ -69,7 +73,21 @@ class Rescue:
         yield from self._read("SELECT * FROM row WHERE id > ? ORDER BY id DESC", last)
 
     def _read(self, query: str, *values: int) -> Iterator[Row]:
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*_UNREADABLE):
             for id_, spans, at_ms, check_sum, body in self._connection.execute(query, values):
-                if isinstance(body, bytes) and zlib.crc32(body) == check_sum:
+                if isinstance(body, bytes) and zlib.crc32(body) == check_sum and all(map(_is_count, (spans, at_ms))):
                     yield Row(body, spans, at_ms, id_)
+
+
+def _is_whole(destination: StoredDestination) -> bool:
+    return (
+        isinstance(destination.digest, bytes)
+        and isinstance(destination.description, str)
+        and all(map(_is_count, (destination.spans, destination.first_id, destination.last_id)))
+        and destination.first_id <= destination.last_id < destination.first_id + (1 << COUNT_BITS)
+    )
+
+
+def _is_count(value: object) -> bool:
+    # A bit that has flipped makes any type of any value.
+    return isinstance(value, int) and 0 <= value < 1 << 62

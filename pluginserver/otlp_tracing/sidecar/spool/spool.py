@@ -77,7 +77,7 @@ class Spool:
         self._on_open = on_open
         self._max_memory_bytes = max_memory_bytes
         self._mend_seconds = mend_seconds
-        self._writer = Writer(folder) if folder is not None else None
+        self._writer = Writer(folder, self._report) if folder is not None else None
         self._salt: bytes | None = None
         self._digests: dict[Owner, bytes] = {}
         self._takes = False
@@ -128,11 +128,21 @@ class Spool:
         Returns:
             Done when all are safe; it never fails.
         """
+        if self._writer is not None and self._takes:
+            try:
+                return self._store_batch(self._writer, batch, senders)
+            except Exception as error:
+                # The receiver counts the records as taken by now: nobody sends them again.
+                self._report(error)
         safe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._writer is None or not self._takes:
-            self._keep_in_memory(batch)
-            safe.set_result(None)
-            return safe
+        self._keep_in_memory(batch)
+        safe.set_result(None)
+        return safe
+
+    def _store_batch(
+        self, writer: Writer, batch: Sequence[tuple[Owner, Sequence[Row]]], senders: Mapping[bytes, int]
+    ) -> asyncio.Future[None]:
+        safe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work = [(self._digest(owner), owner.description, rows) for owner, rows in batch]
         size = sum(len(row.body) for _, rows in batch for row in rows)
 
@@ -153,8 +163,8 @@ class Spool:
                 self._keep_in_memory(batch)
             safe.set_result(None)
 
+        writer.write(store).add_done_callback(stored)
         self._count_pending(size)
-        self._writer.write(store).add_done_callback(stored)
         return safe
 
     async def room(self) -> None:
@@ -287,6 +297,7 @@ class Spool:
             if self._salt is None:
                 self._opened(await self._writer.open())
             await self._catch_up()
+            await self._writer.sync()
         except DiskTrouble as error:
             self._report(error)
             return

@@ -7,10 +7,13 @@ disk that stalls stalls this thread and nothing else. What was committed is brou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,22 @@ SYNC_SECONDS = 0.05  # what a power cut may cost; fsync() for each commit would 
 # gateway's processes keep until then, and they look for it every 50 ms.
 GATHER_SECONDS = 0.02
 _SOUND_CHECK_BYTES = 16 << 20  # checked whole at the start within some 50 ms; more is checked as it is read
+
+# What SQLite says when it is the disk that does not do what is asked (sqlite3_errstr). The rest of its operational
+# errors are about tables and columns, and ours are always the same: then it is the file.
+_OF_THE_DISK = (
+    "access permission denied",
+    "database is locked",
+    "database or disk is full",
+    "database table is locked",
+    "disk I/O error",
+    "interrupted",
+    "locking protocol",
+    "out of memory",
+    "unable to open database file",
+)
+_READ_ONLY = "attempt to write a readonly database"
+_UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)  # values that were never written
 
 T = TypeVar("T")
 
@@ -70,14 +89,20 @@ class Writer:
 
     Args:
         folder: of the spool.
+        on_trouble: told, in the loop, of what goes wrong with what was written before.
         clock: monotonic seconds.
         gather_seconds: between two transactions, unless somebody waits for what is read, or for the end.
     """
 
     def __init__(
-        self, folder: Path, clock: Callable[[], float] = time.monotonic, gather_seconds: float = GATHER_SECONDS
+        self,
+        folder: Path,
+        on_trouble: Callable[[DiskTrouble], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._path = folder
+        self._on_trouble = on_trouble
         self._clock = clock
         self._gather_seconds = gather_seconds
         self._loop = asyncio.get_running_loop()
@@ -86,6 +111,7 @@ class Writer:
         self._closing = False
         self._folder: SpoolFolder | None = None
         self._database: Database | None = None
+        self._replaced: Database | None = None  # the broken one whose ids are known, while there is none in its place
         self._sync_at: float | None = None
         self._gather_until = float("-inf")
         self._hurry = threading.Event()
@@ -108,6 +134,10 @@ class Writer:
     def open(self) -> asyncio.Future[Opened]:
         """Open the file, a new one if it must be; the future raises DiskTrouble if that is not possible now."""
         return self._post(other=lambda: self._open(anew=False))
+
+    def sync(self) -> asyncio.Future[None]:
+        """Bring what was written to the disk now; the future raises DiskTrouble if it does not take it."""
+        return self._post(other=lambda: self._with_database(Database.sync))
 
     def start_anew(self) -> asyncio.Future[Opened]:
         """Throw the file away, of which nothing is wanted any more, and open a new one."""
@@ -144,14 +174,20 @@ class Writer:
     def _next(self) -> list[_Job] | None:
         with self._condition:
             if not self._jobs and not self._closing:
-                self._condition.wait(SYNC_SECONDS if self._sync_at is not None or self._has_free_pages else None)
-        self._hurry.wait(max(0.0, self._gather_until - self._clock()))
+                self._condition.wait(self._idle_seconds())
+        until = self._gather_until if self._sync_at is None else min(self._gather_until, self._sync_at)
+        self._hurry.wait(max(0.0, until - self._clock()))
         with self._condition:
             self._hurry.clear()
             if self._closing and not self._jobs:
                 return None
             jobs, self._jobs = self._jobs, []
             return jobs
+
+    def _idle_seconds(self) -> float | None:
+        if self._sync_at is not None:
+            return max(0.0, self._sync_at - self._clock())
+        return SYNC_SECONDS if self._has_free_pages else None
 
     def _do(self, jobs: list[_Job]) -> None:
         writes = [job.write for job in jobs if job.write]
@@ -188,12 +224,15 @@ class Writer:
 
     def _with_database(self, work: Callable[[Database], T]) -> T:
         if self._database is None:
-            raise DiskTrouble("it is not open")
+            if self._replaced is None:
+                raise DiskTrouble("it is not open")
+            self._rescue()
+        assert self._database is not None
         try:
             return work(self._database)
-        except sqlite3.OperationalError:
-            raise
         except sqlite3.DatabaseError as error:
+            if not self._is_broken(error):
+                raise
             self._replace(error)
             return work(self._database)
 
@@ -203,22 +242,41 @@ class Writer:
         if anew and self._database is not None:
             self._start_anew(self._database)
         lost: dict[bytes, int] = {}
+        is_new = self._database is None
+        if is_new and self._folder.unrescued():
+            lost = self._rescue()
+        try:
+            return self._opened(lost)
+        except Exception as error:
+            if not self._is_broken(error):
+                raise
+            if is_new and self._database is not None:  # nobody knows an id of it yet
+                self._database.abandon()
+                self._database = None
+            return self._opened(self._replace(error))
+
+    def _opened(self, lost: dict[bytes, int]) -> Opened:
+        assert self._folder is not None
         if self._database is None:
             path = self._folder.database()
             if self._folder.has_newer():
                 _log.warning("%s holds spans in a newer format, which stay there; using %s", self._path, path.name)
-            try:
-                self._database = Database(path)
-                if path.stat().st_size <= _SOUND_CHECK_BYTES and not self._database.is_sound():
-                    raise sqlite3.DatabaseError("its pages do not fit together")
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError as error:
-                lost = self._replace(error)
-        assert self._database is not None
+            self._database = Database(path)
+            if path.stat().st_size <= _SOUND_CHECK_BYTES and not self._database.is_sound():
+                raise sqlite3.DatabaseError("its pages do not fit together")
         with self._database.transaction():
             self._database.forget_senders()
         return Opened(self._database.salt, self._database.destinations(), self._database.senders(), lost)
+
+    def _is_broken(self, error: Exception) -> bool:
+        """Tell whether the file is to blame, and not the disk, for an error."""
+        if not isinstance(error, sqlite3.OperationalError):
+            return isinstance(error, (sqlite3.DatabaseError, *_UNREADABLE))
+        if str(error) == _READ_ONLY:
+            # Also what a file says whose header asks for a later SQLite.
+            assert self._folder is not None
+            return os.access(self._folder.database(), os.W_OK) and self._folder.takes_files()
+        return not str(error).startswith(_OF_THE_DISK)
 
     def _start_anew(self, old: Database) -> None:
         assert self._folder is not None
@@ -238,20 +296,35 @@ class Writer:
         if old is not None:
             old.abandon()
             self._database = None
-        aside = self._folder.quarantine(path)
-        _log.error("the spool %s is broken (%s): moved to %s, saving what can be read", path, error, aside.name)
-        rescue = Rescue(aside)
+        self._folder.quarantine(path)
+        self._replaced = old
+        _log.error("the spool %s is broken (%s): moved aside, saving what can be read", path, error)
+        return self._rescue()
+
+    def _rescue(self) -> dict[bytes, int]:
+        """Put what can be read of a broken file into the new one: all of it, or again the next time."""
+        assert self._folder is not None
+        old, rescues = self._replaced, [Rescue(aside) for aside in self._folder.unrescued()]
+        lost: Counter[bytes] = Counter()
         try:
-            self._folder.database()
-            self._database = Database(path, old.salt if old else rescue.salt)
-            lost = rescue.into(self._database)
-            if old is not None:
-                with self._database.transaction():
-                    self._database.go_on_after(old)
+            database = Database(self._folder.database(), old.salt if old else rescues[0].salt)
+            try:
+                if old is not None:
+                    with database.transaction():
+                        database.go_on_after(old)
+                for rescue in rescues:
+                    lost.update(rescue.into(database))
+                database.sync()
+            except BaseException:
+                database.abandon()
+                raise
         finally:
-            rescue.close()
-        _log.warning("%d spans of the broken spool could not be read", sum(lost.values()))
-        return lost
+            for rescue in rescues:
+                rescue.close()
+        self._database, self._replaced = database, None
+        kept = [self._folder.rescued(rescue.path).name for rescue in rescues]
+        _log.warning("%d spans of %s could not be read", lost.total(), " and ".join(kept))
+        return dict(lost)
 
     def _keep_up(self) -> None:
         if self._database is None:
@@ -265,9 +338,11 @@ class Writer:
                 self._database.sync()
             if self._has_free_pages and not self._jobs:
                 self._has_free_pages = self._database.give_back()
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:
             self._sync_at, self._has_free_pages = None, False
-            _log.warning("the spool could not be brought to the disk: %s", error)
+            trouble = DiskTrouble(f"what was written could not be brought to the disk: {error}")
+            with contextlib.suppress(RuntimeError):  # the loop ended before its spool
+                self._loop.call_soon_threadsafe(self._on_trouble, trouble)
 
     def _shut(self) -> None:
         if self._database is not None:

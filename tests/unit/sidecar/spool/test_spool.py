@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from otlp_tracing.sidecar.spool.database import Database
+from otlp_tracing.sidecar.spool.rescue import Rescue
 from otlp_tracing.sidecar.spool.row import Row
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, Opened
+from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, Opened, Writer
 
 
 class Owner:
@@ -232,6 +234,95 @@ def test_a_changed_byte_in_a_row_costs_that_row(tmp_path: Path) -> None:
             loaded = await life.spool.load(stored.first_id, stored.last_id, 1 << 20, ())
             assert [row.body for row in loaded.rows] == [b"whole", b"also whole"]
             assert [row.body for row in loaded.broken] == [b"brokem"]
+
+    asyncio.run(scene())
+
+
+def test_a_fault_on_the_way_to_the_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records were taken: nobody sends them again."""
+
+    async def scene() -> None:
+        owner = Owner()
+        async with Life(tmp_path) as life:
+            with monkeypatch.context() as patched:
+                patched.setattr(Writer, "write", raising)
+                await life.spool.append([(owner, [row()])], {})
+            assert [one.body for one in owner.rows] == [b"spans"]
+            await until(lambda: life.spool.trouble is None and owner.rows[0].id)
+        async with Life(tmp_path) as life:
+            assert await life.bodies() == [b"spans"]
+
+    def raising(*_: object) -> None:
+        raise MemoryError
+
+    asyncio.run(scene())
+
+
+def test_a_file_that_was_half_made_is_replaced(tmp_path: Path) -> None:
+    """A kill or a full disk can come before the salt is there."""
+
+    async def scene() -> None:
+        async with Life(tmp_path):
+            pass
+        with closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
+            connection.execute("DELETE FROM meta")
+        async with Life(tmp_path) as life:
+            await life.spool.append([(Owner(), [row()])], {})
+            assert life.spool.trouble is None
+        async with Life(tmp_path) as life:
+            assert await life.bodies() == [b"spans"]
+
+    asyncio.run(scene())
+
+
+def test_whatever_bit_of_the_first_page_flips_the_spool_is_used(tmp_path: Path) -> None:
+    """The page has the file's header and its schema; what SQLite says of it is of many kinds."""
+
+    async def scene() -> None:
+        async with Life(tmp_path / "whole") as life:
+            await life.spool.append([(Owner(), [row()])], {})
+        content = bytearray((tmp_path / "whole" / "spool.db").read_bytes())
+        places = [place for place in range(4096) if content[place]]
+        for number, place in enumerate(places[:: max(1, len(places) // 120)]):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << number % 8
+            folder = tmp_path / str(number)
+            folder.mkdir(mode=0o700)
+            (folder / "spool.db").write_bytes(flipped)
+            async with Life(folder) as life:
+                assert life.spool.trouble is None, place
+                await asyncio.wait_for(life.spool.append([(Owner("b"), [row("new")])], {}), 5)
+                assert life.spool.trouble is None, place
+            async with Life(folder) as life:
+                assert b"new" in await life.bodies(), place
+
+    asyncio.run(scene())
+
+
+def test_a_rescue_that_was_cut_short_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same process when the disk takes something again, and by the next one."""
+    into = Rescue.into
+
+    def cut_short(rescue: Rescue, database: Database) -> dict[bytes, int]:
+        with database.transaction():
+            into(rescue, database)
+            raise sqlite3.OperationalError("database or disk is full")
+
+    async def scene() -> None:
+        texts = [f"{number:04}" for number in range(100)]
+        async with Life(tmp_path) as life:
+            await life.spool.append([(Owner(), [row(text) for text in texts])], {})
+        with closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
+            connection.execute("DELETE FROM meta")
+        monkeypatch.setattr(Rescue, "into", cut_short)
+        async with Life(tmp_path) as life:
+            assert life.spool.trouble is not None
+        async with Life(tmp_path) as life:
+            assert life.spool.trouble is not None
+            monkeypatch.undo()
+            await until(lambda: life.spool.trouble is None)
+            assert sorted(await life.bodies()) == [text.encode() for text in texts]
+        assert (tmp_path / "spool.corrupt-1").exists()
 
     asyncio.run(scene())
 

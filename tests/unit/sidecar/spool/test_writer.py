@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from pathlib import Path
 
+import pytest
+
+from otlp_tracing.sidecar.spool import writer as module
 from otlp_tracing.sidecar.spool.database import Database
-from otlp_tracing.sidecar.spool.writer import Writer
+from otlp_tracing.sidecar.spool.writer import DiskTrouble, Writer
 
 LONG = 3600.0
 
@@ -15,8 +20,9 @@ def nothing(_: Database) -> None:
     """Change nothing."""
 
 
-def test_transactions_are_apart_unless_somebody_waits(tmp_path: Path) -> None:
+def test_transactions_are_apart_unless_somebody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes after one becomes the next together, at once for who reads, and at the end."""
+    monkeypatch.setattr(module, "SYNC_SECONDS", LONG)
 
     async def scenario() -> None:
         writer = Writer(tmp_path / "spool", gather_seconds=LONG)
@@ -34,3 +40,54 @@ def test_transactions_are_apart_unless_somebody_waits(tmp_path: Path) -> None:
         await asyncio.wait_for(last, 5)
 
     asyncio.run(scenario())
+
+
+def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often something is written meanwhile."""
+    synced: list[float] = []
+    monkeypatch.setattr(os, "fdatasync", lambda _: synced.append(time.monotonic()))
+
+    async def lag(writer: Writer) -> float:
+        await asyncio.sleep(3 * module.SYNC_SECONDS)  # until nothing is left of what was written before
+        synced.clear()
+        await writer.write(nothing)
+        written = time.monotonic()
+        while not synced:
+            await asyncio.sleep(0.045)
+            await writer.write(nothing)
+        return synced[0] - written
+
+    async def scenario() -> list[float]:
+        writer = Writer(tmp_path / "spool")
+        await writer.open()
+        lags = [await lag(writer) for _ in range(8)]
+        await writer.close(5)
+        return lags
+
+    # The best of some: the machine may be busy, the spool must not be.
+    assert min(asyncio.run(scenario())) < module.SYNC_SECONDS + 0.02
+
+
+def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written and acknowledged is not safe then, though every write succeeds."""
+    troubles: list[DiskTrouble] = []
+
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def scenario() -> None:
+        writer = Writer(tmp_path / "spool", troubles.append)
+        await writer.open()
+        monkeypatch.setattr(os, "fdatasync", fail)
+        await writer.write(nothing)
+        while not troubles:
+            await asyncio.sleep(0.01)
+        with pytest.raises(DiskTrouble):
+            await writer.sync()
+        monkeypatch.undo()
+        await writer.sync()
+        await writer.close(5)
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
