@@ -197,7 +197,7 @@ _REDACTION = _record(
              _SENSITIVE_KEYS, len_min=1),
     _strings("extra_sensitive_keys", "Names added to sensitive_keys.", len_min=1),
     _field("query", "string", "Query parameters to redact: those with sensitive names, all, or none. With all, "
-           "in a query that has a =, what has none is a value too.",
+           "what has no = is a value too.",
            default="sensitive", one_of=["sensitive", "all", "none"]),
     _strings("safe_query", "Query parameters never redacted by name.", len_min=1),
     _strings("detectors", "What to look for in values.", _DETECTORS[:7], one_of=_DETECTORS),

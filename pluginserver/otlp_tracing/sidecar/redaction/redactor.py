@@ -93,6 +93,7 @@ class Redactor:
         self._replacements = Replacements.of(redaction)
         self._dry_run = redaction.dry_run
         self._keeps_queries = redaction.query == "none"
+        self._hides_every_query = redaction.query == "all"
 
     def redact(self, span: SpanRecord, note: Note) -> SpanRecord:
         """Return the span without what must not leave; the same one where there is nothing of that.
@@ -129,7 +130,7 @@ class Redactor:
             strings.put(index, left + _CUT_MARK if left is not None and index in too_long else left)
 
     def _by_name(self, place: Place, name: str, text: str, work: Work, note: Note) -> str | None:
-        if place is not Place.TOLD_BY_NAME and "=" not in text:
+        if place is not Place.TOLD_BY_NAME and "=" not in text and not self._hides_every_query:
             return text
         allowed = Work(min(budget(NAMES_BUDGET_PER_KIB, text), work.left))
 

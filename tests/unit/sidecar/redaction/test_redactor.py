@@ -106,6 +106,7 @@ def test_queries_can_be_kept_and_names_be_safe() -> None:
     assert values_of(span, query="none")["url.query"] == "sort_key=a&token=b"
     assert values_of(span, safe_query=["sort_key"])["url.query"] == "sort_key=a&token=REDACTED"
     assert values_of(span, query="all", safe_query=["token"])["url.query"] == "sort_key=REDACTED&token=b"
+    assert values_of(span_of(url__query="secretvalue"), query="all")["url.query"] == "REDACTED"
 
 
 def test_userinfo_goes_whatever_is_configured() -> None:
