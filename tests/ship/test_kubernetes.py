@@ -162,6 +162,23 @@ def test_selectors_meet_the_pods(manifests: dict[str, Manifest]) -> None:
     assert manifests["HorizontalPodAutoscaler/kong"]["spec"]["scaleTargetRef"]["name"] == "kong"
 
 
+def test_prometheus_finds_the_pods(manifests: dict[str, Manifest], pod: Manifest) -> None:
+    """prometheus/kubernetes.yml keeps the pods by the label, namespace and port names that they have."""
+    scraped = yaml.safe_load((CHECKOUT / "kong" / "prometheus" / "kubernetes.yml").read_text())["scrape_configs"]
+    jobs = {job["job_name"]: job for job in scraped if "kubernetes_sd_configs" in job}
+    ports = {port["containerPort"]: port["name"] for one in containers(pod) for port in one["ports"]}
+    (label,) = (f"{name}={value}" for name, value in labels(manifests).items())
+
+    assert {name: job["relabel_configs"][0]["regex"] for name, job in jobs.items()} == {
+        "kong": ports[8100],
+        "otlp-tracing": ports[9464],
+    }
+    for job in jobs.values():
+        (found,) = job["kubernetes_sd_configs"]
+        assert found["namespaces"] == {"names": [manifests["Deployment/kong"]["metadata"]["namespace"]]}
+        assert found["selectors"] == [{"role": "pod", "label": label}]
+
+
 def test_the_admin_api_stays_in_the_pod(pod: Manifest, manifests: dict[str, Manifest]) -> None:
     """No port, service or policy leads to the Admin API."""
     assert manifests["ConfigMap/kong-settings"]["data"]["KONG_ADMIN_LISTEN"].startswith("127.0.0.1:")
