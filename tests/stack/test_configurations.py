@@ -70,6 +70,15 @@ def test_every_collector_file_is_tested() -> None:
     assert {path.relative_to(_COLLECTOR) for path in _COLLECTOR.rglob("*.yaml")} == {*_ALONE, *merged}
 
 
+def test_compose_runs_the_collector_that_reads_the_files_here() -> None:
+    """The image of compose.yml has the version that the files are validated with."""
+    image = yaml.safe_load((shipped.FOLDER / "compose.yml").read_text())["services"]["otel-collector"]["image"]
+    built = re.search(r"otlpreceiver v(\S+)", (_HERE / "collector" / "builder.yaml").read_text())
+
+    assert built is not None
+    assert image.partition(":")[2] == built[1]
+
+
 def test_promtool_accepts_the_rules() -> None:
     """The rules have a form that promtool takes."""
     _run("promtool", "check", "rules", *map(str, sorted((_PROMETHEUS / "rules").glob("*.yml"))))
