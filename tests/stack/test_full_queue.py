@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +19,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
+from faults.delivery.issue import SPANS_A_REQUEST, Run
+from faults.delivery.producer import Producer
+from faults.delivery.scene import entry
+from faults.delivery.sidecar import Sidecar
 from otlp_tracing.testing.otlp_sink import OtlpSink, ScriptedAnswer
 from stack import programs, shipped
 from stack.programs import Program, ProgramMissing
 
 _EXPORTS = 60
 _QUEUED_SPANS = 20
+_REQUESTS_A_SECOND = 300
 _START_SECONDS = 30.0
 _DELIVERY_SECONDS = 60.0
 
@@ -58,6 +64,13 @@ def _to_tail_collectors(backend: str) -> dict[str, Any]:
             "retry_on_failure": _QUICK_RETRY,
         }
     }
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Give an empty folder whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="otlp-tracing-") as folder:
+        yield Path(folder)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +110,29 @@ def test_what_the_backend_refuses_for_good_is_counted(tmp_path: Path) -> None:
 
     with _running(tmp_path, "collector.yaml", _to_jaeger) as ports:
         asyncio.run(refusing())
+
+
+def test_the_sidecar_keeps_what_the_collector_refuses(tmp_path: Path, short_folder: Path) -> None:
+    """While the backend is away spans wait in the sidecar's spool; once it is there, every one of them has arrived."""
+    run = Run(1 << 21)
+    with _running(tmp_path, "collector.yaml", _to_jaeger) as ports, Sidecar(short_folder) as sidecar:
+        endpoint = f"http://{HOST}:{ports.receiver}"
+        batches = {"timeout": 50, "send_batch_size": _QUEUED_SPANS // 2}
+        producer = Producer(sidecar.socket, run, entry(endpoint, run, batch_export=batches))
+        try:
+            with producer.sending(_REQUESTS_A_SECOND):
+                wait_for(lambda: sidecar.books(endpoint).spooled > 5 * _QUEUED_SPANS, 30, "spans wait in the spool")
+            producer.wait_until_acknowledged()
+            issued = run.issued * SPANS_A_REQUEST
+            arrived = asyncio.run(_arriving(ports.backend, issued))
+            wait_for(lambda: not sidecar.books(endpoint).waiting, 30, "nothing waits any more")
+            books = sidecar.books(endpoint)
+        finally:
+            producer.close()
+
+    assert len(arrived) == issued
+    assert books.exported == issued
+    assert not sum(books.lost.values()), books
 
 
 @contextlib.contextmanager
@@ -148,10 +184,15 @@ def _metrics(ports: _Ports) -> str:
 
 
 async def _arriving(port: int, count: int) -> set[bytes]:
-    """Start the backend and return the ids of the spans that it is sent."""
+    """Start the backend and return the ids of the spans that it is sent, once there are as many."""
+
+    def ids(of: OtlpSink) -> set[bytes]:
+        return {bytes.fromhex(span.span_id) for span in of.spans}
+
     sink = OtlpSink()
     await sink.start(port)
     try:
-        return {bytes.fromhex(span.span_id) for span in await sink.wait_for_spans(count, _DELIVERY_SECONDS)}
+        await sink.wait_for(lambda sink: len(ids(sink)) >= count, _DELIVERY_SECONDS)
+        return ids(sink)
     finally:
         await sink.stop()
