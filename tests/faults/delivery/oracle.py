@@ -2,7 +2,7 @@
 
 - every acknowledged span is delivered, or counted as dropped or rejected;
 - every delivered span was issued, and is what was issued;
-- of a hundred delivered spans at most one is a repetition;
+- of a hundred delivered spans at most one is a repetition, but for what was under way when a fault came;
 - the books of the destination balance.
 """
 
@@ -15,10 +15,12 @@ from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.ledger import Ledger
 from faults.delivery.producer import Producer
 from faults.delivery.sidecar import Sidecar
+from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
 
 __all__ = ["assert_conserved", "assert_untraced_exactly", "settle"]
 
 MAX_REPEATED = 0.01
+IN_FLIGHT_SPANS = CONCURRENT_REQUESTS * 512  # of requests of the size that is the default
 
 
 def settle(sidecar: Sidecar, producers: Sequence[Producer], destination: str, seconds: float) -> None:
@@ -48,7 +50,7 @@ def assert_conserved(
         producers: all that handed over to this destination.
         ledger: of the receiver.
         destination: its name on /metrics.
-        max_repeated: share of the delivered spans that may have come before.
+        max_repeated: share of the delivered spans that may have come before; 0 for none, whatever was under way.
         given_up: spans that must be counted as dropped or rejected, exactly.
     """
     books = sidecar.books(destination)
@@ -59,7 +61,9 @@ def assert_conserved(
     assert ledger.faults == []
     assert missing == counted, said
     assert counted == given_up, said
-    assert ledger.repeated <= max_repeated * ledger.distinct(), said
+    # What had arrived when its answer was lost comes twice, rightly: in a short run that is more than a hundredth.
+    under_way = IN_FLIGHT_SPANS if max_repeated else 0
+    assert ledger.repeated <= max(max_repeated * ledger.distinct(), under_way), said
     assert books.balance, said
 
 
