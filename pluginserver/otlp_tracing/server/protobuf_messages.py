@@ -148,7 +148,7 @@ def _read_string(data: bytes) -> str | None:
     # A text of 128 to 16,383 bytes, as a log record is, alone in its message: nothing else to look for.
     size = len(data) - 3
     if 0x80 <= size < 0x4000 and data[:3] == bytes((0x0A, size & 0x7F | 0x80, size >> 7)):
-        return data[3:].decode("utf-8", "surrogateescape")
+        return wire.to_text(data[3:])
     text = _first(data, 0x0A)
     return None if text is None else wire.to_text(text)
 

@@ -75,7 +75,7 @@ class SpoolFolder:
         return True
 
     def quarantine(self, database: Path) -> Path:
-        """Move a database aside, to be rescued from; what is left of another one that was not comes with it."""
+        """Move a database aside, to be rescued from."""
         number = 1 + max(map(_number, self._path.glob("spool.*")), default=0)
         return _move(database, self._path / f"{_RESCUE}{number}")
 
