@@ -82,13 +82,12 @@ def _outcomes(answers: Mapping[str, Answer], folder: Any, seconds: float, http: 
         producer.wait_until_acknowledged()
         held = _SPANS * sum(map(_is_held, answers.values()))
         wait_for(lambda: sidecar.books(endpoint).waiting <= held, seconds, f"all is answered\n{sidecar.tail()}")
-        wait_for(lambda: sidecar.books(endpoint).in_flight == 0, 5, "nothing is on its way")
         books = sidecar.books(endpoint)
         missing = ledger.missing(run, producer.acknowledged)
         producer.close()
 
         assert books.balance, books
-        assert books.spooled == held
+        assert books.waiting == held  # the next attempt at what is held may be under way
         assert ledger.faults == []
         assert ledger.repeated == 0
         assert len(missing) == held + sum(books.lost.values()), books
