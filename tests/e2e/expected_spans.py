@@ -28,7 +28,6 @@ _KINDS: Mapping[int, str] = {
     Span.SPAN_KIND_CLIENT: "client",
     Span.SPAN_KIND_INTERNAL: "internal",
 }
-_INTERNAL_FROM_NS = 100_000_000  # README.md of the files: from here on Kong's own time is a span
 _LONG_NS = 100_000_000
 _EARLY_SHARE = 0.8  # of a long duration: clocks of whole milliseconds, timers that fire a little early
 _MS_NS = 1_000_000
@@ -71,14 +70,9 @@ def expected_spans(name: str, ports: Mapping[int, int]) -> list[dict[str, Any]]:
 
 
 def span_faults(spans: Sequence[SeenSpan], expected: Sequence[Expected]) -> list[str]:
-    """Say what the spans have and should not, or the other way round, a line each.
-
-    A machine that is slow just then adds Kong's INTERNAL span, by its rule; it is left out.
-    """
-    slow = [span for span in spans if span.kind == Span.SPAN_KIND_INTERNAL and _duration_ns(span) >= _INTERNAL_FROM_NS]
-    others = [span for span in spans if span not in slow]
-    faults = [f"{len(others)} spans instead of {len(expected)}"] if len(others) != len(expected) else []
-    for number, (span, basis) in enumerate(zip(others, expected, strict=False), 1):
+    """Say what the spans have and should not, or the other way round, a line each."""
+    faults = [f"{len(spans)} spans instead of {len(expected)}"] if len(spans) != len(expected) else []
+    for number, (span, basis) in enumerate(zip(spans, expected, strict=False), 1):
         seen, wanted = _shown(span, basis["attributes"]), _flat(basis, basis["attributes"])
         faults += [
             f"span {number}: {name} is {seen.get(name)!r}, not {wanted.get(name)!r}"

@@ -11,9 +11,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from e2e.waiting import wait_for
 from otlp_tracing.testing.otlp_sink import ReceivedSpan, ThreadedOtlpSink
 
-__all__ = ["SeenSpan", "SinkReader", "SpanSource", "from_otlp_json", "trace", "wait_for_trace"]
+__all__ = ["SeenSpan", "SinkReader", "SpanSource", "from_otlp_json", "trace", "wait_for_trace", "whole_trace"]
 
 _SECONDS = 20.0
+_BEFORE_UPSTREAM_FROM_NS = 100_000_000  # docs/decisions/0008: from here on Kong's own time is a span
 
 CLIENT, SERVER = Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER
 
@@ -57,13 +58,21 @@ class SinkReader:
 
 
 def trace(source: SpanSource, trace_id: str) -> list[SeenSpan]:
-    """Return the spans of a trace, the SERVER span first, tries in their order."""
-    found = [span for span in source.spans() if span.trace_id == trace_id]
+    """Return the spans of a trace, the SERVER span first, tries in their order.
+
+    The span of Kong's time before the upstream is left out: any pause of a machine as long as that adds it.
+    """
+    found = [span for span in whole_trace(source, trace_id) if not _is_slowness(span)]
     return sorted(found, key=lambda span: (span.kind, span.attributes.get("http.request.resend_count", 0)))
 
 
+def whole_trace(source: SpanSource, trace_id: str) -> list[SeenSpan]:
+    """Return every span of a trace, in the order of their arrival."""
+    return [span for span in source.spans() if span.trace_id == trace_id]
+
+
 def wait_for_trace(source: SpanSource, trace_id: str, count: int = 2, seconds: float = _SECONDS) -> list[SeenSpan]:
-    """Wait for that many spans of a trace, and return all there are."""
+    """Wait for that many spans of a trace, and return all there are, as `trace` does."""
 
     def complete() -> list[SeenSpan] | None:
         found = trace(source, trace_id)
@@ -72,6 +81,13 @@ def wait_for_trace(source: SpanSource, trace_id: str, count: int = 2, seconds: f
     found = wait_for(complete, seconds, f"{count} spans of trace {trace_id}")
     assert found
     return found
+
+
+def _is_slowness(span: SeenSpan) -> bool:
+    return (span.name, span.kind) == (
+        "kong.before_upstream",
+        Span.SPAN_KIND_INTERNAL,
+    ) and span.end_unix_ns - span.start_unix_ns >= _BEFORE_UPSTREAM_FROM_NS
 
 
 def from_otlp_json(message: Mapping[str, Any]) -> list[SeenSpan]:
