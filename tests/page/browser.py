@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
 __all__ = ["NO_CHROMIUM", "chromium_path", "launch", "opened"]
 
+# For what the page does at once or every two seconds, on a machine that may stand still for some.
+_PATIENCE_MS = 30_000
 NO_CHROMIUM = "no Chromium here: `apt-get install chromium`, or name one with CHROMIUM=/path/to/chromium"
 
 
@@ -23,6 +25,7 @@ def chromium_path() -> str | None:
 
 def launch(playwright: Playwright) -> Browser:
     """Start it, without a window."""
+    expect.set_options(timeout=_PATIENCE_MS)
     # Chromium's own sandbox cannot be set up by root, nor in most containers; the pages are ours.
     return playwright.chromium.launch(executable_path=chromium_path(), args=["--no-sandbox"])
 
@@ -32,7 +35,7 @@ def opened(browser: Browser, **context: Any) -> Iterator[tuple[Page, list[str]]]
     """Give an empty page, and the list of what its console complains about: violations of its policy too."""
     with contextlib.closing(browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **context})) as window:
         page = window.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(_PATIENCE_MS)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

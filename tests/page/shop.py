@@ -24,7 +24,7 @@ SECRET = "pl4nted-s3cret-value"
 
 TRACE_URL = "http://jaeger.test:16686/trace/{trace_id}"
 
-# What each path does: seconds to wait, and the status.
+# What each path does: seconds to wait at the least, and the status.
 _BEHAVIOUR: Mapping[str, tuple[float, int]] = {
     "/api/users/1": (0.012, 200),
     "/api/users/2": (0.034, 200),
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         seconds, status = _BEHAVIOUR.get(self.path.partition("?")[0], (0.002, 200))
-        time.sleep(seconds * random.uniform(0.7, 1.5))
+        time.sleep(seconds * random.uniform(1.0, 1.5))
         body = b"{}\n"
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

@@ -30,7 +30,8 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_view_has_a_violation(browser: Browser, gateway: RunningGateway, theme: str, width: str) -> None:
     """In both themes, at both widths, with what opens on them."""
-    with opened(browser, color_scheme=theme, viewport={"width": WIDTHS[width], "height": 900}) as (page, complaints):
+    window = {"viewport": {"width": WIDTHS[width], "height": 900}, "reduced_motion": "reduce"}  # no colour half-way
+    with opened(browser, color_scheme=theme, **window) as (page, complaints):
         page.goto(gateway.sidecar_url)
         expect(page.locator(".trace").first).to_be_visible()
         found = {"traces": violations(page)}

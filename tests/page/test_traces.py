@@ -12,10 +12,10 @@ from playwright.sync_api import Page, expect
 from e2e.client import Caller, fetch
 from e2e.gateways import RunningGateway
 from e2e.ports import HOST
-from e2e.spans import SinkReader, wait_for_trace
+from e2e.spans import SinkReader, wait_for_trace, whole_trace
 from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
 from page.shop import SECRET, TRACE_URL, requests_of_a_shop, send
-from page.traces import attributes, open_trace, row
+from page.traces import attributes, kept_trace, open_trace, row
 
 
 def test_a_request_appears_as_it_is_made(page: Page, gateway: RunningGateway) -> None:
@@ -41,8 +41,11 @@ def test_its_waterfall_has_the_spans_that_were_exported(
 
     detail = open_trace(page, trace_id)
 
-    spans = detail.locator(".span")
-    assert spans.evaluate_all("nodes => nodes.map(node => node.dataset.span)") == [span.span_id for span in exported]
+    ids = "nodes => nodes.map(node => node.dataset.span)"
+    everything = detail.locator(".span").evaluate_all(ids)
+    assert sorted(everything) == sorted(span.span_id for span in whole_trace(SinkReader(sink), trace_id))
+    spans = detail.locator(".span:not(.internal)")  # what a slow machine adds
+    assert spans.evaluate_all(ids) == [span.span_id for span in exported]
     expect(spans.nth(0)).to_contain_text("GET /api/stock")
     expect(spans.nth(1)).to_contain_text("connection_error")
     expect(spans.nth(2)).to_contain_text("200")
@@ -75,9 +78,13 @@ def test_a_span_shows_its_attributes(page: Page, gateway: RunningGateway) -> Non
 
     detail = open_trace(page, trace_id)
     server = attributes(detail)
-    detail.locator(".span").first.press("ArrowDown")
+    spans = detail.locator(".span")
+    for number in range(spans.count() - 1):  # the try stands last; on a slow machine Kong's own time is before it
+        spans.nth(number).press("ArrowDown")
     client = attributes(detail)
+    spans.first.click()
 
+    assert attributes(detail) == server
     assert server["http.route"] == "/api/users"
     assert server["kong.route.name"] == "users"
     assert server["otlp_tracing.sampling.reason"] == "parent"
@@ -99,7 +106,10 @@ def test_a_span_shows_its_attributes(page: Page, gateway: RunningGateway) -> Non
 def test_filters_leave_what_was_asked_for(
     page: Page, gateway: RunningGateway, label: str, option: str, kept: set[str]
 ) -> None:
-    """By route, status, duration and why it is kept; cleared, everything is there again."""
+    """By route, status, duration and why it is kept; cleared, everything is there again.
+
+    Where the machine stood still others took as long as the slow one, which the sidecar's figures say.
+    """
     marker = Caller.new().span_id
     sent = {
         "missing": send(gateway, f"/api/users/9?{marker}"),
@@ -110,6 +120,9 @@ def test_filters_leave_what_was_asked_for(
     expect(page.locator(".trace")).to_have_count(3)
     shown = page.locator(".trace", has_text="/api/payments/declined").first
     sent["failed"] = shown.get_attribute("data-trace") or ""
+    took_ms = {name: kept_trace(gateway, one)["requests"][0]["duration_ms"] for name, one in sent.items()}
+    if label == "Duration":
+        kept = kept | {name for name, ms in took_ms.items() if ms >= 500}
 
     page.get_by_label(label, exact=True).select_option(option)
 
@@ -145,7 +158,7 @@ def test_what_can_be_copied_can_be_used(page: Page, gateway: RunningGateway) -> 
     expect(detail.get_by_text("Copied.")).to_be_visible()
     words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
     detail.get_by_role("button", name="Copy traceparent").click()
-    client = detail.locator(".span").nth(1).get_attribute("data-span")
+    client = detail.locator(".span.client").get_attribute("data-span")
 
     assert words[0] == "curl"
     assert words[-1] == f"{gateway.url}/api/users/9?token=REDACTED&page=2"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import Page, expect
 
+from e2e.client import fetch
 from e2e.gateways import RunningGateway
+from e2e.waiting import wait_for
 from otlp_tracing.decision import threshold
 from page.shop import send
 
@@ -18,6 +22,12 @@ rules:
   - {name: none of these, paths: ["/api/orders*"], rate: 0}
 keep: {errors: %s}
 """
+
+
+def counted(gateway: RunningGateway) -> dict[str, int]:
+    """Return how many requests to each of the shop's routes the sidecar has seen; a trial looks at those."""
+    rows = json.loads(fetch(gateway.sidecar_url, "/routes").text())["routes"]
+    return {one["route"]: one["requests"] for one in rows if one["route"] != "probe"}
 
 
 def tried(page: Page, figure: str) -> str:
@@ -41,6 +51,7 @@ def test_the_number_is_what_the_gateway_would_keep(page: Page, gateway: RunningG
     failed = [send(gateway, "/api/payments/declined", "POST") for _ in range(5)]
     for _ in range(5):
         send(gateway, "/api/orders/77")
+    wait_for(lambda: counted(gateway) == {"users": 30, "payments": 5, "orders": 5}, 20, "the sidecar has every record")
     limit = threshold.from_rate(0.4)
     kept = {one for one in [*users, *failed] if threshold.randomness(bytes.fromhex(one), None) >= limit}
 
