@@ -13,7 +13,7 @@ import pytest
 
 from faults.plugin_server import Group
 
-_FULL_SECONDS = 600.0
+FULL_SECONDS = 600.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +44,7 @@ def rounds(pytestconfig: pytest.Config) -> int:
 @pytest.fixture
 def seconds(pytestconfig: pytest.Config) -> Callable[[float, float], float]:
     """Give how long a fault lasts: `seconds(in full, at least)`."""
-    share = float(pytestconfig.getoption("--fault-seconds")) / _FULL_SECONDS
+    share = float(pytestconfig.getoption("--fault-seconds")) / FULL_SECONDS
     return lambda full, least: max(least, full * share)
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Figures", "cpu_seconds", "figures", "system_seconds"]
+__all__ = ["Figures", "cpu_seconds", "figures", "system_seconds", "waited_seconds"]
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -30,6 +30,12 @@ def cpu_seconds(pid: int) -> float:
 def system_seconds(pid: int) -> float:
     """Return the part of it that the kernel used on its behalf."""
     return int(_stat(pid)[12]) * _TICK_SECONDS
+
+
+def waited_seconds(pid: int) -> float:
+    """Return for how long the main thread could have run and had no core (proc(5), schedstat); 0 if nobody counts."""
+    path = Path(f"/proc/{pid}/schedstat")
+    return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
 
 
 def figures(pid: int) -> Figures:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.conftest import FULL_SECONDS
 from faults.delivery.scene import Scene, StartScene, scenes
 
 
@@ -15,6 +16,15 @@ from faults.delivery.scene import Scene, StartScene, scenes
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give an empty folder with a path that is short enough for a socket."""
     return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture
+def pause_s(pytestconfig: pytest.Config) -> float:
+    """Give the seconds by which a bound on the clock may be passed: what no stopwatch sees of a shared machine.
+
+    A soak has a machine of its own, and none to spare.
+    """
+    return 0.0 if pytestconfig.getoption("--fault-seconds") >= FULL_SECONDS else 1.5
 
 
 @pytest.fixture

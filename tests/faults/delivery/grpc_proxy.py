@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from e2e.ports import HOST, free_port
 from faults.delivery.background import Background
@@ -34,6 +35,7 @@ class GrpcProxy(Background):
         super().__init__()
         self.port = free_port()
         self.calls = 0
+        self.lost_spans = 0  # of exports whose answers were lost
         self.answered: list[grpc.StatusCode] = []
         self._target = f"{HOST}:{target_port}"
         self._code = code
@@ -68,6 +70,8 @@ class GrpcProxy(Background):
             await context.abort(error.code(), error.details() or "", error.trailing_metadata() or ())
             raise
         if self._loses and self._loses(number):
+            message = ExportTraceServiceRequest.FromString(body)
+            self.lost_spans += sum(len(scope.spans) for one in message.resource_spans for scope in one.scope_spans)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the proxy lost the answer")
         return answer
 

@@ -73,9 +73,15 @@ class Ledger:
             spans = self._times[run.name][first : first + SPANS_A_REQUEST]
         return len(spans) == SPANS_A_REQUEST and all(spans)
 
+    def latest(self, run: Run) -> int:
+        """Return the number of the latest request of which anything has arrived; -1 if nothing has."""
+        with self._lock:
+            return (len(self._times[run.name]) + 1) // SPANS_A_REQUEST - 1
+
     def distinct(self) -> int:
         """Return how many different spans have arrived."""
-        return self.arrived - self.repeated
+        with self._lock:
+            return self.arrived - self.repeated
 
     def missing(self, run: Run, numbers: Sequence[int]) -> list[int]:
         """Return the places of these requests that have not arrived."""

@@ -21,6 +21,7 @@ __all__ = ["assert_conserved", "assert_untraced_exactly", "settle"]
 
 MAX_REPEATED = 0.01
 IN_FLIGHT_SPANS = CONCURRENT_REQUESTS * 512  # of requests of the size that is the default
+_MANY_FAULTS = 20  # with so many, a fault takes the answers of a hundred spans on an average, and a share says enough
 
 
 def settle(sidecar: Sidecar, producers: Sequence[Producer], destination: str, seconds: float) -> None:
@@ -42,6 +43,7 @@ def assert_conserved(
     *,
     max_repeated: float = MAX_REPEATED,
     given_up: int = 0,
+    faults: int = 1,
 ) -> None:
     """Judge, after `settle`.
 
@@ -52,6 +54,7 @@ def assert_conserved(
         destination: its name on /metrics.
         max_repeated: share of the delivered spans that may have come before; 0 for none, whatever was under way.
         given_up: spans that must be counted as dropped or rejected, exactly.
+        faults: how often answers were lost on their way.
     """
     books = sidecar.books(destination)
     counted = sidecar.given_up(destination)
@@ -62,7 +65,7 @@ def assert_conserved(
     assert missing == counted, said
     assert counted == given_up, said
     # What had arrived when its answer was lost comes twice, rightly: in a short run that is more than a hundredth.
-    under_way = IN_FLIGHT_SPANS if max_repeated else 0
+    under_way = IN_FLIGHT_SPANS * (faults if faults < _MANY_FAULTS else 1) if max_repeated else 0
     assert ledger.repeated <= max(max_repeated * ledger.distinct(), under_way), said
     assert books.balance, said
 

@@ -34,6 +34,7 @@ from e2e.certificates import Pair
 from e2e.ports import HOST, free_port
 from faults.delivery.background import Background
 from faults.delivery.ledger import Ledger
+from faults.delivery.stalls import witness
 
 __all__ = ["OK", "Answer", "Attempt", "Receiver", "ServerTls"]
 
@@ -153,7 +154,7 @@ class Receiver(Background):
         self.attempts: deque[Attempt] = deque(maxlen=10_000)
         self.calls = 0
         self.most_at_once = 0
-        self.broken_off_after_s: list[float] = []
+        self._broken_off: list[tuple[float, float]] = []
         self._at_once = 0
         self._options = options
         self._tls = tls
@@ -170,6 +171,11 @@ class Receiver(Background):
     def http_endpoint(self) -> str:
         """Where it listens for OTLP over HTTP."""
         return f"{'https' if self._tls else 'http'}://{HOST}:{self.http_port}"
+
+    @property
+    def broken_off_after_s(self) -> list[float]:
+        """Seconds after which the sidecar broke attempts off that had no answer, but for those in which nobody ran."""
+        return [ended - begun - witness().stalled(begun, ended) for begun, ended in tuple(self._broken_off)]
 
     def stop(self) -> None:
         """Stop listening, break off what is open."""
@@ -257,7 +263,7 @@ class Receiver(Background):
             if answer.delay_s:
                 await asyncio.sleep(answer.delay_s)
         except asyncio.CancelledError:
-            self.broken_off_after_s.append(time.monotonic() - begun)
+            self._broken_off.append((begun, time.monotonic()))
             raise
         finally:
             self._at_once -= 1

@@ -86,6 +86,9 @@ class Relay(Background):
         task = asyncio.current_task()
         assert task is not None
         self.accepted += 1
+        if self._server is None:  # accepted just before `refuse`, which could not see it yet
+            writer.transport.abort()
+            return
         gate = self._flows[task] = asyncio.Event()
         gate.set()
         self._writers.add(writer)

@@ -17,13 +17,15 @@ from e2e.metrics import samples
 from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
 from faults.delivery.books import Books, destinations, read_books
+from faults.delivery.stalls import witness
 from load.process_figures import Figures, figures
 from otlp_tracing.installation import command_line
 
 __all__ = ["Sidecar"]
 
-_UP_SECONDS = 20.0
-_GRACE_SECONDS = 10.0  # what Kong gives a plugin server between SIGTERM and SIGKILL
+_UP_SECONDS = 60.0
+_END_SECONDS = 60.0  # how soon it has to be is for a test to say
+_OPENING = "it is not open yet"  # what /readyz says of a spool of which nobody knows yet what it holds
 _LOG_LINES = 60
 
 
@@ -89,9 +91,9 @@ class Sidecar:
             self._started(self._process.pid)
 
     def wait_until_ready(self, seconds: float = _UP_SECONDS) -> float:
-        """Wait until /readyz says so; return the seconds it took."""
+        """Wait until /readyz says so, and the spool was opened or cannot be; return the seconds it took."""
         begun = time.monotonic()
-        wait_for(lambda: self.ready() or not self.alive, seconds, f"the sidecar is ready:\n{self.tail()}")
+        wait_for(lambda: self.ready(_OPENING) or not self.alive, seconds, f"the sidecar is ready:\n{self.tail()}")
         assert self.alive, self.tail()
         return time.monotonic() - begun
 
@@ -102,10 +104,11 @@ class Sidecar:
         self.wait_until_ready()
         return time.monotonic() - begun
 
-    def ready(self) -> bool:
-        """Ask /readyz."""
+    def ready(self, but_for: str | None = None) -> bool:
+        """Ask /readyz; unless it says `but_for`."""
         with contextlib.suppress(OSError, IndexError, ValueError):
-            return fetch(self.url, "/readyz").status == 200
+            answer = fetch(self.url, "/readyz")
+            return answer.status == 200 and (but_for is None or but_for not in answer.text())
         return False
 
     def kill(self) -> None:
@@ -114,15 +117,15 @@ class Sidecar:
         self.signal(signal.SIGKILL)
         self.wait()
 
-    def terminate(self, grace_s: float = _GRACE_SECONDS) -> float:
-        """SIGTERM; return the seconds until its end, which must come within the grace time and be a good one."""
+    def terminate(self) -> float:
+        """SIGTERM; return the seconds until its end, which must be a good one."""
         self._keep_books()
         begun = time.monotonic()
         self.signal(signal.SIGTERM)
-        assert self._process is not None
-        code = self._process.wait(grace_s)
+        code = self.wait()
+        ended = time.monotonic()
         assert code == 0, f"exit code {code}\n{self.tail()}"
-        return time.monotonic() - begun
+        return ended - begun - witness().stalled(begun, ended)
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
@@ -173,7 +176,7 @@ class Sidecar:
     def wait(self) -> int:
         """Wait for its end; return the exit code."""
         assert self._process is not None
-        return self._process.wait(_GRACE_SECONDS)
+        return self._process.wait(_END_SECONDS)
 
     def log(self) -> str:
         """Return what it has said."""

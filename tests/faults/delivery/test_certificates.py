@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from faults.delivery.producer import Producer
 from faults.delivery.receiver import Receiver, ServerTls
 from faults.delivery.scene import entry
 from faults.delivery.sidecar import Sidecar
+from faults.delivery.stalls import Stopwatch
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -48,9 +48,13 @@ class Secured:
         self.producer.wait_until_acknowledged()
 
     def assert_held(self, *said: str) -> None:
-        """Assert that nothing arrives, nothing is given up, and the log says why."""
+        """Assert that nothing arrives, nothing is given up, and the log says why.
+
+        One line in ten seconds says so, and the first may be about a connection that was not there yet.
+        """
         arrived = self.receiver.ledger.distinct()
-        wait_for(lambda: all(word in self.sidecar.log() for word in said), 15, f"{said} in\n{self.sidecar.tail()}")
+        said = ("takes nothing; its spans wait", *said)
+        wait_for(lambda: all(word in self.sidecar.log() for word in said), 60, f"{said} in\n{self.sidecar.tail()}")
         books = self.sidecar.books(self.destination)
 
         assert self.receiver.ledger.distinct() == arrived
@@ -60,9 +64,9 @@ class Secured:
 
     def assert_delivered(self) -> None:
         """Assert that all is delivered soon, and judge."""
-        begun = time.monotonic()
-        settle(self.sidecar, [self.producer], self.destination, _PICKED_UP_SECONDS)
-        took = time.monotonic() - begun
+        stopwatch = Stopwatch(self.sidecar.pid)
+        settle(self.sidecar, [self.producer], self.destination, 2 * _PICKED_UP_SECONDS)
+        took = stopwatch.read()
 
         assert_conserved(self.sidecar, [self.producer], self.receiver.ledger, self.destination)
         assert took <= _PICKED_UP_SECONDS
@@ -99,7 +103,7 @@ def test_the_collectors_certificate_ends_and_is_renewed(start: Callable[[ServerT
     """Fault 19: a certificate that has ended holds spans back, and the log says so; a new one lets them through."""
     with start(ServerTls(AUTHORITY.issue("collector"))) as secured:
         secured.send(10)
-        settle(secured.sidecar, [secured.producer], secured.destination, 20)
+        settle(secured.sidecar, [secured.producer], secured.destination, 60)
         secured.receiver.stop()
         secured.receiver.start(ServerTls(AUTHORITY.issue("collector", days=0)))
         secured.send(10)
@@ -124,7 +128,7 @@ def test_the_clients_certificate_is_replaced(start: Callable[[ServerTls], Any]) 
     """Fault 19: a client's certificate that is not taken any more holds spans back until its files are replaced."""
     with start(ServerTls(AUTHORITY.issue("collector"), AUTHORITY.certificate)) as secured:
         secured.send(10)
-        settle(secured.sidecar, [secured.producer], secured.destination, 20)
+        settle(secured.sidecar, [secured.producer], secured.destination, 60)
         secured.receiver.stop()
         secured.receiver.start(ServerTls(AUTHORITY.issue("collector"), OTHER.certificate))
         secured.send(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from e2e.waiting import wait_for
 from faults.delivery.libc_double import LibcDouble
 from faults.delivery.scene import StartScene
+from faults.delivery.stalls import Stopwatch
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -33,16 +33,19 @@ def test_the_clock_jumps(start_scene: StartScene, folder: Path, max_retry_time: 
         with scene.producer.sending(20):  # few enough that batches are sent for their age
             for jump in jumps:
                 double.jump(jump)
-                sent, number = time.monotonic(), scene.run.issued
-                wait_for(lambda: scene.ledger.has(scene.run, number), 15, f"it arrives after {jump:.0f} s")  # noqa: B023
-                slowest = max(slowest, time.monotonic() - sent)
+                stopwatch, number = Stopwatch(scene.sidecar.pid), scene.run.issued
+                wait_for(lambda: scene.ledger.has(scene.run, number), 60, f"it arrives after {jump:.0f} s")  # noqa: B023
+                slowest = max(slowest, stopwatch.read())
+        scene.producer.wait_until_acknowledged()
+        scene.wait_until_delivered()
         scene.relay.refuse()
         for jump in (600.0, -_YEAR, _YEAR):  # the first is what a machine that was asleep sees
             scene.send(10)
             double.jump(jump)
         scene.relay.listen()
 
-        scene.assert_conserved(max_repeated=0)
+        # An attempt that a jump met may have been given up after it had arrived.
+        scene.assert_conserved(faults=len(jumps))
         assert slowest <= 10.0
 
 

@@ -77,7 +77,8 @@ def _arrived(collector: Collector) -> Counter[str]:
     return found
 
 
-def _assert_nothing_lost(collector: Collector, producer: Producer) -> None:
+def _assert_nothing_lost(collector: Collector, producer: Producer, under_way: int = _IN_FLIGHT) -> None:
+    """Judge; so many spans may have come twice in a short run, of which a hundredth is less."""
     issued = producer.run.issued * SPANS_A_REQUEST
     expected = {f"{producer.run.name:08x}{place:08x}" for place in range(issued)}
     with contextlib.suppress(AssertionError):
@@ -88,7 +89,7 @@ def _assert_nothing_lost(collector: Collector, producer: Producer) -> None:
 
     assert not producer.given_up
     assert (missing, unknown) == (0, 0)
-    assert repeated <= max(_MAX_REPEATED * issued, _IN_FLIGHT), f"{repeated} of {issued} came twice"
+    assert repeated <= max(_MAX_REPEATED * issued, under_way), f"{repeated} of {issued} came twice"
 
 
 def test_the_collector_is_killed_and_started_again(
@@ -102,9 +103,9 @@ def test_the_collector_is_killed_and_started_again(
         for _ in range(min(rounds, 10)):
             with producer.sending(_RATE):
                 time.sleep(1)  # load
-            settle(sidecar, [producer], collector.endpoint, 30)
+            settle(sidecar, [producer], collector.endpoint, 60)
             spans = producer.run.issued * SPANS_A_REQUEST
-            wait_for(lambda: len(_arrived(collector)) >= spans, 30, "the collector has written it")  # noqa: B023
+            wait_for(lambda: len(_arrived(collector)) >= spans, 60, "the collector has written it")  # noqa: B023
             collector.kill()
             with producer.sending(_RATE):
                 time.sleep(seconds(60, 1))  # the outage
@@ -127,7 +128,7 @@ def test_the_collector_is_restarted_under_load(collector: Collector, sidecar: Si
                 collector.start()
         settle(sidecar, [producer], collector.endpoint, 60)
 
-        _assert_nothing_lost(collector, producer)
+        _assert_nothing_lost(collector, producer, min(rounds, 10) * _IN_FLIGHT)
 
 
 def test_the_collector_hangs(collector: Collector, sidecar: Sidecar, seconds: Seconds) -> None:
@@ -167,10 +168,10 @@ def test_a_proxy_answers_every_code(collector: Collector, sidecar: Sidecar, seco
                 lambda: time.monotonic() > until and set(proxy.answered) == set(codes), 400, "each code was answered"
             )
         calm.set()  # what waits would take minutes: each answer of these is a pause
-        settle(sidecar, [producer], proxy.endpoint, 60)
+        settle(sidecar, [producer], proxy.endpoint, 120)
         books = sidecar.books(proxy.endpoint)
 
-        _assert_nothing_lost(collector, producer)
+        _assert_nothing_lost(collector, producer, proxy.lost_spans)
         assert books.balance
         assert not sum(books.lost.values()), books
 
@@ -188,7 +189,7 @@ def test_codes_that_forbid_a_repetition_are_counted(collector: Collector, sideca
             wait_for(lambda: len(proxy.answered) == len(codes), 60, "each code was answered")
         settle(sidecar, [producer], proxy.endpoint, 30)
         books = sidecar.books(proxy.endpoint)
-        wait_for(lambda: len(_arrived(collector)) >= books.exported, 10, "the collector has written everything")
+        wait_for(lambda: len(_arrived(collector)) >= books.exported, 60, "the collector has written everything")
 
         assert books.balance
         assert len(_arrived(collector)) + sum(books.lost.values()) == producer.run.issued * SPANS_A_REQUEST

@@ -18,11 +18,16 @@ from e2e.ports import accepts
 from e2e.waiting import wait_for
 from faults.delivery.oracle import assert_untraced_exactly
 from faults.delivery.scene import Scene, StartScene
+from faults.delivery.stalls import Stopwatch
+from otlp_tracing.gateway import emitter
 
 pytestmark = pytest.mark.timeout(3600)
 
 _FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
+_BACK_SECONDS = 2.0
 _RATE = 500
+
+_EMITTER = emitter.__name__
 
 # Listens at a path and takes nothing, as a process of user 65534.
 _LISTENER = (
@@ -41,7 +46,7 @@ def test_nothing_happens(scene: Scene) -> None:
 
 @pytest.mark.parametrize("ring_bytes", [None, 1 << 20], ids=["it all fits", "the ring overflows"])
 def test_the_sidecar_is_stopped(
-    start_scene: StartScene, seconds: Callable[[float, float], float], ring_bytes: int | None
+    start_scene: StartScene, seconds: Callable[[float, float], float], pause_s: float, ring_bytes: int | None
 ) -> None:
     """Fault 2: SIGSTOP is not felt, takes no more memory than the ring, and what was given up is counted exactly."""
     with start_scene(ring_bytes=ring_bytes) as scene:
@@ -50,8 +55,9 @@ def test_the_sidecar_is_stopped(
         with scene.producer.sending(_RATE):
             with scene.sidecar.stopped():
                 time.sleep(seconds(60, 3))  # the fault lasts as long
-            back = scene.run.issued
-            wait_for(lambda: scene.ledger.has(scene.run, back), 5, "a request of after the stop is delivered")
+            stopwatch, back = Stopwatch(scene.sidecar.pid), scene.run.issued
+            wait_for(lambda: scene.ledger.latest(scene.run) >= back, 60, "a request of after the stop is delivered")
+            took = stopwatch.read()
         scene.producer.wait_until_acknowledged()
         scene.wait_until_delivered(scene.run.issued - scene.producer.given_up)
 
@@ -59,6 +65,7 @@ def test_the_sidecar_is_stopped(
         assert scene.sidecar.books(scene.destination).balance
         assert scene.producer.slowest_call_s < _FELT_SECONDS
         assert bool(scene.producer.given_up) == (ring_bytes is not None)
+        assert took <= _BACK_SECONDS + pause_s
 
 
 def _nothing(_path: Path) -> None:
@@ -72,22 +79,26 @@ def _stale_socket(path: Path) -> None:
 
 @pytest.mark.parametrize("obstacle", [_nothing, _stale_socket], ids=["missing", "stale"])
 def test_the_socket_is_not_there(
-    start_scene: StartScene, caplog: pytest.LogCaptureFixture, obstacle: Callable[[Path], None]
+    start_scene: StartScene, caplog: pytest.LogCaptureFixture, pause_s: float, obstacle: Callable[[Path], None]
 ) -> None:
     """Fault 3: without a sidecar requests are kept, one warning is written, and all arrive when there is one."""
-    with start_scene(start=False) as scene, caplog.at_level(logging.WARNING):
+    with start_scene(start=False) as scene, caplog.at_level(logging.WARNING, _EMITTER):
+
+        def said() -> list[str]:
+            return [record.message for record in caplog.records if record.name == _EMITTER]
+
         scene.sidecar.socket.parent.mkdir(mode=0o700)
         obstacle(scene.sidecar.socket)
         with scene.producer.sending(100):
-            wait_for(lambda: caplog.records, 6, "it is said that the sidecar is missing")
+            wait_for(said, 30, "it is said that the sidecar is missing")
             scene.sidecar.start()
-            ready, first = time.monotonic(), scene.run.issued
-            wait_for(lambda: scene.producer.acknowledged.stop >= first, 5, "everything so far is acknowledged")
-            took = time.monotonic() - ready
+            stopwatch, first = Stopwatch(scene.sidecar.pid), scene.run.issued
+            wait_for(lambda: scene.producer.acknowledged.stop >= first, 60, "everything so far is acknowledged")
+            took = stopwatch.read()
 
         scene.assert_conserved(max_repeated=0)
-        assert len(caplog.records) == 1
-        assert took <= 1.0
+        assert len(said()) == 1
+        assert took <= 1.0 + pause_s
         assert scene.producer.slowest_call_s < _FELT_SECONDS
 
 
@@ -122,7 +133,7 @@ def test_somebody_else_listens(start_scene: StartScene, folder: Path) -> None:
         path = scene.sidecar.socket
         impostor = subprocess.Popen([shutil.which("python3") or sys.executable, "-c", _LISTENER, str(path)])
         try:
-            wait_for(lambda: path.exists() and accepts(str(path)), 10, "the impostor listens")
+            wait_for(lambda: path.exists() and accepts(str(path)), 60, "the impostor listens")
             scene.producer.send(10)
             for _ in range(5):
                 scene.producer.pump()

@@ -16,6 +16,7 @@ from faults.delivery.producer import Producer
 from faults.delivery.receiver import OK, Answer, Receiver
 from faults.delivery.resources import watched
 from faults.delivery.scene import StartScene, entry
+from faults.delivery.stalls import Stopwatch
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -42,27 +43,29 @@ def test_the_collector_is_away(
         scene.wait_until_delivered()
         with watched(lambda: scene.sidecar.figures().resident_bytes) as resident, scene.producer.sending(rate):
             scene.relay.refuse()
-            time.sleep(seconds(600, 6))  # the fault lasts as long
+            # As long as the fault lasts: what waits then is two seconds of work at the least pace that is allowed.
+            time.sleep(seconds(600, 10))
             arrived = scene.ledger.distinct()
             scene.relay.listen()
-            returned = time.monotonic()
-            wait_for(lambda: scene.ledger.distinct() > arrived, _BACK_SECONDS, "deliveries begin again")
-            begun = time.monotonic()
+            stopwatch = Stopwatch(scene.sidecar.pid)
+            wait_for(lambda: scene.ledger.distinct() > arrived, 60, "deliveries begin again")
+            back, stopwatch = stopwatch.read(), Stopwatch(scene.sidecar.pid)
             wait_for(
                 lambda: scene.sidecar.books(scene.destination).waiting <= 2 * rate * SPANS_A_REQUEST,
                 seconds(600, 30),
                 f"what waited is delivered; {scene.sidecar.books(scene.destination)}",
             )
-            drained = (scene.ledger.distinct() - arrived) / (time.monotonic() - begun)
+            drained = (scene.ledger.distinct() - arrived) / max(stopwatch.read(), 0.01)
         with capsys.disabled():
             print(
-                f"\n  {scene.run.issued} requests at {rate}/s: back after {begun - returned:.1f} s, drained at "
+                f"\n  {scene.run.issued} requests at {rate}/s: back after {back:.1f} s, drained at "
                 f"{drained:.0f} spans/s ({drained / rate / SPANS_A_REQUEST:.1f} times the load), "
                 f"at most {max(resident) >> 20} MiB"
             )
 
         scene.assert_conserved()
         assert max(resident) <= _MAX_RESIDENT_BYTES
+        assert back <= _BACK_SECONDS
         assert drained >= 5 * rate * SPANS_A_REQUEST
         assert scene.producer.slowest_call_s < 0.25
 
@@ -81,18 +84,29 @@ def test_the_spool_is_full(start_scene: StartScene, seconds: Seconds) -> None:
         settle(scene.sidecar, [scene.producer], scene.destination, 60)
         books = scene.sidecar.books(scene.destination)
         delivered = scene.ledger.delivered(scene.run)
-        first = min(delivered)
+        # One attempt at a time looks whether the collector is back: what it had in hand is not given up for room.
+        oldest = _since_a_gap(delivered)
+        in_hand = {place for place in delivered if place < oldest}
 
         assert {reason for reason, spans in books.dropped.items() if spans} == {"spool_full"}
         assert_conserved(
             scene.sidecar, [scene.producer], scene.ledger, scene.destination, given_up=sum(books.dropped.values())
         )
-        assert delivered == set(range(first, scene.run.issued * SPANS_A_REQUEST)), "the oldest go first"
-        assert first % SPANS_A_REQUEST == 0, "a trace goes whole"
+        assert delivered - in_hand == set(range(oldest, scene.run.issued * SPANS_A_REQUEST)), "the oldest go first"
+        assert len(in_hand) <= 512, "the oldest go first"
+        assert all(place ^ 1 in delivered for place in delivered), "a trace goes whole"
         assert max(taken) <= bound + slack
 
 
-def test_the_collector_hangs(start_scene: StartScene, seconds: Seconds) -> None:
+def _since_a_gap(places: set[int]) -> int:
+    """Return the first place from which on there is every one up to the last."""
+    place = max(places)
+    while place - 1 in places:
+        place -= 1
+    return place
+
+
+def test_the_collector_hangs(start_scene: StartScene, seconds: Seconds, pause_s: float) -> None:
     """Fault 11: a collector that accepts and never answers is given ten seconds an attempt; another notices nothing."""
     other_run = Run((1 << 30) + 1)
     with start_scene() as scene, Receiver(Ledger(other_run)) as other:
@@ -100,23 +114,23 @@ def test_the_collector_hangs(start_scene: StartScene, seconds: Seconds) -> None:
         scene.receiver.script.default = Answer(hang=True)
         until = time.monotonic() + seconds(300, 12)
         slowest = 0.0
-        while time.monotonic() < until:
+        while time.monotonic() < until or not scene.receiver.broken_off_after_s:
+            assert time.monotonic() < until + 60, "no attempt was given up"
             scene.send(10)
             neighbour.send(10)
-            sent = time.monotonic()
+            stopwatch = Stopwatch(scene.sidecar.pid)
             spans = other_run.issued * SPANS_A_REQUEST
             neighbour.wait_until_acknowledged()
-            wait_for(lambda: other.ledger.distinct() >= spans, 5, "the neighbour's arrive")  # noqa: B023
-            slowest = max(slowest, time.monotonic() - sent)
+            wait_for(lambda: other.ledger.distinct() >= spans, 60, "the neighbour's arrive")  # noqa: B023
+            slowest = max(slowest, stopwatch.read())
         broken_off = list(scene.receiver.broken_off_after_s)
         scene.receiver.release()
 
         scene.assert_conserved()
-        settle(scene.sidecar, [neighbour], other.endpoint, 5)
+        settle(scene.sidecar, [neighbour], other.endpoint, 60)
         assert_conserved(scene.sidecar, [neighbour], other.ledger, other.endpoint, max_repeated=0)
-        assert broken_off, "no attempt was given up"
-        assert max(broken_off) <= 11.0
-        assert slowest <= 2.0
+        assert max(broken_off) <= 11.0 + pause_s
+        assert slowest <= 2.0 + pause_s
         neighbour.close()
 
 

@@ -34,8 +34,7 @@ def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int) -> Non
             scene.sidecar.start()
             starts.append(cpu_seconds(scene.sidecar.pid))
 
-    # A kill repeats the batch that was on its way, a hundred spans or so: few kills are too few for a share.
-    scene.assert_conserved(max_repeated=0.01 if rounds >= 20 else 0.05)
+    scene.assert_conserved(faults=rounds)
     assert min(starts) <= 1.0, starts
     assert scene.producer.slowest_call_s < _FELT_SECONDS
 
@@ -61,23 +60,24 @@ def test_a_killed_sidecar_repeats_little(scene: Scene, rounds: int) -> None:
     for _ in range(rounds):
         scene.send(2000)
         scene.wait_until_delivered()
-        wait_for(lambda: not scene.sidecar.books(scene.destination).waiting, 5, "it knows that")
+        scene.wait_until_noted()
         scene.sidecar.kill()
+        scene.relay.listen()
         scene.sidecar.start()
 
     scene.assert_conserved(max_repeated=0)
 
 
 @pytest.mark.parametrize("collector", ["up", "down", "hung"])
-def test_the_sidecar_is_asked_to_end(scene: Scene, collector: str) -> None:
+def test_the_sidecar_is_asked_to_end(scene: Scene, collector: str, pause_s: float) -> None:
     """Fault 25: SIGTERM ends it within the grace time; it has delivered by then, or the next life does."""
     if collector == "down":
         scene.relay.refuse()
     elif collector == "hung":
         scene.receiver.script.default = Answer(hang=True)
     with scene.producer.sending(_RATE):
-        wait_for(lambda: scene.producer.acknowledged.stop >= _RATE, 10, "a second's load is acknowledged")
-        took = scene.sidecar.terminate(_GRACE_SECONDS)
+        wait_for(lambda: scene.producer.acknowledged.stop >= _RATE, 60, "a second's load is acknowledged")
+        took = scene.sidecar.terminate()
     acknowledged = scene.producer.acknowledged
     if collector == "up":
         assert scene.ledger.missing(scene.run, acknowledged) == []
@@ -87,5 +87,5 @@ def test_the_sidecar_is_asked_to_end(scene: Scene, collector: str) -> None:
     scene.receiver.release()
     scene.sidecar.start()
 
-    assert took <= _GRACE_SECONDS
+    assert took <= _GRACE_SECONDS + pause_s
     scene.assert_conserved()
