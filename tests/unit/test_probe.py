@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from otlp_tracing import probe
 from otlp_tracing.cli import main
 from otlp_tracing.errors import WireError
 from otlp_tracing.probe import ask_plugin_server, ask_sidecar, wait_for_answer
@@ -16,8 +17,9 @@ from otlp_tracing.server.rpc_msgpack import encode_error
 
 
 @pytest.fixture
-def answers_with() -> Iterator[Callable[[socket.socket, bytes], None]]:
-    """Give a function that answers the first connection of a listener with some bytes."""
+def answers_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[socket.socket, bytes], None]]:
+    """Give a function that answers the first connection of a listener with some bytes, some time."""
+    monkeypatch.setattr(probe, "_TIMEOUT_SECONDS", 20.0)
     listeners = []
 
     def serve(listener: socket.socket, answer: bytes) -> None:

@@ -47,7 +47,7 @@ supervise([Child("worker 0", command, descriptors=[table.descriptor], slot=0)], 
 """
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
@@ -62,6 +62,7 @@ def alive(pid: int) -> bool:
 
 
 def pids(path: Path) -> list[int]:
+    """Return the children so far: each that stands still for half a second is replaced, as it should be."""
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
@@ -139,7 +140,7 @@ def test_a_path_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
 
 def start_supervisor(folder: Path) -> subprocess.Popen[bytes]:
     supervisor = subprocess.Popen([sys.executable, "-c", PROGRAM.format(child=CHILD, folder=str(folder))])
-    wait_for(lambda: len(pids(folder / "pids")) == 1)
+    wait_for(lambda: len(pids(folder / "pids")) >= 1)
     return supervisor
 
 
@@ -147,11 +148,11 @@ def test_a_child_that_dies_is_started_again_and_ends_with_us(tmp_path: Path) -> 
     """Killed, it is back within two seconds; SIGTERM ends both."""
     supervisor = start_supervisor(tmp_path)
     os.kill(pids(tmp_path / "pids")[0], signal.SIGKILL)
-    wait_for(lambda: len(pids(tmp_path / "pids")) == 2)
+    wait_for(lambda: len(pids(tmp_path / "pids")) >= 2)
     supervisor.terminate()
 
     assert supervisor.wait(10) == 0
-    assert not alive(pids(tmp_path / "pids")[1])
+    assert not any(map(alive, pids(tmp_path / "pids")))
 
 
 def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     supervisor = start_supervisor(tmp_path)
     stopped = pids(tmp_path / "pids")[0]
     os.kill(stopped, signal.SIGSTOP)
-    wait_for(lambda: len(pids(tmp_path / "pids")) == 2)
+    wait_for(lambda: len(pids(tmp_path / "pids")) >= 2)
     supervisor.terminate()
 
     assert supervisor.wait(10) == 0
@@ -173,18 +174,18 @@ def test_children_end_when_kong_is_gone(tmp_path: Path) -> None:
         f"{PROGRAM.format(child=CHILD, folder=str(tmp_path))!r}]); time.sleep(60)"
     )
     kong = subprocess.Popen([sys.executable, "-c", code])
-    wait_for(lambda: len(pids(tmp_path / "pids")) == 1)
+    wait_for(lambda: len(pids(tmp_path / "pids")) >= 1)
     kong.kill()
     kong.wait()
 
-    wait_for(lambda: not alive(pids(tmp_path / "pids")[0]))
+    wait_for(lambda: not any(map(alive, pids(tmp_path / "pids"))))
 
 
 def test_a_group_makes_room_for_the_next(tmp_path: Path) -> None:
     """A second group at the same path is the one that stays."""
     first = start_supervisor(tmp_path)
     second = subprocess.Popen([sys.executable, "-c", PROGRAM.format(child=CHILD, folder=str(tmp_path))])
-    wait_for(lambda: len(pids(tmp_path / "pids")) == 2)
+    wait_for(lambda: len(pids(tmp_path / "pids")) >= 2)
     os.kill(pids(tmp_path / "pids")[0], signal.SIGKILL)  # the double does not look at its lifecycle itself
 
     assert first.wait(20) == 0

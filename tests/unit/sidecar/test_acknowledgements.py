@@ -107,8 +107,9 @@ def test_a_record_is_acknowledged_once_it_is_stored(tmp_path: Path) -> None:
             assert sidecar.deliveries.spool._writer is not None
             stall = sidecar.deliveries.spool._writer.write(lambda _: stalled.wait(10))
             peer.send(1, 2)
+            while sidecar.received < 2:
+                await asyncio.sleep(0.01)
             assert await peer.acknowledged(0.2) is None
-            assert sidecar.received == 2
             stalled.set()
             assert await stall
             assert await peer.acknowledged() == 2

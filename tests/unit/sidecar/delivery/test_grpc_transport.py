@@ -116,6 +116,7 @@ def test_who_does_not_answer_gets_a_new_connection(monkeypatch: pytest.MonkeyPat
         sink.script(ScriptedAnswer(delay_s=1.0))
         answer = await transport.export(REQUEST)
         assert (answer.verdict, answer.error_type) == (Verdict.RETRY, "DEADLINE_EXCEEDED")
+        monkeypatch.setattr(grpc_transport, "ATTEMPT_SECONDS", 20.0)  # the next one is to be answered
         assert (await transport.export(REQUEST)).verdict is Verdict.ACCEPTED
         assert len(opened) == 2
 

@@ -288,7 +288,7 @@ def test_pages_are_bounded() -> None:
 
 
 def test_streams_end_when_the_sidecar_does() -> None:
-    """An open page delays nothing."""
+    """An open page delays nothing; aiohttp would wait a minute for it."""
 
     async def seconds() -> float:
         loop = asyncio.get_running_loop()
@@ -297,4 +297,4 @@ def test_streams_end_when_the_sidecar_does() -> None:
             began = loop.time()
         return loop.time() - began
 
-    assert asyncio.run(seconds()) < 1
+    assert asyncio.run(seconds()) < 10

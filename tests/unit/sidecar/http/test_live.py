@@ -27,6 +27,9 @@ class StuckResponse(web.StreamResponse):
         await asyncio.Event().wait()
 
 
+_PATIENCE_SECONDS = 1.0  # far more than it takes to open one page too many while all others are stuck
+
+
 def application(patience: float) -> web.Application:
     live = Live(Recorder(ManualClock()), PageOptions(), patience)
 
@@ -43,7 +46,7 @@ def test_a_page_that_takes_nothing_loses_its_place(monkeypatch: pytest.MonkeyPat
     """All places are taken by such pages; once they are cut off, the next one is let in."""
 
     async def course() -> tuple[int, int, int]:
-        async with TestClient(TestServer(application(patience=0.2))) as there:
+        async with TestClient(TestServer(application(patience=_PATIENCE_SECONDS))) as there:
             with monkeypatch.context() as patched:
                 patched.setattr(web, "StreamResponse", StuckResponse)
                 stuck = [await there.get("/events") for _ in range(MAX_WATCHERS)]

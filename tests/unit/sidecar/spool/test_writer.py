@@ -62,12 +62,15 @@ def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
     async def scenario() -> list[float]:
         writer = Writer(tmp_path / "spool")
         await writer.open()
-        lags = [await lag(writer) for _ in range(8)]
+        lags = [await lag(writer)]
+        while min(lags) >= bound and len(lags) < 40:
+            lags.append(await lag(writer))
         await writer.close(5)
         return lags
 
     # The best of some: the machine may be busy, the spool must not be.
-    assert min(asyncio.run(scenario())) < module.SYNC_SECONDS + 0.02
+    bound = module.SYNC_SECONDS + 0.02
+    assert min(asyncio.run(scenario())) < bound
 
 
 def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

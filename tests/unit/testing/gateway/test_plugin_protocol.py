@@ -153,7 +153,7 @@ def test_a_late_answer_spoils_the_next_call_on_its_connection(tmp_path: Path) ->
 
     async def run() -> None:
         async with ScriptedPluginServer(tmp_path / "s.sock", answer) as server:
-            rpc = MsgPackRpc(server.socket, read_timeout_s=0.05)
+            rpc = MsgPackRpc(server.socket, read_timeout_s=0.5)  # the second call is to be answered in it
             with pytest.raises(RpcError, match="no data"):
                 await rpc.handle_event(1, "access", _NoPdk())
             with pytest.raises(PluginError, match="unexpected RPC response ID"):
