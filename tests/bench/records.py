@@ -141,9 +141,11 @@ def _parts() -> dict[str, Callable[[_Request], None]]:
         "assemble": spans,
         "redact": redacted,
         "encode": encoded,
-        "sampling report": lambda one: report.observe(one.record, "", one.context, None),
-        "request metrics": lambda one: durations.observe(one.record, one.spans[0]),
-        "recorder": lambda one: recorder.note(one.record, one.context, "sampled", one.encoded, NO_FACTS),
+        "sampling report": lambda one: report.observe(one.record.place, "", one.context, None),
+        "request metrics": lambda one: durations.observe(one.record, one.record.place, one.spans[0]),
+        "recorder": lambda one: recorder.note(
+            one.record, one.record.place, one.context, "sampled", one.encoded, facts=NO_FACTS
+        ),
     }
 
 

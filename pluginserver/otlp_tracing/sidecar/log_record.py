@@ -132,6 +132,12 @@ class LogRecord(msgspec.Struct, frozen=True):
     workspace_name: str | None = None
     otlp_tracing: Any = None
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Service and route as people know them: by name, else by id, and empty where there is none."""
+        service, route = self.service, self.route
+        return (service.name or service.id or "") if service else "", (route.name or route.id or "") if route else ""
+
 
 _decoder = msgspec.json.Decoder(LogRecord)
 

@@ -166,10 +166,11 @@ class Pipeline:
         self._entries.move_to_end(key)
         try:
             record = with_lost_method(decode(log))
+            place = record.place
             context, decided_now = entry.context(record)
             kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
             kept = context.sampled or kept_for is not None
-            note = partial(self.redactions.note, _route_name(record))
+            note = partial(self.redactions.note, place[1])
             assembled = assemble(record, context, entry.rules, kept_for) if kept else []
             spans = [entry.redactor.redact(span, note) for span in assembled]
         except WireError as error:
@@ -184,13 +185,13 @@ class Pipeline:
         outcome = f"kept_for_{kept_for}" if kept_for else "sampled" if kept else "not_sampled"
         self._metrics.add(REQUESTS, outcome)
         self._rates.observe(key, OWN if decided_now else process, context, kept)
-        self.sampling.observe(record, entry.name, context, kept_for)
+        self.sampling.observe(place, entry.name, context, kept_for)
         if kept:
             self._rare.kept(key, _route_id(record), self._clock())
-        self._requests.observe(record, spans[0] if spans else None)
+        self._requests.observe(record, place, spans[0] if spans else None)
         encoded = self._deliver(spans, entry.delivery) if spans else []
         if self._recorder is not None:
-            self._recorder.note(record, context, outcome, encoded, entry.facts)
+            self._recorder.note(record, place, context, outcome, encoded, facts=entry.facts)
 
     def _keep_reason(self, key: bytes, entry: Entry, record: LogRecord, context: RequestContext) -> str | None:
         reason = keep_reason(record, entry.keep)
@@ -212,10 +213,6 @@ class Pipeline:
 
 def _route_id(record: LogRecord) -> str:
     return (record.route.id or record.route.name or "") if record.route else ""
-
-
-def _route_name(record: LogRecord) -> str:
-    return (record.route.name or record.route.id or "") if record.route else ""
 
 
 def _line(record: LogRecord) -> RequestLine:

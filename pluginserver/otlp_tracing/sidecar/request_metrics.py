@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 from otlp_tracing.contract.counters import NAMES_REFUSED, REQUEST_DURATION
 from otlp_tracing.sidecar.client_spans import response_source
 from otlp_tracing.sidecar.http_methods import HttpMethods
-from otlp_tracing.sidecar.log_record import LogRecord, Route, Service
+from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.server_span import status_code
 from otlp_tracing.sidecar.span_record import SpanRecord
@@ -34,14 +34,15 @@ class RequestMetrics:
         self._max_series = max_series
         self._series: dict[tuple[str, ...], Histogram] = {}
 
-    def observe(self, record: LogRecord, kept: SpanRecord | None) -> None:
+    def observe(self, record: LogRecord, place: tuple[str, str], kept: SpanRecord | None) -> None:
         """Count one request.
 
         Args:
             record: of the request.
+            place: its.
             kept: its SERVER span, None where the trace is not kept.
         """
-        series = self._of(self._labels(record))
+        series = self._of(self._labels(record, place))
         seconds = max(record.latencies.request or 0, 0) / 1000
         if kept is None:
             series.observe(seconds)
@@ -58,16 +59,11 @@ class RequestMetrics:
         series = self._series[labels] = self._metrics.series(REQUEST_DURATION, *labels)
         return series
 
-    def _labels(self, record: LogRecord) -> tuple[str, ...]:
+    def _labels(self, record: LogRecord, place: tuple[str, str]) -> tuple[str, ...]:
         status = status_code(record)
         return (
-            _name(record.service),
-            _name(record.route),
+            *place,
             self._methods.name(record.request.method),
             f"{status // 100}xx" if 100 <= status < 600 else "",
             response_source(record),
         )
-
-
-def _name(entity: Service | Route | None) -> str:
-    return (entity.name or entity.id or "") if entity else ""

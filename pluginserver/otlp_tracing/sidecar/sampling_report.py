@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 
 from otlp_tracing.contract.counters import NAMES_REFUSED, ROUTE_REQUESTS
 from otlp_tracing.contract.trace_context import RequestContext
-from otlp_tracing.sidecar.log_record import LogRecord, Route, Service
 from otlp_tracing.sidecar.metrics import Metrics
 
 __all__ = ["SamplingReport"]
@@ -72,16 +71,16 @@ class SamplingReport:
         self._max_routes = max_routes
         self._rows: dict[tuple[str, str], _Row] = {}
 
-    def observe(self, record: LogRecord, entry: str, context: RequestContext, kept_for: str | None) -> None:
+    def observe(self, place: tuple[str, str], entry: str, context: RequestContext, kept_for: str | None) -> None:
         """Count one request.
 
         Args:
-            record: of the request.
+            place: LogRecord.place.
             entry: name of the plugin entry.
             context: what was decided in the beginning.
             kept_for: why it was kept after the response; None where it was not, or not for that.
         """
-        place = self._place(record)
+        place = self._bounded(place)
         row = self._rows.get(place)
         if row is None:
             row = self._rows[place] = _Row()
@@ -93,13 +92,8 @@ class SamplingReport:
         rows = sorted(self._rows.items(), key=lambda item: -item[1].seen)
         return [{"service": service, "route": route, **row.report()} for (service, route), row in rows]
 
-    def _place(self, record: LogRecord) -> tuple[str, str]:
-        place = (_name(record.service), _name(record.route))
+    def _bounded(self, place: tuple[str, str]) -> tuple[str, str]:
         if place in self._rows or len(self._rows) < self._max_routes:
             return place
         self._metrics.add(NAMES_REFUSED, "route_requests")
         return _OTHER, _OTHER
-
-
-def _name(entity: Service | Route | None) -> str:
-    return (entity.name or entity.id or "") if entity else ""

@@ -44,3 +44,17 @@ def test_any_bytes_give_a_record_or_a_wire_error(log: bytes) -> None:
     """Never another exception."""
     with contextlib.suppress(WireError):
         decode(log)
+
+
+@pytest.mark.parametrize(
+    ("log", "place"),
+    [
+        (b"{}", ("", "")),
+        (b'{"service":{"id":"s1","name":"users"},"route":{"id":"r1"}}', ("users", "r1")),
+        (b'{"service":{"id":"s1"},"route":{"id":"r1","name":"list"}}', ("s1", "list")),
+        (b'{"service":{},"route":{"name":""}}', ("", "")),
+    ],
+)
+def test_a_place_is_named_as_people_know_it(log: bytes, place: tuple[str, str]) -> None:
+    """By the name that somebody gave it, else by Kong's id."""
+    assert decode(log).place == place

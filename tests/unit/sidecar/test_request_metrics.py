@@ -19,7 +19,8 @@ def observed(*records: dict[str, Any], max_series: int = 10) -> Metrics:
     metrics = Metrics()
     requests = RequestMetrics(metrics, HttpMethods({}), max_series)
     for fields in records:
-        requests.observe(record_of(**fields), None)
+        record = record_of(**fields)
+        requests.observe(record, record.place, None)
     return metrics
 
 
@@ -43,8 +44,8 @@ def test_a_kept_trace_is_an_exemplar() -> None:
     """A bucket leads to a trace that exists, and only to such a one."""
     metrics = Metrics()
     requests = RequestMetrics(metrics, HttpMethods({}))
-    requests.observe(record_of(latencies={"request": 60}), None)
-    requests.observe(record_of(latencies={"request": 2}), spans_of()[0])
+    requests.observe(record_of(latencies={"request": 60}), ("", ""), None)
+    requests.observe(record_of(latencies={"request": 2}), ("", ""), spans_of()[0])
 
     def lines(accept: str) -> list[str]:
         encode, _ = choose_encoder(accept)

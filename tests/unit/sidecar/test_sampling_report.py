@@ -10,9 +10,7 @@ from otlp_tracing.contract.counters import NAMES_REFUSED, ROUTE_REQUESTS
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.sampling_report import SamplingReport
-from spans_of import CONTEXT, record_of
-
-USERS = {"service": {"name": "users"}, "route": {"name": "list"}}
+from spans_of import CONTEXT
 
 
 def decided(by: str, sampled: bool, probability: float | None = None) -> RequestContext:
@@ -31,7 +29,7 @@ def test_every_route_says_what_was_kept_and_why() -> None:
         (decided("rate", False, 0.25), "error"),
         (decided("parent", True), None),
     ):
-        report.observe(record_of(**USERS), "entry", context, kept_for)
+        report.observe(("users", "list"), "entry", context, kept_for)
 
     assert report.routes() == [
         {
@@ -56,7 +54,7 @@ def test_the_routes_are_bounded() -> None:
     metrics = Metrics()
     report = SamplingReport(metrics, max_routes=2)
     for number in range(5):
-        report.observe(record_of(route={"id": str(number)}, service=None), "", decided("rate", True, 1.0), None)
+        report.observe(("", str(number)), "", decided("rate", True, 1.0), None)
     rows: dict[Any, Any] = {row["route"]: row["seen"] for row in report.routes()}
 
     assert rows == {"_OTHER": 3, "0": 1, "1": 1}

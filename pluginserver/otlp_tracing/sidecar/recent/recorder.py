@@ -10,7 +10,7 @@ from otlp_tracing.decision import ot_state
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.sidecar.client_spans import tries_of
 from otlp_tracing.sidecar.headers import header, header_lines
-from otlp_tracing.sidecar.log_record import LogRecord, Route, Service
+from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.recent.routes import RecentRoutes
@@ -36,42 +36,52 @@ class Recorder:
     def note(
         self,
         record: LogRecord,
+        place: tuple[str, str],
         context: RequestContext,
         outcome: str,
         spans: Sequence[bytes],
+        *,
         facts: Facts,
     ) -> None:
         """Take one request over.
 
         Args:
             record: what Kong logged.
+            place: its.
             context: what was decided.
             outcome: as on otlp_tracing_requests_total.
             spans: encoded and redacted, the SERVER span first; none if the trace is not kept.
             facts: of the request's entry.
         """
-        now, route = self._clock(), (_name(record.service), _name(record.route))
+        now = self._clock()
         status, duration_ms, kept = status_code(record), max(record.latencies.request or 0, 0), bool(spans)
-        self.routes.note(now, route, status, duration_ms, kept=kept)
+        self.routes.note(now, place, status, duration_ms, kept=kept)
         failed = status >= 500
-        if kept and self.traces.admit(now, route, notable=failed or outcome != "sampled"):
+        if kept and self.traces.admit(now, place, notable=failed or outcome != "sampled"):
             self.traces.add(
-                context.trace_id, route, status=status, duration_ms=duration_ms, outcome=outcome, spans=spans
+                context.trace_id, place, status=status, duration_ms=duration_ms, outcome=outcome, spans=spans
             )
         weight = self.requests.weight(now, failed=failed, kept=kept)
         if weight:
-            self.requests.add(_request(now, weight, record, context, kept=kept, facts=facts))
+            self.requests.add(_request(now, weight, record, place, context, kept=kept, facts=facts))
 
 
 def _request(
-    now: float, weight: int, record: LogRecord, context: RequestContext, *, kept: bool, facts: Facts
+    now: float,
+    weight: int,
+    record: LogRecord,
+    place: tuple[str, str],
+    context: RequestContext,
+    *,
+    kept: bool,
+    facts: Facts,
 ) -> RecentRequest:
     tries, headers = tries_of(record), record.request.headers
     return RecentRequest(
         arrived=now,
         weight=weight,
-        service=_name(record.service),
-        route=_name(record.route),
+        service=place[0],
+        route=place[1],
         method=record.request.method,
         path=record.request.uri.partition("?")[0][:MAX_PATH],
         host=header(headers, "host") or "",
@@ -87,10 +97,6 @@ def _request(
         kept=kept,
         redact=facts.redact,
     )
-
-
-def _name(entity: Service | Route | None) -> str:
-    return (entity.name or entity.id or "") if entity else ""
 
 
 def _explicit_randomness(state: str) -> str | None:

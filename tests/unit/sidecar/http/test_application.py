@@ -33,7 +33,7 @@ def recorded(requests: int = 1) -> Recorder:
     recorder = Recorder(ManualClock())
     for _ in range(requests):
         spans = [encode_span(span) for span in spans_of()]
-        recorder.note(record_of(service={"name": "users"}, route={"name": "all"}), CONTEXT, "sampled", spans, NO_FACTS)
+        recorder.note(record_of(), ("users", "all"), CONTEXT, "sampled", spans, facts=NO_FACTS)
     return recorder
 
 
@@ -244,7 +244,9 @@ def test_the_stream_begins_with_what_is_there_and_goes_on() -> None:
         recorder = recorded(2)
         async with client(recorder, trace_url="http://jaeger/{trace_id}") as there:
             first = await read_events(there, "/events", "rows")
-            recorder.note(record_of(), CONTEXT, "sampled", [encode_span(span) for span in spans_of()], NO_FACTS)
+            recorder.note(
+                record_of(), ("", ""), CONTEXT, "sampled", [encode_span(span) for span in spans_of()], facts=NO_FACTS
+            )
             return [first, await read_events(there, f"/events?after={first[-1][1]['id']}", "rows")]
 
     first, again = asyncio.run(course())

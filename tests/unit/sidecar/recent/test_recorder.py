@@ -10,10 +10,12 @@ from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest
 from spans_of import CONTEXT, record_of
 
+PLACE = ("users", "all")
+
 
 def noted(**fields: object) -> RecentRequest:
     recorder = Recorder(ManualClock())
-    recorder.note(record_of(**fields), CONTEXT, "sampled", [b"x"], Facts(("x-tier",), str))
+    recorder.note(record_of(**fields), PLACE, CONTEXT, "sampled", [b"x"], facts=Facts(("x-tier",), str))
     (request,) = recorder.requests.snapshot()
     return request
 
@@ -21,9 +23,9 @@ def noted(**fields: object) -> RecentRequest:
 def test_a_request_is_in_every_ring() -> None:
     """A kept one as a trace too; one that is not kept is only counted."""
     recorder = Recorder(ManualClock())
-    record = record_of(service={"name": "users"}, route={"name": "all"})
-    recorder.note(record, CONTEXT, "sampled", [b"one", b"two"], NO_FACTS)
-    recorder.note(record, CONTEXT, "not_sampled", [], NO_FACTS)
+    record = record_of()
+    recorder.note(record, PLACE, CONTEXT, "sampled", [b"one", b"two"], facts=NO_FACTS)
+    recorder.note(record, PLACE, CONTEXT, "not_sampled", [], facts=NO_FACTS)
 
     (trace,) = recorder.traces.after(0, 10)
     (route,) = recorder.routes.figures([0.5])
@@ -56,9 +58,14 @@ def test_what_lua_has_no_list_for_is_no_try() -> None:
 def test_a_callers_decision_is_known_where_it_was_followed() -> None:
     """Elsewhere it is known that there was one."""
     recorder = Recorder(ManualClock())
-    recorder.note(record_of(), replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], NO_FACTS)
+    recorder.note(record_of(), PLACE, replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], facts=NO_FACTS)
     recorder.note(
-        record_of(), replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001"), "sampled", [], NO_FACTS
+        record_of(),
+        PLACE,
+        replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001"),
+        "sampled",
+        [],
+        facts=NO_FACTS,
     )
 
     followed, decided = recorder.requests.snapshot()
