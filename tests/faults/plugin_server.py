@@ -21,8 +21,8 @@ from otlp_tracing.installation import command_line
 __all__ = ["WORKERS", "Group", "group_at"]
 
 WORKERS = 2
-_UP_SECONDS = 30.0
-_END_SECONDS = 25.0  # a group that makes room may take twelve, a stop eight
+_UP_SECONDS = 60.0  # four Python processes, beside those that make room for them
+_END_SECONDS = 40.0  # a group that makes room may take twelve, a stop eight; the rest is the machine's
 _LOG_LINES = 80
 
 

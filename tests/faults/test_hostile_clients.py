@@ -18,7 +18,7 @@ from load.process_figures import figures
 
 pytestmark = pytest.mark.timeout(300)
 
-_CLOSED_SECONDS = 3.0
+_CLOSED_SECONDS = 10.0
 _MAX_GROWTH_BYTES = 32 << 20
 
 

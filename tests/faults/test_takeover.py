@@ -26,7 +26,7 @@ def test_a_second_group_takes_over(group: Group, rounds: int) -> None:
         for _ in range(max(1, rounds // 2)):
             before = [*chain(*group.wait_until_whole().values())]
             group.start()
-            wait_for(lambda: not any(map(alive, before)), 30, "the old group ends")  # noqa: B023 - called in this round
+            wait_for(lambda: not any(map(alive, before)), 40, "the old group ends")  # noqa: B023 - called in this round
             load.settle()
         group.wait_until_whole()
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from load.heartbeat import Heartbeat
 from load.kong_worker import KongWorker
 from load.loop import Loop, Pool
 from load.msgpack_rpc import MsgPackRpc
@@ -69,7 +70,7 @@ class _Run:
         self._loop = Loop(options.read_timeout)
         pool = Pool(self._loop, options.socket, options.pool_size)
         rpc = _PROTOCOLS[options.protocol](pool, _PLUGIN, config(options.endpoint), self._tally)
-        self._worker = KongWorker(rpc, self._tally)
+        self._worker = KongWorker(rpc, self._tally, Heartbeat())
         self._told_to_end = False
         self._began = self._end = 0.0
 

@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from load.heartbeat import Heartbeat
 from load.loop import Task
-from load.outcome import Answered500Error, NoInstanceError, Tally, UnpluggedError
+from load.outcome import Answered500Error, NoInstanceError, StoodStillError, Tally, UnpluggedError
 
 __all__ = ["KongWorker", "Rpc"]
 
 _CLAIM_SECONDS = 0.1
 _MAX_WAITS = 100
+_STOOD_STILL_SECONDS = 0.4  # half of what the server lets an event wait
 _MAX_REPEATS = 50  # Kong repeats without end; by then the server does nothing but close
 
 
@@ -45,11 +47,13 @@ class KongWorker:
     Args:
         rpc: the protocol.
         tally: what happened.
+        heartbeat: of this process.
     """
 
-    def __init__(self, rpc: Rpc, tally: Tally) -> None:
+    def __init__(self, rpc: Rpc, tally: Tally, heartbeat: Heartbeat) -> None:
         self._rpc = rpc
         self._tally = tally
+        self._heartbeat = heartbeat
         self._instance: _Instance | None = None
         self._under_way: set[int] = set()
 
@@ -81,7 +85,11 @@ class KongWorker:
             field = yield from self._handle(phase, number, field)
         except (UnpluggedError, Answered500Error) as error:
             failure = error
-        self._tally.event(phase, time.monotonic() - started, failure)
+        ended = time.monotonic()
+        missed = self._heartbeat.missed(started, ended)
+        if isinstance(failure, UnpluggedError) and missed > _STOOD_STILL_SECONDS:
+            failure = StoodStillError(str(failure))
+        self._tally.event(phase, ended - started - missed, failure)
         return field, failure
 
     def _handle(self, phase: str, number: int, field: Any) -> Task:

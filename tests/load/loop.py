@@ -4,7 +4,8 @@ A task yields a Connection and is sent the bytes that arrive on it, b"" when the
 yields seconds. Knows sockets and time, not what is spoken. Events are taken in the order in which epoll
 gives them, as nginx does, and only then the timeouts.
 
-Source: lua-nginx-module, ngx_http_lua_socket_tcp.c (setkeepalive, keepalive_close_handler).
+Source: lua-nginx-module, ngx_http_lua_socket_tcp.c (setkeepalive, keepalive_close_handler); nginx,
+ngx_process_events_and_timers and ngx_epoll_process_events (time is read when epoll returns).
 """
 
 from __future__ import annotations
@@ -72,9 +73,12 @@ class Loop:
     def run(self) -> None:
         """Run until every task has ended."""
         while self._tasks:
-            for descriptor, _ in self._epoll.poll(self._patience()):
-                self._receive(descriptor)
+            # Twice: to a process that was stopped while it waited Python says that nothing came, without a look.
+            ready = self._epoll.poll(self._patience()) or self._epoll.poll(0)
+            # Once, as nginx does: what comes while events are taken, however long that lasts, comes before its timeout.
             now = time.monotonic()
+            for descriptor, _ in ready:
+                self._receive(descriptor)
             while self._waiting and (connection := next(iter(self._waiting))) and self._waiting[connection] <= now:
                 self._throw(connection, ReadTimeoutError())
             while self._sleeping and self._sleeping[0][0] <= now:

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from typing import Any
 
-__all__ = ["Answered500Error", "NoInstanceError", "Reset500Error", "Tally", "UnpluggedError"]
+__all__ = ["Answered500Error", "NoInstanceError", "Reset500Error", "StoodStillError", "Tally", "UnpluggedError"]
 
 _MAX_INCIDENTS = 50
 _UNANSWERED_SECONDS = 1.0
@@ -15,6 +15,13 @@ _UNANSWERED_SECONDS = 1.0
 
 class UnpluggedError(Exception):
     """The client gets its answer, and the plugin has not done its work."""
+
+
+class StoodStillError(UnpluggedError):
+    """The same, while this process stood still, and so perhaps the whole machine.
+
+    What has waited for nine tenths of a second the server closes unanswered, since Kong does not wait longer.
+    """
 
 
 class Answered500Error(Exception):
@@ -35,6 +42,7 @@ class Tally:
     def __init__(self) -> None:
         self.requests = 0
         self.traced = 0
+        self.stood_still = 0
         self.unplugged: Counter[str] = Counter()
         self.would_be_500: Counter[str] = Counter()
         self.reset_500: Counter[str] = Counter()
@@ -51,7 +59,13 @@ class Tally:
         self.__init__()  # type: ignore[misc]  # the same object, as new
 
     def event(self, phase: str, seconds: float, failure: Exception | None) -> None:
-        """Count one event, and what failed in it."""
+        """Count one event, and what failed in it.
+
+        Args:
+            phase: access or log.
+            seconds: that it took, without those in which this process stood still.
+            failure: what failed.
+        """
         self._seconds.append(seconds)
         self.unanswered += seconds > _UNANSWERED_SECONDS
         if (failure or seconds > _UNANSWERED_SECONDS) and len(self._incidents) < _MAX_INCIDENTS:
@@ -71,6 +85,8 @@ class Tally:
             self.reset_500[f"access: {access}"] += 1
         elif isinstance(access, Answered500Error):
             self.would_be_500[f"access: {access}"] += 1
+        elif (access or log) and all(one is None or isinstance(one, StoodStillError) for one in (access, log)):
+            self.stood_still += 1
         elif access or log:
             self.unplugged[f"access: {access}" if access else f"log: {log}"] += 1
         else:
@@ -85,6 +101,7 @@ class Tally:
             "requests": self.requests,
             "requests_per_second": self.requests / seconds,
             "traced": self.traced,
+            "stood_still": self.stood_still,
             "unplugged": dict(self.unplugged),
             "would_be_500": dict(self.would_be_500),
             "reset_500": dict(self.reset_500),
