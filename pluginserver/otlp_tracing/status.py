@@ -21,8 +21,12 @@ __all__ = ["narrow_table", "show", "status", "table"]
 _SECONDS = 5.0
 _ANY_WIDTH = 10_000  # columns
 _MAX_BYTES = 16 << 20  # thousands of destinations
-_COLOURS = {"ok": "green", "retrying": "yellow", "held": "red", "unknown": "red"}
-_MEANINGS = {"unknown": "its headers are not known yet: no configuration has named it since the start"}
+_COLOURS = {"ok": "green", "retrying": "yellow", "held": "red", "unknown": "red", "idle": "dim"}
+_WELL = frozenset({"ok", "idle"})
+_MEANINGS = {
+    "unknown": "its headers are not known yet: no configuration has named it since the start",
+    "idle": "nothing came for an hour and nothing waits; it goes on with the next span",
+}
 
 
 def status(address: str, *, as_json: bool, token: str | None = None) -> int:
@@ -43,7 +47,7 @@ def status(address: str, *, as_json: bool, token: str | None = None) -> int:
         print()
     else:
         show(Console(), found)
-    is_well = not found.get("spool_trouble") and all(one["state"] == "ok" for one in destinations)
+    is_well = not found.get("spool_trouble") and all(one["state"] in _WELL for one in destinations)
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
 
 

@@ -145,9 +145,10 @@ async def _deliver(endpoint: str, compression: str, spans: int) -> dict[str, flo
     with tempfile.TemporaryDirectory(prefix="bench-spool-") as folder:
         deliveries = Deliveries(Metrics(), {}, lambda on_open: Spool(Path(folder), on_open))
         await deliveries.spool.start(10)
-        delivery = deliveries.to(Destination.of(settings, {}))
+        destination = Destination.of(settings, {})
+        delivery = deliveries.to(destination)
         for number in range(0, _BATCH * 4, 2):  # the connection, and what is loaded with it
-            deliveries.submit(delivery, [encode_span(span) for span in requests[number % 256]], 0)
+            deliveries.submit(destination, [encode_span(span) for span in requests[number % 256]], 0)
         deliveries.save(b"", 1)
         while not delivery.is_idle:
             await asyncio.sleep(0.001)
@@ -155,7 +156,7 @@ async def _deliver(endpoint: str, compression: str, spans: int) -> dict[str, flo
         while sent < spans:
             for number in range(_REQUESTS_A_COMMIT):
                 encoded = [encode_span(span) for span in requests[number * 4 % 256]]
-                deliveries.submit(delivery, encoded, 0)
+                deliveries.submit(destination, encoded, 0)
                 sent += len(encoded)
             deliveries.save(b"bench", sent)
             await asyncio.sleep(0)

@@ -100,6 +100,13 @@ def test_a_narrow_terminal_gets_every_figure_whole() -> None:
     assert "…" not in text
 
 
+def test_a_destination_at_rest_is_not_down() -> None:
+    """It is said what `idle` means, in no alarming colour, and nothing is asked of anybody."""
+    text = shown({"spool_trouble": None, "destinations": [{**WELL, "state": "idle"}]})
+
+    assert "http://collector:4317 idle: nothing came for an hour" in text
+
+
 def test_what_is_wrong_is_said_first() -> None:
     """A disk that takes nothing, spans that are missing, a destination without its headers."""
     text = shown({"spool_trouble": "disk full", "destinations": [{**WELL, "state": "unknown", "balance": -3}]})
@@ -115,6 +122,7 @@ def test_what_is_wrong_is_said_first() -> None:
     [
         ({"spool_trouble": None, "destinations": [WELL]}, 0),
         ({"spool_trouble": None, "destinations": []}, 0),
+        ({"spool_trouble": None, "destinations": [{**WELL, "state": "idle"}]}, 0),
         ({"spool_trouble": None, "destinations": [WELL, AWAY]}, 1),
         ({"spool_trouble": "disk full", "destinations": [WELL]}, 1),
         ({"spool_trouble": None, "destinations": [{**WELL, "balance": 1}]}, 1),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -110,7 +111,7 @@ class Destination:
         )
         return found, bool(names and not is_complete) or has_secret_key
 
-    @property
+    @cached_property
     def identity(self) -> bytes:
         """What makes it another destination than the next: all but limits and sizes. With its secrets."""
         fields = {**self._place(), "headers": self.headers, "key": self.tls.client_key}

@@ -33,28 +33,28 @@ class Metrics:
         self._labels = {metric.name: len(metric.labels) for metric in METRICS if metric.kind == "counter"}
         self._reported: OrderedDict[bytes, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
         # Series by metric and label values: as many as prometheus_client holds, found in a tenth of the time.
-        self._counters: dict[tuple[str, tuple[str, ...]], Counter] = {}
+        self._series: dict[tuple[str, tuple[str, ...]], Counter | Histogram] = {}
         self._readers: dict[tuple[str, str], list[Callable[[], float]]] = {}
         self._combinations: set[tuple[str, tuple[str, ...]]] = set()
 
     def add(self, metric: Metric, *label_values: str, amount: int = 1) -> None:
         """Count `amount` more; 0 makes the series visible."""
-        series = self._counters.get((metric.name, label_values))
-        if series is None:
-            family = self._families[metric.name]
-            assert isinstance(family, Counter)
-            series = self._counters[metric.name, label_values] = (
-                family.labels(*label_values) if label_values else family
-            )
+        series = self._known(metric, label_values)
+        assert isinstance(series, Counter)
         series.inc(amount)
 
-    def gauge(self, metric: Metric, label_value: str, read: Callable[[], float]) -> None:
-        """Show what `read` gives whenever somebody looks; of one label value, the sum of all that read it."""
+    def gauge(self, metric: Metric, label_value: str, read: Callable[[], float]) -> Callable[[], None]:
+        """Show what `read` gives whenever somebody looks; of one label value, the sum of all that read it.
+
+        Returns:
+            To be called when `read` shall not be asked any more.
+        """
         readers = self._readers.setdefault((metric.name, label_value), [])
         readers.append(read)
         family = self._families[metric.name]
         assert isinstance(family, Gauge)
         family.labels(label_value).set_function(lambda: sum(one() for one in readers))
+        return lambda: readers.remove(read)
 
     def set(self, metric: Metric, value: float, *label_values: str) -> None:
         """Show a value until another is set."""
@@ -67,6 +67,16 @@ class Metrics:
         with contextlib.suppress(KeyError):
             self._families[metric.name].remove(*label_values)
 
+    def forget_all(self, label: str, value: str) -> None:
+        """Show no series any more that has this value of a label."""
+        places = {metric.name: metric.labels.index(label) for metric in METRICS if label in metric.labels}
+        for name, values in [one for one in self._series if one[0] in places and one[1][places[one[0]]] == value]:
+            del self._series[name, values]
+            self._families[name].remove(*values)
+        for name in places:
+            if self._readers.pop((name, value), None) is not None:
+                self._families[name].remove(value)
+
     def flag(self, metric: Metric, read: Callable[[], float]) -> None:
         """Show what `read` gives, for a gauge without labels."""
         family = self._families[metric.name]
@@ -75,9 +85,9 @@ class Metrics:
 
     def series(self, metric: Metric, *label_values: str) -> Histogram:
         """Return one series of a histogram, for whoever observes it often."""
-        family = self._families[metric.name]
-        assert isinstance(family, Histogram)
-        return family.labels(*label_values)
+        series = self._known(metric, label_values)
+        assert isinstance(series, Histogram)
+        return series
 
     def value(self, metric: Metric, **labels: str) -> float:
         """Return a series' value, 0 where it is not there."""
@@ -106,6 +116,14 @@ class Metrics:
             return False
         self._combinations.add((name, label_values))
         return True
+
+    def _known(self, metric: Metric, label_values: tuple[str, ...]) -> Counter | Histogram:
+        series = self._series.get((metric.name, label_values))
+        if series is None:
+            family = self._families[metric.name]
+            assert not isinstance(family, Gauge)
+            series = self._series[metric.name, label_values] = family.labels(*label_values) if label_values else family
+        return series
 
     def _family(self, metric: Metric) -> Counter | Gauge | Histogram:
         if metric.kind == "histogram":

@@ -22,7 +22,6 @@ from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.sidecar import resource
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
-from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord, decode
@@ -60,7 +59,7 @@ class Entry:
     rules: SpanRules
     keep: Keep
     redactor: Redactor
-    delivery: Delivery
+    destination: Destination
     facts: Facts
 
     def context(self, record: LogRecord) -> tuple[RequestContext, bool]:
@@ -122,6 +121,8 @@ class Pipeline:
             settings = Settings.from_config(document)
             name = entry_name(document)
             redactor = shared_redactor(settings.redaction)
+            destination = Destination.of(settings, self._environment, self._detected)
+            self._deliveries.to(destination)
             allowance = self._rates.configure(key, name, settings.sampling)
             self._entries[key] = Entry(
                 name,
@@ -136,7 +137,7 @@ class Pipeline:
                 SpanRules.of(settings, self._methods, self._names),
                 settings.sampling.keep,
                 redactor,
-                self._deliveries.to(Destination.of(settings, self._environment, self._detected)),
+                destination,
                 Facts.of(settings, redactor),
             )
         except (ConfigError, ValueError) as error:
@@ -189,7 +190,7 @@ class Pipeline:
         if kept:
             self._rare.kept(key, _route_id(record), self._clock())
         self._requests.observe(record, place, spans[0] if spans else None)
-        encoded = self._deliver(spans, entry.delivery) if spans else []
+        encoded = self._deliver(spans, entry.destination) if spans else []
         if self._recorder is not None:
             self._recorder.note(record, place, context, outcome, encoded, facts=entry.facts)
 
@@ -199,7 +200,7 @@ class Pipeline:
             return "rare"
         return reason
 
-    def _deliver(self, spans: list[SpanRecord], delivery: Delivery) -> list[bytes]:
+    def _deliver(self, spans: list[SpanRecord], destination: Destination) -> list[bytes]:
         encoded = []
         for span in spans:
             try:
@@ -207,7 +208,7 @@ class Pipeline:
             except (ValueError, TypeError) as error:
                 # One field that protobuf refuses must not cost the others.
                 _refused.warning("could not encode a span: %s", error)
-        self._deliveries.submit(delivery, encoded, len(spans) - len(encoded))
+        self._deliveries.submit(destination, encoded, len(spans) - len(encoded))
         return encoded
 
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from prometheus_client.samples import Sample
 
-from otlp_tracing.contract.counters import EVENTS_FAILED, RECORDS_REFUSED, SPANS_DROPPED, SPANS_SPOOLED, Metric
+from otlp_tracing.contract.counters import (
+    EVENTS_FAILED,
+    EXPORT_DURATION,
+    RECORDS_REFUSED,
+    SPANS_DROPPED,
+    SPANS_SPOOLED,
+    Metric,
+)
 from otlp_tracing.sidecar.metrics import Metrics
 
 NAME = EVENTS_FAILED.name
+_OF_DESTINATIONS = (SPANS_DROPPED, EXPORT_DURATION, SPANS_SPOOLED)
 
 
 def test_totals_of_several_processes_add_up() -> None:
@@ -47,6 +55,32 @@ def test_two_that_share_a_label_add_up() -> None:
     assert metrics.value(SPANS_SPOOLED, destination="http://c:1") == 7
 
 
+def test_what_is_forgotten_is_not_shown() -> None:
+    """Every series of one value of a label goes, of whatever kind, and no other; counted again, it begins with 0."""
+    metrics = Metrics()
+    for endpoint in ("http://c:1", "http://c:2"):
+        metrics.add(SPANS_DROPPED, endpoint, "spool_full", amount=4)
+        metrics.series(EXPORT_DURATION, "otlp_grpc_span_exporter", endpoint, "").observe(1)
+        metrics.gauge(SPANS_SPOOLED, endpoint, lambda: 7)
+    metrics.forget_all("destination", "http://c:1")
+
+    shown = [sample.labels["destination"] for one in _OF_DESTINATIONS for sample in _samples(metrics, one)]
+    assert set(shown) == {"http://c:2"}
+    assert metrics.value(SPANS_SPOOLED, destination="http://c:2") == 7
+    metrics.add(SPANS_DROPPED, "http://c:1", "spool_full")
+    assert metrics.value(SPANS_DROPPED, destination="http://c:1", reason="spool_full") == 1
+
+
+def test_a_gauge_can_be_ended() -> None:
+    """Whoever is not asked any more counts no more; the others go on."""
+    metrics = Metrics()
+    end = metrics.gauge(SPANS_SPOOLED, "http://c:1", lambda: 3)
+    metrics.gauge(SPANS_SPOOLED, "http://c:1", lambda: 4)
+    end()
+
+    assert metrics.value(SPANS_SPOOLED, destination="http://c:1") == 4
+
+
 def test_a_known_series_is_there_before_its_first_count() -> None:
     """Every reason that is known beforehand is shown as 0, so that an alert on an increase sees the first."""
     metrics = Metrics()
@@ -56,5 +90,5 @@ def test_a_known_series_is_there_before_its_first_count() -> None:
 
 
 def _samples(metrics: Metrics, metric: Metric) -> list[Sample]:
-    (family,) = metrics.registry.restricted_registry([metric.name]).collect()
-    return [sample for sample in family.samples if sample.name == metric.name]
+    names = {metric.name, f"{metric.name}_count"}
+    return [sample for family in metrics.registry.collect() for sample in family.samples if sample.name in names]

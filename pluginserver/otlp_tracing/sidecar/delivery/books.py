@@ -44,8 +44,10 @@ class Books:
             metrics.add(metric, label, amount=0)
         for reason in DROP_REASONS:
             metrics.add(SPANS_DROPPED, label, reason, amount=0)
-        metrics.gauge(SPANS_SPOOLED, label, lambda: self.spooled)
-        metrics.gauge(SPANS_IN_FLIGHT, label, lambda: self.in_flight)
+        self._gauges = (
+            metrics.gauge(SPANS_SPOOLED, label, lambda: self.spooled),
+            metrics.gauge(SPANS_IN_FLIGHT, label, lambda: self.in_flight),
+        )
 
     @property
     def balance(self) -> int:
@@ -100,6 +102,17 @@ class Books:
     def answered(self, component: str, seconds: float, error_type: str) -> None:
         """A request was answered, or nobody answered."""
         self._metrics.series(EXPORT_DURATION, component, self._label, error_type).observe(seconds)
+
+    def close(self, *, is_last: bool) -> None:
+        """End them, with nothing spooled and nothing in flight.
+
+        Args:
+            is_last: no other has the label: then its series go. Otherwise what was counted stays in the sum.
+        """
+        for end in self._gauges:
+            end()
+        if is_last:
+            self._metrics.forget_all("destination", self._label)
 
     def status(self) -> dict[str, Any]:
         """Return every number, by its name."""

@@ -4,12 +4,17 @@ A restart finds the spans and all about their destination but its secrets, which
 secrets is delivered to at once; another waits until a configuration comes whose headers have the digest that was
 stored with it. Spans whose key the collector refuses, or nobody has named for long, go out with the key that has
 replaced it: that of the one destination, and no other there is, which differs from theirs in secrets alone and works.
+
+A destination for which nothing has come for long, and nothing waits, is put to rest: without a loop and a connection,
+until it is named or has a span again. Configurations change, and a sidecar lives for months
+(docs/decisions/0019-destinations-come-to-rest.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -32,6 +37,13 @@ _log = logging.getLogger("otlp_tracing.sidecar.delivery")
 # How long a configuration may take to come with the first request that needs it, before another's key is used.
 _UNKNOWN_SECONDS = 600.0
 _LOOK_SECONDS = 10.0
+# Longer than a key is waited for, whose successor must be awake to take its spans over.
+REST_SECONDS = 3600.0
+# Awake although they are idle. Past it the quietest rest sooner, at the cost of a new connection for their next
+# span: what a configuration takes that changes every second has a bound.
+MAX_IDLE = 256
+# Endpoints whose books stay on the page and on /metrics while they rest: some fifty series each.
+MAX_RESTING = 32
 _SPOOL_SECONDS = 2.0  # for closing the spool after the flush: both are over before the supervisor's eight seconds
 # Requests of all destinations together, half a megabyte each: a hundred that hang leave room for the others.
 MAX_REQUESTS = 128
@@ -65,6 +77,7 @@ class Deliveries:
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self._deliveries: dict[bytes, Delivery] = {}
         self._unknown: dict[bytes, Delivery] = {}
+        self._resting: OrderedDict[str, Delivery] = OrderedDict()  # by endpoint, none of which is awake; the last last
         self._gathering: dict[Delivery, None] = {}
         self._becoming: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Future[None] | None = None
@@ -75,22 +88,20 @@ class Deliveries:
 
     def to(self, destination: Destination) -> Delivery:
         """Return the delivery to a destination; of two that differ in limits alone the last one's count."""
-        delivery = self._deliveries.get(destination.identity)
-        if delivery is None:
-            delivery = self._found_again(destination) or self._make(destination)
-            self._deliveries[destination.identity] = delivery
+        delivery = self._awake(destination)
         if delivery.destination != destination:
             self._run(delivery.become(destination))
         return delivery
 
-    def submit(self, delivery: Delivery, spans: list[bytes], refused: int) -> None:
+    def submit(self, destination: Destination, spans: list[bytes], refused: int) -> None:
         """Take the spans of one request over; they are safe once what save() returns is done.
 
         Args:
-            delivery: to their destination.
+            destination: theirs.
             spans: encoded.
             refused: how many more could not be encoded.
         """
+        delivery = self._awake(destination)
         if refused:
             delivery.refuse(refused)
         if spans:
@@ -116,7 +127,7 @@ class Deliveries:
 
     def status(self) -> list[dict[str, Any]]:
         """Return how every destination is."""
-        return [delivery.status() for delivery in self._all()]
+        return [delivery.status() for delivery in (*self._all(), *self._resting.values())]
 
     async def close(self, seconds: float) -> None:
         """Flush every destination, for so long at the most, and leave the rest in the spool."""
@@ -131,6 +142,19 @@ class Deliveries:
 
     def _all(self) -> list[Delivery]:
         return [*self._deliveries.values(), *self._unknown.values()]
+
+    def _awake(self, destination: Destination) -> Delivery:
+        delivery = self._deliveries.get(destination.identity)
+        if delivery is None:
+            resting = self._resting.pop(destination.endpoint, None)
+            is_its_own = resting is not None and resting.backlog.identity == destination.identity
+            delivery = self._found_again(destination) or (resting if is_its_own else None) or self._make(destination)
+            self._deliveries[destination.identity] = delivery
+            if delivery is resting:
+                delivery.wake()
+            elif resting is not None:
+                self._forget(resting)
+        return delivery
 
     def _make(self, destination: Destination, *, is_known: bool = True) -> Delivery:
         books = Books(destination.endpoint, self._metrics)
@@ -151,6 +175,33 @@ class Deliveries:
             for delivery in self._all():
                 if delivery.state == "held" or (delivery.state == "unknown" and delivery.age >= _UNKNOWN_SECONDS):
                     self._replace_key(delivery)
+            self._put_to_rest()
+
+    def _put_to_rest(self) -> None:
+        idle = sorted((one for one in self._all() if one.is_idle), key=lambda one: one.quiet, reverse=True)
+        surplus = len(idle) - MAX_IDLE
+        quiet = {one: None for rank, one in enumerate(idle) if rank < surplus or one.quiet >= REST_SECONDS}
+        for awake in (self._deliveries, self._unknown):
+            for key in [key for key, one in awake.items() if one in quiet]:
+                del awake[key]
+        for delivery in quiet:
+            if (transport := delivery.rest()) is not None:
+                self._run(transport.close())
+            if any(one.label == delivery.label for one in self._all()):
+                # As when a key was changed: the endpoint goes on under another.
+                self._forget(delivery)
+                continue
+            if (former := self._resting.pop(delivery.label, None)) is not None:
+                self._forget(former)
+            self._resting[delivery.label] = delivery
+        while len(self._resting) > MAX_RESTING:
+            self._forget(self._resting.popitem(last=False)[1])
+
+    def _forget(self, delivery: Delivery) -> None:
+        known = (*self._all(), *self._resting.values())
+        delivery.books.close(is_last=not any(one.label == delivery.label for one in known))
+        if not any(one.backlog.identity == delivery.backlog.identity for one in known):
+            self.spool.forget(delivery.backlog)
 
     def _replace_key(self, delivery: Delivery) -> None:
         place = place_of(delivery.backlog.description)
@@ -183,7 +234,7 @@ class Deliveries:
     def _remembered(self, stored: StoredDestination) -> Delivery:
         destination, lacks_secrets = Destination.described(stored.description, self._environment)
         if not lacks_secrets and self.spool.digest(destination.identity) == stored.digest:
-            delivery = self._deliveries[destination.identity] = self._make(destination)
+            delivery = self._awake(destination)
         else:
             delivery = self._unknown[stored.digest] = self._make(destination, is_known=False)
             # With the names of the headers that it lacks.

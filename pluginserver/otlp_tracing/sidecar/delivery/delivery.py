@@ -67,7 +67,7 @@ class Delivery:
         self.last_success_ms: int | None = None
         self._loop = asyncio.get_running_loop()
         self.pace = Pace(self._loop.time)
-        self._made_at = self._loop.time()
+        self._made_at = self._used_at = self._loop.time()
         self._spool = spool
         self._new_transport = transport
         self._transport: Transport | None = None
@@ -80,9 +80,9 @@ class Delivery:
         self._refuses_all_until = float("-inf")
         self._losses, self._failures, self._recoveries = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self.backlog = Backlog(books, spool, self._notice)
-        self.is_known = False
+        self.is_known = self.is_resting = False
         self._set(destination, is_known=is_known)
-        self._task = asyncio.create_task(self._run(), name=f"deliver to {destination.endpoint}")
+        self._task = self._begin()
 
     def __repr__(self) -> str:
         return f"<Delivery {self.label} {self.state} | {self.backlog!r}, {len(self._sending)} requests>"
@@ -94,7 +94,9 @@ class Delivery:
 
     @property
     def state(self) -> str:
-        """One word: ok, retrying, held, or unknown as long as its headers are not known."""
+        """One word: ok, retrying, held, idle at rest, or unknown as long as its headers are not known."""
+        if self.is_resting:
+            return "idle"
         if not self.is_known:
             return "unknown"
         if not self.pace.is_failing:
@@ -107,12 +109,18 @@ class Delivery:
         return self._loop.time() - self._made_at
 
     @property
+    def quiet(self) -> float:
+        """Seconds since a configuration named it, or spans came or went."""
+        return self._loop.time() - self._used_at
+
+    @property
     def is_idle(self) -> bool:
         """Tell whether nothing waits and nothing is being sent."""
         return not (self.backlog.spans or self._sending or self._gathered or self.books.spooled)
 
     def submit(self, spans: Sequence[bytes]) -> None:
         """Take the spans of one request over; they are safe once what gathered() returns is."""
+        self._used_at = self._loop.time()
         self.books.receive(len(spans))
         self._gathered.append((b"".join(spans), len(spans)))
 
@@ -125,6 +133,19 @@ class Delivery:
         """Return what was submitted since the last time, as rows of whole requests."""
         gathered, self._gathered = self._gathered, []
         return list(self._rows(gathered))
+
+    def rest(self) -> Transport | None:
+        """Do without a loop until wake(), when it is idle; return the way to the collector, to be closed."""
+        self._task.cancel()
+        self.is_resting = True
+        self.pace = Pace(self._loop.time)  # what failed last says nothing about now
+        transport, self._transport = self._transport, None
+        return transport
+
+    def wake(self) -> None:
+        """Deliver again."""
+        self.is_resting, self._used_at = False, self._loop.time()
+        self._task = self._begin()
 
     async def become(self, destination: Destination) -> None:
         """Deliver with other headers, keys or limits from now on."""
@@ -177,7 +198,11 @@ class Delivery:
             **self.books.status(),
         }
 
+    def _begin(self) -> asyncio.Task[None]:
+        return asyncio.create_task(self._run(), name=f"deliver to {self.label}")
+
     def _set(self, destination: Destination, *, is_known: bool) -> None:
+        self._used_at = self._loop.time()
         self.destination = destination
         self.is_known = is_known
         self._resource = encode_resource(dict(destination.resource_attributes))
@@ -256,6 +281,7 @@ class Delivery:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
+        self._used_at = self._loop.time()
         self._slots.release()
         self._changed.set()
 

@@ -144,13 +144,13 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what happens inside one transaction: all of it or nothing."""
-        last_ids, numbers = dict(self._last_ids), dict(self._numbers)
+        last_ids, numbers, descriptions = dict(self._last_ids), dict(self._numbers), dict(self._descriptions)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._connection.execute("COMMIT")
         except BaseException:
-            self._last_ids, self._numbers = last_ids, numbers
+            self._last_ids, self._numbers, self._descriptions = last_ids, numbers, descriptions
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
@@ -268,6 +268,20 @@ class Database:
         self._connection.execute(
             "DELETE FROM sender WHERE rowid <= (SELECT max(rowid) FROM sender) - ?", (_MAX_SENDERS,)
         )
+
+    def forget(self, destination: bytes | None = None) -> None:
+        """Forget a destination by its digest, or every one, that has no rows, in a transaction.
+
+        But for the last: its number would be given to the next, and a row that is deleted late is known by it.
+        """
+        empty = self._connection.execute(
+            "SELECT number, digest FROM destination WHERE rows = 0 AND number < (SELECT max(number) FROM destination) "
+            "AND digest = coalesce(?, digest)",
+            (destination,),
+        ).fetchall()
+        self._connection.executemany("DELETE FROM destination WHERE number = ?", [(number,) for number, _ in empty])
+        for number, digest_ in empty:
+            del self._numbers[digest_], self._last_ids[number], self._descriptions[digest_]
 
     def adopt(self, destination: StoredDestination, rows: Iterable[Row] = ()) -> None:
         """Store a destination and rows under the ids they had in another file, in a transaction."""

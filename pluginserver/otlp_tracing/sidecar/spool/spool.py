@@ -187,6 +187,13 @@ class Spool:
             copy = Row(row.body, row.spans, row.at_ms, row.id)
             self._writer.write(lambda database: database.rewrite(copy)).add_done_callback(_ignore)
 
+    def forget(self, owner: Owner) -> None:
+        """Forget an owner of which no row is anywhere; its destination gets a new one when it comes again."""
+        digest_ = self.digest(owner.identity)
+        self._digests.pop(owner, None)
+        if digest_ is not None and self._writer is not None and self._takes:
+            self._writer.write(lambda database: database.forget(digest_)).add_done_callback(_ignore)
+
     async def load(self, after: int, until: int, max_bytes: int, excluded: Iterable[int]) -> Loaded:
         """Read rows from the disk, see Database.load(). Raises DiskTrouble."""
         assert self._writer is not None

@@ -264,6 +264,8 @@ class Writer:
             self._database = Database(path)
             if path.stat().st_size <= _SOUND_CHECK_BYTES and not self._database.is_sound():
                 raise sqlite3.DatabaseError("its pages do not fit together")
+            with self._database.transaction():
+                self._database.forget()  # nobody knows an id of it yet
         with self._database.transaction():
             self._database.forget_senders()
         return Opened(self._database.salt, self._database.destinations(), self._database.senders(), lost)

@@ -75,7 +75,7 @@ async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
                 names = [f"{life}.{step}.{chance.random()}" for _ in range(chance.randrange(1, 4))]
                 issued += len(names)
                 size = chance.choice((10, 1000, 30_000))
-                deliveries.submit(delivery, [encoded(name, size) for name in names], 0)
+                deliveries.submit(delivery.destination, [encoded(name, size) for name in names], 0)
             saved = deliveries.save(b"sender", step + 1)
             if saved is not None and chance.random() < 0.5:
                 await saved

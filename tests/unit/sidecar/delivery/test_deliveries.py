@@ -11,8 +11,9 @@ import pytest
 
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
+from otlp_tracing.contract.counters import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
 from otlp_tracing.contract.settings import Settings
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.delivery.deliveries import MAX_RESTING, REST_SECONDS, Deliveries
 from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.destination import Destination
@@ -37,8 +38,9 @@ class Life:
 
     def __init__(self, folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
+        self.metrics = Metrics()
         self.deliveries = Deliveries(
-            Metrics(), environment or {}, lambda on_open: Spool(folder, on_open), self._transport
+            self.metrics, environment or {}, lambda on_open: Spool(folder, on_open), self._transport
         )
 
     def _transport(self, to: Destination) -> ScriptedTransport:
@@ -48,8 +50,20 @@ class Life:
         return self.transports.setdefault(key, ScriptedTransport())
 
     def send(self, delivery: Delivery, *names: str) -> asyncio.Future[None] | None:
-        self.deliveries.submit(delivery, [encoded(name) for name in names], 0)
+        self.deliveries.submit(delivery.destination, [encoded(name) for name in names], 0)
         return self.deliveries.save(b"sender", 1)
+
+    def states(self) -> dict[str, str]:
+        """By endpoint; each has one row."""
+        rows = self.deliveries.status()
+        states = {row["destination"]: row["state"] for row in rows}
+        assert len(states) == len(rows)
+        assert not any(row["balance"] for row in rows)
+        return states
+
+    def loops(self) -> int:
+        """How many destinations have a loop."""
+        return sum(task.get_name().startswith("deliver to") for task in asyncio.all_tasks())
 
     async def __aenter__(self) -> Life:
         await self.deliveries.spool.start(5)
@@ -189,7 +203,7 @@ def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
             collector.answer = lambda _: DOWN
             delivery = life.deliveries.to(to)
             for number in range(60):
-                life.deliveries.submit(delivery, [encoded(f"{number}", 200_000)], 0)
+                life.deliveries.submit(delivery.destination, [encoded(f"{number}", 200_000)], 0)
                 saved = life.deliveries.save(b"sender", number + 1)
                 assert saved is not None
                 await saved
@@ -237,5 +251,177 @@ def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path) -> None:
             assert delivery.books.balance == 0
         async with Life(tmp_path) as life:
             assert life.deliveries.status() == []
+
+    asyncio.run(scene())
+
+
+def test_a_quiet_destination_rests_and_comes_back() -> None:
+    """After an hour without a span it has neither loop nor connection, its books stay, and the next span wakes it."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            delivery = life.deliveries.to(destination())
+            life.send(delivery, "a")
+            await asyncio.sleep(REST_SECONDS - 60)
+            assert (life.states(), life.loops()) == ({"http://c:1": "ok"}, 1)
+            await asyncio.sleep(120)
+            assert (life.states(), life.loops()) == ({"http://c:1": "idle"}, 0)
+            assert life.with_key("").closed == 1
+            life.send(delivery, "b")
+            await asyncio.sleep(1)
+
+            assert (life.states(), life.loops()) == ({"http://c:1": "ok"}, 1)
+            assert life.with_key("").accepted == ["a", "b"]
+            assert life.metrics.value(SPANS_EXPORTED, destination="http://c:1") == 2
+
+    virtual_time.run(scene())
+
+
+def test_a_configuration_wakes_its_destination() -> None:
+    """Named again, it is what the configuration says, before any span comes."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.deliveries.to(destination())
+            await asyncio.sleep(REST_SECONDS + 60)
+            assert life.states() == {"http://c:1": "idle"}
+            life.deliveries.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
+            await asyncio.sleep(0)
+
+            (status,) = life.deliveries.status()
+            assert (status["state"], status["spool_max_bytes"]) == ("ok", 2 << 20)
+
+    virtual_time.run(scene())
+
+
+def test_a_destination_that_spans_wait_for_does_not_rest() -> None:
+    """However long its collector is away; and then an hour more."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.with_key("").answer = lambda _: DOWN
+            life.send(life.deliveries.to(destination()), "a")
+            await asyncio.sleep(3 * REST_SECONDS)
+            assert life.states() == {"http://c:1": "retrying"}
+            life.with_key("").answer = lambda _: OK
+            await asyncio.sleep(REST_SECONDS - 60)
+            assert life.states() == {"http://c:1": "ok"}
+            await asyncio.sleep(120)
+
+            assert life.states() == {"http://c:1": "idle"}
+            assert life.with_key("").accepted == ["a"]
+
+    virtual_time.run(scene())
+
+
+def test_a_destination_at_rest_is_not_failing() -> None:
+    """What it was refused for an hour ago, with nothing left that waits, is nobody's worry now."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.with_key("").answer = lambda _: DOWN
+            life.send(life.deliveries.to(destination(batch_export={"max_retry_time": 60})), "a")
+            await asyncio.sleep(REST_SECONDS + 300)
+
+            (status,) = life.deliveries.status()
+            assert (status["state"], status["reason"], status["failing_s"]) == ("idle", "", None)
+            assert status["dropped"] == {"retry_expired": 1}
+
+    virtual_time.run(scene())
+
+
+def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
+    """The endpoint has one row, and its counters go on from where they were."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            for number in range(5):
+                life.send(life.deliveries.to(destination(f"key {number}")), f"{number}")
+                await asyncio.sleep(REST_SECONDS / 2)
+            await asyncio.sleep(REST_SECONDS / 4)
+
+            assert life.states() == {"http://c:1": "ok"} or len(life.deliveries.status()) == 2
+            assert life.metrics.value(SPANS_RECEIVED, destination="http://c:1") == 5
+            assert len(life.metrics._readers[SPANS_SPOOLED.name, "http://c:1"]) <= 2
+            await asyncio.sleep(REST_SECONDS)
+            assert life.states() == {"http://c:1": "idle"}
+            life.send(life.deliveries.to(destination("key 5")), "5")
+            await asyncio.sleep(1)
+            assert life.states() == {"http://c:1": "ok"}
+            assert life.metrics.value(SPANS_EXPORTED, destination="http://c:1") == 6
+
+    virtual_time.run(scene())
+
+
+def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
+    """Those of the others go from page and /metrics together, and begin with 0 should they come again."""
+    endpoints = [f"http://c{number}:1" for number in range(MAX_RESTING + 8)]
+
+    async def scene() -> None:
+        async with Life() as life:
+            first = destination(endpoint=endpoints[0])
+            for endpoint in endpoints:
+                life.send(life.deliveries.to(destination(endpoint=endpoint)), "a")
+                await asyncio.sleep(20)
+            await asyncio.sleep(REST_SECONDS + 60)
+            exported = [
+                life.metrics.registry.get_sample_value(SPANS_EXPORTED.name, {"destination": one}) for one in endpoints
+            ]
+
+            assert list(life.states()) == endpoints[8:]
+            assert exported == [None] * 8 + [1] * MAX_RESTING
+            life.deliveries.submit(first, [encoded("b")], 0)
+            life.deliveries.save(b"sender", 1)
+            await asyncio.sleep(1)
+            assert life.states()[endpoints[0]] == "ok"
+            assert life.metrics.value(SPANS_EXPORTED, destination=endpoints[0]) == 1
+
+    virtual_time.run(scene())
+
+
+def test_destinations_without_end_are_not_all_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configurations that change every second leave a bounded number of loops and connections."""
+    awake, known = 20, 5
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.MAX_IDLE", awake)
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.MAX_RESTING", known)
+
+    async def scene() -> None:
+        async with Life() as life:
+            for number in range(2 * awake):
+                life.send(life.deliveries.to(destination(f"{number}", endpoint=f"http://c{number}:1")), "a")
+                await asyncio.sleep(1)
+            await asyncio.sleep(20)
+
+            assert life.loops() == awake
+            assert len(life.states()) == awake + known
+            assert sum(transport.closed for transport in life.transports.values()) == awake
+            assert life.states()[f"http://c{2 * awake - 1}:1"] == "ok"
+
+    virtual_time.run(scene())
+
+
+def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its entry in the file goes, but for the last; when it comes again its spans are its own, once each."""
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.REST_SECONDS", 0.05)
+    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.MAX_RESTING", 1)
+    names = [f"http://c{number}:1" for number in range(4)]
+
+    async def scene() -> None:
+        async with Life(tmp_path) as life:
+            for turn in range(2):
+                for number, endpoint in enumerate(names):
+                    to = destination(f"{number}", endpoint=endpoint)
+                    life.send(life.deliveries.to(to), f"{turn}")
+                await until(lambda: len(life.deliveries.status()) == 1)
+            await life.deliveries.spool.load(0, 0, 1, [])
+            assert [life.with_key(str(number)).accepted for number in range(4)] == [["0", "1"]] * 4
+            assert len(life.deliveries.spool._digests) == 1
+            assert life.deliveries.spool._writer is not None
+            known = await life.deliveries.spool._writer.read(lambda database: database.destinations())
+            assert 1 <= len(known) <= 2
+            assert all(not one.rows for one in known)
 
     asyncio.run(scene())

@@ -41,7 +41,7 @@ class Stage:
 
     def send(self, delivery: Delivery, *names: str, padding: int = 0) -> None:
         """One request, of which each name is a span."""
-        self.deliveries.submit(delivery, [encoded(name, padding) for name in names], 0)
+        self.deliveries.submit(delivery.destination, [encoded(name, padding) for name in names], 0)
         self.deliveries.save(b"sender", 1)
 
 
@@ -371,7 +371,7 @@ def test_spans_that_could_not_be_encoded_are_counted() -> None:
 
     async def scene(stage: Stage) -> None:
         delivery, _ = stage.to()
-        stage.deliveries.submit(delivery, [], 2)
+        stage.deliveries.submit(delivery.destination, [], 2)
 
         assert delivery.books.dropped == {"bad_span": 2}
         assert books(delivery) == (0, 0, 2, 0)

@@ -9,7 +9,9 @@ const STATES = {
   retrying: ['odd', 'trying again'],
   held: ['bad', 'refused: the key is not let in'],
   unknown: ['odd', 'waiting for its configuration'],
+  idle: ['plain', 'idle: it goes on with the next span'],
 };
+const RANKS = ['ok', 'idle']; // what is neither comes first
 const REASONS = {
   spool_full: 'the spool was full: the oldest went',
   memory_full: 'the spool takes nothing and memory was full',
@@ -28,7 +30,7 @@ export class DeliveryView extends PolledView {
     put(
       this.body,
       trouble && el('p.warning', {role: 'alert'}, `The spool takes nothing, spans are in memory alone: ${trouble}`),
-      [...destinations].sort((a, b) => (a.state === 'ok') - (b.state === 'ok') || b.received - a.received).map(card),
+      [...destinations].sort((a, b) => RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || b.received - a.received).map(card),
       !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'A plugin entry’s endpoint appears here with the first request that it traces.')),
     );
   }
