@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.client import fetch
 from e2e.gateways import RunningGateway
 
-__all__ = ["metric", "samples"]
+__all__ = ["metric", "samples", "snapshot"]
 
 
 def metric(gateway: RunningGateway, name: str, **labels: str) -> float:
@@ -17,12 +19,16 @@ def metric(gateway: RunningGateway, name: str, **labels: str) -> float:
 
 def samples(url: str, name: str, **labels: str) -> float:
     """Sum the series of a /metrics page that have these labels, whatever others they have."""
+    return snapshot(url)(name, **labels)
+
+
+def snapshot(url: str) -> Callable[..., float]:
+    """Read a /metrics page once; return what sums its series, as `samples` does: figures of one moment."""
     answer = fetch(url, "/metrics")
     assert answer.status == 200
-    families = text_string_to_metric_families(answer.text())
-    return sum(
-        sample.value
-        for family in families
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
+    series = [sample for family in text_string_to_metric_families(answer.text()) for sample in family.samples]
+
+    def total(name: str, **labels: str) -> float:
+        return sum(one.value for one in series if one.name == name and labels.items() <= one.labels.items())
+
+    return total

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import socket
 
@@ -12,18 +11,24 @@ HOST = "127.0.0.1"
 
 # Below Linux's default net.ipv4.ip_local_port_range: no outgoing connection takes one before it is used.
 _RANGE = range(18_000, 32_000)
-_given: set[int] = set()
+# For as long as this process lives: what is given out is listened on only later, and other test runs look as well.
+_claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on, and that was not given before."""
+    """Return a port that nothing listens on, and that no test run on this machine was given."""
     for port in random.sample(_RANGE, len(_RANGE)):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if port not in _given:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0otlp-tracing-test-port-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((HOST, port))
-                _given.add(port)
-                return port
+        except OSError:
+            claim.close()
+        else:
+            _claims.append(claim)
+            return port
     raise OSError("no port is free on loopback")
 
 

@@ -17,6 +17,8 @@ from e2e.processes import alive, descendants
 from e2e.waiting import wait_for
 from otlp_tracing.installation import command_line
 
+pytestmark = pytest.mark.timeout(240)
+
 _PERFORM_SECONDS = 60.0  # seven processes and twenty traces, on a machine that may be busy
 _END_SECONDS = 20.0
 

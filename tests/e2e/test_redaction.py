@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -132,7 +133,7 @@ def _wait_for_spooled(gateway: RunningGateway) -> list[bytes]:
     """Return the spool's files as soon as there is a redacted span in them."""
 
     def redacted() -> list[bytes] | None:
-        texts = [path.read_bytes() for path in gateway.prefix.rglob("spool/*") if path.is_file()]
+        texts = [*_contents(gateway.prefix.rglob("spool/*"))]
         return texts if any(b"REDACTED" in text for text in texts) else None
 
     found = wait_for(redacted, _SECONDS, "a redacted span is on disk")
@@ -141,11 +142,16 @@ def _wait_for_spooled(gateway: RunningGateway) -> list[bytes]:
 
 
 def _files(prefix: Path) -> list[bytes]:
-    return [
-        path.read_bytes()
-        for path in prefix.rglob("*")
-        if path.is_file() and path.name not in _OF_NGINX and path.name != "kong.yml"
-    ]
+    paths = prefix.rglob("*")
+    return [*_contents(path for path in paths if path.name not in _OF_NGINX and path.name != "kong.yml")]
+
+
+def _contents(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Read those that are files, and still there when they are read."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if path.is_file():
+                yield path.read_bytes()
 
 
 def _log(gateway: RunningGateway) -> bytes:
@@ -154,11 +160,7 @@ def _log(gateway: RunningGateway) -> bytes:
 
 def _arguments(gateway: RunningGateway) -> list[bytes]:
     pids = [pid for role in gateway.processes().values() for pid in role]
-    return [Path(f"/proc/{pid}/{name}").read_bytes() for pid in pids for name in ("cmdline", "environ") if _lives(pid)]
-
-
-def _lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}/cmdline").exists()
+    return [*_contents(Path(f"/proc/{pid}/{name}") for pid in pids for name in ("cmdline", "environ"))]
 
 
 def _shown(gateway: RunningGateway, callers: Sequence[Caller]) -> list[bytes]:

@@ -38,7 +38,7 @@ def _sidecar(folder: Path) -> Iterator[tuple[Path, int]]:
     command = command_line("sidecar", "--listen", str(socket), "--http", f"{HOST}:{port}")
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_for(lambda: _is_ready(port), 20, "the sidecar is ready")
+            wait_for(lambda: _is_ready(port), 40, "the sidecar is ready")
             yield socket, port
         finally:
             process.terminate()  # Popen's own exit waits for it
@@ -47,7 +47,7 @@ def _sidecar(folder: Path) -> Iterator[tuple[Path, int]]:
 def _is_ready(port: int) -> bool:
     try:
         return fetch(f"http://{HOST}:{port}", "/readyz").status == 200
-    except OSError:
+    except (OSError, IndexError):
         return False
 
 

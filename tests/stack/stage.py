@@ -19,6 +19,7 @@ from urllib.request import urlopen
 
 import yaml
 
+from e2e.client import fetch
 from e2e.gateways import RunningGateway
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
@@ -26,7 +27,7 @@ from otlp_tracing.demo.declaration import localise
 from stack import programs, shipped
 from stack.programs import Program
 
-__all__ = ["PARTS", "Stage", "ZipkinDouble", "stage"]
+__all__ = ["PARTS", "Stage", "ZipkinDouble", "stage", "wait_until_up"]
 
 PARTS = (
     "jaeger:4317", "jaeger:16686",
@@ -122,16 +123,35 @@ def stage(folder: Path, start_gateway: StartGateway) -> Iterator[Stage]:
         addresses["kong:8100"] = gateway.status_url.removeprefix("http://")
         addresses["kong:9464"] = gateway.sidecar_url.removeprefix("http://")
         alertmanager = Program(_alertmanager(folder, addresses), folder / "alertmanager.log")
-        _start(stack, "alertmanager", alertmanager, addresses["alertmanager:9093"])
+        _start(stack, "alertmanager", alertmanager, addresses["alertmanager:9093"], "/-/ready")
         prometheus = Program(_prometheus(folder, addresses), folder / "prometheus.log")
-        _start(stack, "prometheus", prometheus, addresses["prometheus:9090"])
+        _start(stack, "prometheus", prometheus, addresses["prometheus:9090"], "/-/ready")
         yield Stage(gateway, zipkin, addresses)
 
 
-def _start(stack: contextlib.ExitStack, name: str, program: Program, address: str) -> None:
+def _start(stack: contextlib.ExitStack, name: str, program: Program, address: str, ready: str | None = None) -> None:
     stack.enter_context(program)
+    wait_until_up(program, name, address, ready)
+
+
+def wait_until_up(program: Program, name: str, address: str, ready: str | None = None) -> None:
+    """Wait until a program listens at `host:port` and, where it has a path for that, says that it is ready.
+
+    Raises:
+        WaitedInVain: it does not.
+        AssertionError: it has ended; the message has its last words.
+    """
     host, _, port = address.rpartition(":")
-    wait_for(lambda: accepts((host, int(port))) or program.ended, _START_SECONDS, f"{name} listens at {address}")
+
+    def is_up() -> bool:
+        if ready is None:
+            return accepts((host, int(port)))
+        try:
+            return fetch(f"http://{address}", ready).status == 200
+        except (OSError, IndexError):
+            return False
+
+    wait_for(lambda: is_up() or program.ended, _START_SECONDS, f"{name} is up at {address}")
     assert not program.ended, program.tail()
 
 
@@ -184,5 +204,5 @@ def _services(addresses: dict[str, str], folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module, arguments in (("order_service", orders), ("user_service", users)):
             command = [sys.executable, "-m", f"shop.{module}", "--listen", *arguments]
-            _start(stack, module, Program(command, folder / f"{module}.log", environment), arguments[0])
+            _start(stack, module, Program(command, folder / f"{module}.log", environment), arguments[0], "/readyz")
         yield
