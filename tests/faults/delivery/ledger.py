@@ -32,11 +32,13 @@ class Ledger:
         self.faults: list[str] = []
         self.arrived = 0
         self.repeated = 0
+        self.shortest_ns = 1 << 63  # of all spans
 
     def take(self, spans: Iterable[Span]) -> None:
         """Write down spans that were taken over."""
         with self._lock:
             for span in spans:
+                self.shortest_ns = min(self.shortest_ns, span.end_time_unix_nano - span.start_time_unix_nano)
                 run = self._run(span)
                 if run is None:
                     self._fault(f"span {span.span_id.hex()} of trace {span.trace_id.hex()} was never issued")

@@ -1,8 +1,9 @@
 /* Stands before the C library in a process of its own: a disk that fails or stalls, a wall clock that jumps.
  *
- * LIBC_DOUBLE names a file of 24 bytes, looked at on every call: an errno (int64, 0 for none) that writes below the
- * folder LIBC_DOUBLE_FOLDER fail with, whether (int64) they stall, and nanoseconds (int64) that the wall clock is
- * ahead. The monotonic clock is left alone. Double, for tests: what a program asks the kernel for by itself passes
+ * LIBC_DOUBLE names a file of 40 bytes, looked at on every call: an errno (int64, 0 for none) that writes below the
+ * folder LIBC_DOUBLE_FOLDER fail with, whether (int64) they stall, nanoseconds (int64) that the wall clock is
+ * ahead, and the parts in a million (int64) by which it runs fast since (int64) a moment of the monotonic clock, in
+ * nanoseconds. The monotonic clock is left alone. Double, for tests: what a program asks the kernel for by itself passes
  * it by.
  */
 #define _GNU_SOURCE
@@ -20,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct control { volatile int64_t error, stalls, ahead_ns; };
+struct control { volatile int64_t error, stalls, ahead_ns, fast_ppm, fast_since_ns; };
 static struct control none, *control = &none;
 static const char *folder;
 
@@ -80,10 +81,18 @@ OPEN(open64)
 
 static int is_wall(clockid_t clock) { return clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE; }
 
-static int64_t ahead(void) { return control->ahead_ns; }
+static __typeof__(&clock_gettime) real;
+
+static int64_t ahead(void) {
+    int64_t fast = control->fast_ppm;
+    if (!fast) return control->ahead_ns;
+    struct timespec now;
+    real(CLOCK_MONOTONIC, &now);
+    int64_t since = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - control->fast_since_ns;
+    return control->ahead_ns + since / 1000000 * fast;
+}
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
-    static __typeof__(&clock_gettime) real;
     if (!real) real = REAL(clock_gettime);
     int result = real(clock, now);
     if (result == 0 && is_wall(clock) && ahead()) {

@@ -7,6 +7,7 @@ import mmap
 import shutil
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 __all__ = ["LibcDouble"]
 
 _SOURCE = Path(__file__).with_name("libc_double.c")
-_CONTROL = struct.Struct("qqq")
+_CONTROL = struct.Struct("qqqqq")
 
 
 class LibcDouble:
@@ -35,7 +36,7 @@ class LibcDouble:
         control.write_bytes(bytes(_CONTROL.size))
         with control.open("r+b") as file:
             self._control = mmap.mmap(file.fileno(), _CONTROL.size)
-        self._error = self._ahead_ns = 0
+        self._error = self._ahead_ns = self._fast_ppm = self._fast_since_ns = 0
         self._stalls = False
         self.environment: Mapping[str, str] = {
             "LD_PRELOAD": str(library),
@@ -64,5 +65,18 @@ class LibcDouble:
         self._ahead_ns += int(seconds * 1e9)
         self._write()
 
+    @contextlib.contextmanager
+    def slewed(self, ppm: int) -> Iterator[None]:
+        """Let the wall clock run fast, or slow, by so many parts in a million for as long as the block runs."""
+        self._fast_ppm, self._fast_since_ns = ppm, time.monotonic_ns()
+        self._write()
+        try:
+            yield
+        finally:
+            self._ahead_ns += (time.monotonic_ns() - self._fast_since_ns) // 1_000_000 * ppm
+            self._fast_ppm = self._fast_since_ns = 0
+            self._write()
+
     def _write(self) -> None:
-        self._control[:] = _CONTROL.pack(self._error, self._stalls, self._ahead_ns)
+        fast = self._fast_ppm, self._fast_since_ns
+        self._control[:] = _CONTROL.pack(self._error, self._stalls, self._ahead_ns, *fast)
