@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import resource
 import signal
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from e2e.waiting import wait_for
+from faults.delivery.memory_cgroup import bounded
 from faults.delivery.scene import Scene, StartScene
 from load.process_figures import cpu_seconds
 
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.timeout(3600)
 Seconds = Callable[[float, float], float]
 
 _FELT_SECONDS = 0.25
-_MEMORY = Path("/sys/fs/cgroup/memory")
 _MEMORY_BYTES = 96 << 20
 
 
@@ -103,24 +102,15 @@ def test_many_connections(scene: Scene, seconds: Seconds) -> None:
     assert scene.sidecar.figures().resident_bytes - before.resident_bytes <= 64 << 20
 
 
-@pytest.mark.skipif(not os.access(_MEMORY, os.W_OK), reason="no memory cgroup (version 1) to be had")
 def test_memory_is_short(start_scene: StartScene, seconds: Seconds) -> None:
     """Fault 26: in 96 MiB, with its collector away, it lives, or is killed and loses nothing acknowledged."""
-    group = _MEMORY / f"otlp-tracing-{os.getpid()}"
-    group.mkdir()
-    try:
-        (group / "memory.limit_in_bytes").write_text(str(_MEMORY_BYTES))
-        join: Callable[[int], object] = lambda pid: (group / "cgroup.procs").write_text(str(pid))  # noqa: E731
-        with start_scene(sidecar={"started": join}) as scene:
-            scene.relay.refuse()
-            with scene.producer.sending(500):
-                _endure(scene, seconds(300, 5))
-            _deliver(scene)
+    with bounded(_MEMORY_BYTES) as join, start_scene(sidecar={"started": join}) as scene:
+        scene.relay.refuse()
+        with scene.producer.sending(500):
+            _endure(scene, seconds(300, 5))
+        _deliver(scene)
 
-            scene.assert_conserved()
-    finally:
-        wait_for(lambda: not (group / "cgroup.procs").read_text(), 10, "the group is empty")
-        group.rmdir()
+        scene.assert_conserved()
 
 
 def test_address_space_is_short(start_scene: StartScene, seconds: Seconds) -> None:
