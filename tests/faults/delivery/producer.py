@@ -94,6 +94,12 @@ class Producer:
             return len(self.emitter._waiting) + len(self.emitter._unacknowledged)
 
     @property
+    def ring_bytes(self) -> int:
+        """What the records that are kept take, as they lie there; not what the emitter thinks of it."""
+        with self.emitter._lock:
+            return sum(len(one.frame) for kept in (self.emitter._waiting, self.emitter._unacknowledged) for one in kept)
+
+    @property
     def given_up(self) -> int:
         """Requests that the emitter counts as untraced."""
         return sum(value for name, _, value in self.emitter.counters.totals() if name == REQUESTS_UNTRACED.name)

@@ -17,14 +17,19 @@ import pytest
 from e2e.ports import accepts
 from e2e.waiting import wait_for
 from faults.delivery.oracle import assert_untraced_exactly
+from faults.delivery.resources import watched
 from faults.delivery.scene import Scene, StartScene
 from faults.delivery.stalls import Stopwatch
+from load.process_figures import figures
 from otlp_tracing.gateway import emitter
+from otlp_tracing.gateway.emitter import MAX_RING_BYTES
 
 pytestmark = pytest.mark.timeout(3600)
 
 _FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
 _BACK_SECONDS = 2.0
+_FRAME_COST = 1.5  # Python's objects around a frame of a kilobyte
+_IDLE_BYTES = 4 << 20  # what the process of the test takes and gives back by itself
 _RATE = 500
 
 _EMITTER = emitter.__name__
@@ -48,13 +53,23 @@ def test_nothing_happens(scene: Scene) -> None:
 def test_the_sidecar_is_stopped(
     start_scene: StartScene, seconds: Callable[[float, float], float], pause_s: float, ring_bytes: int | None
 ) -> None:
-    """Fault 2: SIGSTOP is not felt, takes no more memory than the ring, and what was given up is counted exactly."""
-    with start_scene(ring_bytes=ring_bytes) as scene:
-        scene.send(1)
+    """Fault 2: SIGSTOP is not felt, takes no more memory than the ring, and what was given up is counted exactly.
+
+    Memory is that of the process which hands over, and of the receiver, which is idle meanwhile. In the second case
+    what is handed over would take many times as much as the ring may have.
+    """
+    with start_scene(ring_bytes=ring_bytes, pads=0 if ring_bytes is None else 8) as scene:
+        for _ in range(20):
+            scene.send(20)  # less than the ring
         scene.wait_until_delivered()
+        before = figures(os.getpid()).resident_bytes
         with scene.producer.sending(_RATE):
-            with scene.sidecar.stopped():
-                time.sleep(seconds(60, 3))  # the fault lasts as long
+            with (
+                scene.sidecar.stopped(),
+                watched(lambda: figures(os.getpid()).resident_bytes) as resident,
+                watched(lambda: scene.producer.ring_bytes) as ring,
+            ):
+                time.sleep(seconds(60, 4))  # the fault lasts as long
             stopwatch, back = Stopwatch(scene.sidecar.pid), scene.run.issued
             wait_for(lambda: scene.ledger.latest(scene.run) >= back, 60, "a request of after the stop is delivered")
             took = stopwatch.read()
@@ -66,6 +81,8 @@ def test_the_sidecar_is_stopped(
         assert scene.producer.slowest_call_s < _FELT_SECONDS
         assert bool(scene.producer.given_up) == (ring_bytes is not None)
         assert took <= _BACK_SECONDS + pause_s
+        assert max(ring) <= (ring_bytes or MAX_RING_BYTES)
+        assert max(resident) - before <= max(ring) * _FRAME_COST + _IDLE_BYTES, (before, resident)
 
 
 def _nothing(_path: Path) -> None:

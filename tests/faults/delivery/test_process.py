@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import time
 
 import pytest
@@ -11,7 +12,6 @@ from e2e.waiting import wait_for
 from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.receiver import Answer
 from faults.delivery.scene import Scene
-from load.process_figures import cpu_seconds
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -20,10 +20,10 @@ _GRACE_SECONDS = 10.0  # what Kong gives a plugin server between SIGTERM and SIG
 _RATE = 500
 
 
-def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int) -> None:
+def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int, pause_s: float) -> None:
     """Fault 1: SIGKILL at any moment loses no request, acknowledged or not; it serves again within a second.
 
-    The second is one of CPU time: by the clock a start shares its cores with the load, and with whoever else is there.
+    Each start does, from the fork to the answer that it takes records and has its spool.
     """
     source = random.Random(1)
     starts = []
@@ -31,11 +31,11 @@ def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int) -> Non
         for _ in range(rounds):
             time.sleep(source.uniform(0.2, 3.0))  # the moment of the kill is the test's input
             scene.sidecar.kill()
-            scene.sidecar.start()
-            starts.append(cpu_seconds(scene.sidecar.pid))
+            starts.append(scene.sidecar.start())
 
     scene.assert_conserved(faults=rounds)
-    assert min(starts) <= 1.0, starts
+    assert max(starts) <= 1.0 + pause_s, starts
+    assert statistics.median(starts) <= 1.0, starts
     assert scene.producer.slowest_call_s < _FELT_SECONDS
 
 
