@@ -1,6 +1,7 @@
 """What can still be read of a broken spool file, put into a new one.
 
-SQLite reads a table from both of its ends until it meets a broken page; every row has a checksum besides.
+SQLite reads a table from both of its ends until it meets a broken page; what lies between two such pages is looked
+for in halves. Every row has a checksum besides.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from otlp_tracing.sidecar.spool.row import Row, StoredDestination
 __all__ = ["Rescue"]
 
 _ROWS_A_TRANSACTION = 500
+_MAX_RANGES = 10_000  # looked into for each destination: two for every row on a broken page, within a second
 _UNREADABLE = (sqlite3.Error, TypeError, ValueError, OverflowError)  # of a schema or a value with a bit that flipped
 
 
@@ -66,17 +69,46 @@ class Rescue:
             self._connection.close()
 
     def _rows(self) -> Iterator[Row]:
-        last = 0
-        for row in self._read("SELECT * FROM row ORDER BY id"):
-            last = row.id
-            yield row
-        yield from self._read("SELECT * FROM row WHERE id > ? ORDER BY id DESC", last)
+        for destination in self._destinations.values():
+            first = destination.first_id
+            ranges = deque([(first, first + (1 << COUNT_BITS) - 1)])
+            # Ids are given one after the other and the oldest rows go first: below, a search would find nothing.
+            rows = destination.rows if _is_count(destination.rows) else destination.spans
+            oldest = destination.last_id - 2 * rows
+            for _ in range(_MAX_RANGES):
+                if not ranges:
+                    break
+                gap = yield from self._between(*ranges.popleft())
+                ranges.extend(_halves(max(gap.start, oldest), min(gap.stop - 1, destination.last_id)))
 
-    def _read(self, query: str, *values: int) -> Iterator[Row]:
-        with contextlib.suppress(*_UNREADABLE):
-            for id_, spans, at_ms, check_sum, body in self._connection.execute(query, values):
+    def _between(self, first: int, last: int) -> Generator[Row, None, range]:
+        """Read rows from both ends of a range of ids; return what lies between broken pages, which may be nothing."""
+        after = yield from self._read("SELECT * FROM row WHERE id BETWEEN ? AND ? ORDER BY id", first, last)
+        if after is None:
+            return range(0)
+        rest = max(after + 1, first)
+        before = yield from self._read("SELECT * FROM row WHERE id BETWEEN ? AND ? ORDER BY id DESC", rest, last)
+        gap = range(rest, last + 1 if before == 0 else before or 0)
+        return gap if len(gap) > 1 or len(gap) < last - first + 1 else range(0)
+
+    def _read(self, query: str, *ids: int) -> Generator[Row, None, int | None]:
+        """Read rows; return the id of the last before a broken page, 0 if there was none, None if all was read."""
+        met = 0
+        try:
+            for id_, spans, at_ms, check_sum, body in self._connection.execute(query, ids):
+                met = id_
                 if isinstance(body, bytes) and zlib.crc32(body) == check_sum and all(map(_is_count, (spans, at_ms))):
                     yield Row(body, spans, at_ms, id_)
+        except _UNREADABLE:
+            return met
+        return None
+
+
+def _halves(first: int, last: int) -> list[tuple[int, int]]:
+    if first >= last:
+        return [(first, last)] if first == last else []
+    middle = (first + last) // 2
+    return [(first, middle), (middle + 1, last)]
 
 
 def _is_whole(destination: StoredDestination) -> bool:

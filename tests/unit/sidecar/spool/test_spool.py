@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -217,6 +218,36 @@ def test_of_a_broken_file_everything_readable_is_rescued(tmp_path: Path) -> None
         assert lost == 2 * (1000 - len(bodies))
         async with Life(tmp_path) as life:
             assert len(await life.bodies()) == len(bodies)
+
+    asyncio.run(scene())
+
+
+def test_between_two_broken_pages_everything_readable_is_rescued(tmp_path: Path) -> None:
+    """Wherever pages are overwritten, they cost the rows that SQLite cannot find by their ids any more."""
+
+    async def scene() -> None:
+        texts = [f"{number:04} " + "x" * 400 for number in range(1000)]
+        async with Life(tmp_path) as life:
+            await life.spool.append([(Owner(), [row(text) for text in texts])], {})
+        file = tmp_path / "spool.db"
+        damaged = bytearray(file.read_bytes())
+        pages = len(damaged) // 4096
+        for page in (pages // 5, pages // 2, pages // 2 + 1, pages * 4 // 5):
+            damaged[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
+        file.write_bytes(damaged)
+        copy = tmp_path / "copy.db"
+        copy.write_bytes(damaged)
+        findable = set()
+        with closing(sqlite3.connect(copy)) as connection:
+            (last,) = connection.execute("SELECT last_id FROM destination").fetchone()
+            for id_ in range(last - 999, last + 1):
+                with contextlib.suppress(sqlite3.DatabaseError):
+                    findable.add(connection.execute("SELECT body FROM row WHERE id = ?", (id_,)).fetchone()[0])
+        async with Life(tmp_path) as life:
+            assert set(await life.bodies()) == findable
+            (lost,) = life.opened[0].lost_spans.values()
+        assert 900 < len(findable) < 1000
+        assert lost == 2 * (1000 - len(findable))
 
     asyncio.run(scene())
 
