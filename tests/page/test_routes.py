@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from e2e.client import fetch
 from e2e.gateways import RunningGateway
@@ -70,6 +70,24 @@ def test_a_route_leads_to_its_traces(page: Page, gateway: RunningGateway) -> Non
 
     expect(page.locator(f'.trace[data-trace="{orders}"]')).to_be_visible()
     expect(page.locator(f'.trace[data-trace="{users}"]')).to_have_count(0)
+
+
+def test_a_column_may_be_chosen_before_the_figures_come(page: Page, gateway: RunningGateway) -> None:
+    """On a slow sidecar the table's head is there first: a click on it is no error, and sorts what comes."""
+    send(gateway, "/api/users/1")
+    asked: list[Route] = []
+
+    def hold(one: Route) -> None:
+        asked.append(one)
+
+    page.route("**/routes", hold, times=1)
+    with page.expect_request("**/routes"):
+        page.get_by_role("link", name="Routes").click()
+    page.get_by_role("columnheader", name="Route").get_by_role("button").click()
+    asked[0].continue_()
+
+    expect(page.get_by_role("columnheader", name="Route")).to_have_attribute("aria-sort", "ascending")
+    expect(line(page, "users")).to_be_visible()
 
 
 def test_columns_sort(page: Page, gateway: RunningGateway) -> None:

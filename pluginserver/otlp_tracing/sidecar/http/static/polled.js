@@ -8,6 +8,7 @@ const EVERY_MS = 2000;
 export class PolledView {
   #timer = 0;
   #path;
+  #isDrawn = false;
 
   // title and hint stand above; the rest is drawn by draw(data), into this.body.
   constructor(path, name, title, hint) {
@@ -35,8 +36,9 @@ export class PolledView {
     try {
       if (!document.hidden) {
         const data = await this.ask();
-        // What somebody is about to press stays where it is.
-        if (!this.body.contains(document.activeElement)) this.draw(data);
+        // What somebody is about to press stays where it is; before the first figures there is nothing to keep.
+        if (!this.#isDrawn || !this.body.contains(document.activeElement)) this.draw(data);
+        this.#isDrawn = true;
       }
       this.fault.hidden = true;
     } catch (error) {

@@ -59,7 +59,7 @@ export class RoutesView extends PolledView {
   #by(key) {
     this.#down = this.#sort === key ? !this.#down : key !== 'route';
     this.#sort = key;
-    this.draw(this.#data);
+    if (this.#data) this.draw(this.#data);
   }
 }
 
