@@ -8,7 +8,7 @@ SECONDS ?= 600
 RATE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo stack stack-test test check fix e2e ship page screenshots faults soak fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-build stack-test test check fix e2e ship page screenshots faults soak fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,10 +32,12 @@ demo: $(READY) ## see traces: a gateway, two services and a collector's double o
 stack: $(READY) ## the gateway with Collector, Jaeger, Prometheus and Alertmanager, without Docker (Go and Debian's packages)
 	@PYTHONPATH=tests $(BIN)/python -m stack $(if $(KONG),--kong=$(KONG))
 
-stack-test: $(READY) ## test that stack, and every shipped configuration with the program that reads it
-	@# Built here, where it may take its time, and not under a test's time limit.
+stack-build: ## build Jaeger and the collectors of that stack, once (needs Go)
+	@# Here, where it may take its time, and not under a test's time limit.
 	@if command -v go >/dev/null; then tests/stack/jaeger/build.sh && for one in builder datadog; do \
-		tests/e2e/collector/build.sh tests/stack/collector/$$one.yaml; done; fi >/dev/null
+		tests/e2e/collector/build.sh tests/stack/collector/$$one.yaml || exit; done; fi >/dev/null
+
+stack-test: $(READY) stack-build ## test that stack, and every shipped configuration with the program that reads it
 	@$(BIN)/pytest --quiet -rs tests/stack $(if $(KONG),--kong=$(KONG))
 
 test: $(READY) ## run the unit and conformance tests
