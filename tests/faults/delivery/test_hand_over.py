@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(3600)
 _FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
 _BACK_SECONDS = 2.0
 _FRAME_COST = 1.5  # Python's objects around a frame of a kilobyte
-_IDLE_BYTES = 4 << 20  # what the process of the test takes and gives back by itself
+_IDLE_BYTES = 6 << 20  # what the process of the test takes and gives back by itself
 _RATE = 500
 
 _EMITTER = emitter.__name__

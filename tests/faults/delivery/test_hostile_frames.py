@@ -91,8 +91,9 @@ def _seconds_until_closed(scene: Scene, connection: socket.socket) -> float:
 @contextlib.contextmanager
 def _undisturbed(scene: Scene, max_growth_bytes: int = _MAX_GROWTH_BYTES) -> Iterator[None]:
     """Hold that another process's requests arrive meanwhile, and that memory and descriptors do not grow."""
-    scene.send(200)
-    scene.wait_until_delivered()
+    for _ in range(3):
+        scene.send(1000)  # what a pause of this process makes it hand over at once is no growth later
+        scene.wait_until_delivered()
     before = scene.sidecar.figures()
     with scene.producer.sending(100):
         yield
