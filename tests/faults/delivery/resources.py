@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 __all__ = ["watched"]
+
+T = TypeVar("T")
 
 _INTERVAL_SECONDS = 0.1
 
 
 @contextlib.contextmanager
-def watched(look: Callable[[], int]) -> Iterator[list[int]]:
+def watched(look: Callable[[], T]) -> Iterator[list[T]]:
     """Collect what `look` returns, ten times a second, for as long as the block runs."""
     seen = [look()]
     stop = threading.Event()

@@ -6,6 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,9 +21,11 @@ from faults.delivery.ledger import Ledger
 from faults.delivery.oracle import settle
 from faults.delivery.producer import Producer
 from faults.delivery.receiver import OK, Answer, Attempt, Receiver
+from faults.delivery.resources import watched
 from faults.delivery.scene import StartScene, entry
 from faults.delivery.sidecar import Sidecar
 from faults.delivery.stalls import witness
+from load.process_figures import waited_seconds
 from otlp_tracing.gateway.emitter import Origin
 from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
 
@@ -67,13 +70,25 @@ def _is_held(answer: Answer) -> bool:
     return answer.code in HELD or answer.status in HELD_STATUSES
 
 
-def _keeps(attempts: Sequence[Attempt], delay: float, pause_s: float) -> bool:
-    """Tell whether attempts came after a delay, to a fifth; what held this process up is no reason to be late."""
-    return all(
-        0.8 * delay <= later.at - earlier.at
-        and later.at - earlier.at - witness().stalled(earlier.at, later.at) <= 1.2 * delay + pause_s
-        for earlier, later in pairwise(attempts)
-    )
+@dataclass(frozen=True)
+class _Seen:
+    """What a receiver saw, and for how long the sidecar had waited for a core at which moments (monotonic)."""
+
+    attempts: Mapping[str, list[Attempt]]
+    waited: Sequence[tuple[float, float]]
+
+    def keeps(self, case: str, delay: float, pause_s: float) -> bool:
+        """Tell whether attempts came after a delay, to a fifth; what held a process up is no reason to be late."""
+        return all(
+            0.8 * delay <= later.at - earlier.at
+            and later.at - earlier.at - self._held_up(earlier.at, later.at) <= 1.2 * delay + pause_s
+            for earlier, later in pairwise(self.attempts[case])
+        )
+
+    def _held_up(self, begun: float, ended: float) -> float:
+        before = max((waited for at, waited in self.waited if at <= begun), default=0.0)
+        after = min((waited for at, waited in self.waited if at >= ended), default=self.waited[-1][1])
+        return witness().stalled(begun, ended) + after - before
 
 
 def _attempts(receiver: Receiver) -> dict[str, list[Attempt]]:
@@ -83,11 +98,15 @@ def _attempts(receiver: Receiver) -> dict[str, list[Attempt]]:
     return found
 
 
-def _outcomes(answers: Mapping[str, Answer], folder: Any, seconds: float, http: bool) -> dict[str, list[Attempt]]:
+def _outcomes(answers: Mapping[str, Answer], folder: Any, seconds: float, http: bool) -> _Seen:
     """Send one batch a case, each to a destination of its own, and return the attempts that each saw."""
     run = Run(1 << 30)
     ledger = Ledger(run)
-    with Receiver(ledger) as receiver, Sidecar(folder) as sidecar:
+    with (
+        Receiver(ledger) as receiver,
+        Sidecar(folder) as sidecar,
+        watched(lambda: (time.monotonic(), waited_seconds(sidecar.pid))) as waited,
+    ):
         receiver.script.choose = _Table(answers).choose
         endpoint = receiver.http_endpoint if http else receiver.endpoint
         producer = Producer(sidecar.socket, run, entry(endpoint, run))
@@ -107,7 +126,7 @@ def _outcomes(answers: Mapping[str, Answer], folder: Any, seconds: float, http: 
         assert ledger.faults == []
         assert ledger.repeated == 0
         assert len(missing) == held + sum(books.lost.values()), books
-        return _attempts(receiver)
+        return _Seen(_attempts(receiver), waited)
 
 
 def test_every_code_is_answered_as_the_protocol_has_it(folder: Any, seconds: Seconds, pause_s: float) -> None:
@@ -123,11 +142,11 @@ def test_every_code_is_answered_as_the_protocol_has_it(folder: Any, seconds: Sec
         for retry_after_s in (None, delay)
         if code is not Code.OK
     }
-    attempts = _outcomes(answers, folder, 60 + 3 * delay, http=False)
+    seen = _outcomes(answers, folder, 60 + 3 * delay, http=False)
     unexpected = {}
     for case, answer in answers.items():
-        sizes = [attempt.spans for attempt in attempts[case]]
-        gaps = [round(later.at - earlier.at, 2) for earlier, later in pairwise(attempts[case])]
+        sizes = [attempt.spans for attempt in seen.attempts[case]]
+        gaps = [round(later.at - earlier.at, 2) for earlier, later in pairwise(seen.attempts[case])]
         if answer.code in GIVEN_UP:
             fits = sizes == [_SPANS]
         elif answer.code in HELD:
@@ -138,7 +157,7 @@ def test_every_code_is_answered_as_the_protocol_has_it(folder: Any, seconds: Sec
         else:
             fits = sizes == [_SPANS] * 3
             if answer.retry_after_s is not None:
-                fits = fits and _keeps(attempts[case], delay, pause_s)
+                fits = fits and seen.keeps(case, delay, pause_s)
         if not fits:
             unexpected[case] = (sizes, gaps)
 
@@ -154,11 +173,11 @@ def test_every_http_status_is_answered_as_the_protocol_has_it(folder: Any, secon
         for status in statuses
         for retry_after_s in (None, delay)
     }
-    attempts = _outcomes(answers, folder, 60 + 3 * delay, http=True)
+    seen = _outcomes(answers, folder, 60 + 3 * delay, http=True)
     unexpected = {}
     for case, answer in answers.items():
-        sizes = [attempt.spans for attempt in attempts[case]]
-        gaps = [round(later.at - earlier.at, 2) for earlier, later in pairwise(attempts[case])]
+        sizes = [attempt.spans for attempt in seen.attempts[case]]
+        gaps = [round(later.at - earlier.at, 2) for earlier, later in pairwise(seen.attempts[case])]
         if answer.status in CUT_STATUSES:
             fits = sizes[0] == _SPANS and max(sizes[1:], default=0) < _SPANS
         elif answer.status in HELD_STATUSES:
@@ -166,7 +185,7 @@ def test_every_http_status_is_answered_as_the_protocol_has_it(folder: Any, secon
         else:
             fits = sizes == [_SPANS] * (1 if answer.status in GIVEN_UP_STATUSES else 3)
         if answer.retry_after_s is not None and answer.status in {429, 503}:
-            fits = fits and _keeps(attempts[case], delay, pause_s)
+            fits = fits and seen.keeps(case, delay, pause_s)
         if not fits:
             unexpected[case] = (sizes, gaps)
 
