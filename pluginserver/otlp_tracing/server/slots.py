@@ -48,7 +48,7 @@ class SlotTable:
         return cls(descriptor, slots)
 
     def write(self, slot: int, pid: int, now: float) -> None:
-        """Say that a worker moves; pid 0 empties the slot."""
+        """Say that a worker moves; pid 0 empties the slot, and `now` is then the time of its last sign."""
         _SLOT.pack_into(self._memory, slot * _SLOT.size, pid, now)
 
     def read(self, slot: int) -> tuple[int, float]:
@@ -59,6 +59,10 @@ class SlotTable:
     def is_full(self) -> bool:
         """Tell whether a worker serves every slot."""
         return all(self.read(slot)[0] for slot in range(self.slots))
+
+    def last_sign(self) -> float:
+        """Return when a worker of the group, here or gone, has last shown that it moves; 0 if none ever has."""
+        return max(self.read(slot)[1] for slot in range(self.slots))
 
     def moves(self, slot: int, now: float) -> bool:
         """Tell whether a worker serves this slot and has shown it lately."""

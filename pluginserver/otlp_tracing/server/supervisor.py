@@ -141,7 +141,7 @@ class Child:
             return
         _log.warning("the %s (pid %d) ended with %d", self.role, self.process.pid, self.process.returncode)
         if self.slot is not None and table.read(self.slot)[0] == self.process.pid:
-            table.write(self.slot, 0, 0.0)
+            table.write(self.slot, 0, table.read(self.slot)[1])
         self.process = None
 
     def end_if_stuck_at_start(self, table: SlotTable, now: float) -> None:

@@ -98,7 +98,9 @@ class Worker:
         self._side_channel = side_channel
         self._lifecycle = lifecycle
         self._late_seconds = late_seconds
-        self._looked_at = time.monotonic()  # whatever is read now came after this
+        # Whatever is read now came after this; what waits to be accepted may be older than this process, if no other
+        # worker was there to take it.
+        self._looked_at = siblings.table.last_sign() or time.monotonic()
         self._watchdog = Watchdog(siblings.table, siblings.slot)
         self._connections: dict[int, _Connection] = {}
         self._epoll = select.epoll()
@@ -118,7 +120,7 @@ class Worker:
         try:
             self._loop()
         finally:
-            self._siblings.table.write(self._siblings.slot, 0, 0.0)
+            self._siblings.table.write(self._siblings.slot, 0, time.monotonic())
             for connection in list(self._connections.values()):
                 self._close(connection)
             self._epoll.close()

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,13 @@ class Client:
 class Group:
     """Workers that share a socket, each in a thread of its own."""
 
-    def __init__(self, folder: Path, slots: int, late_seconds: float = NEVER_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        slots: int,
+        late_seconds: float = NEVER_SECONDS,
+        before: Callable[[Group], None] = lambda _: None,
+    ) -> None:
         self._late_seconds = late_seconds
         self.path = folder / "worker.socket"
         self.listener = socket.socket(socket.AF_UNIX)
@@ -98,7 +104,8 @@ class Group:
         self.table = SlotTable.create(slots)
         self.inboxes = create_inboxes(slots)
         self.instances = [Instances(Module("echo", module=module), slot) for slot in range(slots)]
-        self.threads = [threading.Thread(target=self.worker(slot).run) for slot in range(slots)]
+        self.threads = [threading.Thread(target=lambda slot=slot: self.worker(slot).run()) for slot in range(slots)]
+        before(self)
         for thread in self.threads:
             thread.start()
         end = time.monotonic() + 10
@@ -262,6 +269,25 @@ def test_what_waited_too_long_is_not_answered(tmp_path: Path, connected: bool) -
 
         assert client.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"}) is None
         client.socket.close()
+        other, _ = served(group.path)
+        other.socket.close()
+    finally:
+        group.end()
+
+
+def test_what_waited_for_a_worker_too_long_is_not_answered(tmp_path: Path) -> None:
+    """Connected after the last worker died, long before the next one came: Kong has given up here as well."""
+    waiting: list[Client] = []
+
+    def connect(group: Group) -> None:
+        group.table.write(0, 0, time.monotonic() - 2 * LATE_SECONDS)
+        waiting.append(Client(group.path))
+        waiting[0].socket.sendall(msgpack.packb([0, 1, "plugin.StartInstance", [{"Name": "echo", "Config": "{}"}]]))
+
+    group = Group(tmp_path, 1, LATE_SECONDS, connect)
+    try:
+        assert waiting[0].read() is None
+        waiting[0].socket.close()
         other, _ = served(group.path)
         other.socket.close()
     finally:
