@@ -263,6 +263,7 @@ def test_the_spool_is_damaged(scene: Scene, folder: Path, rounds: int) -> None:
             costly.append((path.name, size, at, number % 3, books.exported, readable))
 
         assert books.balance, books
+        assert books.restored == _SPOOLED_REQUESTS * SPANS_A_REQUEST, books
 
     assert scene.ledger.faults == []
     assert costly == []

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.sidecar.spool.folder import FORMAT
-from otlp_tracing.sidecar.spool.row import Row, StoredDestination, cost
+from otlp_tracing.sidecar.spool.row import COUNT_BITS, Row, StoredDestination, cost
+from otlp_tracing.sidecar.spool.tally import SUFFIX, Tally, read_tally
 
-__all__ = ["COUNT_BITS", "Database", "Dropped", "Loaded", "digest", "read_destinations"]
+__all__ = ["Database", "Dropped", "Loaded", "digest", "read_destinations"]
 
-COUNT_BITS = 42  # 4 * 10^12 rows of each of two million destinations
 _SALT_BYTES = 16
 _MAX_SENDERS = 1024  # as many as the receiver remembers
 _VACUUM_PAGES = 256  # a mebibyte at a time: some milliseconds
@@ -96,16 +96,19 @@ class Database:
         # Opened without a transaction of the module's own, and used by the thread that opens it.
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
-            self._open(path, salt or os.urandom(_SALT_BYTES))
+            self._open(path, salt)
         except BaseException:
             self._connection.close()
             raise
 
-    def _open(self, path: Path, salt: bytes) -> None:
+    def _open(self, path: Path, salt: bytes | None) -> None:
         self._numbers: dict[bytes, int] = {}
         self._last_ids: dict[int, int] = {}
         self._descriptions: dict[bytes, str] = {}
         self._is_dirty = self._has_shrunk = False
+        self._tally_path = path.with_name(path.name + SUFFIX)
+        self._tally: Tally | None = None
+        self._touched: set[int] = set()
         for pragma in (
             f"page_size={_PAGE_BYTES}",
             "auto_vacuum=INCREMENTAL",
@@ -117,7 +120,8 @@ class Database:
         ):
             self._connection.execute(f"PRAGMA {pragma}").fetchall()
         if self._one("PRAGMA user_version") == 0:
-            self._create(salt)
+            # That of the tally, if there is one: what it notes was in the file that is gone.
+            self._create(salt or read_tally(self._tally_path)[0] or os.urandom(_SALT_BYTES))
         salt_found = self._one("SELECT salt FROM meta")
         if not isinstance(salt_found, bytes):
             raise sqlite3.DatabaseError("it has no salt")
@@ -141,13 +145,41 @@ class Database:
         """Return the number of the last stored record of each sender."""
         return dict(self._connection.execute("SELECT id, number FROM sender").fetchall())
 
+    def take_stock(self) -> dict[bytes, int]:
+        """Begin the tally anew; not in a transaction, nor before the file was found to be sound.
+
+        Returns:
+            By destination the spans that the tally of an earlier process has and this file has not. Exact as long as
+            rows were deleted in their order, else to within what was being sent.
+        """
+        missing = {}
+        with self.transaction():
+            salt, destinations = read_tally(self._tally_path)
+            for noted in destinations if salt == self.salt else ():
+                number = noted.first_id >> COUNT_BITS
+                if number not in self._last_ids and noted.digest not in self._numbers:
+                    self.adopt(noted)
+                    missing[noted.digest] = noted.spans
+                elif self._numbers.get(noted.digest) == number and (lost := noted.last_id - self._last_ids[number]) > 0:
+                    # What waited and is not lost are the last of the rows here; those before them had been delivered.
+                    kept = self._one(
+                        "SELECT coalesce(sum(spans), 0) FROM (SELECT spans FROM row WHERE id > ? AND id <= ? "
+                        "ORDER BY id DESC LIMIT ?)",
+                        (noted.first_id, self._last_ids[number], max(noted.rows - lost, 0)),
+                    )
+                    missing[noted.digest] = max(noted.spans - kept, 0)
+        self._begin_tally()
+        return missing
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what happens inside one transaction: all of it or nothing."""
         last_ids, numbers, descriptions = dict(self._last_ids), dict(self._numbers), dict(self._descriptions)
+        self._touched.clear()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            counts = [self._counts(number) for number in self._touched if number in self._last_ids]
             self._connection.execute("COMMIT")
         except BaseException:
             self._last_ids, self._numbers, self._descriptions = last_ids, numbers, descriptions
@@ -155,6 +187,9 @@ class Database:
                 self._connection.execute("ROLLBACK")
             raise
         self._is_dirty = True
+        if self._tally is not None:
+            for count in counts:
+                self._tally.count(*count)
 
     def append(self, destination: bytes, description: str, rows: Sequence[Row]) -> list[int]:
         """Store rows and return their ids, in a transaction.
@@ -282,6 +317,8 @@ class Database:
         self._connection.executemany("DELETE FROM destination WHERE number = ?", [(number,) for number, _ in empty])
         for number, digest_ in empty:
             del self._numbers[digest_], self._last_ids[number], self._descriptions[digest_]
+            if self._tally is not None:
+                self._tally.count(number, 0, 0, 0)
 
     def adopt(self, destination: StoredDestination, rows: Iterable[Row] = ()) -> None:
         """Store a destination and rows under the ids they had in another file, in a transaction."""
@@ -335,16 +372,38 @@ class Database:
 
     def close(self) -> None:
         """Bring everything into the one file and let go of it."""
-        os.close(self._wal)
+        self._close_files()
         with contextlib.suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
 
     def abandon(self) -> None:
         """Let go of a broken file."""
-        os.close(self._wal)
+        self._close_files()
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+    def _close_files(self) -> None:
+        os.close(self._wal)
+        self._close_tally()
+
+    def _close_tally(self) -> None:
+        if self._tally is not None:
+            self._tally.close()
+            self._tally = None
+
+    def _begin_tally(self) -> None:
+        self._close_tally()
+        with contextlib.suppress(OSError):  # without it a loss may go uncounted, and nothing else
+            self._tally = Tally(self._tally_path, self.salt)
+            for digest_, number in self._numbers.items():
+                self._tally.name(number, digest_, self._descriptions[digest_])
+                self._tally.count(*self._counts(number))
+
+    def _counts(self, number: int) -> tuple[int, int, int, int]:
+        query = "SELECT number, last_id, rows, spans FROM destination WHERE number = ?"
+        found: tuple[int, int, int, int] = self._connection.execute(query, (number,)).fetchone()
+        return found
 
     def _create(self, salt: bytes) -> None:
         # In one transaction: a file with the version and without the rest would look whole.
@@ -361,17 +420,20 @@ class Database:
         )
         self._numbers[destination], self._last_ids[number] = number, last_id
         self._descriptions[destination] = description
+        if self._tally is not None:
+            self._tally.name(number, destination, description)
         return number
 
     def _book(self, number: int, rows: int, spans: int, cost_: int, last_id: int = 0) -> None:
+        self._touched.add(number)
         self._connection.execute(
             "UPDATE destination SET rows = rows + ?, spans = spans + ?, cost = cost + ?, last_id = max(last_id, ?) "
             "WHERE number = ?",
             (rows, spans, cost_, last_id, number),
         )
 
-    def _one(self, query: str) -> Any:
-        found = self._connection.execute(query).fetchone()
+    def _one(self, query: str, values: Sequence[int] = ()) -> Any:
+        found = self._connection.execute(query, values).fetchone()
         return found[0] if found else None
 
 

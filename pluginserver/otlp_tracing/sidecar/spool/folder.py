@@ -11,12 +11,14 @@ import stat
 import struct
 from pathlib import Path
 
+from otlp_tracing.sidecar.spool.tally import SUFFIX as _TALLY
+
 __all__ = ["FORMAT", "SpoolFolder"]
 
 FORMAT = 1
 _HEADER = struct.Struct(">60xI")  # the user version, in bytes 60 to 63 of a database
 _MAGIC = b"SQLite format 3\0"
-_SUFFIXES = ("", "-wal", "-journal", "-shm")
+_SUFFIXES = ("", "-wal", "-journal", "-shm", _TALLY)
 _RESCUE, _CORRUPT = "spool.rescue-", "spool.corrupt-"
 _MAX_QUARANTINED = 2  # each may be as large as the spool; who wants to look at one looks at the latest
 

@@ -1,7 +1,8 @@
 """What can still be read of a broken spool file, put into a new one.
 
 SQLite reads a table from both of its ends until it meets a broken page; what lies between two such pages is looked
-for in halves. Every row has a checksum besides.
+for in halves. Every row has a checksum besides. What there was, the tally beside the file says, where the file itself
+does not or was cut short.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
-from otlp_tracing.sidecar.spool.database import COUNT_BITS, Database, read_destinations
-from otlp_tracing.sidecar.spool.row import Row, StoredDestination
+from otlp_tracing.sidecar.spool.database import Database, read_destinations
+from otlp_tracing.sidecar.spool.row import COUNT_BITS, Row, StoredDestination
+from otlp_tracing.sidecar.spool.tally import SUFFIX, read_tally
 
 __all__ = ["Rescue"]
 
@@ -34,14 +36,16 @@ class Rescue:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-        self.salt: bytes | None = None
-        self._destinations: dict[int, StoredDestination] = {}
+        self.salt, noted = read_tally(path.with_name(path.name + SUFFIX))
+        self._destinations = {one.first_id >> COUNT_BITS: one for one in noted}
         with contextlib.suppress(*_UNREADABLE):
             salt = self._connection.execute("SELECT salt FROM meta").fetchone()[0]
-            self.salt = salt if isinstance(salt, bytes) else None
+            self.salt = salt if isinstance(salt, bytes) else self.salt
         with contextlib.suppress(*_UNREADABLE):
-            known = filter(_is_whole, read_destinations(self._connection))
-            self._destinations = {one.first_id >> COUNT_BITS: one for one in known}
+            for one in filter(_is_whole, read_destinations(self._connection)):
+                number = one.first_id >> COUNT_BITS
+                if number not in self._destinations or self._destinations[number].last_id <= one.last_id:
+                    self._destinations[number] = one
 
     def into(self, database: Database) -> dict[bytes, int]:
         """Copy what can be read.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Row", "StoredDestination", "cost"]
+__all__ = ["COUNT_BITS", "Row", "StoredDestination", "cost"]
+
+COUNT_BITS = 42  # 4 * 10^12 rows of each of two million destinations
 
 
 def cost(body_bytes: int) -> int:

@@ -66,7 +66,7 @@ class Opened:
         salt: for the destinations' digests.
         destinations: known ones.
         senders: number of the last stored record of each.
-        lost_spans: by destination what a broken file had and could not be rescued.
+        lost_spans: by destination what a broken file had and could not be rescued, or its log had and has no more.
     """
 
     salt: bytes
@@ -257,6 +257,7 @@ class Writer:
 
     def _opened(self, lost: dict[bytes, int]) -> Opened:
         assert self._folder is not None
+        is_new = self._database is None
         if self._database is None:
             path = self._folder.database()
             if self._folder.has_newer():
@@ -264,11 +265,17 @@ class Writer:
             self._database = Database(path)
             if path.stat().st_size <= _SOUND_CHECK_BYTES and not self._database.is_sound():
                 raise sqlite3.DatabaseError("its pages do not fit together")
-            with self._database.transaction():
-                self._database.forget()  # nobody knows an id of it yet
+        missing = Counter(self._database.take_stock())
+        if missing.total():
+            _log.error("%d spans are gone from %s: its log was cut short, or damaged", missing.total(), self._path)
+        missing.update(lost)
         with self._database.transaction():
             self._database.forget_senders()
-        return Opened(self._database.salt, self._database.destinations(), self._database.senders(), lost)
+        opened = Opened(self._database.salt, self._database.destinations(), self._database.senders(), dict(missing))
+        if is_new:
+            with self._database.transaction():
+                self._database.forget()  # nobody knows an id of it yet
+        return opened
 
     def _is_broken(self, error: Exception) -> bool:
         """Tell whether the file is to blame, and not the disk, for an error."""
@@ -317,6 +324,7 @@ class Writer:
                 for rescue in rescues:
                     lost.update(rescue.into(database))
                 database.sync()
+                database.take_stock()
             except BaseException:
                 database.abandon()
                 raise

@@ -433,3 +433,90 @@ def test_what_is_safe_is_on_the_disk_soon(tmp_path: Path, monkeypatch: pytest.Mo
             assert synced == []
 
     asyncio.run(scene())
+
+
+def _left_by_a_kill(folder: Path, rows: int, delivered: int = 0) -> Path:
+    """A spool whose rows are in its log alone, as a killed process leaves it; 2 spans a row."""
+    life = folder / "life"
+    life.mkdir(parents=True)
+    database = Database(life / "spool.db")
+    database.take_stock()
+    for number in range(rows):
+        with database.transaction():
+            ids = database.append(b"d" * 16, "{}", [row(f"{number} " + "x" * 3000)])
+        if number == rows // 2:
+            shutil.copy(life / "spool.db-tally", folder / "older-tally")
+    for number in range(delivered):
+        with database.transaction():
+            database.delete([ids[0] - rows + 1 + number])
+    left = shutil.copytree(life, folder / "left")
+    database.abandon()
+    return left
+
+
+def _opened(folder: Path) -> tuple[int, int, int]:
+    """Spans that a spool gives back, those that it says are lost, and the rows that it has ever had."""
+
+    async def scenario() -> tuple[int, int, int]:
+        async with Life(folder) as life:
+            (opened,) = life.opened
+            (one,) = opened.destinations
+            return one.spans, sum(opened.lost_spans.values()), one.last_id - one.first_id
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("delivered", [0, 20])
+def test_what_a_damaged_log_costs_is_counted(tmp_path: Path, keep: float, delivered: int) -> None:
+    """Wherever it is cut or a byte of it flips: what is there and what is lost are what there was, and once only."""
+    for damage in ("cut", "flip"):
+        left = _left_by_a_kill(tmp_path / damage, 60, delivered)
+        log = left / "spool.db-wal"
+        at = min(int(log.stat().st_size * keep), log.stat().st_size - 1)
+        if damage == "cut":
+            os.truncate(log, at)
+        else:
+            with log.open("r+b") as file:
+                file.seek(at)
+                byte = file.read(1)[0]
+                file.seek(at)
+                file.write(bytes((byte ^ 1,)))
+        found, lost, rows = _opened(left)
+
+        # A deletion that is lost gives back what was delivered: that comes twice, and is not lost.
+        assert lost == 2 * (60 - max(rows if found else 0, delivered))
+        assert found + lost == 120 if not delivered else found + lost >= 80
+
+
+def test_of_a_file_that_cannot_be_read_at_all_the_loss_is_counted(tmp_path: Path) -> None:
+    """Its first page gone, with the table of destinations; or the file itself."""
+    for number, damage in enumerate((b"\xff" * 4096, b"")):
+        left = _left_by_a_kill(tmp_path / f"{number}", 10)
+        (left / "spool.db-wal").unlink()
+        (left / "spool.db").write_bytes(damage)
+
+        assert _opened(left)[:2] == (0, 20)
+
+
+def test_a_loss_is_counted_once(tmp_path: Path) -> None:
+    """The next process begins with what is there."""
+    left = _left_by_a_kill(tmp_path, 10)
+    os.truncate(left / "spool.db-wal", (left / "spool.db-wal").stat().st_size // 2)
+    found, lost, _ = _opened(left)
+
+    assert found + lost == 20
+    assert _opened(left)[:2] == (found, 0)
+
+
+def test_a_whole_file_lacks_nothing(tmp_path: Path) -> None:
+    """After kills at any moment, with a tally that is older than the file, one that is garbage, or none."""
+    left = _left_by_a_kill(tmp_path, 10, 4)
+    tally, older = (left / "spool.db-tally").read_bytes(), (tmp_path / "older-tally").read_bytes()
+    for number, noted in enumerate((tally, older, b"garbage" * 999, b"", None)):
+        copy = shutil.copytree(left, tmp_path / f"copy {number}")
+        (copy / "spool.db-tally").unlink()
+        if noted is not None:
+            (copy / "spool.db-tally").write_bytes(noted)
+
+        assert _opened(copy) == (12, 0, 10)
