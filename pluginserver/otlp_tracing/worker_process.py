@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 import socket
@@ -64,6 +65,8 @@ def run_worker(options: WorkerOptions) -> None:
         lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
         siblings.table.slots,
     )
+    # What is there by now stays: Python's collector need not walk it while Kong waits, to find nothing to free.
+    gc.freeze()
     _log.info("worker %d serves; the path of a request is %s", siblings.slot, form())
     Worker(
         socket.socket(fileno=options.inherited.listener),

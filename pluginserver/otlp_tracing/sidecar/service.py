@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -90,6 +91,8 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     SamplingPage(rates, pipeline.sampling).add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
+    # What is there by now stays: Python's collector need not walk it while records wait, to find nothing to free.
+    gc.freeze()
     ticking = asyncio.create_task(_tick(rates))
     http = asyncio.create_task(_serve_http(runner, options))
     try:
