@@ -9,15 +9,16 @@ from collections import deque
 __all__ = ["Heartbeat"]
 
 _BEAT_SECONDS = 0.01
-_MISSED_SECONDS = 0.05  # between two beats; less is any scheduler's
-_REMEMBERED = 1_000  # gaps; a run is over long before
+_MISSED_SECONDS = 0.02  # between two beats; less is any scheduler's
+_REMEMBERED = 10_000  # gaps; what is asked for are the last minutes
 
 
 class Heartbeat:
     """A thread that wakes a hundred times a second, and remembers when it could not.
 
     A client that is not running takes an answer late that came in time. What it measures is the client's own time
-    alone: a server that stands still while this process runs leaves no gap.
+    alone: the thread needs what every other of this process needs, a core and Python's lock, and stands still when
+    they do. One that blocks in the kernel has neither and leaves no gap, nor does a server that stands still.
     """
 
     def __init__(self) -> None:

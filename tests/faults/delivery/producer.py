@@ -11,7 +11,7 @@ from typing import Any
 
 from e2e.waiting import wait_for
 from faults.delivery.issue import Run
-from faults.delivery.stalls import witness
+from faults.delivery.stalls import heartbeat
 from otlp_tracing.contract.counters import REQUESTS_UNTRACED
 from otlp_tracing.gateway.emitter import MAX_RING_BYTES, Emitter, Origin
 
@@ -35,7 +35,7 @@ class Producer:
         self.run = run
         self.emitter = Emitter(socket, max_ring_bytes=max_ring_bytes)
         self._handing_over = threading.Lock()
-        self._witness = witness()
+        self._heartbeat = heartbeat()
         self._long_calls: list[tuple[float, float, float]] = []  # begun, ended, CPU time
         self.origin = Origin.of(config)
 
@@ -83,7 +83,7 @@ class Producer:
     def slowest_call_s(self) -> float:
         """Seconds that the slowest call of the emitter took of its caller, but for those in which nobody ran here."""
         return max(
-            (max(cpu, ended - begun - self._witness.stalled(begun, ended)) for begun, ended, cpu in self._long_calls),
+            (max(cpu, ended - begun - self._heartbeat.missed(begun, ended)) for begun, ended, cpu in self._long_calls),
             default=0.0,
         )
 

@@ -34,7 +34,7 @@ from e2e.certificates import Pair
 from e2e.ports import HOST, free_port
 from faults.delivery.background import Background
 from faults.delivery.ledger import Ledger
-from faults.delivery.stalls import witness
+from faults.delivery.stalls import heartbeat
 
 __all__ = ["OK", "Answer", "Attempt", "Receiver", "ServerTls"]
 
@@ -175,7 +175,7 @@ class Receiver(Background):
     @property
     def broken_off_after_s(self) -> list[float]:
         """Seconds after which the sidecar broke attempts off that had no answer, but for those in which nobody ran."""
-        return [ended - begun - witness().stalled(begun, ended) for begun, ended in tuple(self._broken_off)]
+        return [ended - begun - heartbeat().missed(begun, ended) for begun, ended in tuple(self._broken_off)]
 
     def stop(self) -> None:
         """Stop listening, break off what is open."""

@@ -17,7 +17,7 @@ from e2e.metrics import samples
 from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
 from faults.delivery.books import Books, destinations, read_books
-from faults.delivery.stalls import witness
+from faults.delivery.stalls import heartbeat
 from load.process_figures import Figures, figures, waited_seconds
 from otlp_tracing.installation import command_line
 
@@ -103,7 +103,7 @@ class Sidecar:
         self.launch()
         self.wait_until_ready()
         ended = time.monotonic()
-        return ended - begun - witness().stalled(begun, ended) - waited_seconds(self.pid)
+        return ended - begun - heartbeat().missed(begun, ended) - waited_seconds(self.pid)
 
     def ready(self, but_for: str | None = None) -> bool:
         """Ask /readyz; unless it says `but_for`."""
@@ -126,7 +126,7 @@ class Sidecar:
         code = self.wait()
         ended = time.monotonic()
         assert code == 0, f"exit code {code}\n{self.tail()}"
-        return ended - begun - witness().stalled(begun, ended)
+        return ended - begun - heartbeat().missed(begun, ended)
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:

@@ -6,52 +6,19 @@ process or the sidecar may wait for a core for seconds; that is measured here, a
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from functools import cache
 
-from e2e.waiting import wait_for
+from load.heartbeat import Heartbeat
 from load.process_figures import waited_seconds
 
-__all__ = ["Stopwatch", "Witness", "witness"]
-
-_INTERVAL_SECONDS = 0.01
-_MAX_STALLS = 100_000  # kept: a soak of a day has fewer
-_AWAKE_SECONDS = 60.0
-
-
-class Witness:
-    """A thread that wants to run a hundred times a second, and writes down when it could not.
-
-    It needs what every other thread of this process needs, a core and Python's lock, so that it stands still when
-    they do. A thread that blocks in the kernel has neither, and does not hold it up.
-    """
-
-    def __init__(self) -> None:
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=_MAX_STALLS)
-        self._awake_at = time.monotonic()
-        threading.Thread(target=self._run, name="witness of stalls", daemon=True).start()
-
-    def stalled(self, begun: float, ended: float) -> float:
-        """Return for how many seconds between two moments (monotonic) this process did not get to run."""
-        wait_for(lambda: self._awake_at > ended, _AWAKE_SECONDS, "the witness wakes up")
-        return sum(max(0.0, min(until, ended) - max(since, begun)) for since, until in tuple(self._stalls))
-
-    def _run(self) -> None:
-        while True:
-            due = time.monotonic() + _INTERVAL_SECONDS
-            time.sleep(_INTERVAL_SECONDS)
-            now = time.monotonic()
-            if now > due + _INTERVAL_SECONDS:
-                self._stalls.append((due, now))
-            self._awake_at = now
+__all__ = ["Stopwatch", "heartbeat"]
 
 
 @cache
-def witness() -> Witness:
-    """Return the witness of this process."""
-    return Witness()
+def heartbeat() -> Heartbeat:
+    """Return that of this process."""
+    return Heartbeat()
 
 
 class Stopwatch:
@@ -63,7 +30,7 @@ class Stopwatch:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._witness = witness()
+        self._heartbeat = heartbeat()
         self._waited = waited_seconds(pid)
         self._begun = time.monotonic()
 
@@ -71,4 +38,4 @@ class Stopwatch:
         """Return the seconds so far."""
         now = time.monotonic()
         waited = waited_seconds(self._pid) - self._waited
-        return max(0.0, now - self._begun - self._witness.stalled(self._begun, now) - waited)
+        return max(0.0, now - self._begun - self._heartbeat.missed(self._begun, now) - waited)

@@ -24,7 +24,7 @@ from faults.delivery.receiver import OK, Answer, Attempt, Receiver
 from faults.delivery.resources import watched
 from faults.delivery.scene import StartScene, entry
 from faults.delivery.sidecar import Sidecar
-from faults.delivery.stalls import witness
+from faults.delivery.stalls import heartbeat
 from load.process_figures import waited_seconds
 from otlp_tracing.gateway.emitter import Origin
 from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
@@ -88,7 +88,7 @@ class _Seen:
     def _held_up(self, begun: float, ended: float) -> float:
         before = max((waited for at, waited in self.waited if at <= begun), default=0.0)
         after = min((waited for at, waited in self.waited if at >= ended), default=self.waited[-1][1])
-        return witness().stalled(begun, ended) + after - before
+        return heartbeat().missed(begun, ended) + after - before
 
 
 def _attempts(receiver: Receiver) -> dict[str, list[Attempt]]:
