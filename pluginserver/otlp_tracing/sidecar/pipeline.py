@@ -166,23 +166,23 @@ class Pipeline:
             return
         self._entries.move_to_end(key)
         try:
-            record = with_lost_method(decode(log))
-            place = record.place
-            context, decided_now = entry.context(record)
-            kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
-            kept = context.sampled or kept_for is not None
-            note = partial(self.redactions.note, place[1])
-            assembled = assemble(record, context, entry.rules, kept_for) if kept else []
-            spans = [entry.redactor.redact(span, note) for span in assembled]
+            self._take(key, entry, with_lost_method(decode(log)), process)
         except WireError as error:
             _refused.warning("refused a record: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
-            return
         except Exception:
             # A fault of ours. Raised further it would end the connection, and the sender would repeat the record.
-            _refused.warning("could not make spans of a record", exc_info=True)
+            _refused.warning("could not take a record over", exc_info=True)
             self._metrics.add(RECORDS_REFUSED, "bad_record")
-            return
+
+    def _take(self, key: bytes, entry: Entry, record: LogRecord, process: bytes) -> None:
+        place = record.place
+        context, decided_now = entry.context(record)
+        kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
+        kept = context.sampled or kept_for is not None
+        note = partial(self.redactions.note, place[1])
+        assembled = assemble(record, context, entry.rules, kept_for) if kept else []
+        spans = [entry.redactor.redact(span, note) for span in assembled]
         outcome = f"kept_for_{kept_for}" if kept_for else "sampled" if kept else "not_sampled"
         self._metrics.add(REQUESTS, outcome)
         self._rates.observe(key, OWN if decided_now else process, context, kept)

@@ -12,6 +12,7 @@ import pytest
 import virtual_time
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
+from otlp_tracing.contract.counters import RECORDS_REFUSED
 from otlp_tracing.contract.trace_context import RequestContext
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
@@ -29,13 +30,13 @@ DROPPED = dataclasses.replace(CONTEXT, flags=2, trace_state="", decided_by="budg
 class Stage:
     """A pipeline whose spans go nowhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self.clock, self.metrics = ManualClock(), Metrics()
         self.deliveries = Deliveries(
             self.metrics, {}, lambda on_open: Spool(None, on_open), lambda _destination: ScriptedTransport()
         )
         rates = RateKeeper(self.metrics, self.clock)
-        self.pipeline = Pipeline(self.metrics, {}, self.deliveries, rates, clock=self.clock)
+        self.pipeline = Pipeline(self.metrics, {}, self.deliveries, rates, clock=clock or self.clock)
         self.pipeline.configure(KEY, json.dumps(CONFIG).encode())
 
     def take(self, context: RequestContext, route: str = "r") -> dict[str, Any]:
@@ -52,11 +53,13 @@ class Stage:
         return row
 
 
-def reports(scene: Callable[[Stage], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def reports(
+    scene: Callable[[Stage], list[dict[str, Any]]], clock: Callable[[], float] | None = None
+) -> list[dict[str, Any]]:
     """Run a scene in a loop, which deliveries need."""
 
     async def run() -> list[dict[str, Any]]:
-        stage = Stage()
+        stage = Stage(clock)
         try:
             return scene(stage)
         finally:
@@ -109,3 +112,16 @@ def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.Monke
         return [{"known": stage.pipeline.knows(key)} for key in (KEY, b"\0" * 16, b"\2" * 16)]
 
     assert [one["known"] for one in reports(scene)] == [True, False, True]
+
+
+def test_a_fault_of_ours_costs_one_record() -> None:
+    """It is counted; raised further it would end the connection, and the sender would repeat the record for ever."""
+
+    def broken() -> float:
+        raise RuntimeError("no clock")
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        stage.take(CONTEXT)
+        return [{"refused": stage.metrics.value(RECORDS_REFUSED, reason="bad_record")}]
+
+    assert reports(scene, broken) == [{"refused": 1}]
