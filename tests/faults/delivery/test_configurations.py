@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -17,10 +17,12 @@ from otlp_tracing.sidecar.delivery.deliveries import MAX_IDLE, MAX_RESTING
 
 pytestmark = pytest.mark.timeout(3600)
 
-_EACH = MAX_IDLE + 64  # in each of three rounds: more than stay awake
-_REST_SECONDS = 30.0  # it looks every ten
-# From the second round to the third. 10 kB for each plugin entry, of which 4,096 are remembered, and what chance takes;
-# a destination that stays awake takes 45 kB, which would be 14 MiB.
+_EACH = MAX_IDLE + 64  # in each round: more than stay awake
+_MOST_ROUNDS = 7
+_REST_SECONDS = 60.0  # it looks every ten
+_MAX_DESCRIPTORS = MAX_IDLE + 32  # a connection each, and those that a sidecar has anyway
+# In a round. 10 kB for each plugin entry, of which 4,096 are remembered, and what chance takes; a destination that
+# stays awake takes 45 kB, which would be 14 MiB.
 _MAX_GROWTH_BYTES = 9 << 20
 
 
@@ -47,18 +49,26 @@ def test_destinations_one_after_another(
             scene.producer.origin = live
             scene.send(1)
             wait_for(lambda: scene.ledger.distinct() == SPANS_A_REQUEST * scene.run.issued, 60, "all of it arrives")
-            wait_for(lambda: scene.sidecar.figures().descriptors < MAX_IDLE + 64, _REST_SECONDS, "some come to rest")
+            wait_for(
+                lambda: scene.sidecar.figures().descriptors <= _MAX_DESCRIPTORS, _REST_SECONDS, "some come to rest"
+            )
             return scene.sidecar.figures()
 
-        _, before, after = (use(first) for first in range(0, 3 * _EACH, _EACH))
+        seen = [use(0), use(_EACH)]
+        # What is there once, pools and arenas, comes with the second round or with one of the next.
+        while not _is_flat(seen) and len(seen) < _MOST_ROUNDS:
+            seen.append(use(len(seen) * _EACH))
         page = scene.sidecar.metrics()
         shown = destinations(page)
 
-        assert after.threads <= before.threads + 2
-        assert after.descriptors <= before.descriptors + 8
-        assert after.resident_bytes - before.resident_bytes <= _MAX_GROWTH_BYTES
+        assert _is_flat(seen), seen
+        assert seen[-1].threads <= seen[0].threads + 8
         assert len(shown) <= MAX_IDLE + MAX_RESTING + 1
         assert read_books(page, scene.destination).balance
         assert read_books(page, scene.destination).exported >= 2 * SPANS_A_REQUEST
         assert scene.ledger.faults == []
         assert scene.ledger.repeated == 0
+
+
+def _is_flat(seen: Sequence[Figures]) -> bool:
+    return seen[-1].resident_bytes - seen[-2].resident_bytes <= _MAX_GROWTH_BYTES
