@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -198,18 +198,24 @@ def test_a_file_that_is_no_database_is_put_aside(tmp_path: Path, content: bytes)
     asyncio.run(scene())
 
 
+async def damaged_spool(folder: Path, broken: Callable[[int], Iterable[int]]) -> tuple[list[str], bytes]:
+    """Store a thousand rows and overwrite pages of the file, chosen by their count; return rows' texts and the file."""
+    texts = [f"{number:04} " + "x" * 400 for number in range(1000)]
+    async with Life(folder) as life:
+        await life.spool.append([(Owner(), [row(text) for text in texts])], {})
+    file = folder / "spool.db"
+    damaged = bytearray(file.read_bytes())
+    for page in broken(len(damaged) // 4096):
+        damaged[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
+    file.write_bytes(damaged)
+    return texts, bytes(damaged)
+
+
 def test_of_a_broken_file_everything_readable_is_rescued(tmp_path: Path) -> None:
     """A page in the middle is overwritten: the rows on it are lost and counted, all others are there."""
 
     async def scene() -> None:
-        texts = [f"{number:04} " + "x" * 400 for number in range(1000)]
-        async with Life(tmp_path) as life:
-            await life.spool.append([(Owner(), [row(text) for text in texts])], {})
-        file = tmp_path / "spool.db"
-        damaged = bytearray(file.read_bytes())
-        middle = len(damaged) // 2 // 4096 * 4096
-        damaged[middle : middle + 4096] = b"\xff" * 4096
-        file.write_bytes(damaged)
+        texts, _ = await damaged_spool(tmp_path, lambda pages: [pages // 2])
         async with Life(tmp_path) as life:
             bodies = [body.decode() for body in await life.bodies()]
             (lost,) = life.opened[0].lost_spans.values()
@@ -226,15 +232,9 @@ def test_between_two_broken_pages_everything_readable_is_rescued(tmp_path: Path)
     """Wherever pages are overwritten, they cost the rows that SQLite cannot find by their ids any more."""
 
     async def scene() -> None:
-        texts = [f"{number:04} " + "x" * 400 for number in range(1000)]
-        async with Life(tmp_path) as life:
-            await life.spool.append([(Owner(), [row(text) for text in texts])], {})
-        file = tmp_path / "spool.db"
-        damaged = bytearray(file.read_bytes())
-        pages = len(damaged) // 4096
-        for page in (pages // 5, pages // 2, pages // 2 + 1, pages * 4 // 5):
-            damaged[page * 4096 : (page + 1) * 4096] = b"\xff" * 4096
-        file.write_bytes(damaged)
+        _, damaged = await damaged_spool(
+            tmp_path, lambda pages: [pages // 5, pages // 2, pages // 2 + 1, pages * 4 // 5]
+        )
         copy = tmp_path / "copy.db"
         copy.write_bytes(damaged)
         findable = set()
