@@ -21,8 +21,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CHECKOUT = Path(__file__).resolve().parent
 SOURCES = CHECKOUT / "pluginserver"
 COMPILED = (
-    "contract/frames.py",
-    "contract/trace_context.py",
+    "handoff/frames.py",
+    "context.py",
     "decision/**/*.py",
     "gateway/emitter.py",
     "gateway/kong_calls.py",

@@ -8,7 +8,7 @@ only, and nothing else may lie in this folder.
 from typing import Any
 
 from otlp_tracing import __version__
-from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.gateway.environment import process_emitter
 from otlp_tracing.gateway.phases import Phases
 

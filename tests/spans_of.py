@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from otlp_tracing.contract.kong_schema import complete
-from otlp_tracing.contract.plugin_schema import SCHEMA
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.config.validation import complete
 from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.migration import BUNDLED, equivalent

@@ -23,8 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otlp_tracing.check import faults_of, plugin_entries, read_declaration
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.context import RequestContext
 from otlp_tracing.decision.request import RequestTracer
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.assembly import assemble

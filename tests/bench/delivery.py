@@ -30,7 +30,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from bench.report import circumstances
 from bench.sink import running_sink
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.metrics import Metrics

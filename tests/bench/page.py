@@ -39,8 +39,8 @@ from bench.sink import running_sink
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
 from load.traffic import config, log_record
-from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
+from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
 from otlp_tracing.installation import command_line
 from page.browser import chromium_path, launch, opened
 

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from load.traffic import config, log_record
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict

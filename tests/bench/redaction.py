@@ -22,7 +22,7 @@ from rich.table import Table
 
 from bench.report import circumstances
 from corpora.hostile import CATASTROPHIC, hostile_values
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport

@@ -21,8 +21,8 @@ from opentelemetry.sdk.trace._sampling_experimental import composable_traceid_ra
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import TraceState
 
-from otlp_tracing.contract.settings import Budget, Load, Sampling, SamplingRule
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
+from otlp_tracing.context import RequestContext
 from otlp_tracing.decision import head_sampling, ot_state, threshold
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.decision.request import RequestTracer

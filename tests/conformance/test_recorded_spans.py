@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.log_record import decode
 from otlp_tracing.sidecar.span_record import SpanRecord

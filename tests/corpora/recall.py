@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.span_record import SpanRecord
 from spans_of import CONTEXT, rules_of, spans_of

@@ -15,7 +15,7 @@ import pytest
 from documents import hold
 from e2e.collectors import Collector, CollectorMissing, collector_binary
 from e2e.waiting import wait_for
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from otlp_tracing.contract import frames
 from otlp_tracing.errors import WireError
+from otlp_tracing.handoff import frames
 from otlp_tracing.server import rpc_msgpack, rpc_protobuf
 from otlp_tracing.sidecar import log_record
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from documented_commands import CHECKOUT, SHOWN, commands_of, documents, shipped
 from documents import hold
-from otlp_tracing.contract.counters import METRICS
-from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.metrics import METRICS
 
 
 def option_table() -> str:

@@ -21,7 +21,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.config.settings import Sampling
 
 __all__ = ["SAVED_SECONDS", "Allowance"]
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from otlp_tracing.contract.sensitive_names import MASK, SensitiveNames
-from otlp_tracing.contract.settings import Capture, Propagation, Redaction
-from otlp_tracing.contract.trace_context import RequestContext, SpanContext
+from otlp_tracing.config.sensitive_names import MASK, SensitiveNames
+from otlp_tracing.config.settings import Capture, Propagation, Redaction
+from otlp_tracing.context import RequestContext, SpanContext
 from otlp_tracing.decision.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
 
 __all__ = ["Edge"]

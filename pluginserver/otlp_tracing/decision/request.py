@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Capture, Propagation, Redaction, Sampling
-from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
+from otlp_tracing.config.settings import Capture, Propagation, Redaction, Sampling
+from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
 from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.decision.edge import Edge

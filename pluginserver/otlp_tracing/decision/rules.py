@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import SamplingRule
+from otlp_tracing.config.settings import SamplingRule
 from otlp_tracing.decision import threshold
 from otlp_tracing.decision.propagation import Headers
 from otlp_tracing.errors import ConfigError, Fault

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from otlp_tracing.contract.trace_context import LOG_FIELD
+from otlp_tracing.context import LOG_FIELD
 from otlp_tracing.errors import TracingError
 
 __all__ = ["KongCallError", "KongCalls"]

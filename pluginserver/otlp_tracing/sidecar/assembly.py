@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.client_spans import client_attributes, response_source, tries_of
 from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.rpc import received_call, sent_call

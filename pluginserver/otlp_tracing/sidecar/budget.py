@@ -20,7 +20,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.config.settings import Sampling
 from otlp_tracing.decision.allowance import SAVED_SECONDS
 
 __all__ = ["Budget", "water_fill"]

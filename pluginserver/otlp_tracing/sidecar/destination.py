@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from opentelemetry.util.re import parse_env_headers
 
-from otlp_tracing.contract.settings import BatchExport, Settings, Tls
+from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.resource import ResourceValue, resource_attributes
 

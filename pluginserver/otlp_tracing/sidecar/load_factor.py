@@ -6,7 +6,7 @@ configured one again, between them it stays as it is. Pure.
 
 from __future__ import annotations
 
-from otlp_tracing.contract.settings import Load
+from otlp_tracing.config.settings import Load
 
 __all__ = ["PERIOD_SECONDS", "LoadFactor"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from otlp_tracing import __version__
-from otlp_tracing.contract.counters import METRICS, Metric, Total
+from otlp_tracing.metrics import METRICS, Metric, Total
 
 __all__ = ["Metrics"]
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from otlp_tracing.contract.counters import (
+from otlp_tracing.config.settings import Sampling
+from otlp_tracing.context import RequestContext
+from otlp_tracing.decision.allowance import Allowance
+from otlp_tracing.handoff.frames import Rates, encode
+from otlp_tracing.metrics import (
     CPU_LOAD,
     SAMPLING_BUDGET,
     SAMPLING_FACTOR,
     SAMPLING_PROBABILITY,
     SAMPLING_TRACES,
 )
-from otlp_tracing.contract.frames import Rates, encode
-from otlp_tracing.contract.settings import Sampling
-from otlp_tracing.contract.trace_context import RequestContext
-from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.sidecar.budget import Budget
 from otlp_tracing.sidecar.load_factor import PERIOD_SECONDS, LoadFactor
 from otlp_tracing.sidecar.metrics import Metrics

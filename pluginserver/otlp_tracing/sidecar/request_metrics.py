@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from prometheus_client import Histogram
 
-from otlp_tracing.contract.counters import NAMES_REFUSED, REQUEST_DURATION
+from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
 from otlp_tracing.sidecar.client_spans import response_source
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord

@@ -18,7 +18,7 @@ from pathlib import Path
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource, get_aggregated_resources
 
 from otlp_tracing import __version__
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 
 __all__ = ["ResourceValue", "detect", "resource_attributes"]
 

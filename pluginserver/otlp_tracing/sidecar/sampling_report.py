@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from otlp_tracing.contract.counters import NAMES_REFUSED, ROUTE_REQUESTS
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
+from otlp_tracing.metrics import NAMES_REFUSED, ROUTE_REQUESTS
 from otlp_tracing.sidecar.metrics import Metrics
 
 __all__ = ["SamplingReport"]

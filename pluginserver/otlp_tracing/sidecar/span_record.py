@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.context import SpanContext
 
 __all__ = ["AttributeValue", "Attributes", "SpanRecord", "present"]
 

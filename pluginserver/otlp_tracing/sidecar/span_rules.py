@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.headers import HeaderCapture
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.name_guard import NameGuard

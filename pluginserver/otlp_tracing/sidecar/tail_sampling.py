@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from otlp_tracing.contract.settings import Keep
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Keep
+from otlp_tracing.context import RequestContext
 from otlp_tracing.decision import ot_state, threshold
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.sidecar.log_record import LogRecord

@@ -22,7 +22,7 @@ from opentelemetry.propagators.ot_trace import OTTracePropagator
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.context import SpanContext
 from otlp_tracing.decision.propagation import FORMATS, baggage
 
 PEERS: Mapping[str, TextMapPropagator] = {

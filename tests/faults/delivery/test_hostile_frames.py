@@ -20,7 +20,7 @@ from e2e.metrics import samples
 from e2e.waiting import wait_for
 from faults.delivery.scene import Scene
 from faults.delivery.stalls import Stopwatch
-from otlp_tracing.contract.frames import VERSION, Config, Hello, Record, encode
+from otlp_tracing.handoff.frames import VERSION, Config, Hello, Record, encode
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.contract.settings import Budget, Load, Sampling, SamplingRule
+from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
 from otlp_tracing.decision.allowance import SAVED_SECONDS, Allowance
 
 RULES = tuple(SamplingRule(name, (), (), (), (), 1.0) for name in ("a", "b"))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.settings import Capture, Propagation, Settings
-from otlp_tracing.contract.trace_context import RequestContext, SpanContext
+from otlp_tracing.config.settings import Capture, Propagation, Settings
+from otlp_tracing.context import RequestContext, SpanContext
 from otlp_tracing.decision.edge import Edge
 from otlp_tracing.decision.propagation import FORMATS, Headers
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from otlp_tracing.contract.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.config.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule
+from otlp_tracing.context import SpanContext
 from otlp_tracing.decision import threshold
 from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.decision.request import RequestTracer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.contract.settings import SamplingRule
+from otlp_tracing.config.settings import SamplingRule
 from otlp_tracing.decision import threshold
 from otlp_tracing.decision.rules import RequestLine, Rules
 from otlp_tracing.errors import ConfigError

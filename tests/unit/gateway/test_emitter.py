@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.contract.counters import EVENTS_FAILED
-from otlp_tracing.contract.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
-from otlp_tracing.contract.settings import Budget, Load, Sampling
+from otlp_tracing.config.settings import Budget, Load, Sampling
 from otlp_tracing.gateway.emitter import Emitter, Origin
+from otlp_tracing.handoff.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
+from otlp_tracing.metrics import EVENTS_FAILED
 
 ORIGIN = Origin.of({"endpoint": "http://collector:4317"})
 

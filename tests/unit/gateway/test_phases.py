@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from doubles import FakeKong
-from otlp_tracing.contract.counters import Counters
-from otlp_tracing.contract.settings import Sampling
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Sampling
+from otlp_tracing.context import RequestContext
 from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.gateway.emitter import Origin
 from otlp_tracing.gateway.phases import Phases
+from otlp_tracing.metrics import Counters
 
 HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "tracestate": ["v=1"]}
 

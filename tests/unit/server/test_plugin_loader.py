@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
 from otlp_tracing.server.plugin_loader import describe, load

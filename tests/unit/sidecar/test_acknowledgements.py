@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.contract.counters import RECORDS_REFUSED
-from otlp_tracing.contract.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
-from otlp_tracing.contract.settings import settings_key
+from otlp_tracing.config.settings import settings_key
+from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
+from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import receiver
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.log_record import LogRecord
 from spans_of import CONTEXT, GRPC, rules_of, spans_of

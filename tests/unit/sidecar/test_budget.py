@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.settings import Budget as BudgetSettings
-from otlp_tracing.contract.settings import Sampling, SamplingRule
+from otlp_tracing.config.settings import Budget as BudgetSettings
+from otlp_tracing.config.settings import Sampling, SamplingRule
 from otlp_tracing.sidecar.budget import Budget, water_fill
 from simulation import Simulation, Traffic
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.destination import Destination
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.settings import Load
+from otlp_tracing.config.settings import Load
 from otlp_tracing.sidecar.load_factor import LoadFactor
 
 BOTH = Load(0.8, 0.3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.samples import Sample
 
-from otlp_tracing.contract.counters import (
+from otlp_tracing.metrics import (
     EVENTS_FAILED,
     EXPORT_DURATION,
     RECORDS_REFUSED,

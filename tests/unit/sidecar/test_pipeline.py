@@ -12,8 +12,8 @@ import pytest
 import virtual_time
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
-from otlp_tracing.contract.counters import RECORDS_REFUSED
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
+from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics

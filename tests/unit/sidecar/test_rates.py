@@ -7,15 +7,15 @@ import dataclasses
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.contract.counters import (
+from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
+from otlp_tracing.handoff.frames import Decoder, Frame, Rates
+from otlp_tracing.metrics import (
     CPU_LOAD,
     SAMPLING_BUDGET,
     SAMPLING_FACTOR,
     SAMPLING_PROBABILITY,
     SAMPLING_TRACES,
 )
-from otlp_tracing.contract.frames import Decoder, Frame, Rates
-from otlp_tracing.contract.settings import Budget, Load, Sampling, SamplingRule
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.rates import OWN, TICK_SECONDS, Link, RateKeeper
 from spans_of import CONTEXT

@@ -6,7 +6,7 @@ from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 
-from otlp_tracing.contract.counters import NAMES_REFUSED
+from otlp_tracing.metrics import NAMES_REFUSED
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.request_metrics import RequestMetrics

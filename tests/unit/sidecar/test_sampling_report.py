@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
-from otlp_tracing.contract.counters import NAMES_REFUSED, ROUTE_REQUESTS
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
+from otlp_tracing.metrics import NAMES_REFUSED, ROUTE_REQUESTS
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.sampling_report import SamplingReport
 from spans_of import CONTEXT

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from otlp_tracing.contract.settings import Keep
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.config.settings import Keep
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.log_record import LogRecord
 from otlp_tracing.sidecar.rpc import CODES
 from otlp_tracing.sidecar.tail_sampling import keep_reason, sampling_attributes

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
+from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation import trace_state
 
 __all__ = ["Caller"]

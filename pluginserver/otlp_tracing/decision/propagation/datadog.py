@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.context import SpanContext
 from otlp_tracing.decision.propagation.caller import Caller
 from otlp_tracing.decision.propagation.identifiers import SPAN_ID, from_decimal, single_value
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from otlp_tracing.contract.trace_context import FLAG_SAMPLED, SpanContext
+from otlp_tracing.context import FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation.caller import Caller
 from otlp_tracing.decision.propagation.identifiers import TRACE_ID, from_decimal, from_hex, single_value
 

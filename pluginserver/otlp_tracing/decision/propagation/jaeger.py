@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
-from otlp_tracing.contract.trace_context import FLAG_SAMPLED, SpanContext
+from otlp_tracing.context import FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation.caller import Caller
 from otlp_tracing.decision.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from otlp_tracing.contract.trace_context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
+from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.decision.propagation.caller import Caller
 

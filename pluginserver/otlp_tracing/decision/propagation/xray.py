@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.context import SpanContext
 from otlp_tracing.decision.propagation.caller import Caller
 from otlp_tracing.decision.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 

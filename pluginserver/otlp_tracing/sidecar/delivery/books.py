@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from otlp_tracing.contract.counters import (
+from otlp_tracing.metrics import (
     EXPORT_DURATION,
     SPANS_DROPPED,
     SPANS_EXPORTED,

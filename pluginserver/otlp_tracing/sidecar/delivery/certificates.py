@@ -6,7 +6,7 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from otlp_tracing.contract.settings import Tls
+from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.destination import is_text
 

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from otlp_tracing.contract.counters import SPOOL_DEGRADED
+from otlp_tracing.metrics import SPOOL_DEGRADED
 from otlp_tracing.sidecar.delivery.books import Books
 from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from otlp_tracing.contract.settings import Sampling, Settings
+from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.errors import ConfigError, Fault
 
 __all__ = ["read_sampling"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from otlp_tracing.contract.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.span_record import SpanRecord
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from otlp_tracing.contract.trace_context import RequestContext
+from otlp_tracing.context import RequestContext
 from otlp_tracing.decision import ot_state
 from otlp_tracing.decision.propagation import trace_state
 from otlp_tracing.sidecar.client_spans import tries_of

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from otlp_tracing.contract.settings import Sampling
+from otlp_tracing.config.settings import Sampling
 from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.decision.rules import RequestLine, Rules
 from otlp_tracing.sidecar.log_record import Latencies, LogRecord, Response, Try

@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from otlp_tracing.contract.sensitive_names import SensitiveNames
+from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.sidecar.redaction.finding import Finding, compiled, searched
 from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
 from otlp_tracing.sidecar.redaction.work import CANDIDATE, Work

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import re2
 
-from otlp_tracing.contract.settings import Pattern
+from otlp_tracing.config.settings import Pattern
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.redaction.finding import Finding, compiled
 from otlp_tracing.sidecar.redaction.work import CANDIDATE, SEARCH

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from otlp_tracing.contract.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
+from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
 from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, TRACE_STATE
 
 __all__ = ["IN_URL", "Place", "Places"]

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from otlp_tracing.contract.kong_schema import is_vault_reference
+from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
 
 __all__ = ["PSEUDONYM", "Pseudonyms"]

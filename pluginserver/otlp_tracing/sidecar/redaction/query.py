@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
-from otlp_tracing.contract.sensitive_names import SensitiveNames
-from otlp_tracing.contract.settings import Redaction
+from otlp_tracing.config.sensitive_names import SensitiveNames
+from otlp_tracing.config.settings import Redaction
 
 __all__ = ["QueryRedactor"]
 

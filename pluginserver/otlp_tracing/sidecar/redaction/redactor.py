@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
-from otlp_tracing.contract.sensitive_names import SensitiveNames
-from otlp_tracing.contract.settings import Redaction
+from otlp_tracing.config.sensitive_names import SensitiveNames
+from otlp_tracing.config.settings import Redaction
 from otlp_tracing.sidecar.redaction.addresses import IpAddress
 from otlp_tracing.sidecar.redaction.cloud_keys import CloudKey
 from otlp_tracing.sidecar.redaction.contact import Email, Phone

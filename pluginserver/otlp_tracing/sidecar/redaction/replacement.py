@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
-from otlp_tracing.contract.sensitive_names import MASK
-from otlp_tracing.contract.settings import Redaction
+from otlp_tracing.config.sensitive_names import MASK
+from otlp_tracing.config.settings import Redaction
 from otlp_tracing.sidecar.redaction.credentials import URL_MASK, Userinfo
 from otlp_tracing.sidecar.redaction.finding import BUDGET_RULE
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms

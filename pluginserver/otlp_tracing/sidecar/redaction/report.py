@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from otlp_tracing.contract.counters import REDACTION_ROWS_REFUSED, REDACTIONS
+from otlp_tracing.metrics import REDACTION_ROWS_REFUSED, REDACTIONS
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.redactor import OWN_RULES, Action
 from otlp_tracing.sidecar.redaction.strings import SPAN_NAME

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.config.validation import FieldList
 from otlp_tracing.testing.gateway.answers import error_answer, table_answer
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.entities import Credential, Declaration

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from otlp_tracing.contract.kong_schema import complete
+from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.testing.gateway.entities import Declaration
 from otlp_tracing.testing.gateway.entity_building import DeclaredEntity, build, identify

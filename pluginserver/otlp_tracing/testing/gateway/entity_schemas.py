@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.config.validation import FieldList
 
 __all__ = ["CHILDREN", "SCHEMAS"]
 

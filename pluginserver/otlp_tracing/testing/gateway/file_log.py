@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 
-from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.config.validation import FieldList
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.plugin_chain import ConfiguredPlugin
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from otlp_tracing.contract.kong_schema import FieldList, complete
+from otlp_tracing.config.validation import FieldList, complete
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.entities import DEFAULT_WORKSPACE_ID, PluginEntry

@@ -17,7 +17,7 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.config.validation import FieldList
 from otlp_tracing.errors import ConfigError, Fault
 
 __all__ = ["PluginDescription", "PluginServerCommands", "parse_dump", "query"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.config.validation import FieldList
 from otlp_tracing.testing.gateway.client_side import ClientRequest, Responder, reason_of
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.headers import Headers

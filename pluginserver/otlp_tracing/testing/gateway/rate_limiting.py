@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from otlp_tracing.contract.kong_schema import FieldList
+from otlp_tracing.config.validation import FieldList
 from otlp_tracing.testing.gateway.answers import error_answer
 from otlp_tracing.testing.gateway.context import RequestContext
 from otlp_tracing.testing.gateway.headers import Headers

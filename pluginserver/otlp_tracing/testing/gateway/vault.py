@@ -11,7 +11,7 @@ import os
 import re
 from typing import Any
 
-from otlp_tracing.contract.kong_schema import FieldList, is_vault_reference
+from otlp_tracing.config.validation import FieldList, is_vault_reference
 
 __all__ = ["dereference", "resolve"]
 

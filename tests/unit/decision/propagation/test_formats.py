@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.context import SpanContext
 from otlp_tracing.decision.propagation import FORMATS, extract, inject
 
 VECTORS = Path(__file__).parents[3] / "testdata" / "propagation"

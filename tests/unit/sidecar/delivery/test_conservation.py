@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from delivery_doubles import OK, ScriptedTransport, encoded
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.delivery import backlog
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.delivery.pace import Pace

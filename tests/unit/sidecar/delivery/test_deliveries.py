@@ -11,8 +11,8 @@ import pytest
 
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
-from otlp_tracing.contract.counters import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.metrics import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
 from otlp_tracing.sidecar.delivery.deliveries import MAX_RESTING, REST_SECONDS, Deliveries
 from otlp_tracing.sidecar.delivery.delivery import Delivery
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict

@@ -11,7 +11,7 @@ import pytest
 
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Delivery
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from delivery_doubles import encoded
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.delivery import grpc_channel, grpc_transport
 from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict

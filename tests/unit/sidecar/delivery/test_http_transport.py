@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.destination import Destination

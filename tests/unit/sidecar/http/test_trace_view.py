@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.http import trace_view
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.recent.traces import RecentTrace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.contract.settings import Sampling, Settings
+from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.recent.requests import RecentRequest

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from otlp_tracing.contract.sensitive_names import SensitiveNames
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.sensitive_names import SensitiveNames
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, Userinfo
 from otlp_tracing.sidecar.redaction.finding import Detector
 from otlp_tracing.sidecar.redaction.overlaps import without_overlaps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.settings import Pattern
+from otlp_tracing.config.settings import Pattern
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.redaction.patterns import MAX_INSTRUCTIONS, Patterns
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.sensitive_names import SensitiveNames
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.sensitive_names import SensitiveNames
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.settings import Settings
-from otlp_tracing.contract.trace_context import SpanContext
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor

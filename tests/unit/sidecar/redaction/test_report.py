@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from otlp_tracing.contract.counters import REDACTION_ROWS_REFUSED, REDACTIONS
+from otlp_tracing.metrics import REDACTION_ROWS_REFUSED, REDACTIONS
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.report import MAX_FINGERPRINTS, RedactionReport
 

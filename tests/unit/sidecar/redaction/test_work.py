@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from corpora.hostile import CATASTROPHIC, hostile_values
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction import redactor as module
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
 from otlp_tracing.sidecar.redaction.work import SPAN_BUDGET, Work

@@ -1,4 +1,4 @@
-"""Promises of contract/frames.py."""
+"""Promises of handoff/frames.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.frames import (
+from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+from otlp_tracing.handoff.frames import (
     MAX_FRAME_BYTES,
     VERSION,
     Ack,
@@ -22,7 +23,6 @@ from otlp_tracing.contract.frames import (
     Totals,
     encode,
 )
-from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
 
 HELLO = Hello(VERSION, b"sender-1")
 FRAMES: list[Frame] = [

@@ -1,4 +1,4 @@
-"""Promises of contract/plugin_schema.py."""
+"""Promises of config/schema.py."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.contract.kong_schema import complete
-from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.config.validation import complete
 
 README = Path(__file__).parents[3] / "README.md"
 

@@ -1,10 +1,10 @@
-"""Promises of contract/settings.py."""
+"""Promises of config/settings.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.settings import (
+from otlp_tracing.config.settings import (
     Capture,
     KeyValue,
     Propagation,

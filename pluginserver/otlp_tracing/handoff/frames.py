@@ -22,8 +22,8 @@ from typing import Any, Final
 
 import msgpack
 
-from otlp_tracing.contract.counters import Total
 from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+from otlp_tracing.metrics import Total
 
 __all__ = [
     "MAX_FRAME_BYTES",

@@ -1,4 +1,4 @@
-"""Promises of contract/kong_schema.py."""
+"""Promises of config/validation.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.kong_schema import complete, is_vault_reference
-from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.config.validation import complete, is_vault_reference
 
 FIELDS: list[dict[str, dict[str, Any]]] = [
     {"name": {"type": "string", "required": True, "match": "^[a-z]+$", "err": "must be lower case"}},

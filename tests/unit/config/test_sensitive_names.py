@@ -1,11 +1,11 @@
-"""Promises of contract/sensitive_names.py."""
+"""Promises of config/sensitive_names.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.contract.sensitive_names import SensitiveNames
-from otlp_tracing.contract.settings import Settings
+from otlp_tracing.config.sensitive_names import SensitiveNames
+from otlp_tracing.config.settings import Settings
 
 NAMES = SensitiveNames(Settings.from_config({}).redaction.sensitive_keys)
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from otlp_tracing.contract.kong_schema import complete
-from otlp_tracing.contract.plugin_schema import SCHEMA
+from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
 
 __all__ = [

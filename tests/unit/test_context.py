@@ -1,4 +1,4 @@
-"""Promises of contract/trace_context.py."""
+"""Promises of context.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.contract.trace_context import RequestContext, SpanContext
+from otlp_tracing.context import RequestContext, SpanContext
 
 spans = st.builds(
     SpanContext,

@@ -1,0 +1,1 @@
+"""The plugin's configuration: Kong schema, validation, settings, sensitive names."""
