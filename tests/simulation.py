@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from doubles import ManualClock
 from otlp_tracing.config.settings import Sampling
 from otlp_tracing.context import RequestContext
-from otlp_tracing.decision.allowance import Allowance
-from otlp_tracing.decision.request import RequestTracer
-from otlp_tracing.decision.rules import RequestLine
 from otlp_tracing.handoff.frames import Decoder, Rates
+from otlp_tracing.sampling.head import RequestTracer
+from otlp_tracing.sampling.rules import RequestLine
+from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.rates import TICK_SECONDS, Link, RateKeeper
 

@@ -14,9 +14,9 @@ import yaml
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import complete
-from otlp_tracing.decision.rules import Rules
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.migration import BUNDLED, equivalent
+from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
 

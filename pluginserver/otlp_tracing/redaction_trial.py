@@ -25,8 +25,8 @@ from rich.text import Text
 from otlp_tracing.check import faults_of, plugin_entries, read_declaration
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
-from otlp_tracing.decision.request import RequestTracer
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.log_record import LogRecord

@@ -23,9 +23,11 @@ from opentelemetry.trace import TraceState
 
 from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
 from otlp_tracing.context import RequestContext
-from otlp_tracing.decision import head_sampling, ot_state, threshold
-from otlp_tracing.decision.propagation import trace_state
-from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import ot_tracestate as ot_state
+from otlp_tracing.sampling import probability as head_sampling
+from otlp_tracing.sampling import threshold
+from otlp_tracing.sampling.head import RequestTracer
 from simulation import Simulation, Traffic
 
 IDS = 100_000

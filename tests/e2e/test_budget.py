@@ -22,8 +22,9 @@ from e2e.metrics import metric, snapshot
 from e2e.spans import SERVER, SinkReader
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.decision import ot_state, threshold
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import ot_tracestate as ot_state
+from otlp_tracing.sampling import threshold
 from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
 
 _BUDGET = 10

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from e2e.client import fetch
 from e2e.gateways import RunningGateway
 from e2e.waiting import wait_for
-from otlp_tracing.decision import threshold
+from otlp_tracing.sampling import threshold
 from page.shop import send
 
 # Requests of the gateway's own start are there too; the first rule leaves them out.

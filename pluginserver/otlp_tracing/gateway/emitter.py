@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.config.settings import Sampling, entry_config, settings_key
-from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.errors import FrameTooLarge, WireError
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
 from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters
+from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
 
 __all__ = ["Emitter", "Origin", "start_pump_thread"]

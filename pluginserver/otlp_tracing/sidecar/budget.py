@@ -2,7 +2,7 @@
 
 The sidecar sees every request's record, kept or not, so it alone knows who has how much traffic. What it
 hands out never exceeds the budget; each process sees to it that it spends no more than its share
-(decision/allowance.py). Three things come together in a tick:
+(sampling/token_bucket.py). Three things come together in a tick:
 
 - What is kept without being asked, for a caller that sampled or for what the response was, is taken off
   first; the rest has a twentieth of the budget left at the least.
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from otlp_tracing.config.settings import Sampling
-from otlp_tracing.decision.allowance import SAVED_SECONDS
+from otlp_tracing.sampling.token_bucket import SAVED_SECONDS
 
 __all__ = ["Budget", "water_fill"]
 

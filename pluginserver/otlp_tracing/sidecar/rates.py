@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from otlp_tracing.config.settings import Sampling
 from otlp_tracing.context import RequestContext
-from otlp_tracing.decision.allowance import Allowance
 from otlp_tracing.handoff.frames import Rates, encode
 from otlp_tracing.metrics import (
     CPU_LOAD,
@@ -21,6 +20,7 @@ from otlp_tracing.metrics import (
     SAMPLING_PROBABILITY,
     SAMPLING_TRACES,
 )
+from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.sidecar.budget import Budget
 from otlp_tracing.sidecar.load_factor import PERIOD_SECONDS, LoadFactor
 from otlp_tracing.sidecar.metrics import Metrics
@@ -28,7 +28,7 @@ from otlp_tracing.sidecar.metrics import Metrics
 __all__ = ["OWN", "TICK_SECONDS", "Link", "RateKeeper"]
 
 TICK_SECONDS = 0.5
-"""How often rates are set: some times within what a process saves for itself (decision/allowance.py)."""
+"""How often rates are set: some times within what a process saves for itself (sampling/token_bucket.py)."""
 
 OWN = b""
 """The sidecar as one of the processes: it decides about requests that `access` never saw."""

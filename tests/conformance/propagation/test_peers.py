@@ -23,7 +23,7 @@ from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation import FORMATS, baggage
+from otlp_tracing.propagation import FORMATS, baggage
 
 PEERS: Mapping[str, TextMapPropagator] = {
     "w3c": TraceContextTextMapPropagator(),

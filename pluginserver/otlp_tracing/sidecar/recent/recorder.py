@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from otlp_tracing.context import RequestContext
-from otlp_tracing.decision import ot_state
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sidecar.client_spans import tries_of
 from otlp_tracing.sidecar.headers import header, header_lines
 from otlp_tracing.sidecar.log_record import LogRecord

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Sampling
-from otlp_tracing.decision import head_sampling, threshold
-from otlp_tracing.decision.rules import RequestLine, Rules
+from otlp_tracing.sampling import probability as head_sampling
+from otlp_tracing.sampling import threshold
+from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sidecar.log_record import Latencies, LogRecord, Response, Try
 from otlp_tracing.sidecar.recent.requests import RecentRequest
 from otlp_tracing.sidecar.tail_sampling import keep_reason

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation import FORMATS, extract, inject
+from otlp_tracing.propagation import FORMATS, extract, inject
 
 VECTORS = Path(__file__).parents[3] / "testdata" / "propagation"
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from otlp_tracing.config.settings import Sampling, Settings
-from otlp_tracing.decision import head_sampling, threshold
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.sampling import probability as head_sampling
+from otlp_tracing.sampling import threshold
 from otlp_tracing.sidecar.recent.requests import RecentRequest
 from otlp_tracing.sidecar.recent.trial import Decider, RouteOutcome, try_rules
 

@@ -1,11 +1,12 @@
-"""Promises of decision/head_sampling.py."""
+"""Promises of sampling/probability.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.decision import head_sampling, threshold
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import probability as head_sampling
+from otlp_tracing.sampling import threshold
 
 HIGH = b"\x01" * 9 + b"\xff" * 7
 LOW = b"\x01" * 9 + b"\x00" * 7

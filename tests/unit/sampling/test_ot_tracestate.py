@@ -1,9 +1,9 @@
-"""Promises of decision/ot_state.py."""
+"""Promises of sampling/ot_tracestate.py."""
 
 from __future__ import annotations
 
-from otlp_tracing.decision import ot_state
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import ot_tracestate as ot_state
 
 
 def test_the_threshold_is_set_beside_what_stands_there() -> None:

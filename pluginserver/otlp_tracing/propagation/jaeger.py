@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 from otlp_tracing.context import FLAG_SAMPLED, SpanContext
-from otlp_tracing.decision.propagation.caller import Caller
-from otlp_tracing.decision.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
+from otlp_tracing.propagation.caller import Caller
+from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
 __all__ = ["HEADERS", "extract", "inject"]
 

@@ -1,4 +1,4 @@
-"""Promises of decision/edge.py."""
+"""Promises of propagation/trust_boundary.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from otlp_tracing.config.settings import Capture, Propagation, Settings
 from otlp_tracing.context import RequestContext, SpanContext
-from otlp_tracing.decision.edge import Edge
-from otlp_tracing.decision.propagation import FORMATS, Headers
+from otlp_tracing.propagation import FORMATS, Headers
+from otlp_tracing.propagation.trust_boundary import Edge
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 OURS = SpanContext(b"\x01" * 16, b"\x02" * 8, 1)

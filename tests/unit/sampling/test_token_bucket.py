@@ -1,4 +1,4 @@
-"""Promises of decision/allowance.py."""
+"""Promises of sampling/token_bucket.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from doubles import ManualClock
 from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
-from otlp_tracing.decision.allowance import SAVED_SECONDS, Allowance
+from otlp_tracing.sampling.token_bucket import SAVED_SECONDS, Allowance
 
 RULES = tuple(SamplingRule(name, (), (), (), (), 1.0) for name in ("a", "b"))
 

@@ -5,7 +5,7 @@ Source: OpenTelemetry specification, trace/tracestate-handling.md.
 
 from __future__ import annotations
 
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
 
 __all__ = ["read", "with_threshold", "without_threshold"]
 

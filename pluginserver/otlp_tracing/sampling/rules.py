@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from otlp_tracing.config.settings import SamplingRule
-from otlp_tracing.decision import threshold
-from otlp_tracing.decision.propagation import Headers
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.propagation import Headers
+from otlp_tracing.sampling import threshold
 
 __all__ = ["RequestLine", "Rule", "Rules"]
 

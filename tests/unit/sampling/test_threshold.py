@@ -1,4 +1,4 @@
-"""Promises of decision/threshold.py."""
+"""Promises of sampling/threshold.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from otlp_tracing.decision import threshold
+from otlp_tracing.sampling import threshold
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation.caller import Caller
-from otlp_tracing.decision.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
+from otlp_tracing.propagation.caller import Caller
+from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
 __all__ = ["HEADERS", "extract", "inject"]
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
-from otlp_tracing.decision.propagation import trace_state
-from otlp_tracing.decision.propagation.caller import Caller
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.propagation.caller import Caller
 
 __all__ = ["HEADERS", "extract", "inject", "traceparent"]
 

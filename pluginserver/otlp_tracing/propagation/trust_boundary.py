@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from otlp_tracing.config.sensitive_names import MASK, SensitiveNames
 from otlp_tracing.config.settings import Capture, Propagation, Redaction
 from otlp_tracing.context import RequestContext, SpanContext
-from otlp_tracing.decision.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
+from otlp_tracing.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
 
 __all__ = ["Edge"]
 

@@ -1,4 +1,4 @@
-"""Promises of decision/propagation/w3c.py: `traceparent` and `tracestate`, level 2."""
+"""Promises of propagation/w3c.py: `traceparent` and `tracestate`, level 2."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation import w3c
+from otlp_tracing.propagation import w3c
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

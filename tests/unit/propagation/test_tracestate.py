@@ -1,10 +1,10 @@
-"""Promises of decision/propagation/trace_state.py."""
+"""Promises of propagation/tracestate.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation.caller import Caller
-from otlp_tracing.decision.propagation.identifiers import SPAN_ID, from_decimal, single_value
+from otlp_tracing.propagation.caller import Caller
+from otlp_tracing.propagation.identifiers import SPAN_ID, from_decimal, single_value
 
 __all__ = ["HEADERS", "extract", "inject"]
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Capture, Propagation, Redaction, Sampling
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
-from otlp_tracing.decision import head_sampling, threshold
-from otlp_tracing.decision.allowance import Allowance
-from otlp_tracing.decision.edge import Edge
-from otlp_tracing.decision.propagation import Caller, Headers, trace_state
-from otlp_tracing.decision.rules import RequestLine, Rules
+from otlp_tracing.propagation import Caller, Headers
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.propagation.trust_boundary import Edge
+from otlp_tracing.sampling import probability as head_sampling
+from otlp_tracing.sampling import threshold
+from otlp_tracing.sampling.rules import RequestLine, Rules
+from otlp_tracing.sampling.token_bucket import Allowance
 
 __all__ = ["RequestTracer"]
 

@@ -1,10 +1,10 @@
-"""Promises of decision/propagation/identifiers.py."""
+"""Promises of propagation/identifiers.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.decision.propagation.identifiers import from_decimal, from_hex, single_value
+from otlp_tracing.propagation.identifiers import from_decimal, from_hex, single_value
 
 
 @pytest.mark.parametrize(

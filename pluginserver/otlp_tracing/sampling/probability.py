@@ -8,8 +8,9 @@ ComposableParentThreshold).
 
 from __future__ import annotations
 
-from otlp_tracing.decision import ot_state, threshold
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import ot_tracestate as ot_state
+from otlp_tracing.sampling import threshold
 
 __all__ = ["decide", "follow_parent"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
-from otlp_tracing.decision.propagation import trace_state
+from otlp_tracing.propagation import tracestate as trace_state
 
 __all__ = ["Caller"]
 

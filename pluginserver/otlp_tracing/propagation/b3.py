@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation import b3_single
-from otlp_tracing.decision.propagation.caller import Caller
-from otlp_tracing.decision.propagation.identifiers import single_value
+from otlp_tracing.propagation import b3_single
+from otlp_tracing.propagation.caller import Caller
+from otlp_tracing.propagation.identifiers import single_value
 
 __all__ = ["HEADERS", "extract", "inject"]
 

@@ -1,4 +1,4 @@
-"""Promises of decision/propagation/baggage.py."""
+"""Promises of propagation/baggage.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.decision.propagation import baggage
+from otlp_tracing.propagation import baggage
 
 
 def rebuilt(*lines: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision.propagation import (
+from otlp_tracing.propagation import (
     b3,
     b3_single,
     datadog,
@@ -20,7 +20,7 @@ from otlp_tracing.decision.propagation import (
     w3c,
     xray,
 )
-from otlp_tracing.decision.propagation.caller import Caller
+from otlp_tracing.propagation.caller import Caller
 
 __all__ = ["FORMATS", "Caller", "Format", "Headers", "extract", "inject"]
 

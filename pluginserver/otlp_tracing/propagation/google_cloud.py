@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from otlp_tracing.context import FLAG_SAMPLED, SpanContext
-from otlp_tracing.decision.propagation.caller import Caller
-from otlp_tracing.decision.propagation.identifiers import TRACE_ID, from_decimal, from_hex, single_value
+from otlp_tracing.propagation.caller import Caller
+from otlp_tracing.propagation.identifiers import TRACE_ID, from_decimal, from_hex, single_value
 
 __all__ = ["HEADERS", "extract", "inject"]
 

@@ -1,4 +1,4 @@
-"""Promises of decision/request.py."""
+"""Promises of sampling/head.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 
 from otlp_tracing.config.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule
 from otlp_tracing.context import SpanContext
-from otlp_tracing.decision import threshold
-from otlp_tracing.decision.allowance import Allowance
-from otlp_tracing.decision.request import RequestTracer
+from otlp_tracing.sampling import threshold
+from otlp_tracing.sampling.head import RequestTracer
+from otlp_tracing.sampling.token_bucket import Allowance
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SPAN = "b7ad6b7169203331"

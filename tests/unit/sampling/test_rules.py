@@ -1,4 +1,4 @@
-"""Promises of decision/rules.py."""
+"""Promises of sampling/rules.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from otlp_tracing.config.settings import SamplingRule
-from otlp_tracing.decision import threshold
-from otlp_tracing.decision.rules import RequestLine, Rules
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.sampling import threshold
+from otlp_tracing.sampling.rules import RequestLine, Rules
 
 
 def rule(name: str = "r", rate: float = 0.5, **lists: Any) -> SamplingRule:

@@ -1,0 +1,1 @@
+"""The head decision: rules, rates, consistent thresholds and token buckets."""
