@@ -9,8 +9,8 @@ from typing import Any
 
 from otlp_tracing import __version__
 from otlp_tracing.config.schema import SCHEMA
-from otlp_tracing.gateway.environment import process_emitter
-from otlp_tracing.gateway.phases import Phases
+from otlp_tracing.plugin.environment import process_emitter
+from otlp_tracing.plugin.handler import Phases
 
 Schema = SCHEMA
 version = __version__

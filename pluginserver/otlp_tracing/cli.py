@@ -204,8 +204,8 @@ def _option(command: argparse.ArgumentParser, name: str, text: str, default: Any
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from otlp_tracing.gateway.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
     from otlp_tracing.installation import command_line, plugin_folder
+    from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
     from otlp_tracing.server_group import GroupOptions, run_group
 
     embedded = options.sidecar == "embedded"

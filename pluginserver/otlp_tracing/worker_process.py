@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from otlp_tracing.gateway.environment import process_emitter
 from otlp_tracing.installation import PLUGIN_FILE, form
 from otlp_tracing.metrics import EVENTS_FAILED
+from otlp_tracing.plugin.environment import process_emitter
 from otlp_tracing.server.dialogue import Dialogue, Home
 from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
 from otlp_tracing.server.dialogue_opening import OpeningDialogue

@@ -19,8 +19,8 @@ import msgpack
 from google.protobuf import struct_pb2
 
 from load.traffic import HEADER_SETS, config, log_record
-from otlp_tracing.gateway.names import HOSTED_VARIABLE
 from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
+from otlp_tracing.plugin.names import HOSTED_VARIABLE
 from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
 from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
 from otlp_tracing.server.event import Runners

@@ -88,7 +88,7 @@ def test_every_part_is_in_the_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["otlp_tracing.gateway.environment", "otlp_tracing.worker_process", "otlp_tracing.gateway.phases"]
+    "module", ["otlp_tracing.plugin.environment", "otlp_tracing.worker_process", "otlp_tracing.plugin.handler"]
 )
 def test_the_request_path_loads_no_sdk(module: str) -> None:
     """Neither OpenTelemetry nor gRPC nor anything of the sidecar is loaded into the plugin server's worker."""
@@ -108,7 +108,7 @@ def test_the_socket_comes_before_anything_slow() -> None:
 
 
 def test_kong_is_named_in_one_module_only() -> None:
-    """No module but gateway/kong_calls.py calls `kong.*`; the doubles in testing/ answer such calls."""
+    """No module but plugin/pdk.py calls `kong.*`; the doubles in testing/ answer such calls."""
     callers = []
     for path in (PACKAGE / "gateway").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

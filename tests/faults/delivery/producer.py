@@ -12,8 +12,8 @@ from typing import Any
 from e2e.waiting import wait_for
 from faults.delivery.issue import Run
 from faults.delivery.stalls import heartbeat
-from otlp_tracing.gateway.emitter import MAX_RING_BYTES, Emitter, Origin
 from otlp_tracing.metrics import REQUESTS_UNTRACED
+from otlp_tracing.plugin.emitter import MAX_RING_BYTES, Emitter, Origin
 
 __all__ = ["Producer"]
 

@@ -21,8 +21,8 @@ from faults.delivery.resources import watched
 from faults.delivery.scene import Scene, StartScene
 from faults.delivery.stalls import Stopwatch
 from load.process_figures import figures
-from otlp_tracing.gateway import emitter
-from otlp_tracing.gateway.emitter import MAX_RING_BYTES
+from otlp_tracing.plugin import emitter
+from otlp_tracing.plugin.emitter import MAX_RING_BYTES
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -13,17 +13,17 @@ from typing import Any, Protocol
 
 from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.errors import ConfigError, FrameTooLarge
-from otlp_tracing.gateway.emitter import Origin
-from otlp_tracing.gateway.kong_calls import KongCalls
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_UNTRACED, Counters
+from otlp_tracing.plugin.emitter import Origin
+from otlp_tracing.plugin.pdk import KongCalls
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
 
 __all__ = ["Phases", "Records"]
 
-_log = logging.getLogger("otlp_tracing.gateway.phases")
+_log = logging.getLogger("otlp_tracing.plugin.handler")
 _failures = LimitedLog(_log)
 
 

@@ -9,8 +9,8 @@ import os
 from functools import cache
 from pathlib import Path
 
-from otlp_tracing.gateway.emitter import Emitter, start_pump_thread
-from otlp_tracing.gateway.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
+from otlp_tracing.plugin.emitter import Emitter, start_pump_thread
+from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
 
 __all__ = ["DEFAULT_SIDECAR_SOCKET", "process_emitter"]
 

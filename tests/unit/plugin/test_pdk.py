@@ -1,11 +1,11 @@
-"""Promises of gateway/kong_calls.py."""
+"""Promises of plugin/pdk.py."""
 
 from __future__ import annotations
 
 import pytest
 
 from doubles import FakeKong
-from otlp_tracing.gateway.kong_calls import KongCallError, KongCalls
+from otlp_tracing.plugin.pdk import KongCallError, KongCalls
 
 
 @pytest.mark.parametrize("lua_style", [False, True])

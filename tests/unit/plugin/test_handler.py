@@ -1,4 +1,4 @@
-"""Promises of gateway/phases.py."""
+"""Promises of plugin/handler.py."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from doubles import FakeKong
 from otlp_tracing.config.settings import Sampling
 from otlp_tracing.context import RequestContext
-from otlp_tracing.gateway.emitter import Origin
-from otlp_tracing.gateway.phases import Phases
 from otlp_tracing.metrics import Counters
+from otlp_tracing.plugin.emitter import Origin
+from otlp_tracing.plugin.handler import Phases
 from otlp_tracing.sampling.token_bucket import Allowance
 
 HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "tracestate": ["v=1"]}

@@ -1,4 +1,4 @@
-"""Promises of gateway/emitter.py, held against a socket that a test answers on."""
+"""Promises of plugin/emitter.py, held against a socket that a test answers on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from doubles import ManualClock
 from otlp_tracing.config.settings import Budget, Load, Sampling
-from otlp_tracing.gateway.emitter import Emitter, Origin
 from otlp_tracing.handoff.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
 from otlp_tracing.metrics import EVENTS_FAILED
+from otlp_tracing.plugin.emitter import Emitter, Origin
 
 ORIGIN = Origin.of({"endpoint": "http://collector:4317"})
 

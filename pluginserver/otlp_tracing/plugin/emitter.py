@@ -29,7 +29,7 @@ from otlp_tracing.unix_sockets import refuse_foreign_peer
 
 __all__ = ["Emitter", "Origin", "start_pump_thread"]
 
-_log = logging.getLogger("otlp_tracing.gateway.emitter")
+_log = logging.getLogger("otlp_tracing.plugin.emitter")
 
 # Half a minute of 500 requests/s with log records of 2 kB, about what a restart of the sidecar under load needs.
 MAX_RING_BYTES = 32 << 20
