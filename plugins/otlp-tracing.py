@@ -22,7 +22,7 @@ priority = 100_010
 class Plugin:
     """One instance a plugin entry and Kong worker."""
 
-    # Over ProtoBuf our server ends the event together with this call; see server/event.py.
+    # Over ProtoBuf our server ends the event together with this call; see kong_server/event.py.
     final_calls = {"log": "kong.log.serialize"}  # noqa: RUF012
 
     def __init__(self, config: dict[str, Any]) -> None:

@@ -260,7 +260,7 @@ def _dump(options: argparse.Namespace) -> None:
     import json
 
     from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
-    from otlp_tracing.server.plugin_loader import describe, load
+    from otlp_tracing.kong_server.loader import describe, load
 
     folder = Path(options.plugins) if options.plugins else plugin_folder()
     json.dump(describe(load(folder / PLUGIN_FILE), options.protocol), sys.stdout)

@@ -21,7 +21,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 def form() -> str:
     """Say in which form the path of a request runs: `compiled` or `pure Python` (hatch_build.py)."""
-    found = importlib.util.find_spec("otlp_tracing.server.worker")
+    found = importlib.util.find_spec("otlp_tracing.kong_server.worker")
     compiled = found is not None and found.origin is not None and found.origin.endswith(tuple(EXTENSION_SUFFIXES))
     return "compiled" if compiled else "pure Python"
 

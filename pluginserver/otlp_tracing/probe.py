@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.server.rpc_msgpack import Request, encode_request
+from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
 
 __all__ = ["ask_plugin_server", "ask_sidecar", "wait_for_answer"]
 

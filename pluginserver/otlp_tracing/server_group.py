@@ -12,14 +12,14 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.installation import command_line
-from otlp_tracing.server import supervisor
-from otlp_tracing.server.siblings import create_inboxes
-from otlp_tracing.server.slots import SlotTable
-from otlp_tracing.server.supervisor import Child
+from otlp_tracing.kong_server import supervisor
+from otlp_tracing.kong_server.fd_passing import create_inboxes
+from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.supervisor import Child
 
 __all__ = ["MAX_WORKERS", "GroupOptions", "Inherited", "run_group"]
 
-MAX_WORKERS = 64  # server/instances.py keeps six bits of every number for the worker's slot
+MAX_WORKERS = 64  # kong_server/instances.py keeps six bits of every number for the worker's slot
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otlp_tracing.installation import PLUGIN_FILE, form
+from otlp_tracing.kong_server.event import Runners
+from otlp_tracing.kong_server.fd_passing import Siblings
+from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.instances import Instances
+from otlp_tracing.kong_server.lifecycle import Lifecycle, watch
+from otlp_tracing.kong_server.loader import load
+from otlp_tracing.kong_server.protocol.detection import OpeningDialogue
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
+from otlp_tracing.kong_server.protocol.session import Dialogue, Home
+from otlp_tracing.kong_server.worker import Worker
 from otlp_tracing.metrics import EVENTS_FAILED
 from otlp_tracing.plugin.environment import process_emitter
-from otlp_tracing.server.dialogue import Dialogue, Home
-from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.server.dialogue_opening import OpeningDialogue
-from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
-from otlp_tracing.server.event import Runners
-from otlp_tracing.server.instances import Instances
-from otlp_tracing.server.lifecycle import Lifecycle, watch
-from otlp_tracing.server.plugin_loader import load
-from otlp_tracing.server.siblings import Siblings
-from otlp_tracing.server.slots import SlotTable
-from otlp_tracing.server.worker import Worker
 from otlp_tracing.server_group import Inherited
 
 __all__ = ["WorkerOptions", "run_worker"]

@@ -16,8 +16,8 @@ import msgpack
 import pytest
 from kong_pdk.module import Module
 
-from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.server.instances import Instances
+from otlp_tracing.kong_server.instances import Instances
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
 
 TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"
 DIALOGUES = [path for path in sorted(TRANSCRIPTS.rglob("*.jsonl")) if "protobuf" not in path.name]

@@ -1,4 +1,4 @@
-"""The recorded MessagePack dialogues, Kong 3.9.1 and 3.4.2, through server/rpc_msgpack.py, both ways."""
+"""The recorded MessagePack dialogues, Kong 3.9.1 and 3.4.2, through kong_server/protocol/msgpack.py, both ways."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_result
+from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_error, encode_result
 
 TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"
 DIALOGUES = [path for path in sorted(TRANSCRIPTS.rglob("*.jsonl")) if "protobuf" not in path.name]

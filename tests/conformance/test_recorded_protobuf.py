@@ -1,4 +1,4 @@
-"""The recorded ProtoBuf dialogues, Kong 3.9.1 and 3.4.2, through server/rpc_protobuf.py, both ways."""
+"""The recorded ProtoBuf dialogues, Kong 3.9.1 and 3.4.2, through kong_server/protocol/protobuf.py, both ways."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.server import rpc_protobuf as rpc
+from otlp_tracing.kong_server.protocol import protobuf as rpc
 from otlp_tracing.testing.gateway.protobuf_schema import CALLS, MESSAGES
 
 TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"

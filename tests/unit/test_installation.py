@@ -7,7 +7,7 @@ from pathlib import Path
 
 import otlp_tracing
 from otlp_tracing.installation import form
-from otlp_tracing.server import worker
+from otlp_tracing.kong_server import worker
 
 PACKAGE = Path(otlp_tracing.__file__).parent
 

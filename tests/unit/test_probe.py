@@ -12,8 +12,8 @@ import pytest
 from otlp_tracing import probe
 from otlp_tracing.cli import main
 from otlp_tracing.errors import WireError
+from otlp_tracing.kong_server.protocol.msgpack import encode_error
 from otlp_tracing.probe import ask_plugin_server, ask_sidecar, wait_for_answer
-from otlp_tracing.server.rpc_msgpack import encode_error
 
 
 @pytest.fixture

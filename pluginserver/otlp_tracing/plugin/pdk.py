@@ -70,7 +70,7 @@ class KongCalls:
         if isinstance(record, bytes):
             return record
         if isinstance(record, str):
-            # Our server hands over bytes that are not UTF-8 as surrogates (server/rpc_msgpack.py).
+            # Our server hands over bytes that are not UTF-8 as surrogates (kong_server/protocol/msgpack.py).
             return record.encode("utf-8", "surrogateescape")
         raise KongCallError(f"kong.log.serialize gave {type(record).__name__}")
 

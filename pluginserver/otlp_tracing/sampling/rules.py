@@ -170,5 +170,5 @@ def _host_name(host: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    # Bytes that are not UTF-8 come as surrogates (server/rpc_msgpack.py), which RE2 cannot take.
+    # Bytes that are not UTF-8 come as surrogates (kong_server/protocol/msgpack.py), which RE2 cannot take.
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.server import rpc_protobuf as server
+from otlp_tracing.kong_server.protocol import protobuf as server
 from otlp_tracing.testing.gateway.msgpack_codec import Binary, EmptyMap
 from otlp_tracing.testing.gateway.plugin_rpc import PluginError
 from otlp_tracing.testing.gateway.protobuf_codec import (

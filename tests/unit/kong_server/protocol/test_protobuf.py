@@ -1,4 +1,4 @@
-"""Promises of server/rpc_protobuf.py, with google.protobuf for a second opinion."""
+"""Promises of kong_server/protocol/protobuf.py, with google.protobuf for a second opinion."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import FrameTooLarge, WireError
-from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.protobuf_methods import METHODS
+from otlp_tracing.kong_server.protocol import protobuf as rpc
+from otlp_tracing.kong_server.protocol.protobuf_methods import METHODS
 from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)

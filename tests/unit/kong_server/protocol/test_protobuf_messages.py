@@ -1,4 +1,4 @@
-"""Promises of server/protobuf_messages.py, with google.protobuf for a second opinion."""
+"""Promises of kong_server/protocol/protobuf_messages.py, with google.protobuf for a second opinion."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.server.protobuf_messages import ARGUMENTS, REPLIES
-from otlp_tracing.server.protobuf_wire import to_text
+from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, REPLIES
+from otlp_tracing.kong_server.protocol.protobuf_wire import to_text
 from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
 
 GOOGLE_NAMES = {"Maximum": "Int", "Text": "String"}

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otlp_tracing.errors import FrameTooLarge, WireError
-from otlp_tracing.server.protobuf_messages import ARGUMENTS, REPLIES
-from otlp_tracing.server.protobuf_methods import METHODS
-from otlp_tracing.server.protobuf_wire import (
+from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, REPLIES
+from otlp_tracing.kong_server.protocol.protobuf_methods import METHODS
+from otlp_tracing.kong_server.protocol.protobuf_wire import (
     bytes_field,
     encode_value,
     int_field,
@@ -83,7 +83,7 @@ class HandleEvent:
     instance_id: int
     event_name: str
 
-    # Written out: compiled, a dataclass's own would stay Python (server/event.py).
+    # Written out: compiled, a dataclass's own would stay Python (kong_server/event.py).
     def __init__(self, sequence: int, instance_id: int, event_name: str) -> None:
         self.sequence = sequence
         self.instance_id = instance_id

@@ -1,4 +1,4 @@
-"""Promises of server/protobuf_wire.py, with google.protobuf for a second opinion."""
+"""Promises of kong_server/protocol/protobuf_wire.py, with google.protobuf for a second opinion."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.server import protobuf_wire as wire
+from otlp_tracing.kong_server.protocol import protobuf_wire as wire
 from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
 
 TEXTS = st.binary(max_size=300).map(wire.to_text)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from otlp_tracing.server.dialogue import Dialogue
+from otlp_tracing.kong_server.protocol.session import Dialogue
 
 __all__ = ["OpeningDialogue"]
 

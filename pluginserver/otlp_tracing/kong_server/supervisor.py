@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
-from otlp_tracing.server.slots import SlotTable, Watchdog
+from otlp_tracing.kong_server.heartbeat import SlotTable, Watchdog
+from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
 from otlp_tracing.unix_sockets import bind_owner_only
 
 __all__ = ["Child", "bind", "supervise"]
 
-_log = logging.getLogger("otlp_tracing.server.supervisor")
+_log = logging.getLogger("otlp_tracing.kong_server.supervisor")
 
 _BACKLOG = 4096  # what the stock server listens with; the kernel caps it at net.core.somaxconn
 _RESPAWN_SECONDS = 1.0  # between starts of a child that keeps ending; Kong's own pace (process.lua)

@@ -1,4 +1,4 @@
-"""Promises of server/siblings.py."""
+"""Promises of kong_server/fd_passing.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from otlp_tracing.server.siblings import Siblings, create_inboxes
-from otlp_tracing.server.slots import STALE_SECONDS, SlotTable
+from otlp_tracing.kong_server.fd_passing import Siblings, create_inboxes
+from otlp_tracing.kong_server.heartbeat import STALE_SECONDS, SlotTable
 
 NOW = 1000.0
 

@@ -18,15 +18,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from otlp_tracing.kong_server.event import Call, Event, Runners
+from otlp_tracing.kong_server.instances import Instances, NoInstanceError, RefusalError, slot_of
+from otlp_tracing.kong_server.protocol import protobuf as rpc
+from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.server.event import Call, Event, Runners
-from otlp_tracing.server.instances import Instances, NoInstanceError, RefusalError, slot_of
 
 __all__ = ["ProtoBufDialogue"]
 
-_failures = LimitedLog(logging.getLogger("otlp_tracing.server.dialogue_protobuf"))
+_failures = LimitedLog(logging.getLogger("otlp_tracing.kong_server.protocol.protobuf_session"))
 
 
 class ProtoBufDialogue:

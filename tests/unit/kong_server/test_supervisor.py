@@ -1,4 +1,4 @@
-"""Promises of server/supervisor.py."""
+"""Promises of kong_server/supervisor.py."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.server.lifecycle import identity, waiting_path
-from otlp_tracing.server.supervisor import bind
+from otlp_tracing.kong_server.lifecycle import identity, waiting_path
+from otlp_tracing.kong_server.supervisor import bind
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves nobody.
 CHILD = """
 import os, sys, time
 from pathlib import Path
-from otlp_tracing.server.lifecycle import waiting_path
-from otlp_tracing.server.slots import SlotTable
+from otlp_tracing.kong_server.lifecycle import waiting_path
+from otlp_tracing.kong_server.heartbeat import SlotTable
 table = SlotTable(int(sys.argv[2]), 1)
 path = Path(sys.argv[1]).with_name("kong.socket")
 waiting = waiting_path(path, os.getppid())
@@ -38,8 +38,8 @@ while True:
 PROGRAM = """
 import sys
 from pathlib import Path
-from otlp_tracing.server.slots import SlotTable
-from otlp_tracing.server.supervisor import Child, bind, supervise
+from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.supervisor import Child, bind, supervise
 path = Path({folder!r}, "kong.socket")
 (listener, bound), table = bind(path), SlotTable.create(1)
 command = [sys.executable, "-c", {child!r}, {folder!r} + "/pids", str(table.descriptor)]

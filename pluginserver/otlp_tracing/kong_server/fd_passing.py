@@ -13,7 +13,7 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from otlp_tracing.server.slots import SlotTable
+from otlp_tracing.kong_server.heartbeat import SlotTable
 
 __all__ = ["Inbox", "Siblings", "create_inboxes"]
 

@@ -1,4 +1,4 @@
-"""Promises of server/rpc_msgpack.py."""
+"""Promises of kong_server/protocol/msgpack.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_result
+from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_error, encode_result
 
 
 def test_requests_are_read_in_pieces() -> None:

@@ -1,4 +1,4 @@
-"""Promises of server/dialogue_msgpack.py, and of the events and instances behind it."""
+"""Promises of kong_server/protocol/msgpack_session.py, and of the events and instances behind it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from greenlet import GreenletExit
 from kong_pdk.module import Module
 
 from doubles import ManualClock
-from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError
-from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.server.instances import Instances, slot_of
-from otlp_tracing.server.rpc_msgpack import Request, encode_request
+from otlp_tracing.kong_server.instances import Instances, slot_of
+from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError
 
 
 class Probe:

@@ -1,4 +1,4 @@
-"""Promises of server/slots.py."""
+"""Promises of kong_server/heartbeat.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.server.slots import LOOK_SECONDS, STALE_SECONDS, SlotTable, Watchdog
+from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, STALE_SECONDS, SlotTable, Watchdog
 
 
 @pytest.fixture

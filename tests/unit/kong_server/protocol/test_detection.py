@@ -1,4 +1,4 @@
-"""Promises of server/dialogue_opening.py."""
+"""Promises of kong_server/protocol/detection.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.server.dialogue_opening import OpeningDialogue
+from otlp_tracing.kong_server.protocol.detection import OpeningDialogue
 
 TRANSCRIPTS = Path(__file__).parents[2] / "testdata" / "transcripts"
 

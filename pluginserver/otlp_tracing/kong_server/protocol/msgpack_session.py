@@ -14,15 +14,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from otlp_tracing.kong_server.event import Event, Runners
+from otlp_tracing.kong_server.instances import Instances, NoInstanceError, Numbers, RefusalError, slot_of
+from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_error, encode_request, encode_result
+from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.server.event import Event, Runners
-from otlp_tracing.server.instances import Instances, NoInstanceError, Numbers, RefusalError, slot_of
-from otlp_tracing.server.rpc_msgpack import Decoder, Request, encode_error, encode_request, encode_result
 
 __all__ = ["MsgPackDialogue", "MsgPackEvents"]
 
-_failures = LimitedLog(logging.getLogger("otlp_tracing.server.dialogue_msgpack"))
+_failures = LimitedLog(logging.getLogger("otlp_tracing.kong_server.protocol.msgpack_session"))
 
 _FINISHED = "ret"  # what Kong reads as the end of an event
 _STEPS = frozenset({

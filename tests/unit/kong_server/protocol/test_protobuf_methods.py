@@ -1,9 +1,9 @@
-"""Promises of server/protobuf_methods.py."""
+"""Promises of kong_server/protocol/protobuf_methods.py."""
 
 from __future__ import annotations
 
-from otlp_tracing.server.protobuf_messages import ARGUMENTS, REPLIES
-from otlp_tracing.server.protobuf_methods import METHODS
+from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, REPLIES
+from otlp_tracing.kong_server.protocol.protobuf_methods import METHODS
 from otlp_tracing.testing.gateway.protobuf_schema import CALLS
 
 # What the table says more exactly than Kong's file does.

@@ -1,4 +1,4 @@
-"""Promises of server/worker.py, held over a real socket."""
+"""Promises of kong_server/worker.py, held over a real socket."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import msgpack
 import pytest
 from kong_pdk.module import Module
 
-from otlp_tracing.server.dialogue_msgpack import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.server.instances import Instances
-from otlp_tracing.server.lifecycle import Lifecycle, identity
-from otlp_tracing.server.siblings import Siblings, create_inboxes
-from otlp_tracing.server.slots import SlotTable
-from otlp_tracing.server.worker import Worker
+from otlp_tracing.kong_server.fd_passing import Siblings, create_inboxes
+from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.instances import Instances
+from otlp_tracing.kong_server.lifecycle import Lifecycle, identity
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.kong_server.worker import Worker
 
 
 class Echo:

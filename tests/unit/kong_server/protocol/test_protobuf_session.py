@@ -1,4 +1,4 @@
-"""Promises of server/dialogue_protobuf.py."""
+"""Promises of kong_server/protocol/protobuf_session.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kong_pdk.module import Module
 
 from doubles import ManualClock
 from otlp_tracing.errors import WireError
-from otlp_tracing.server import rpc_protobuf as rpc
-from otlp_tracing.server.dialogue import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.server.dialogue_protobuf import ProtoBufDialogue
-from otlp_tracing.server.event import Runners
-from otlp_tracing.server.instances import Instances
-from otlp_tracing.server.protobuf_wire import bytes_field, int_field
+from otlp_tracing.kong_server.event import Runners
+from otlp_tracing.kong_server.instances import Instances
+from otlp_tracing.kong_server.protocol import protobuf as rpc
+from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
+from otlp_tracing.kong_server.protocol.protobuf_wire import bytes_field, int_field
+from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 
 END = rpc.END_OF_EVENT
 HEADERS = "kong.service.request.set_headers"

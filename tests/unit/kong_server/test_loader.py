@@ -1,4 +1,4 @@
-"""Promises of server/plugin_loader.py."""
+"""Promises of kong_server/loader.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
-from otlp_tracing.server.plugin_loader import describe, load
+from otlp_tracing.kong_server.loader import describe, load
 
 
 def test_the_plugin_is_described_for_kong() -> None:

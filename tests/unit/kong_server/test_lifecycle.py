@@ -1,4 +1,4 @@
-"""Promises of server/lifecycle.py."""
+"""Promises of kong_server/lifecycle.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.server.lifecycle import Lifecycle, Stage, identity, waiting_path, watch
+from otlp_tracing.kong_server.lifecycle import Lifecycle, Stage, identity, waiting_path, watch
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from otlp_tracing.server import protobuf_wire as wire
+from otlp_tracing.kong_server.protocol import protobuf_wire as wire
 
 __all__ = ["ARGUMENTS", "REPLIES"]
 

@@ -18,16 +18,16 @@ from collections.abc import Callable
 from typing import Protocol
 
 from otlp_tracing.errors import WireError
+from otlp_tracing.kong_server.fd_passing import Siblings
+from otlp_tracing.kong_server.heartbeat import Watchdog
+from otlp_tracing.kong_server.lifecycle import Lifecycle, Stage
+from otlp_tracing.kong_server.protocol.session import Dialogue, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.server.dialogue import Dialogue, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.server.lifecycle import Lifecycle, Stage
-from otlp_tracing.server.siblings import Siblings
-from otlp_tracing.server.slots import Watchdog
 from otlp_tracing.unix_sockets import peer_pid
 
 __all__ = ["SideChannel", "Worker"]
 
-_closed = LimitedLog(logging.getLogger("otlp_tracing.server.worker"))
+_closed = LimitedLog(logging.getLogger("otlp_tracing.kong_server.worker"))
 
 # Kong pools 256 connections a worker (lua_socket_pool_size); this leaves room for sixteen of them.
 MAX_CONNECTIONS = 4096

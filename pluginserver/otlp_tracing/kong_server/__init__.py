@@ -1,0 +1,1 @@
+"""Kong's external plugin server: supervisor, workers and both RPC protocols. It knows no tracing."""

@@ -1,0 +1,1 @@
+"""Kong's two plugin RPC protocols, MessagePack and ProtoBuf."""
