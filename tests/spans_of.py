@@ -14,7 +14,7 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.http_methods import HttpMethods
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules

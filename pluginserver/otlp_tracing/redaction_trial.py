@@ -29,7 +29,7 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.http_methods import HttpMethods
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
 from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, SpanStrings

@@ -25,7 +25,7 @@ from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.http_methods import HttpMethods
-from otlp_tracing.sidecar.log_record import LogRecord, decode
+from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request

@@ -10,7 +10,7 @@ import yaml
 
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.assembly import assemble
-from otlp_tracing.sidecar.log_record import decode
+from otlp_tracing.sidecar.ingest.log_record import decode
 from otlp_tracing.sidecar.span_record import SpanRecord
 from spans_of import rules_of
 

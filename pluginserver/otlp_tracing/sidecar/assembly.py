@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.client_spans import client_attributes, response_source, tries_of
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.rpc import received_call, sent_call
 from otlp_tracing.sidecar.server_span import route_of, server_attributes
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord, present

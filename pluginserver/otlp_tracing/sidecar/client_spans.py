@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from otlp_tracing.sidecar.former_names import client_names
 from otlp_tracing.sidecar.headers import header
-from otlp_tracing.sidecar.log_record import LogRecord, Try
+from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try
 from otlp_tracing.sidecar.rpc import Call
 from otlp_tracing.sidecar.server_span import DEFAULT_PORTS, protocol_version
 from otlp_tracing.sidecar.span_record import Attributes, present

@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
 from otlp_tracing.sidecar.client_spans import response_source
 from otlp_tracing.sidecar.http_methods import HttpMethods
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.server_span import status_code
 from otlp_tracing.sidecar.span_record import SpanRecord

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from otlp_tracing.sidecar.headers import header
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.span_record import AttributeValue
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from otlp_tracing.sidecar.former_names import server_names
 from otlp_tracing.sidecar.headers import header
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.route import http_route
 from otlp_tracing.sidecar.rpc import Call, server_error

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from otlp_tracing.sidecar.log_record import Latencies, LogRecord, Try
+from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Try
 
 __all__ = ["SpanTimes", "span_times"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from otlp_tracing.sidecar.log_record import Tls
+from otlp_tracing.sidecar.ingest.log_record import Tls
 
 __all__ = ["tls_attributes"]
 

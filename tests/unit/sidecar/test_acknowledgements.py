@@ -1,4 +1,4 @@
-"""Promises of sidecar/receiver.py about acknowledgements, over a real socket and a spool on disk."""
+"""Promises of sidecar/ingest/receiver.py about acknowledgements, over a real socket and a spool on disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 from otlp_tracing.config.settings import settings_key
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
 from otlp_tracing.metrics import RECORDS_REFUSED
-from otlp_tracing.sidecar import receiver
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.ingest import receiver
+from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.rates import RateKeeper
-from otlp_tracing.sidecar.receiver import Receiver
 from otlp_tracing.sidecar.spool.spool import Spool
 
 CONFIG: dict[str, Any] = {"endpoint": "http://127.0.0.1:1"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.assembly import assemble
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from spans_of import CONTEXT, GRPC, rules_of, spans_of
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.sidecar.client_spans import tries_of
-from otlp_tracing.sidecar.log_record import decode
+from otlp_tracing.sidecar.ingest.log_record import decode
 from otlp_tracing.sidecar.span_times import SpanTimes, span_times
 from spans_of import record_of
 

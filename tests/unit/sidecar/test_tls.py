@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.sidecar.log_record import Tls
+from otlp_tracing.sidecar.ingest.log_record import Tls
 from otlp_tracing.sidecar.tls import tls_attributes
 
 

@@ -10,7 +10,7 @@ from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sidecar.client_spans import tries_of
 from otlp_tracing.sidecar.headers import header, header_lines
-from otlp_tracing.sidecar.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.recent.routes import RecentRoutes

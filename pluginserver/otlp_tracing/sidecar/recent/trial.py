@@ -15,7 +15,7 @@ from otlp_tracing.config.settings import Sampling
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
-from otlp_tracing.sidecar.log_record import Latencies, LogRecord, Response, Try
+from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
 from otlp_tracing.sidecar.recent.requests import RecentRequest
 from otlp_tracing.sidecar.tail_sampling import keep_reason
 

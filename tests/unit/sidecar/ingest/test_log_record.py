@@ -1,4 +1,4 @@
-"""Promises of sidecar/log_record.py."""
+"""Promises of sidecar/ingest/log_record.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.sidecar.log_record import decode
+from otlp_tracing.sidecar.ingest.log_record import decode
 
 
 def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:

@@ -1,4 +1,4 @@
-"""Promises of sidecar/receiver.py about what it sends: acknowledgements, and rates to whoever understands them."""
+"""Promises of sidecar/ingest/receiver.py about what it sends: acknowledgements, and rates to whoever understands them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from doubles import ManualClock
 from otlp_tracing.config.settings import Load, Sampling
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, encode
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.rates import RateKeeper
-from otlp_tracing.sidecar.receiver import Receiver
 from otlp_tracing.sidecar.spool.spool import Spool
 
 KEY = b"k" * 16

@@ -28,7 +28,7 @@ from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
 
 __all__ = ["Receiver", "bind"]
 
-_closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.receiver"))
+_closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.receiver"))
 
 _READ_BYTES = 256 << 10
 # What a peer that does not read is sent of rates; a later frame says it all again.

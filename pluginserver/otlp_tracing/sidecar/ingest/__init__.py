@@ -1,0 +1,1 @@
+"""Receives frames from the plugin server and decodes Kong's log records."""
