@@ -41,7 +41,7 @@ COMPILED = (
     "sidecar/name_guard.py",
     "sidecar/otlp.py",
     "sidecar/pipeline.py",
-    "sidecar/rare_routes.py",
+    "sidecar/tail/route_minimum.py",
     "sidecar/recent/recorder.py",
     "sidecar/recent/routes.py",
     # Not the detectors: few requests reach them, and there it is RE2 that works.
@@ -54,10 +54,10 @@ COMPILED = (
     "sidecar/request_metrics.py",
     "sidecar/route*.py",
     "sidecar/rpc.py",
-    "sidecar/sampling_report.py",
+    "sidecar/tail/report.py",
     "sidecar/server_span.py",
     "sidecar/span_*.py",
-    "sidecar/tail_sampling.py",
+    "sidecar/tail/decision.py",
 )
 """What every request runs through. Globs, from the package's folder."""
 

@@ -30,16 +30,16 @@ from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.rates import RateKeeper
 from otlp_tracing.sidecar.recent.facts import NO_FACTS
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.rpc import with_lost_method
-from otlp_tracing.sidecar.sampling_report import SamplingReport
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.tail.report import SamplingReport
 
 __all__ = ["main"]
 

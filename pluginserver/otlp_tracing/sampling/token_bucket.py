@@ -12,7 +12,7 @@ what was saved before, whatever the load does. The probability is fixed before t
 looked at and is never 0 for a rate that is not, so a trace stands for 1 / probability requests all the same;
 and it falls by one part in `step` at the most from a request to the next.
 
-Pure but for the clock. The sidecar's part is in sidecar/budget.py, the reasons in docs/decisions/.
+Pure but for the clock. The sidecar's part is in sidecar/tail/budget.py, the reasons in docs/decisions/.
 """
 
 from __future__ import annotations

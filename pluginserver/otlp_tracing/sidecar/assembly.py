@@ -19,7 +19,7 @@ from otlp_tracing.sidecar.server_span import route_of, server_attributes
 from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord, present
 from otlp_tracing.sidecar.span_rules import SpanRules
 from otlp_tracing.sidecar.span_times import SpanTimes, span_times
-from otlp_tracing.sidecar.tail_sampling import sampling_attributes
+from otlp_tracing.sidecar.tail.decision import sampling_attributes
 
 __all__ = ["assemble"]
 

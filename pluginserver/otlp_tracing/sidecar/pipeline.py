@@ -28,18 +28,18 @@ from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
-from otlp_tracing.sidecar.rare_routes import RareRoutes
-from otlp_tracing.sidecar.rates import OWN, RateKeeper
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.rpc import with_lost_method
-from otlp_tracing.sidecar.sampling_report import SamplingReport
 from otlp_tracing.sidecar.span_record import SpanRecord
 from otlp_tracing.sidecar.span_rules import SpanRules
-from otlp_tracing.sidecar.tail_sampling import is_lowered, keep_reason
+from otlp_tracing.sidecar.tail.controller import OWN, RateKeeper
+from otlp_tracing.sidecar.tail.decision import is_lowered, keep_reason
+from otlp_tracing.sidecar.tail.report import SamplingReport
+from otlp_tracing.sidecar.tail.route_minimum import RareRoutes
 
 __all__ = ["Entry", "Pipeline"]
 

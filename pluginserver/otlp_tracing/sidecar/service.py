@@ -17,7 +17,6 @@ from aiohttp import web
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.sidecar.cpu_load import CpuLoad
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.http.application import Health, application
 from otlp_tracing.sidecar.http.options import PageOptions
@@ -26,9 +25,10 @@ from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.rates import TICK_SECONDS, RateKeeper
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, RateKeeper
+from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
 
 __all__ = ["SidecarOptions", "run"]
 

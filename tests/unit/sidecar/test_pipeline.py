@@ -18,8 +18,8 @@ from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.rates import RateKeeper
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.tail.controller import RateKeeper
 from spans_of import CONTEXT
 
 KEY = b"k" * 16

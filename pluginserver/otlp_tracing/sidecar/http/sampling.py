@@ -7,8 +7,8 @@ from functools import partial
 
 from aiohttp import web
 
-from otlp_tracing.sidecar.rates import RateKeeper
-from otlp_tracing.sidecar.sampling_report import SamplingReport
+from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.tail.report import SamplingReport
 
 __all__ = ["SamplingPage"]
 

@@ -23,7 +23,7 @@ from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.rates import Link, RateKeeper
+from otlp_tracing.sidecar.tail.controller import Link, RateKeeper
 from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
 
 __all__ = ["Receiver", "bind"]

@@ -17,7 +17,7 @@ from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
 from otlp_tracing.sidecar.recent.requests import RecentRequest
-from otlp_tracing.sidecar.tail_sampling import keep_reason
+from otlp_tracing.sidecar.tail.decision import keep_reason
 
 __all__ = ["Decider", "RouteOutcome", "Trial", "try_rules"]
 

@@ -14,8 +14,8 @@ from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.rates import RateKeeper
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.tail.controller import RateKeeper
 
 KEY = b"k" * 16
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/sampling_report.py."""
+"""Promises of sidecar/tail/report.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import NAMES_REFUSED, ROUTE_REQUESTS
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.sampling_report import SamplingReport
+from otlp_tracing.sidecar.tail.report import SamplingReport
 from spans_of import CONTEXT
 
 

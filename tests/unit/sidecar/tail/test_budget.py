@@ -1,4 +1,4 @@
-"""Promises of sidecar/budget.py, alone and with real tracers and allowances in simulated time."""
+"""Promises of sidecar/tail/budget.py, alone and with real tracers and allowances in simulated time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from otlp_tracing.config.settings import Budget as BudgetSettings
 from otlp_tracing.config.settings import Sampling, SamplingRule
-from otlp_tracing.sidecar.budget import Budget, water_fill
+from otlp_tracing.sidecar.tail.budget import Budget, water_fill
 from simulation import Simulation, Traffic
 
 TRACES = 20.0

@@ -1,4 +1,4 @@
-"""Promises of sidecar/rates.py."""
+"""Promises of sidecar/tail/controller.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from otlp_tracing.metrics import (
     SAMPLING_TRACES,
 )
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.rates import OWN, TICK_SECONDS, Link, RateKeeper
+from otlp_tracing.sidecar.tail.controller import OWN, TICK_SECONDS, Link, RateKeeper
 from spans_of import CONTEXT
 
 KEY = b"k" * 16

@@ -1,4 +1,4 @@
-"""Promises of sidecar/tail_sampling.py."""
+"""Promises of sidecar/tail/decision.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otlp_tracing.config.settings import Keep
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
 from otlp_tracing.sidecar.rpc import CODES
-from otlp_tracing.sidecar.tail_sampling import keep_reason, sampling_attributes
+from otlp_tracing.sidecar.tail.decision import keep_reason, sampling_attributes
 from spans_of import GRPC, spans_of
 
 EVERYTHING = Keep(errors=True, slower_than_ms=1000, statuses=(429,))

@@ -1,8 +1,8 @@
-"""Promises of sidecar/rare_routes.py."""
+"""Promises of sidecar/tail/route_minimum.py."""
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.rare_routes import RareRoutes
+from otlp_tracing.sidecar.tail.route_minimum import RareRoutes
 
 ENTRY = b"e" * 16
 

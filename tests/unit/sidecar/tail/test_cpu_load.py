@@ -1,4 +1,4 @@
-"""Promises of sidecar/cpu_load.py, on a file system that a test writes."""
+"""Promises of sidecar/tail/cpu_load.py, on a file system that a test writes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.cpu_load import CpuLoad
+from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
 
 
 class Machine:

@@ -1,11 +1,11 @@
-"""Promises of sidecar/load_factor.py."""
+"""Promises of sidecar/tail/load_factor.py."""
 
 from __future__ import annotations
 
 import pytest
 
 from otlp_tracing.config.settings import Load
-from otlp_tracing.sidecar.load_factor import LoadFactor
+from otlp_tracing.sidecar.tail.load_factor import LoadFactor
 
 BOTH = Load(0.8, 0.3)
 

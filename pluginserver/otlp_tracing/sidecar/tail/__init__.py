@@ -1,0 +1,1 @@
+"""The tail decision, and the sampling rates that the sidecar moves."""
