@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.otlp import encode_span
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 
 __all__ = ["OK", "ScriptedTransport", "encoded"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 
 __all__ = ["REGISTRY", "attribute_faults", "faults", "missing"]
 

@@ -27,14 +27,14 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.head import RequestTracer
-from otlp_tracing.sidecar.assembly import assemble
-from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
 from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, SpanStrings
-from otlp_tracing.sidecar.span_record import SpanRecord
-from otlp_tracing.sidecar.span_rules import SpanRules
+from otlp_tracing.sidecar.spans.assemble import assemble
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
+from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spans.rules import SpanRules
 
 __all__ = ["Sample", "read_samples", "show"]
 

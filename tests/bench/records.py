@@ -21,22 +21,22 @@ from pathlib import Path
 from load.traffic import config, log_record
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.recent.facts import NO_FACTS
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
-from otlp_tracing.sidecar.rpc import with_lost_method
-from otlp_tracing.sidecar.span_record import SpanRecord
-from otlp_tracing.sidecar.span_rules import SpanRules
+from otlp_tracing.sidecar.spans.assemble import assemble
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.grpc import with_lost_method
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
+from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import RateKeeper
 from otlp_tracing.sidecar.tail.report import SamplingReport

@@ -26,7 +26,7 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import CONTEXT, rules_of, spans_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "redaction.md"

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.ingest.log_record import decode
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.assemble import assemble
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import rules_of
 
 TESTDATA = Path(__file__).parents[1] / "testdata"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from otlp_tracing.sidecar import otlp
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from semconv import REGISTRY, attribute_faults, faults, missing
 from spans_of import GRPC, rules_of, spans_of
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.redaction.redactor import Redactor
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import CONTEXT, rules_of, spans_of
 
 __all__ = ["BY_NAME", "FREE_TEXT", "Measure", "Ratio", "leaks", "redacted_strings"]

@@ -18,7 +18,7 @@ from e2e.waiting import wait_for
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
 from otlp_tracing.sidecar.redaction.redactor import Redactor
-from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "redaction.md"
 _BUILDER = Path(__file__).with_name("collector") / "redaction.yaml"

@@ -19,7 +19,7 @@ from opentelemetry.util.re import parse_env_headers
 
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.sidecar.resource import ResourceValue, resource_attributes
+from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
 __all__ = ["Destination", "is_text", "place_of"]
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from otlp_tracing import __version__
 from otlp_tracing.context import SpanContext
-from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
 __all__ = ["SCHEMA_URL", "encode_resource", "encode_span", "request", "split"]
 

@@ -19,23 +19,23 @@ from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
-from otlp_tracing.sidecar import resource
-from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.destination import Destination
-from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.name_guard import NameGuard
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
-from otlp_tracing.sidecar.rpc import with_lost_method
-from otlp_tracing.sidecar.span_record import SpanRecord
-from otlp_tracing.sidecar.span_rules import SpanRules
+from otlp_tracing.sidecar.spans import resource
+from otlp_tracing.sidecar.spans.assemble import assemble
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.grpc import with_lost_method
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
+from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.tail.controller import OWN, RateKeeper
 from otlp_tracing.sidecar.tail.decision import is_lowered, keep_reason
 from otlp_tracing.sidecar.tail.report import SamplingReport

@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from otlp_tracing import __version__
 from otlp_tracing import context as trace_context
 from otlp_tracing.sidecar import otlp
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.testing.otlp_sink import attribute_values
 
 SPAN = SpanRecord(

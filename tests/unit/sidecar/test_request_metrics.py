@@ -7,9 +7,9 @@ from typing import Any
 from prometheus_client.exposition import choose_encoder
 
 from otlp_tracing.metrics import NAMES_REFUSED
-from otlp_tracing.sidecar.http_methods import HttpMethods
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.request_metrics import RequestMetrics
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from spans_of import record_of, spans_of
 
 NAME = "otlp_tracing_request_duration_seconds"

@@ -8,7 +8,7 @@ from functools import lru_cache
 from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction.redactor import Redactor
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 
 __all__ = ["NO_FACTS", "Facts"]
 

@@ -29,7 +29,7 @@ from otlp_tracing.sidecar.redaction.replacement import Replacements
 from otlp_tracing.sidecar.redaction.scan import Scan
 from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, TRACE_STATE, SpanStrings
 from otlp_tracing.sidecar.redaction.work import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
-from otlp_tracing.sidecar.span_record import SpanRecord
+from otlp_tracing.sidecar.spans.model import SpanRecord
 
 __all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor", "cautions", "shared_redactor"]
 

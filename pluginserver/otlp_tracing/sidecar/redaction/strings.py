@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
 __all__ = ["ALWAYS_THERE", "SPAN_NAME", "TRACE_STATE", "SpanStrings"]
 

@@ -19,8 +19,8 @@ from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.server_span import error_type
-from otlp_tracing.sidecar.span_record import AttributeValue
+from otlp_tracing.sidecar.spans.model import AttributeValue
+from otlp_tracing.sidecar.spans.server import error_type
 
 __all__ = ["is_lowered", "keep_reason", "sampling_attributes"]
 

@@ -15,7 +15,7 @@ from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.otlp import encode_span
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
-from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
 KEY = "0123456789abcdef"
 Noted = list[tuple[str, str, str, str]]

@@ -10,7 +10,7 @@ import pytest
 from otlp_tracing.config.settings import Keep
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.rpc import CODES
+from otlp_tracing.sidecar.spans.grpc import CODES
 from otlp_tracing.sidecar.tail.decision import keep_reason, sampling_attributes
 from spans_of import GRPC, spans_of
 

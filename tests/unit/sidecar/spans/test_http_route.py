@@ -1,10 +1,10 @@
-"""Promises of sidecar/route.py."""
+"""Promises of sidecar/spans/http_route.py."""
 
 from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.sidecar.route import http_route
+from otlp_tracing.sidecar.spans.http_route import http_route
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otlp_tracing.sidecar.rpc import CODES
-from otlp_tracing.sidecar.span_record import AttributeValue
+from otlp_tracing.sidecar.spans.grpc import CODES
+from otlp_tracing.sidecar.spans.model import AttributeValue
 
 __all__ = ["client_names", "server_names"]
 

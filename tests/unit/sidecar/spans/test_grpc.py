@@ -1,4 +1,4 @@
-"""Promises of sidecar/rpc.py."""
+"""Promises of sidecar/spans/grpc.py."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.sidecar.name_guard import NameGuard
-from otlp_tracing.sidecar.rpc import Call, received_call, sent_call, with_lost_method
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.grpc import Call, received_call, sent_call, with_lost_method
 from spans_of import GRPC, record_of, rules_of, spans_of
 
 

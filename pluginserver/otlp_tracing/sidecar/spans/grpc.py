@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from otlp_tracing.sidecar.headers import header
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.name_guard import NameGuard
-from otlp_tracing.sidecar.span_record import AttributeValue
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.header_capture import header
+from otlp_tracing.sidecar.spans.model import AttributeValue
 
 __all__ = ["CODES", "Call", "received_call", "sent_call", "server_error", "with_lost_method"]
 

@@ -1,11 +1,11 @@
-"""Promises of sidecar/tls.py."""
+"""Promises of sidecar/spans/client_tls.py."""
 
 from __future__ import annotations
 
 import pytest
 
 from otlp_tracing.sidecar.ingest.log_record import Tls
-from otlp_tracing.sidecar.tls import tls_attributes
+from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 
 
 @pytest.mark.parametrize(

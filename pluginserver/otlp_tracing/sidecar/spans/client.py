@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otlp_tracing.sidecar.former_names import client_names
-from otlp_tracing.sidecar.headers import header
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try
-from otlp_tracing.sidecar.rpc import Call
-from otlp_tracing.sidecar.server_span import DEFAULT_PORTS, protocol_version
-from otlp_tracing.sidecar.span_record import Attributes, present
-from otlp_tracing.sidecar.span_rules import SpanRules
+from otlp_tracing.sidecar.spans.grpc import Call
+from otlp_tracing.sidecar.spans.header_capture import header
+from otlp_tracing.sidecar.spans.legacy_semconv import client_names
+from otlp_tracing.sidecar.spans.model import Attributes, present
+from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.spans.server import DEFAULT_PORTS, protocol_version
 
 __all__ = ["client_attributes", "response_source", "tries_of"]
 

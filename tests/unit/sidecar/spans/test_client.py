@@ -1,4 +1,4 @@
-"""Promises of sidecar/client_spans.py."""
+"""Promises of sidecar/spans/client.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.sidecar.client_spans import response_source
+from otlp_tracing.sidecar.spans.client import response_source
 from spans_of import record_of, spans_of
 
 FAILED_502 = {"state": "failed", "code": 502}

@@ -16,7 +16,7 @@ from typing import Any
 
 import re2
 
-from otlp_tracing.sidecar.route_template import readable_template
+from otlp_tracing.sidecar.spans.route_template import readable_template
 
 __all__ = ["http_route"]
 

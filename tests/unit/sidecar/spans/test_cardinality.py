@@ -1,8 +1,8 @@
-"""Promises of sidecar/name_guard.py."""
+"""Promises of sidecar/spans/cardinality.py."""
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.name_guard import NameGuard
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
 
 
 def test_names_past_the_bound_are_refused_and_told() -> None:

@@ -1,4 +1,4 @@
-"""Promises of sidecar/resource.py."""
+"""Promises of sidecar/spans/resource.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.otlp import encode_resource, request
-from otlp_tracing.sidecar.resource import ResourceValue, detect, resource_attributes
+from otlp_tracing.sidecar.spans.resource import ResourceValue, detect, resource_attributes
 from semconv import attribute_faults
 
 CONTAINER = "0123456789abcdef" * 4

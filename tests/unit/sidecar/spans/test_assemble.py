@@ -1,4 +1,4 @@
-"""Promises of sidecar/assembly.py that no recorded request shows; tests/conformance has those."""
+"""Promises of sidecar/spans/assemble.py that no recorded request shows; tests/conformance has those."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.sidecar.assembly import assemble
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.spans.assemble import assemble
 from spans_of import CONTEXT, GRPC, rules_of, spans_of
 
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from otlp_tracing.sidecar.former_names import server_names
-from otlp_tracing.sidecar.headers import header
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.name_guard import NameGuard
-from otlp_tracing.sidecar.route import http_route
-from otlp_tracing.sidecar.rpc import Call, server_error
-from otlp_tracing.sidecar.span_record import Attributes, AttributeValue, present
-from otlp_tracing.sidecar.span_rules import SpanRules
-from otlp_tracing.sidecar.tls import tls_attributes
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.client_tls import tls_attributes
+from otlp_tracing.sidecar.spans.grpc import Call, server_error
+from otlp_tracing.sidecar.spans.header_capture import header
+from otlp_tracing.sidecar.spans.http_route import http_route
+from otlp_tracing.sidecar.spans.legacy_semconv import server_names
+from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, present
+from otlp_tracing.sidecar.spans.rules import SpanRules
 
 __all__ = ["error_type", "protocol_version", "route_of", "server_attributes", "status_code"]
 

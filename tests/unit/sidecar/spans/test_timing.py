@@ -1,4 +1,4 @@
-"""Promises of sidecar/span_times.py."""
+"""Promises of sidecar/spans/timing.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.sidecar.client_spans import tries_of
 from otlp_tracing.sidecar.ingest.log_record import decode
-from otlp_tracing.sidecar.span_times import SpanTimes, span_times
+from otlp_tracing.sidecar.spans.client import tries_of
+from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
 from spans_of import record_of
 
 MS = 1_000_000

@@ -1,8 +1,8 @@
-"""Promises of sidecar/http_methods.py."""
+"""Promises of sidecar/spans/http_methods.py."""
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.http_methods import HttpMethods
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 
 
 def test_the_environment_replaces_the_known_methods() -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.headers import HeaderCapture
-from otlp_tracing.sidecar.http_methods import HttpMethods
-from otlp_tracing.sidecar.name_guard import NameGuard
+from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.header_capture import HeaderCapture
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 
 __all__ = ["SpanRules"]
 

@@ -12,13 +12,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.client_spans import client_attributes, response_source, tries_of
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.rpc import received_call, sent_call
-from otlp_tracing.sidecar.server_span import route_of, server_attributes
-from otlp_tracing.sidecar.span_record import AttributeValue, SpanRecord, present
-from otlp_tracing.sidecar.span_rules import SpanRules
-from otlp_tracing.sidecar.span_times import SpanTimes, span_times
+from otlp_tracing.sidecar.spans.client import client_attributes, response_source, tries_of
+from otlp_tracing.sidecar.spans.grpc import received_call, sent_call
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord, present
+from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.spans.server import route_of, server_attributes
+from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
 from otlp_tracing.sidecar.tail.decision import sampling_attributes
 
 __all__ = ["assemble"]
