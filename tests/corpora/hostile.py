@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from otlp_tracing.sidecar.redaction.key_shapes import KEY_SHAPES
+from otlp_tracing.sidecar.redaction.detectors.key_shapes import KEY_SHAPES
 
 __all__ = ["CATASTROPHIC", "KIB", "hostile_values"]
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from otlp_tracing.sidecar.http.curl import curl_command
 from otlp_tracing.sidecar.recent.traces import RecentTrace
-from otlp_tracing.sidecar.redaction.credentials import URL_MASK
+from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK
 from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
 
 __all__ = ["row", "trace"]

@@ -13,22 +13,22 @@ from typing import Literal
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Redaction
-from otlp_tracing.sidecar.redaction.addresses import IpAddress
-from otlp_tracing.sidecar.redaction.cloud_keys import CloudKey
-from otlp_tracing.sidecar.redaction.contact import Email, Phone
-from otlp_tracing.sidecar.redaction.credentials import AssignedSecret, SchemeCredentials, Userinfo
-from otlp_tracing.sidecar.redaction.finding import BUDGET_RULE, Detector, Finding
-from otlp_tracing.sidecar.redaction.jwt import Jwt
-from otlp_tracing.sidecar.redaction.overlaps import without_hosts, without_overlaps
-from otlp_tracing.sidecar.redaction.patterns import Patterns
-from otlp_tracing.sidecar.redaction.payment import CreditCard, Iban
-from otlp_tracing.sidecar.redaction.places import IN_URL, Place, Places
-from otlp_tracing.sidecar.redaction.private_keys import PrivateKey
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
+from otlp_tracing.sidecar.redaction.detectors.contact import Email, Phone
+from otlp_tracing.sidecar.redaction.detectors.credentials import AssignedSecret, SchemeCredentials, Userinfo
+from otlp_tracing.sidecar.redaction.detectors.ip import IpAddress
+from otlp_tracing.sidecar.redaction.detectors.jwt import Jwt
+from otlp_tracing.sidecar.redaction.detectors.keys import CloudKey
+from otlp_tracing.sidecar.redaction.detectors.patterns import Patterns
+from otlp_tracing.sidecar.redaction.detectors.payment import CreditCard, Iban
+from otlp_tracing.sidecar.redaction.detectors.private_key import PrivateKey
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
-from otlp_tracing.sidecar.redaction.scan import Scan
+from otlp_tracing.sidecar.redaction.scan.scan import Scan
+from otlp_tracing.sidecar.redaction.scan.scan.finding import BUDGET_RULE, Detector, Finding
+from otlp_tracing.sidecar.redaction.scan.scan.overlaps import without_hosts, without_overlaps
+from otlp_tracing.sidecar.redaction.string_kinds import IN_URL, Place, Places
 from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, TRACE_STATE, SpanStrings
-from otlp_tracing.sidecar.redaction.work import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
 __all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor", "cautions", "shared_redactor"]

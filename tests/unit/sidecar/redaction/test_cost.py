@@ -9,8 +9,8 @@ import pytest
 from corpora.hostile import CATASTROPHIC, hostile_values
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction import redactor as module
+from otlp_tracing.sidecar.redaction.cost import SPAN_BUDGET, Work
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
-from otlp_tracing.sidecar.redaction.work import SPAN_BUDGET, Work
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
 MILLISECOND = 250_000  # units of 4 ns

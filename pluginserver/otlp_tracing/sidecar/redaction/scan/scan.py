@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 
 import re2
 
-from otlp_tracing.sidecar.redaction.finding import Detector, Finding, whole
-from otlp_tracing.sidecar.redaction.pattern_scan import PatternScan
-from otlp_tracing.sidecar.redaction.patterns import Patterns
-from otlp_tracing.sidecar.redaction.percent import layers
-from otlp_tracing.sidecar.redaction.work import (
+from otlp_tracing.sidecar.redaction.cost import (
     SEARCH,
     VALUE_BUDGET_PER_KIB,
     OverBudget,
     Work,
     budget,
 )
+from otlp_tracing.sidecar.redaction.detectors.patterns import Patterns
+from otlp_tracing.sidecar.redaction.scan.scan.finding import Detector, Finding, whole
+from otlp_tracing.sidecar.redaction.scan.scan.pattern_scan import PatternScan
+from otlp_tracing.sidecar.redaction.scan.scan.percent import layers
 
 __all__ = ["Scan"]
 

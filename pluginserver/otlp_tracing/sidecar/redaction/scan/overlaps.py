@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from otlp_tracing.sidecar.redaction.contact import Email
-from otlp_tracing.sidecar.redaction.credentials import Userinfo
-from otlp_tracing.sidecar.redaction.finding import Finding
+from otlp_tracing.sidecar.redaction.detectors.contact import Email
+from otlp_tracing.sidecar.redaction.detectors.credentials import Userinfo
+from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding
 
 __all__ = ["without_hosts", "without_overlaps"]
 

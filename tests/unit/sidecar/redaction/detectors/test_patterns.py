@@ -1,4 +1,4 @@
-"""Promises of sidecar/redaction/patterns.py."""
+"""Promises of sidecar/redaction/detectors/patterns.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from otlp_tracing.config.settings import Pattern
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.redaction.patterns import MAX_INSTRUCTIONS, Patterns
+from otlp_tracing.sidecar.redaction.detectors.patterns import MAX_INSTRUCTIONS, Patterns
 
 
 def test_each_match_has_the_name_of_its_pattern() -> None:

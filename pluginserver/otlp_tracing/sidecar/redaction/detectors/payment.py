@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from otlp_tracing.sidecar.redaction.finding import Finding, compiled, searched
-from otlp_tracing.sidecar.redaction.work import CANDIDATE, Work
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
+from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled, searched
 
 __all__ = ["CreditCard", "Iban"]
 

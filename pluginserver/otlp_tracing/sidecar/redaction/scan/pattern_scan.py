@@ -10,10 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain
 
-from otlp_tracing.sidecar.redaction.finding import Finding, whole
-from otlp_tracing.sidecar.redaction.patterns import MATCH, Patterns
-from otlp_tracing.sidecar.redaction.percent import Layer, layers
-from otlp_tracing.sidecar.redaction.work import PATTERNS_BUDGET_PER_KIB, SEARCH, OverBudget, Work, budget
+from otlp_tracing.sidecar.redaction.cost import PATTERNS_BUDGET_PER_KIB, SEARCH, OverBudget, Work, budget
+from otlp_tracing.sidecar.redaction.detectors.patterns import MATCH, Patterns
+from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, whole
+from otlp_tracing.sidecar.redaction.scan.scan.percent import Layer, layers
 
 __all__ = ["PatternScan"]
 

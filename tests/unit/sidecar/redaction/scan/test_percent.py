@@ -1,4 +1,4 @@
-"""Promises of sidecar/redaction/percent.py."""
+"""Promises of sidecar/redaction/scan/percent.py."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from urllib.parse import quote
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from otlp_tracing.sidecar.redaction.percent import MAX_LAYERS, layers
+from otlp_tracing.sidecar.redaction.scan.scan.percent import MAX_LAYERS, layers
 
 
 def test_layers_undo_one_encoding_each() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import re2
 
-from otlp_tracing.sidecar.redaction.work import SEARCH, Work
+from otlp_tracing.sidecar.redaction.cost import SEARCH, Work
 
 __all__ = ["BUDGET_RULE", "Detector", "Finding", "compiled", "searched", "whole"]
 

@@ -1,0 +1,1 @@
+"""Detectors: one module for each kind of secret that is found by its content."""

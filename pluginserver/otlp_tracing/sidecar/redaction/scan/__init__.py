@@ -1,0 +1,1 @@
+"""Scans a string for findings, through its encodings, and merges overlapping ones."""
