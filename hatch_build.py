@@ -39,7 +39,7 @@ COMPILED = (
     "sidecar/spans/header_capture.py",
     "sidecar/spans/http_methods.py",
     "sidecar/spans/cardinality.py",
-    "sidecar/otlp.py",
+    "sidecar/otlp/encoder.py",
     "sidecar/pipeline.py",
     "sidecar/tail/route_minimum.py",
     "sidecar/recent/recorder.py",

@@ -34,7 +34,7 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spool.spool import Spool
 from spans_of import spans_of

@@ -25,7 +25,7 @@ from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
+from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, request
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.recent.facts import NO_FACTS
 from otlp_tracing.sidecar.recent.recorder import Recorder

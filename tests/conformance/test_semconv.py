@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.sidecar import otlp
+from otlp_tracing.sidecar.otlp.encoder import encoder as otlp
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from semconv import REGISTRY, attribute_faults, faults, missing
 from spans_of import GRPC, rules_of, spans_of

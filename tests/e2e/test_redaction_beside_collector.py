@@ -16,7 +16,7 @@ from documents import hold
 from e2e.collectors import Collector, CollectorMissing, collector_binary
 from e2e.waiting import wait_for
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.otlp import encode_resource, encode_span, request
+from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, request
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 

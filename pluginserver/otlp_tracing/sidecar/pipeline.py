@@ -23,7 +23,7 @@ from otlp_tracing.sidecar.delivery.deliveries import Deliveries
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.recent.facts import Facts
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor

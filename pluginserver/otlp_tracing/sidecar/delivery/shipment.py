@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from otlp_tracing.sidecar.delivery.backlog import Backlog
 from otlp_tracing.sidecar.delivery.books import Books
-from otlp_tracing.sidecar.otlp import split
+from otlp_tracing.sidecar.otlp.encoder import split
 from otlp_tracing.sidecar.spool.row import Row
 
 __all__ = ["Piece", "Shipment"]

@@ -22,7 +22,7 @@ class Row:
     """Spans of whole requests, to be sent, kept and dropped together.
 
     Args:
-        body: the spans, as fields of the ScopeSpans that they become (sidecar/otlp.py), one after another.
+        body: the spans, as fields of the ScopeSpans that they become (sidecar/otlp/encoder.py), one after another.
         spans: how many they are.
         at_ms: when they came, by the spool's clock, milliseconds since 1970.
         id: on disk, rising from older to younger; 0 as long as it is in memory alone.

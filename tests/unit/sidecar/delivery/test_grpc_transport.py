@@ -18,7 +18,7 @@ from otlp_tracing.sidecar.delivery import grpc_channel, grpc_transport
 from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.destination import Destination
-from otlp_tracing.sidecar.otlp import encode_resource, request
+from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing.testing.otlp_sink import OtlpSink, ScriptedAnswer
 
 REQUEST = request(encode_resource({}), [encoded("a")])

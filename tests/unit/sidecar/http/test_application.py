@@ -18,7 +18,7 @@ from otlp_tracing.sidecar.http.live import MAX_WATCHERS
 from otlp_tracing.sidecar.http.options import PageOptions
 from otlp_tracing.sidecar.http.page import MAX_BODY, STATIC
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.recent.facts import NO_FACTS
 from otlp_tracing.sidecar.recent.recorder import Recorder
 from spans_of import CONTEXT, record_of, spans_of

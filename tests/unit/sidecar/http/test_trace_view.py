@@ -8,7 +8,7 @@ from typing import Any
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.http import trace_view
-from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.recent.traces import RecentTrace
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from spans_of import CONTEXT, spans_of

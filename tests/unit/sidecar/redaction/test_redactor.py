@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
-from otlp_tracing.sidecar.otlp import encode_span
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
 from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord

@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.otlp import encode_resource, request
+from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing.sidecar.spans.resource import ResourceValue, detect, resource_attributes
 from semconv import attribute_faults
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/otlp.py; the SDK's own encoder is the oracle."""
+"""Promises of sidecar/otlp/encoder.py; the SDK's own encoder is the oracle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from otlp_tracing import __version__
 from otlp_tracing import context as trace_context
-from otlp_tracing.sidecar import otlp
+from otlp_tracing.sidecar.otlp.encoder import encoder as otlp
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.testing.otlp_sink import attribute_values
 

@@ -1,0 +1,1 @@
+"""Encodes spans as OTLP."""
