@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from otlp_tracing.sidecar.delivery.books import Books
-from otlp_tracing.sidecar.spool.row import Row, StoredDestination
+from otlp_tracing.sidecar.spool.batch import Row, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import DiskTrouble
 

@@ -26,7 +26,7 @@ from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
 from otlp_tracing.sidecar.delivery.transport import Transport
 from otlp_tracing.sidecar.destination import Destination, place_of
 from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.spool.row import StoredDestination
+from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import Opened
 

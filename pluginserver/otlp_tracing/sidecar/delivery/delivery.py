@@ -23,7 +23,7 @@ from otlp_tracing.sidecar.delivery.transport import Transport
 from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
 from otlp_tracing.sidecar.destination import Destination
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
-from otlp_tracing.sidecar.spool.row import Row
+from otlp_tracing.sidecar.spool.batch import Row
 from otlp_tracing.sidecar.spool.spool import Spool
 
 __all__ = ["CONCURRENT_REQUESTS", "MAX_BATCH_BYTES", "Delivery"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from otlp_tracing.sidecar.delivery.backlog import Backlog
 from otlp_tracing.sidecar.delivery.books import Books
 from otlp_tracing.sidecar.otlp.encoder import split
-from otlp_tracing.sidecar.spool.row import Row
+from otlp_tracing.sidecar.spool.batch import Row
 
 __all__ = ["Piece", "Shipment"]
 

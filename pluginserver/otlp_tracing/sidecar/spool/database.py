@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otlp_tracing.sidecar.spool.batch import COUNT_BITS, Row, StoredDestination, cost
 from otlp_tracing.sidecar.spool.folder import FORMAT
-from otlp_tracing.sidecar.spool.row import COUNT_BITS, Row, StoredDestination, cost
 from otlp_tracing.sidecar.spool.tally import SUFFIX, Tally, read_tally
 
 __all__ = ["Database", "Dropped", "Loaded", "digest", "read_destinations"]

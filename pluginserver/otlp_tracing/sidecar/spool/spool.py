@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.sidecar.spool.batch import Row
 from otlp_tracing.sidecar.spool.database import Database, Dropped, Loaded, digest
-from otlp_tracing.sidecar.spool.row import Row
 from otlp_tracing.sidecar.spool.writer import DiskTrouble, Opened, Writer
 
 __all__ = ["Owner", "Spool"]

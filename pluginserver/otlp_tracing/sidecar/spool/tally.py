@@ -16,7 +16,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from otlp_tracing.sidecar.spool.row import COUNT_BITS, StoredDestination
+from otlp_tracing.sidecar.spool.batch import COUNT_BITS, StoredDestination
 
 __all__ = ["SUFFIX", "Tally", "read_tally"]
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from otlp_tracing.errors import TracingError
+from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.database import Database
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
-from otlp_tracing.sidecar.spool.rescue import Rescue
-from otlp_tracing.sidecar.spool.row import StoredDestination
+from otlp_tracing.sidecar.spool.recovery import Rescue
 
 __all__ = ["SYNC_SECONDS", "DiskTrouble", "Opened", "Writer"]
 

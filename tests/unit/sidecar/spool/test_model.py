@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from otlp_tracing.sidecar.spool.batch import Row
 from otlp_tracing.sidecar.spool.database import Database
-from otlp_tracing.sidecar.spool.row import Row
 
 _BLOCK = 512  # what a disk writes whole
 _DESTINATIONS = (b"a" * 16, b"b" * 16)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from otlp_tracing.sidecar.spool.batch import Row
 from otlp_tracing.sidecar.spool.database import Database
-from otlp_tracing.sidecar.spool.rescue import Rescue
-from otlp_tracing.sidecar.spool.row import Row
+from otlp_tracing.sidecar.spool.recovery import Rescue
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, Opened, Writer
 

@@ -15,8 +15,8 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
+from otlp_tracing.sidecar.spool.batch import COUNT_BITS, Row, StoredDestination
 from otlp_tracing.sidecar.spool.database import Database, read_destinations
-from otlp_tracing.sidecar.spool.row import COUNT_BITS, Row, StoredDestination
 from otlp_tracing.sidecar.spool.tally import SUFFIX, read_tally
 
 __all__ = ["Rescue"]
