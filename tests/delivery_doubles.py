@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
 

@@ -17,7 +17,7 @@ from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.migration import BUNDLED, equivalent
 from otlp_tracing.sampling.rules import Rules
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
 
 __all__ = ["check", "convert", "faults_of", "plugin_entries", "read_declaration", "warnings_of"]

@@ -31,8 +31,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from bench.report import circumstances
 from bench.sink import running_sink
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord

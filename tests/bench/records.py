@@ -21,8 +21,8 @@ from pathlib import Path
 from load.traffic import config, log_record
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
+from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, request

@@ -19,8 +19,8 @@ from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.otlp.encoder import encode_span

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.http.application import Health, application
 from otlp_tracing.sidecar.http.options import PageOptions
 from otlp_tracing.sidecar.http.sampling import SamplingPage

@@ -15,7 +15,7 @@ from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.ledger import Ledger
 from faults.delivery.producer import Producer
 from faults.delivery.sidecar import Sidecar
-from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
 __all__ = ["assert_conserved", "assert_untraced_exactly", "settle"]
 

@@ -27,7 +27,7 @@ from faults.delivery.sidecar import Sidecar
 from faults.delivery.stalls import heartbeat
 from load.process_figures import waited_seconds
 from otlp_tracing.plugin.emitter import Origin
-from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -22,7 +22,7 @@ from faults.delivery.oracle import settle
 from faults.delivery.producer import Producer
 from faults.delivery.scene import entry
 from faults.delivery.sidecar import Sidecar
-from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -13,7 +13,7 @@ from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.scene import Scene, StartScene, entry
 from load.process_figures import Figures
 from otlp_tracing.plugin.emitter import Origin
-from otlp_tracing.sidecar.delivery.deliveries import MAX_IDLE, MAX_RESTING
+from otlp_tracing.sidecar.export.exporters import MAX_IDLE, MAX_RESTING
 
 pytestmark = pytest.mark.timeout(3600)
 

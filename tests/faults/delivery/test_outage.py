@@ -17,7 +17,7 @@ from faults.delivery.receiver import OK, Answer, Receiver
 from faults.delivery.resources import watched
 from faults.delivery.scene import StartScene, entry
 from faults.delivery.stalls import Stopwatch
-from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
 pytestmark = pytest.mark.timeout(3600)
 

@@ -14,7 +14,7 @@ from typing import Any
 from otlp_tracing.config.settings import settings_key
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
 from otlp_tracing.metrics import RECORDS_REFUSED
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.metrics import Metrics

@@ -15,7 +15,7 @@ from doubles import ManualClock
 from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool

@@ -20,7 +20,7 @@ from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.handoff.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.metrics import RECORDS_REFUSED
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import Link, RateKeeper

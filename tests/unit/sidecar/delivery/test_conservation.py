@@ -12,11 +12,11 @@ import pytest
 
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.delivery import backlog
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
-from otlp_tracing.sidecar.delivery.pace import Pace
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export import send_queue as backlog
+from otlp_tracing.sidecar.export.backoff import Pace
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.spool import Spool
 
@@ -47,7 +47,7 @@ def test_every_span_is_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """What was submitted is accepted, refused, dropped or spooled: the counts agree over all lives of the process."""
     monkeypatch.setattr(backlog, "MAX_WARM_BYTES", 20_000)
     monkeypatch.setattr(backlog, "_LOAD_BYTES", 10_000)
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.delivery.Pace", _Hasty)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporter.Pace", _Hasty)
     asyncio.run(_lives(tmp_path, random.Random(seed), bound))
 
 

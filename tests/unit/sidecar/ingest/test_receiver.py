@@ -10,7 +10,7 @@ import pytest
 from doubles import ManualClock
 from otlp_tracing.config.settings import Load, Sampling
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, encode
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
+from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline

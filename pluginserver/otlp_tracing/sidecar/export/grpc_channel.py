@@ -13,8 +13,8 @@ from typing import Any
 import grpc
 
 from otlp_tracing import __version__
-from otlp_tracing.sidecar.delivery import certificates
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export import certificates
+from otlp_tracing.sidecar.export.destination import Destination
 
 __all__ = ["open_channel"]
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/delivery/delivery.py: what becomes of spans, answer by answer, on a clock that the test moves."""
+"""Promises of sidecar/export/exporter.py: what becomes of spans, answer by answer, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.delivery.deliveries import Deliveries
-from otlp_tracing.sidecar.delivery.delivery import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Delivery
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Delivery
+from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.spool import Spool
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/delivery/verdict.py."""
+"""Promises of sidecar/export/result.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from otlp_tracing.sidecar.delivery.verdict import Verdict, grpc_verdict, http_verdict, retry_after
+from otlp_tracing.sidecar.export.result import Verdict, grpc_verdict, http_verdict, retry_after
 
 
 def test_a_status_without_a_place_in_the_table_is_final() -> None:

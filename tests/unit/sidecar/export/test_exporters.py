@@ -1,4 +1,4 @@
-"""Promises of sidecar/delivery/deliveries.py: destinations over restarts and changes of their secrets."""
+"""Promises of sidecar/export/exporters.py: destinations over restarts and changes of their secrets."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.metrics import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
-from otlp_tracing.sidecar.delivery.deliveries import MAX_RESTING, REST_SECONDS, Deliveries
-from otlp_tracing.sidecar.delivery.delivery import Delivery
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.exporter import Delivery
+from otlp_tracing.sidecar.export.exporters import MAX_RESTING, REST_SECONDS, Deliveries
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -180,13 +180,13 @@ def test_a_key_that_was_never_seen_again_is_replaced_after_a_while(tmp_path: Pat
 
     async def scene(monkeypatch: pytest.MonkeyPatch) -> None:
         await left_behind(tmp_path, destination("old"), "a")
-        monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._LOOK_SECONDS", 0.05)
+        monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._LOOK_SECONDS", 0.05)
         async with Life(tmp_path) as life:
             life.send(life.deliveries.to(destination("new")), "b")
             await until(lambda: life.with_key("new").accepted == ["b"])
             await asyncio.sleep(0.2)
             assert life.with_key("new").accepted == ["b"]
-            monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._UNKNOWN_SECONDS", 0.0)
+            monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._UNKNOWN_SECONDS", 0.0)
             await until(lambda: life.with_key("new").accepted == ["b", "a"])
 
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -382,8 +382,8 @@ def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
 def test_destinations_without_end_are_not_all_awake(monkeypatch: pytest.MonkeyPatch) -> None:
     """Configurations that change every second leave a bounded number of loops and connections."""
     awake, known = 20, 5
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.MAX_IDLE", awake)
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.MAX_RESTING", known)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_IDLE", awake)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_RESTING", known)
 
     async def scene() -> None:
         async with Life() as life:
@@ -404,9 +404,9 @@ def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its entry in the file goes, but for the last; when it comes again its spans are its own, once each."""
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.REST_SECONDS", 0.05)
-    monkeypatch.setattr("otlp_tracing.sidecar.delivery.deliveries.MAX_RESTING", 1)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.REST_SECONDS", 0.05)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_RESTING", 1)
     names = [f"http://c{number}:1" for number in range(4)]
 
     async def scene() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from otlp_tracing.sidecar.delivery.verdict import Answer
+from otlp_tracing.sidecar.export.result import Answer
 
 __all__ = ["ATTEMPT_SECONDS", "Transport"]
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/destination.py."""
+"""Promises of sidecar/export/destination.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
 
 
 def destination(config: dict[str, Any] | None = None, **environment: str) -> Destination:

@@ -19,10 +19,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otlp_tracing import __version__
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.delivery import certificates
-from otlp_tracing.sidecar.delivery.transport import ATTEMPT_SECONDS
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict, http_verdict, retry_after
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export import certificates
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.result import Answer, Verdict, http_verdict, retry_after
+from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
 __all__ = ["HttpTransport"]
 

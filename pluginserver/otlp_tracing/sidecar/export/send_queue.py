@@ -11,7 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from otlp_tracing.sidecar.delivery.books import Books
+from otlp_tracing.sidecar.export.accounting import Books
 from otlp_tracing.sidecar.spool.batch import Row, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import DiskTrouble

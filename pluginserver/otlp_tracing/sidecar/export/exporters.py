@@ -19,12 +19,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from otlp_tracing.metrics import SPOOL_DEGRADED
-from otlp_tracing.sidecar.delivery.books import Books
-from otlp_tracing.sidecar.delivery.delivery import Delivery
-from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
-from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
-from otlp_tracing.sidecar.delivery.transport import Transport
-from otlp_tracing.sidecar.destination import Destination, place_of
+from otlp_tracing.sidecar.export.accounting import Books
+from otlp_tracing.sidecar.export.destination import Destination, place_of
+from otlp_tracing.sidecar.export.exporter import Delivery
+from otlp_tracing.sidecar.export.grpc import GrpcTransport
+from otlp_tracing.sidecar.export.http import HttpTransport
+from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -32,7 +32,7 @@ from otlp_tracing.sidecar.spool.writer import Opened
 
 __all__ = ["Deliveries"]
 
-_log = logging.getLogger("otlp_tracing.sidecar.delivery")
+_log = logging.getLogger("otlp_tracing.sidecar.export")
 
 # How long a configuration may take to come with the first request that needs it, before another's key is used.
 _UNKNOWN_SECONDS = 600.0

@@ -1,4 +1,4 @@
-"""Promises of sidecar/delivery/http_transport.py, against a server that says what it is told."""
+"""Promises of sidecar/export/http.py, against a server that says what it is told."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.delivery.http_transport import HttpTransport
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.http import HttpTransport
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 
 
 class Collector:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from otlp_tracing.limited_log import LimitedLog
-from otlp_tracing.sidecar.delivery.backlog import Backlog
-from otlp_tracing.sidecar.delivery.books import Books
-from otlp_tracing.sidecar.delivery.pace import Pace
-from otlp_tracing.sidecar.delivery.shipment import Piece, Shipment
-from otlp_tracing.sidecar.delivery.transport import Transport
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.accounting import Books
+from otlp_tracing.sidecar.export.backoff import Pace
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.in_flight import Piece, Shipment
+from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.send_queue import Backlog
+from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing.sidecar.spool.batch import Row
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -38,7 +38,7 @@ _LOOK_SECONDS = 0.01  # between two looks at what is left, at the end
 _REFUSES_ALL_SPANS = 64
 _REFUSES_ALL_SECONDS = 10.0
 
-_log = logging.getLogger("otlp_tracing.sidecar.delivery")
+_log = logging.getLogger("otlp_tracing.sidecar.export")
 
 
 class Delivery:

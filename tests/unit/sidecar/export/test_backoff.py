@@ -1,11 +1,11 @@
-"""Promises of sidecar/delivery/pace.py."""
+"""Promises of sidecar/export/backoff.py."""
 
 from __future__ import annotations
 
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.delivery.pace import Pace
+from otlp_tracing.sidecar.export.backoff import Pace
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.5, 1.0])

@@ -20,11 +20,11 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.delivery.certificates import signature
-from otlp_tracing.sidecar.delivery.grpc_channel import open_channel
-from otlp_tracing.sidecar.delivery.transport import ATTEMPT_SECONDS
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict, bounded_delay, grpc_verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export.certificates import signature
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.grpc_channel import open_channel
+from otlp_tracing.sidecar.export.result import Answer, Verdict, bounded_delay, grpc_verdict
+from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
 __all__ = ["GrpcTransport"]
 

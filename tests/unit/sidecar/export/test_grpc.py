@@ -1,4 +1,4 @@
-"""Promises of sidecar/delivery/grpc_transport.py, against a collector's double that says what it is told."""
+"""Promises of sidecar/export/grpc.py, against a collector's double that says what it is told."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from google.rpc.status_pb2 import Status
 
 from delivery_doubles import encoded
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.delivery import grpc_channel, grpc_transport
-from otlp_tracing.sidecar.delivery.grpc_transport import GrpcTransport
-from otlp_tracing.sidecar.delivery.verdict import Answer, Verdict
-from otlp_tracing.sidecar.destination import Destination
+from otlp_tracing.sidecar.export import grpc as grpc_transport
+from otlp_tracing.sidecar.export import grpc_channel
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.grpc import GrpcTransport
+from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing.testing.otlp_sink import OtlpSink, ScriptedAnswer
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.sidecar.destination import is_text
+from otlp_tracing.sidecar.export.destination import is_text
 
 __all__ = ["client_pair", "context", "read", "signature"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from otlp_tracing.sidecar.delivery.backlog import Backlog
-from otlp_tracing.sidecar.delivery.books import Books
+from otlp_tracing.sidecar.export.accounting import Books
+from otlp_tracing.sidecar.export.send_queue import Backlog
 from otlp_tracing.sidecar.otlp.encoder import split
 from otlp_tracing.sidecar.spool.batch import Row
 
