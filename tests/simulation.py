@@ -18,8 +18,8 @@ from otlp_tracing.handoff.frames import Decoder, Rates
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, Link, RateKeeper
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["Simulation", "Traffic"]
 

@@ -269,7 +269,7 @@ def _dump(options: argparse.Namespace) -> None:
 def _sidecar(options: argparse.Namespace) -> None:
     import asyncio
 
-    from otlp_tracing.sidecar.http.options import page_options
+    from otlp_tracing.sidecar.live.http.options import page_options
     from otlp_tracing.sidecar.service import SidecarOptions, run
 
     host, port = _address(options.http)
@@ -292,7 +292,7 @@ def _sidecar(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from otlp_tracing.sidecar.http.options import page_options
+    from otlp_tracing.sidecar.live.http.options import page_options
     from otlp_tracing.status import status
 
     host, port = _address(options.http)

@@ -1,7 +1,7 @@
 """Every metric, declared once, and the plain counters that processes without Prometheus keep.
 
 The gateway's processes count in a Counters and report its totals to the sidecar, which shows them on
-/metrics beside its own (sidecar/metrics.py). Totals, not differences: a report that gets lost is made
+/metrics beside its own (sidecar/telemetry/registry.py). Totals, not differences: a report that gets lost is made
 good by the next.
 """
 

@@ -33,10 +33,10 @@ from bench.sink import running_sink
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import spans_of
 
 _CHECKOUT = Path(__file__).resolve().parents[2]

@@ -24,13 +24,11 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.live.facts import NO_FACTS
+from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, request
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.recent.facts import NO_FACTS
-from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
-from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.cardinality import NameGuard
 from otlp_tracing.sidecar.spans.grpc import with_lost_method
@@ -40,6 +38,8 @@ from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import RateKeeper
 from otlp_tracing.sidecar.tail.report import SamplingReport
+from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.sidecar.telemetry.request_duration import RequestMetrics
 
 __all__ = ["main"]
 

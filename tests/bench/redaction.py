@@ -23,10 +23,10 @@ from rich.table import Table
 from bench.report import circumstances
 from corpora.hostile import CATASTROPHIC, hostile_values
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT, rules_of, spans_of
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "redaction.md"

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from otlp_tracing.check import check
-from otlp_tracing.sidecar.http.options import TOKEN_VARIABLE, page_options
+from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, page_options
 from ship.tools import CHECKOUT, go_tool, kubernetes_schemas
 
 FOLDER = CHECKOUT / "kong" / "kubernetes"

@@ -22,13 +22,11 @@ from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.live.facts import Facts
+from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.otlp.encoder import encode_span
-from otlp_tracing.sidecar.recent.facts import Facts
-from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
-from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.spans import resource
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.cardinality import NameGuard
@@ -40,6 +38,8 @@ from otlp_tracing.sidecar.tail.controller import OWN, RateKeeper
 from otlp_tracing.sidecar.tail.decision import is_lowered, keep_reason
 from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.tail.route_minimum import RareRoutes
+from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.sidecar.telemetry.request_duration import RequestMetrics
 
 __all__ = ["Entry", "Pipeline"]
 

@@ -18,17 +18,17 @@ from aiohttp import web
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.http.application import Health, application
-from otlp_tracing.sidecar.http.options import PageOptions
-from otlp_tracing.sidecar.http.sampling import SamplingPage
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.live.http.app import Health, application
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.http.sampling import SamplingPage
+from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.recent.recorder import Recorder
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, RateKeeper
 from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["SidecarOptions", "run"]
 

@@ -17,10 +17,10 @@ from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 CONFIG: dict[str, Any] = {"endpoint": "http://127.0.0.1:1"}
 KEY = settings_key(CONFIG)

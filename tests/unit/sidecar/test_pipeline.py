@@ -16,10 +16,10 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT
 
 KEY = b"k" * 16

@@ -19,7 +19,7 @@ from otlp_tracing.metrics import (
     SPANS_RESTORED,
     SPANS_SPOOLED,
 )
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["DROP_REASONS", "Books"]
 

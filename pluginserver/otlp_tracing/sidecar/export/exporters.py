@@ -25,10 +25,10 @@ from otlp_tracing.sidecar.export.exporter import Delivery
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
 from otlp_tracing.sidecar.export.http import HttpTransport
 from otlp_tracing.sidecar.export.transport import Transport
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import Opened
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["Deliveries"]
 

@@ -21,9 +21,9 @@ from otlp_tracing.handoff.frames import RATES_SINCE, Ack, Config, Decoder, Frame
 from otlp_tracing.limited_log import LimitedLog
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import Link, RateKeeper
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
 
 __all__ = ["Receiver", "bind"]

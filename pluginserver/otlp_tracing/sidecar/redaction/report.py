@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otlp_tracing.metrics import REDACTION_ROWS_REFUSED, REDACTIONS
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.redactor import OWN_RULES, Action
 from otlp_tracing.sidecar.redaction.strings import SPAN_NAME
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["RedactionReport"]
 

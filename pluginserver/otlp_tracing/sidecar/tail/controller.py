@@ -21,9 +21,9 @@ from otlp_tracing.metrics import (
     SAMPLING_TRACES,
 )
 from otlp_tracing.sampling.token_bucket import Allowance
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.tail.budget import Budget
 from otlp_tracing.sidecar.tail.load_factor import PERIOD_SECONDS, LoadFactor
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["OWN", "TICK_SECONDS", "Link", "RateKeeper"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import NAMES_REFUSED, ROUTE_REQUESTS
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["SamplingReport"]
 

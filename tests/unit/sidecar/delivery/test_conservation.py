@@ -17,8 +17,8 @@ from otlp_tracing.sidecar.export.backoff import Pace
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.export.result import Answer, Verdict
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _ANSWERS = (
     OK,

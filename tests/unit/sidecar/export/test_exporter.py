@@ -16,8 +16,8 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Delivery
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.export.result import Answer, Verdict
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 DOWN = Answer(Verdict.RETRY, "UNAVAILABLE: nobody is there")
 BAD = Answer(Verdict.NARROW, "INVALID_ARGUMENT: no")

@@ -17,9 +17,9 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import Delivery
 from otlp_tracing.sidecar.export.exporters import MAX_RESTING, REST_SECONDS, Deliveries
 from otlp_tracing.sidecar.export.result import Answer, Verdict
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 DOWN = Answer(Verdict.RETRY, "UNAVAILABLE: nobody is there")
 REFUSED = Answer(Verdict.HOLD, "UNAUTHENTICATED: expired")

@@ -12,10 +12,10 @@ from otlp_tracing.config.settings import Load, Sampling
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, encode
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest.receiver import Receiver
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 KEY = b"k" * 16
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from otlp_tracing.metrics import REDACTION_ROWS_REFUSED, REDACTIONS
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.redaction.report import MAX_FINGERPRINTS, RedactionReport
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 
 def test_findings_are_counted_and_told_apart() -> None:

@@ -16,8 +16,8 @@ from otlp_tracing.metrics import (
     SAMPLING_PROBABILITY,
     SAMPLING_TRACES,
 )
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.tail.controller import OWN, TICK_SECONDS, Link, RateKeeper
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT
 
 KEY = b"k" * 16

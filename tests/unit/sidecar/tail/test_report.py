@@ -8,8 +8,8 @@ from typing import Any
 
 from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import NAMES_REFUSED, ROUTE_REQUESTS
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.tail.report import SamplingReport
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT
 
 

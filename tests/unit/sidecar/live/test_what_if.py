@@ -1,4 +1,4 @@
-"""Promises of sidecar/recent/trial.py."""
+"""Promises of sidecar/live/what_if.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
-from otlp_tracing.sidecar.recent.requests import RecentRequest
-from otlp_tracing.sidecar.recent.trial import Decider, RouteOutcome, try_rules
+from otlp_tracing.sidecar.live.requests import RecentRequest
+from otlp_tracing.sidecar.live.what_if import Decider, RouteOutcome, try_rules
 
 _BASIS: dict[str, Any] = {
     "arrived": 0.0,

@@ -13,12 +13,12 @@ import msgspec
 from aiohttp import web
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.http.live import Live
-from otlp_tracing.sidecar.http.options import PageOptions
-from otlp_tracing.sidecar.http.rule_text import read_sampling
-from otlp_tracing.sidecar.http.trace_view import trace
-from otlp_tracing.sidecar.recent.recorder import Recorder
-from otlp_tracing.sidecar.recent.trial import try_rules
+from otlp_tracing.sidecar.live.http.events import Live
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.http.rule_text import read_sampling
+from otlp_tracing.sidecar.live.http.trace_json import trace
+from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.what_if import try_rules
 
 __all__ = ["MAX_BODY", "STATIC", "Page"]
 

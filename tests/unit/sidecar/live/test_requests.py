@@ -1,8 +1,8 @@
-"""Promises of sidecar/recent/requests.py."""
+"""Promises of sidecar/live/requests.py."""
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.recent.requests import MAX_PER_SECOND, RecentRequests
+from otlp_tracing.sidecar.live.requests import MAX_PER_SECOND, RecentRequests
 
 
 def weights(requests: RecentRequests, second: int, count: int, *, failed: bool = False) -> list[int]:

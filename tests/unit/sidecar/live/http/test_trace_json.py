@@ -1,4 +1,4 @@
-"""Promises of sidecar/http/trace_view.py."""
+"""Promises of sidecar/live/http/trace_json.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
-from otlp_tracing.sidecar.http import trace_view
+from otlp_tracing.sidecar.live.http import trace_json as trace_view
+from otlp_tracing.sidecar.live.traces import RecentTrace
 from otlp_tracing.sidecar.otlp.encoder import encode_span
-from otlp_tracing.sidecar.recent.traces import RecentTrace
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from spans_of import CONTEXT, spans_of
 

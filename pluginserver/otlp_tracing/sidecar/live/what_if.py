@@ -16,7 +16,7 @@ from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
-from otlp_tracing.sidecar.recent.requests import RecentRequest
+from otlp_tracing.sidecar.live.requests import RecentRequest
 from otlp_tracing.sidecar.tail.decision import keep_reason
 
 __all__ = ["Decider", "RouteOutcome", "Trial", "try_rules"]

@@ -11,11 +11,11 @@ from typing import Any
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from otlp_tracing.sidecar.http.guard import guard, harden
-from otlp_tracing.sidecar.http.options import PageOptions
-from otlp_tracing.sidecar.http.page import MAX_BODY, Page
-from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.recent.recorder import Recorder
+from otlp_tracing.sidecar.live.http.auth import guard, harden
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.http.page import MAX_BODY, Page
+from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["Health", "application"]
 

@@ -12,11 +12,11 @@ from prometheus_client import Histogram
 
 from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.metrics import Metrics
 from otlp_tracing.sidecar.spans.client import response_source
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.server import status_code
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 __all__ = ["RequestMetrics"]
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/recent/routes.py."""
+"""Promises of sidecar/live/routes.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.recent.routes import SLOT_SECONDS, SLOTS, RecentRoutes
+from otlp_tracing.sidecar.live.routes import SLOT_SECONDS, SLOTS, RecentRoutes
 
 SHARES = (0.5, 0.95, 0.99)
 

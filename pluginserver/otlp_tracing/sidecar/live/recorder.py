@@ -9,10 +9,10 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.recent.facts import Facts
-from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest, RecentRequests
-from otlp_tracing.sidecar.recent.routes import RecentRoutes
-from otlp_tracing.sidecar.recent.traces import RecentTraces
+from otlp_tracing.sidecar.live.facts import Facts
+from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest, RecentRequests
+from otlp_tracing.sidecar.live.routes import RecentRoutes
+from otlp_tracing.sidecar.live.traces import RecentTraces
 from otlp_tracing.sidecar.spans.client import tries_of
 from otlp_tracing.sidecar.spans.header_capture import header, header_lines
 from otlp_tracing.sidecar.spans.server import status_code

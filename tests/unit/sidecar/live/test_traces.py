@@ -1,10 +1,10 @@
-"""Promises of sidecar/recent/traces.py."""
+"""Promises of sidecar/live/traces.py."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from otlp_tracing.sidecar.recent.traces import MAX_KEYS_PER_SECOND, MAX_PER_SECOND, RecentTraces
+from otlp_tracing.sidecar.live.traces import MAX_KEYS_PER_SECOND, MAX_PER_SECOND, RecentTraces
 
 
 def add(traces: RecentTraces, number: int, route: str = "r", **fields: Any) -> None:

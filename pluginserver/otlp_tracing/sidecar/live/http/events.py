@@ -20,10 +20,10 @@ import msgspec
 from aiohttp import web
 
 from otlp_tracing import __version__
-from otlp_tracing.sidecar.http.options import PageOptions
-from otlp_tracing.sidecar.http.trace_view import row
-from otlp_tracing.sidecar.recent.recorder import Recorder
-from otlp_tracing.sidecar.recent.traces import RecentTrace
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.http.trace_json import row
+from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.traces import RecentTrace
 
 __all__ = ["Live"]
 

@@ -1,13 +1,13 @@
-"""Promises of sidecar/recent/recorder.py."""
+"""Promises of sidecar/live/recorder.py."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.recent.facts import NO_FACTS, Facts
-from otlp_tracing.sidecar.recent.recorder import Recorder
-from otlp_tracing.sidecar.recent.requests import MAX_PATH, RecentRequest
+from otlp_tracing.sidecar.live.facts import NO_FACTS, Facts
+from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest
 from spans_of import CONTEXT, record_of
 
 PLACE = ("users", "all")

@@ -14,7 +14,7 @@ from otlp_tracing.metrics import METRICS, Metric, Total
 
 __all__ = ["Metrics"]
 
-_log = logging.getLogger("otlp_tracing.sidecar.metrics")
+_log = logging.getLogger("otlp_tracing.sidecar.telemetry.registry")
 
 _MAX_SENDERS = 1024  # processes of the gateway remembered; a worker that is respawned is a new one
 _MAX_REPORTED = 256  # label combinations taken from reports; ours have a few dozen

@@ -1,4 +1,4 @@
-"""Promises of sidecar/metrics.py."""
+"""Promises of sidecar/telemetry/registry.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otlp_tracing.metrics import (
     SPANS_SPOOLED,
     Metric,
 )
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 NAME = EVENTS_FAILED.name
 _OF_DESTINATIONS = (SPANS_DROPPED, EXPORT_DURATION, SPANS_SPOOLED)

@@ -1,4 +1,4 @@
-"""Promises of sidecar/http/rule_text.py."""
+"""Promises of sidecar/live/http/rule_text.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.http.rule_text import read_sampling
+from otlp_tracing.sidecar.live.http.rule_text import read_sampling
 
 RULE = {"name": "health", "paths": ["/health*"], "rate": 0}
 

@@ -12,15 +12,15 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.http.application import Health, application
-from otlp_tracing.sidecar.http.guard import SECURITY_HEADERS
-from otlp_tracing.sidecar.http.live import MAX_WATCHERS
-from otlp_tracing.sidecar.http.options import PageOptions
-from otlp_tracing.sidecar.http.page import MAX_BODY, STATIC
-from otlp_tracing.sidecar.metrics import Metrics
+from otlp_tracing.sidecar.live.facts import NO_FACTS
+from otlp_tracing.sidecar.live.http.app import Health, application
+from otlp_tracing.sidecar.live.http.auth import SECURITY_HEADERS
+from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.http.page import MAX_BODY, STATIC
+from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.otlp.encoder import encode_span
-from otlp_tracing.sidecar.recent.facts import NO_FACTS
-from otlp_tracing.sidecar.recent.recorder import Recorder
+from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT, record_of, spans_of
 
 TOKEN = "0123456789abcdef"

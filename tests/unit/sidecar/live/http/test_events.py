@@ -1,4 +1,4 @@
-"""Promises of sidecar/http/live.py about pages that take nothing any more."""
+"""Promises of sidecar/live/http/events.py about pages that take nothing any more."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from aiohttp import ClientError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.http.live import MAX_WATCHERS, Live
-from otlp_tracing.sidecar.http.options import PageOptions
-from otlp_tracing.sidecar.recent.recorder import Recorder
+from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS, Live
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.recorder import Recorder
 
 
 class StuckResponse(web.StreamResponse):

@@ -1,4 +1,4 @@
-"""Promises of sidecar/http/options.py."""
+"""Promises of sidecar/live/http/options.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.http.options import TOKEN_VARIABLE, PageOptions, page_options
+from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, PageOptions, page_options
 
 TOKEN = "0123456789abcdef"
 

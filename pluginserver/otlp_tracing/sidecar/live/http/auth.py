@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from otlp_tracing.sidecar.http.options import PageOptions
+from otlp_tracing.sidecar.live.http.options import PageOptions
 
 __all__ = ["SECURITY_HEADERS", "guard", "harden"]
 

@@ -1,11 +1,11 @@
-"""Promises of sidecar/recent/facts.py."""
+"""Promises of sidecar/live/facts.py."""
 
 from __future__ import annotations
 
 import pytest
 
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.recent.facts import Facts
+from otlp_tracing.sidecar.live.facts import Facts
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 
 

@@ -1,4 +1,4 @@
-"""Promises of sidecar/request_metrics.py."""
+"""Promises of sidecar/telemetry/request_duration.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 from prometheus_client.exposition import choose_encoder
 
 from otlp_tracing.metrics import NAMES_REFUSED
-from otlp_tracing.sidecar.metrics import Metrics
-from otlp_tracing.sidecar.request_metrics import RequestMetrics
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
+from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.sidecar.telemetry.request_duration import RequestMetrics
 from spans_of import record_of, spans_of
 
 NAME = "otlp_tracing_request_duration_seconds"

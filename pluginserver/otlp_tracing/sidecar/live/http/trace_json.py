@@ -8,8 +8,8 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
-from otlp_tracing.sidecar.http.curl import curl_command
-from otlp_tracing.sidecar.recent.traces import RecentTrace
+from otlp_tracing.sidecar.live.http.curl import curl_command
+from otlp_tracing.sidecar.live.traces import RecentTrace
 from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK
 from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
 

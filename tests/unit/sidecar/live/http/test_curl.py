@@ -1,4 +1,4 @@
-"""Promises of sidecar/http/curl.py."""
+"""Promises of sidecar/live/http/curl.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.sidecar.http.curl import curl_command
+from otlp_tracing.sidecar.live.http.curl import curl_command
 
 _BASIS = {
     "http.request.method": "GET",
