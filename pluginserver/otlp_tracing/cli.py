@@ -18,7 +18,7 @@ from typing import Any
 
 from otlp_tracing import __version__
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.installation import form
+from otlp_tracing.paths import form
 
 __all__ = ["main"]
 
@@ -204,9 +204,9 @@ def _option(command: argparse.ArgumentParser, name: str, text: str, default: Any
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from otlp_tracing.installation import command_line, plugin_folder
+    from otlp_tracing.commands.serve import GroupOptions, run_group
+    from otlp_tracing.paths import command_line, plugin_folder
     from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
-    from otlp_tracing.server_group import GroupOptions, run_group
 
     embedded = options.sidecar == "embedded"
     socket = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if embedded else Path(options.sidecar)
@@ -241,8 +241,8 @@ def _workers(text: str) -> int:
 
 
 def _worker(options: argparse.Namespace) -> None:
-    from otlp_tracing.server_group import Inherited
-    from otlp_tracing.worker_process import WorkerOptions, run_worker
+    from otlp_tracing.commands.serve import Inherited
+    from otlp_tracing.commands.worker import WorkerOptions, run_worker
 
     device, _, inode = options.bound.partition(":")
     run_worker(
@@ -259,8 +259,8 @@ def _worker(options: argparse.Namespace) -> None:
 def _dump(options: argparse.Namespace) -> None:
     import json
 
-    from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
     from otlp_tracing.kong_server.loader import describe, load
+    from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 
     folder = Path(options.plugins) if options.plugins else plugin_folder()
     json.dump(describe(load(folder / PLUGIN_FILE), options.protocol), sys.stdout)
@@ -292,8 +292,8 @@ def _sidecar(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from otlp_tracing.commands.status import status
     from otlp_tracing.sidecar.live.http.options import page_options
-    from otlp_tracing.status import status
 
     host, port = _address(options.http)
     token = page_options("off", host, os.environ, token_file=options.page_token_file).token
@@ -318,11 +318,11 @@ def _probe(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from otlp_tracing.check import check, convert
+    from otlp_tracing.commands.check import check, convert
     from otlp_tracing.errors import Fault
 
     if options.redaction is not None:
-        from otlp_tracing.redaction_trial import show
+        from otlp_tracing.commands.preview import show
 
         return show(options.redaction, options.file)
     if (options.file is None) == (options.bundled is None):

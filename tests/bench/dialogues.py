@@ -19,12 +19,12 @@ import msgpack
 from google.protobuf import struct_pb2
 
 from load.traffic import HEADER_SETS, config, log_record
-from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
 from otlp_tracing.kong_server.event import Runners
 from otlp_tracing.kong_server.instances import Instances
 from otlp_tracing.kong_server.loader import load
 from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
 from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
+from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE
 from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
 

@@ -41,7 +41,7 @@ from e2e.waiting import wait_for
 from load.traffic import config, log_record
 from otlp_tracing.context import RequestContext
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
-from otlp_tracing.installation import command_line
+from otlp_tracing.paths import command_line
 from page.browser import chromium_path, launch, opened
 
 SUBJECTS = {"no page": "off", "page, nobody looks": "on", "page, looked at": "on"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from e2e.ports import HOST, accepts, free_port
 from e2e.processes import descendants
 from e2e.waiting import wait_for
-from otlp_tracing.installation import command_line, plugin_folder
+from otlp_tracing.paths import command_line, plugin_folder
 
 __all__ = ["SOCKET_NAME", "Server", "running_server", "sidecar_command", "stock_command"]
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from bench.measurement import Measurement
 from bench.results import Results
 from bench.targets import Target
-from otlp_tracing.installation import form
+from otlp_tracing.paths import form
 
 __all__ = [
     "COLUMNS",

@@ -24,7 +24,7 @@ from bench.wrk import run_wrk
 from e2e.client import fetch
 from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
-from otlp_tracing.installation import command_line, plugin_folder
+from otlp_tracing.paths import command_line, plugin_folder
 
 __all__ = [
     "MSGPACK",

@@ -24,7 +24,7 @@ from e2e.client import Answer, HeaderLines, fetch
 from e2e.ports import HOST, accepts, free_port
 from e2e.processes import alive, descendants, plugin_server_processes
 from e2e.waiting import wait_for
-from otlp_tracing.installation import command_line
+from otlp_tracing.paths import command_line
 
 __all__ = ["PluginServer", "RealKong", "RunningGateway", "StandIn"]
 

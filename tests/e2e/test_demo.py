@@ -15,7 +15,7 @@ import pytest
 from e2e.client import fetch
 from e2e.processes import alive, descendants
 from e2e.waiting import wait_for
-from otlp_tracing.installation import command_line
+from otlp_tracing.paths import command_line
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -16,7 +16,7 @@ from e2e.client import fetch
 from e2e.ports import HOST, accepts, free_port
 from e2e.processes import alive, descendants
 from e2e.waiting import wait_for
-from otlp_tracing.installation import command_line
+from otlp_tracing.paths import command_line
 
 __all__ = ["WORKERS", "Group", "group_at"]
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from absent import absent
-from otlp_tracing.check import check
+from otlp_tracing.commands.check import check
 from otlp_tracing.testing.gateway import parse_declaration
 from ship.tools import CHECKOUT
 

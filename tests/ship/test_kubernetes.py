@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.check import check
+from otlp_tracing.commands.check import check
 from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, page_options
 from ship.tools import CHECKOUT, go_tool, kubernetes_schemas
 

@@ -88,7 +88,7 @@ def test_every_part_is_in_the_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["otlp_tracing.plugin.environment", "otlp_tracing.worker_process", "otlp_tracing.plugin.handler"]
+    "module", ["otlp_tracing.plugin.environment", "otlp_tracing.commands.worker", "otlp_tracing.plugin.handler"]
 )
 def test_the_request_path_loads_no_sdk(module: str) -> None:
     """Neither OpenTelemetry nor gRPC nor anything of the sidecar is loaded into the plugin server's worker."""
@@ -101,7 +101,7 @@ def test_the_request_path_loads_no_sdk(module: str) -> None:
 
 def test_the_socket_comes_before_anything_slow() -> None:
     """The supervisor listens without having loaded msgpack, greenlet or the plugin."""
-    code = "import sys, otlp_tracing.cli, otlp_tracing.server_group; print(*sys.modules)"
+    code = "import sys, otlp_tracing.cli, otlp_tracing.commands.serve; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
     assert not {"msgpack", "greenlet", "kong_pdk", "gevent", "yaml", "asyncio"} & set(loaded)

@@ -17,7 +17,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from otlp_tracing.demo import child
 from otlp_tracing.demo.ports import Port
 from otlp_tracing.errors import TracingError
-from otlp_tracing.installation import command_line
+from otlp_tracing.paths import command_line
 from otlp_tracing.testing.gateway import PluginServerCommands
 
 __all__ = ["PluginServer", "PluginServerError"]

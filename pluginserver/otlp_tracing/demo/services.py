@@ -17,7 +17,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from otlp_tracing.demo import child
 from otlp_tracing.demo.ports import Port
 from otlp_tracing.errors import TracingError
-from otlp_tracing.installation import examples_folder
+from otlp_tracing.paths import examples_folder
 
 __all__ = ["ORDER_SERVICE", "USER_SERVICE", "serve"]
 

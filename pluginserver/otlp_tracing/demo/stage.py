@@ -24,7 +24,7 @@ from otlp_tracing.demo.services import serve
 from otlp_tracing.demo.spans import SeenSpan, TraceBook, is_complete, seen
 from otlp_tracing.demo.traffic import WARM_UP, Example, Sent, send
 from otlp_tracing.errors import TracingError
-from otlp_tracing.installation import declaration_file
+from otlp_tracing.paths import declaration_file
 from otlp_tracing.testing.gateway import StandInGateway, parse_declaration
 from otlp_tracing.testing.otlp_sink import OtlpSink
 

@@ -22,7 +22,7 @@ from otlp_tracing.kong_server.fd_passing import Siblings
 from otlp_tracing.kong_server.heartbeat import Watchdog
 from otlp_tracing.kong_server.lifecycle import Lifecycle, Stage
 from otlp_tracing.kong_server.protocol.session import Dialogue, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.unix_sockets import peer_pid
 
 __all__ = ["SideChannel", "Worker"]

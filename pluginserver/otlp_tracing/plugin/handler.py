@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.errors import ConfigError, FrameTooLarge
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_UNTRACED, Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.pdk import KongCalls

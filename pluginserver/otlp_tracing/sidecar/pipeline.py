@@ -15,7 +15,7 @@ from typing import Any
 from otlp_tracing.config.settings import Keep, Settings, entry_name
 from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, WireError
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine

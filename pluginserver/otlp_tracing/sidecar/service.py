@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver

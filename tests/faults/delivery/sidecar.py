@@ -19,7 +19,7 @@ from e2e.waiting import wait_for
 from faults.delivery.books import Books, destinations, read_books
 from faults.delivery.stalls import heartbeat
 from load.process_figures import Figures, figures, waited_seconds
-from otlp_tracing.installation import command_line
+from otlp_tracing.paths import command_line
 
 __all__ = ["Sidecar"]
 

@@ -8,7 +8,7 @@ import yaml
 
 from otlp_tracing.demo.declaration import BATCH_TIMEOUT_MS, localise
 from otlp_tracing.demo.traffic import GATEWAY
-from otlp_tracing.installation import declaration_file
+from otlp_tracing.paths import declaration_file
 
 ADDRESSES = {
     "user-service:8080": "127.0.0.1:1",

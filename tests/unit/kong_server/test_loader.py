@@ -9,8 +9,8 @@ import pytest
 
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.installation import PLUGIN_FILE, plugin_folder
 from otlp_tracing.kong_server.loader import describe, load
+from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 
 
 def test_the_plugin_is_described_for_kong() -> None:

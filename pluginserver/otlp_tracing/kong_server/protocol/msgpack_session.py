@@ -18,7 +18,7 @@ from otlp_tracing.kong_server.event import Event, Runners
 from otlp_tracing.kong_server.instances import Instances, NoInstanceError, Numbers, RefusalError, slot_of
 from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_error, encode_request, encode_result
 from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 
 __all__ = ["MsgPackDialogue", "MsgPackEvents"]
 

@@ -22,7 +22,7 @@ from otlp_tracing.kong_server.event import Call, Event, Runners
 from otlp_tracing.kong_server.instances import Instances, NoInstanceError, RefusalError, slot_of
 from otlp_tracing.kong_server.protocol import protobuf as rpc
 from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 
 __all__ = ["ProtoBufDialogue"]
 

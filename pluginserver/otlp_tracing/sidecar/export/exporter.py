@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.export.accounting import Books
 from otlp_tracing.sidecar.export.backoff import Pace
 from otlp_tracing.sidecar.export.destination import Destination

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.handoff.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.pipeline import Pipeline

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.spool.batch import Row
 from otlp_tracing.sidecar.spool.database import Database, Dropped, Loaded, digest
 from otlp_tracing.sidecar.spool.writer import DiskTrouble, Opened, Writer

@@ -6,8 +6,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import otlp_tracing
-from otlp_tracing.installation import form
 from otlp_tracing.kong_server import worker
+from otlp_tracing.paths import form
 
 PACKAGE = Path(otlp_tracing.__file__).parent
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.installation import command_line
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.supervisor import Child
+from otlp_tracing.paths import command_line
 
 __all__ = ["MAX_WORKERS", "GroupOptions", "Inherited", "run_group"]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from otlp_tracing.commands.convert import BUNDLED, equivalent
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.migration import BUNDLED, equivalent
 from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions

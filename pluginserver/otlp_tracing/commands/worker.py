@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from otlp_tracing.installation import PLUGIN_FILE, form
+from otlp_tracing.commands.serve import Inherited
 from otlp_tracing.kong_server.event import Runners
 from otlp_tracing.kong_server.fd_passing import Siblings
 from otlp_tracing.kong_server.heartbeat import SlotTable
@@ -23,12 +23,12 @@ from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
 from otlp_tracing.kong_server.protocol.session import Dialogue, Home
 from otlp_tracing.kong_server.worker import Worker
 from otlp_tracing.metrics import EVENTS_FAILED
+from otlp_tracing.paths import PLUGIN_FILE, form
 from otlp_tracing.plugin.environment import process_emitter
-from otlp_tracing.server_group import Inherited
 
 __all__ = ["WorkerOptions", "run_worker"]
 
-_log = logging.getLogger("otlp_tracing.worker_process")
+_log = logging.getLogger("otlp_tracing.commands.worker")
 
 # What the sidecar may take to acknowledge the last records; the supervisor waits for eight seconds.
 _DRAIN_SECONDS = 2.0

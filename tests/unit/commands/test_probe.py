@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing import probe
 from otlp_tracing.cli import main
+from otlp_tracing.commands import probe
+from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar, wait_for_answer
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import encode_error
-from otlp_tracing.probe import ask_plugin_server, ask_sidecar, wait_for_answer
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otlp_tracing.check import faults_of, plugin_entries, read_declaration
+from otlp_tracing.commands.check import faults_of, plugin_entries, read_declaration
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, Fault

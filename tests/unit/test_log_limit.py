@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.limited_log import LimitedLog
+from otlp_tracing.log_limit import LimitedLog
 
 
 def test_a_thousand_occurrences_are_two_lines(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.check import faults_of, warnings_of
+from otlp_tracing.commands.check import faults_of, warnings_of
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.check import convert, faults_of
-from otlp_tracing.migration import BUNDLED, equivalent
+from otlp_tracing.commands.check import convert, faults_of
+from otlp_tracing.commands.convert import BUNDLED, equivalent
 
 OPENTELEMETRY: dict[str, Any] = {
     "traces_endpoint": "http://collector:4318/v1/traces",

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from otlp_tracing.commands.preview import Sample, read_samples, show
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.redaction_trial import Sample, read_samples, show
 
 YAML = """
 - request: GET /users/alice%40example.com?token=abc&page=2

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from otlp_tracing.commands.status import show, status
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.status import show, status
 
 WELL: dict[str, Any] = {
     "destination": "http://collector:4317",

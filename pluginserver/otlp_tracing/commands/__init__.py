@@ -1,0 +1,1 @@
+"""The commands of `otlp-tracing`, one module each."""
