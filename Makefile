@@ -15,12 +15,12 @@ help: ## show this list
 
 setup: $(READY) ## make .venv with everything, at the locked versions
 
-$(READY): requirements-dev.lock pyproject.toml
+$(READY): requirements-dev.lock pyproject.toml devtools/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "otlp-tracing needs Python 3.10 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@echo "installing into $(VENV); a minute or two, once"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e devtools
 	@touch $@
 
 compile: $(READY) ## compile the path of a request to C in this checkout (needs a C compiler); make clean undoes it
@@ -41,7 +41,7 @@ stack-test: $(READY) stack-build ## test that stack, and every shipped configura
 	@$(BIN)/pytest --quiet -rs tests/stack $(if $(KONG),--kong=$(KONG))
 
 test: $(READY) ## run the unit and conformance tests
-	@$(BIN)/pytest --quiet tests/unit tests/conformance
+	@$(BIN)/pytest --quiet tests/unit tests/conformance devtools/tests
 
 check: $(READY) ## check format, lint and types
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make fix"; exit 1; }

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
+from checkout import CHECKOUT
+
 __all__ = ["CHECKOUT", "SHOWN", "commands_of", "documents", "shipped"]
 
-CHECKOUT = Path(__file__).parents[1]
 SHOWN: dict[str, dict[str, Any]] = yaml.safe_load(
     (CHECKOUT / "tests" / "testdata" / "documented_commands.yaml").read_text()
 )

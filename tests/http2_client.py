@@ -6,8 +6,8 @@ import asyncio
 import ssl
 from typing import Any
 
-from otlp_tracing.testing.gateway.headers import Headers
-from otlp_tracing.testing.gateway.http2 import Http2Stream, Http2Streams
+from otlp_tracing_devtools.fake_kong.headers import Headers
+from otlp_tracing_devtools.fake_kong.http2 import Http2Stream, Http2Streams
 
 __all__ = ["Http2Client", "connect"]
 

@@ -301,7 +301,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    from otlp_tracing import probe
+    from otlp_tracing.commands import probe
 
     if options.process == "sidecar":
         host, port = _address(options.http)
@@ -331,7 +331,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from otlp_tracing.demo import run
+    from otlp_tracing_devtools.demo import run
 
     return run(requests=options.requests, leave=options.exit)
 

@@ -30,6 +30,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from bench.report import circumstances
 from bench.sink import running_sink
+from checkout import CHECKOUT
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import Deliveries
@@ -39,7 +40,6 @@ from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import spans_of
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _BATCH = 512
 _REQUESTS_A_COMMIT = 64  # what a worker sends at once under load
 _BEGIN, _END = "<!-- delivery -->", "<!-- /delivery -->"
@@ -72,7 +72,7 @@ def main() -> None:
     lines = list(_table(rounds, options.spans))
     print("\n".join(lines))
     if options.docs:
-        document = _CHECKOUT / "docs" / "benchmarks.md"
+        document = CHECKOUT / "docs" / "benchmarks.md"
         head, _, rest = document.read_text().partition(_BEGIN)
         document.write_text(head + "\n".join([_BEGIN, *lines, _END]) + rest.partition(_END)[2])
 

@@ -26,7 +26,7 @@ from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, M
 from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
 from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE
-from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
+from otlp_tracing_devtools.fake_kong.protobuf_schema import MESSAGES
 
 __all__ = ["dialogue_us"]
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from bench.measurement import Measurement
 from bench.report import COLUMNS, KILLS_COLUMNS, TITLES, kills_rows, profile_rows, written
 from bench.results import Results
+from checkout import DOCS
 
 __all__ = ["write_document"]
 
-_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+_DOCUMENT = DOCS / "benchmarks.md"
 _BEGIN, _END = "<!-- results -->", "<!-- /results -->"
 
 

@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from checkout import DOCS
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest's pythonpath has it
 
 from playwright.sync_api import sync_playwright
@@ -48,7 +50,7 @@ SUBJECTS = {"no page": "off", "page, nobody looks": "on", "page, looked at": "on
 RATE = 2_000.0
 _KEY = bytes(16)
 _WINDOW = 1024  # records that are not acknowledged yet; the plugin server allows megabytes
-_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+_DOCUMENT = DOCS / "benchmarks.md"
 # The browser tells of every task that kept the page's thread for more than 50 ms.
 _WATCH_TASKS = """
 window.tasks = [];

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from checkout import DOCS
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest's pythonpath has it
 
 from rich.console import Console
@@ -29,7 +31,7 @@ from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT, rules_of, spans_of
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "redaction.md"
+DOCUMENT = DOCS / "redaction.md"
 TARGET_SPAN_US, TARGET_KIB_US = 15, 1000
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
 ALL = list(CONTENT_DETECTORS)

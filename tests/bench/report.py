@@ -18,6 +18,7 @@ from rich.table import Table
 from bench.measurement import Measurement
 from bench.results import Results
 from bench.targets import Target
+from checkout import CHECKOUT
 from otlp_tracing.paths import form
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "written",
 ]
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("otlp-tracing", "kong-pdk", "gevent", "greenlet", "msgpack", "grpcio")
 COLUMNS = {
     "requests/s": ("requests_per_second", "{:,.0f}"),
@@ -73,9 +73,9 @@ def circumstances() -> dict[str, Any]:
 def _commit() -> str:
     """Read the commit from the checkout's files; it needs no git."""
     try:
-        head = (_CHECKOUT / ".git" / "HEAD").read_text().strip()
+        head = (CHECKOUT / ".git" / "HEAD").read_text().strip()
         reference = head.removeprefix("ref: ")
-        return head if reference == head else (_CHECKOUT / ".git" / reference).read_text().strip()
+        return head if reference == head else (CHECKOUT / ".git" / reference).read_text().strip()
     except OSError:
         return "unknown"
 

@@ -8,17 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 
+from checkout import CHECKOUT
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
 
 __all__ = ["running_sink"]
 
 _START_SECONDS = 20.0
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 class _Discard(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # no generic class at run time
@@ -33,7 +32,7 @@ def running_sink() -> Iterator[str]:
     """Run it as a process of its own; give its endpoint."""
     port = free_port()
     code = "import sys; sys.path.insert(0, 'tests'); from bench.sink import serve; serve(int(sys.argv[1]))"
-    process = subprocess.Popen([sys.executable, "-c", code, str(port)], cwd=_CHECKOUT)
+    process = subprocess.Popen([sys.executable, "-c", code, str(port)], cwd=CHECKOUT)
     try:
         wait_for(lambda: accepts((HOST, port)), _START_SECONDS, "the sink accepts")
         yield f"http://{HOST}:{port}"

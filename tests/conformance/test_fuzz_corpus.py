@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from checkout import CHECKOUT
 from fuzz.targets import TARGETS
 from otlp_tracing.errors import WireError
 
-CORPUS = sorted((Path(__file__).parents[1] / "fuzz" / "corpus").glob("*-*"))
+CORPUS = sorted((CHECKOUT / "tests" / "fuzz" / "corpus").glob("*-*"))
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)

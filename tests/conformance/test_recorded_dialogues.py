@@ -16,10 +16,10 @@ import msgpack
 import pytest
 from kong_pdk.module import Module
 
+from checkout import TRANSCRIPTS
 from otlp_tracing.kong_server.instances import Instances
 from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
 
-TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"
 DIALOGUES = [path for path in sorted(TRANSCRIPTS.rglob("*.jsonl")) if "protobuf" not in path.name]
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import msgpack
 import pytest
 
+from checkout import TRANSCRIPTS
 from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_error, encode_result
 
-TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"
 DIALOGUES = [path for path in sorted(TRANSCRIPTS.rglob("*.jsonl")) if "protobuf" not in path.name]
 
 

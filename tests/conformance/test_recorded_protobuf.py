@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from checkout import TRANSCRIPTS
 from otlp_tracing.kong_server.protocol import protobuf as rpc
-from otlp_tracing.testing.gateway.protobuf_schema import CALLS, MESSAGES
+from otlp_tracing_devtools.fake_kong.protobuf_schema import CALLS, MESSAGES
 
-TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"
 DIALOGUES = [TRANSCRIPTS / "60-protobuf.jsonl", TRANSCRIPTS / "kong-3.4" / "60-protobuf.jsonl"]
 FROM_KONG, TO_KONG = "kong->plugin", "plugin->kong"
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
+from checkout import TESTDATA
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.log_record import decode
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import rules_of
 
-TESTDATA = Path(__file__).parents[1] / "testdata"
 RECORDS = sorted((TESTDATA / "transcripts").rglob("*.serialize.json"))
 CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, None, 1, "")
 

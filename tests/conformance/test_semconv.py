@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.sidecar.otlp.encoder import encoder as otlp
+from checkout import TESTDATA
+from otlp_tracing.sidecar.otlp import encoder as otlp
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from semconv import REGISTRY, attribute_faults, faults, missing
 from spans_of import GRPC, rules_of, spans_of
 
-TESTDATA = Path(__file__).parents[1] / "testdata"
 EXPECTED = sorted((TESTDATA / "expected_spans").rglob("*.yaml"))
 RICH: dict[str, Any] = {
     "request": {

@@ -11,10 +11,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from checkout import TESTDATA
+
 __all__ = ["FOLDER", "Corpus", "Kind"]
 
 _PLAIN = ("secrets", "named", "negatives", "public")
-FOLDER = Path(__file__).parents[1] / "testdata" / "redaction"
+FOLDER = TESTDATA / "redaction"
 
 
 @dataclass

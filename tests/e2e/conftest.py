@@ -17,7 +17,7 @@ from e2e.collectors import Collector, CollectorMissing, collector_binary
 from e2e.gateways import PluginServer, RealKong, RunningGateway, StandIn
 from e2e.spans import SinkReader
 from e2e.upstreams import RecordingUpstream
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 StartGateway = Callable[..., contextlib.AbstractContextManager[RunningGateway]]
 

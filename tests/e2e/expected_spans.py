@@ -9,19 +9,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from checkout import TESTDATA
 from e2e.spans import SeenSpan
 
 __all__ = ["EXPECTED", "expected_spans", "span_faults", "time_faults"]
 
 Expected = Mapping[str, Any]
 
-EXPECTED = Path(__file__).parents[1] / "testdata" / "expected_spans"
+EXPECTED = TESTDATA / "expected_spans"
 
 _KINDS: Mapping[int, str] = {
     Span.SPAN_KIND_SERVER: "server",

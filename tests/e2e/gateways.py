@@ -163,7 +163,7 @@ class _PlainYaml(yaml.SafeDumper):
 
 
 class StandIn(RunningGateway):
-    """`python -m otlp_tracing.testing.gateway`, as a process of its own."""
+    """`python -m otlp_tracing_devtools.fake_kong`, as a process of its own."""
 
     is_kong = False
     _process: subprocess.Popen[bytes] | None = None
@@ -171,7 +171,7 @@ class StandIn(RunningGateway):
     def start(self) -> None:
         """Start it, with its plugin server, and wait until both answer."""
         command = [
-            *(sys.executable, "-m", "otlp_tracing.testing.gateway", str(self._kong_yml)),
+            *(sys.executable, "-m", "otlp_tracing_devtools.fake_kong", str(self._kong_yml)),
             *("--listen", f"{HOST}:{self._port}", "--status-listen", f"{HOST}:{self._status_port}"),
             *("--prefix", str(self.prefix), "--plugin-server-name", NAME),
             *("--query-cmd", shlex.join(self.server.query), "--start-cmd", shlex.join(self.server.start)),
@@ -204,7 +204,14 @@ class StandIn(RunningGateway):
         port = free_port()
         socket = str(self.prefix / f"{NAME}.socket")
         command = [
-            *(sys.executable, "-m", "otlp_tracing.testing.gateway", str(self._kong_yml), "--listen", f"{HOST}:{port}"),
+            *(
+                sys.executable,
+                "-m",
+                "otlp_tracing_devtools.fake_kong",
+                str(self._kong_yml),
+                "--listen",
+                f"{HOST}:{port}",
+            ),
             *("--plugin-server-name", NAME, "--plugin-server-socket", socket),
             *("--query-cmd", shlex.join(self.server.query), "--read-timeout", str(_READ_TIMEOUT_SECONDS)),
         ]

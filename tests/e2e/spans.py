@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ReceivedSpan, ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ReceivedSpan, ThreadedOtlpSink
 
 __all__ = ["SeenSpan", "SinkReader", "SpanSource", "from_otlp_json", "trace", "wait_for_trace", "whole_trace"]
 

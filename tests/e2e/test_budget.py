@@ -25,7 +25,7 @@ from e2e.waiting import wait_for
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sampling import threshold
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _BUDGET = 10
 _SECONDS = 60.0  # what is saved and spent again is a twelfth of a minute's budget

@@ -22,7 +22,7 @@ from e2e.spans import SinkReader, trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
 from load.heartbeat import Heartbeat
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _SECONDS = 30.0
 _LONGEST_SECONDS = 2.5  # the read timeout of one second, and what a busy machine adds

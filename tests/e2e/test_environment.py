@@ -10,7 +10,7 @@ from e2e.declarations import declaration, service, tracing
 from e2e.gateways import PluginServer
 from e2e.spans import SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 
 def test_otel_variables_fill_what_is_unset(

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import yaml
 
+from checkout import CHECKOUT
 from e2e.client import Caller, fetch
 from e2e.conftest import StartGateway
 from e2e.declarations import declaration, tracing
@@ -20,10 +20,9 @@ from e2e.gateways import RunningGateway
 from e2e.ports import HOST, free_port
 from e2e.spans import SeenSpan, SpanSource, wait_for_trace
 from e2e.waiting import wait_for
-from otlp_tracing.demo.declaration import localise
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.demo.declaration import localise
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
-CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = CHECKOUT / "examples"
 KONG_YML = yaml.safe_load((CHECKOUT / "kong" / "kong.yml").read_text())
 QUERIES = {"/api/orders": "?user=1", "/api/orders/search": "?item=shoes"}

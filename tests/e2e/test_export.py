@@ -21,7 +21,7 @@ from e2e.relays import RecordingRelay, grpc_messages
 from e2e.spans import SinkReader, trace, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _SECONDS = 20.0
 _SPOOLED, _IN_FLIGHT = "otlp_tracing_spans_spooled", "otlp_tracing_spans_in_flight"

@@ -14,7 +14,7 @@ from e2e.gateways import RunningGateway
 from e2e.spans import SERVER, SinkReader
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _BYTES = bytes(range(0x80, 0x100))
 _LONG = [(f"x-long-{number}", 500 * "y") for number in range(60)]

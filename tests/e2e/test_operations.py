@@ -18,7 +18,7 @@ from e2e.processes import alive
 from e2e.spans import SinkReader, wait_for_trace, whole_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _PROMETHEUS = {"name": "prometheus", "config": {"status_code_metrics": True, "latency_metrics": True}}
 

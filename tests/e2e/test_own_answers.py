@@ -13,7 +13,7 @@ from e2e.gateways import RunningGateway
 from e2e.ports import HOST, free_port
 from e2e.spans import CLIENT, SeenSpan, SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 
 @pytest.fixture(scope="module")

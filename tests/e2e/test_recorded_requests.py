@@ -23,7 +23,7 @@ from e2e.recorded_gateway import RecordedPorts, recorded_declaration, recorded_u
 from e2e.spans import SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from http2_client import Http2Client
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _CURL = ("User-Agent", "curl/7.88.1")
 _OPEN_SECONDS = 0.9  # of the WebSocket
@@ -34,7 +34,7 @@ _NOT_MADE_AGAIN = {
     "11-plugin-sleep5": "the recorded plugin slept",
     "12-pdk-error": "the recorded plugin made a call that throws",
     "13-plugin-raise": "the recorded plugin raised",
-    "21-http2-tls": "HTTP/2 is told from the first bytes, with TLS or without (tests/unit/testing/gateway/test_tls.py)",
+    "21-http2-tls": "HTTP/2 is told from the first bytes, with TLS or without (devtools/tests/fake_kong/test_tls.py)",
     "25-sse-upstream-abort": "takes a minute",
     "31-body-1.3MB": "the recorded plugin asked for a body that it could not get",
     "32-hundred-pdk-calls": "the recorded plugin's own calls",

@@ -23,7 +23,7 @@ from e2e.ports import HOST
 from e2e.spans import SinkReader, trace, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ScriptedAnswer, ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ScriptedAnswer, ThreadedOtlpSink
 
 _SECONDS = 20.0
 _CAPTURE = {

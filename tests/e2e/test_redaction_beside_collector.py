@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import pytest
 
+from checkout import DOCS
 from documents import hold
 from e2e.collectors import Collector, CollectorMissing, collector_binary
 from e2e.waiting import wait_for
@@ -20,7 +21,7 @@ from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, requ
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "redaction.md"
+_DOCUMENT = DOCS / "redaction.md"
 _BUILDER = Path(__file__).with_name("collector") / "redaction.yaml"
 _SECONDS = 20.0
 _EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

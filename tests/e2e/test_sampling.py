@@ -14,7 +14,7 @@ from e2e.metrics import metric
 from e2e.spans import SERVER, SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _MANY = 300
 _HALF = 1 << 55  # of 56 bits of randomness

@@ -20,7 +20,7 @@ from e2e.spans import SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line, plugin_folder
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 pytestmark = pytest.mark.stock
 

@@ -6,8 +6,8 @@ import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from checkout import TRANSCRIPTS
 from otlp_tracing.errors import WireError
 from otlp_tracing.handoff import frames
 from otlp_tracing.kong_server.protocol import msgpack as rpc_msgpack
@@ -16,7 +16,6 @@ from otlp_tracing.sidecar.ingest import log_record
 
 __all__ = ["TARGETS", "Target"]
 
-_TRANSCRIPTS = Path(__file__).parents[1] / "testdata" / "transcripts"
 _REPLIES = ("kong.request.get_headers", "kong.log.serialize", "kong.router.get_route", "kong.ctx.shared.get")
 
 
@@ -68,7 +67,7 @@ def _log(pieces: Sequence[bytes]) -> None:
 
 
 def _recorded(pattern: str) -> list[bytes]:
-    lines = [line for path in sorted(_TRANSCRIPTS.rglob(pattern)) for line in path.read_text().splitlines()]
+    lines = [line for path in sorted(TRANSCRIPTS.rglob(pattern)) for line in path.read_text().splitlines()]
     entries = (json.loads(line) for line in lines)
     return [base64.b64decode(entry["b64"]) for entry in entries if "b64" in entry]
 
@@ -88,7 +87,7 @@ def _some_frames() -> list[bytes]:
 
 
 def _logs() -> list[bytes]:
-    return [path.read_bytes() for path in sorted(_TRANSCRIPTS.rglob("*.serialize.json"))]
+    return [path.read_bytes() for path in sorted(TRANSCRIPTS.rglob("*.serialize.json"))]
 
 
 TARGETS: Mapping[str, Target] = {

@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from checkout import CHECKOUT
 from load.command import READY, SETTLED
 
 __all__ = ["LoadClient", "LoadFailedError", "load_clients"]
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 30.0
 _END_SECONDS = 15.0
 _MAX_TRIES = 200
@@ -45,7 +45,7 @@ class LoadClient:
         for _ in range(_MAX_TRIES):
             self._process = subprocess.Popen(
                 [*command, *options],
-                cwd=_CHECKOUT,
+                cwd=CHECKOUT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

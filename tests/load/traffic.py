@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 from typing import Any
+
+from checkout import TRANSCRIPTS
 
 __all__ = ["HEADER_SETS", "config", "log_record"]
 
-_RECORD_FILE = Path(__file__).parents[1] / "testdata" / "transcripts" / "01-get-200.serialize.json"
+_RECORD_FILE = TRANSCRIPTS / "01-get-200.serialize.json"
 _SETS = 96
 
 

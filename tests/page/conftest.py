@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from e2e.gateways import RunningGateway
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from page.browser import NO_CHROMIUM, chromium_path, launch, opened
 from page.shop import running_shop, shop_declaration, shop_gateway
 

@@ -11,16 +11,18 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from checkout import DOCS
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest's pythonpath has it
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from e2e.gateways import RunningGateway
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from page.browser import NO_CHROMIUM, chromium_path, launch, opened
 from page.shop import requests_of_a_shop, running_shop, shop_declaration, shop_gateway
 
-FOLDER = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+FOLDER = DOCS / "screenshots"
 SIZES = {"wide": (1360, 850), "narrow": (412, 860)}
 THEMES = ("light", "dark")
 MAX_BYTES = 300_000  # of a picture in the README, for whoever reads it over a slow line

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from e2e.client import fetch
 from e2e.gateways import RunningGateway
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from page.browser import opened
 from page.shop import send, shop_declaration, shop_gateway
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from e2e.client import Caller, HeaderLines, fetch
 from e2e.declarations import declaration, tracing
 from e2e.gateways import RunningGateway
-from otlp_tracing.testing.otlp_sink import ScriptedAnswer, ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ScriptedAnswer, ThreadedOtlpSink
 from page.shop import shop_gateway
 from page.traces import attributes, open_trace, row
 

@@ -13,7 +13,7 @@ from e2e.gateways import RunningGateway
 from e2e.ports import HOST, free_port
 from e2e.spans import SinkReader, wait_for_trace
 from e2e.waiting import wait_for
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from page.browser import opened
 from page.shop import SECRET, send, shop_declaration, shop_gateway
 from page.traces import kept_trace

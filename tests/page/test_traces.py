@@ -13,7 +13,7 @@ from e2e.client import Caller, fetch
 from e2e.gateways import RunningGateway
 from e2e.ports import HOST
 from e2e.spans import SinkReader, wait_for_trace, whole_trace
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from page.shop import SECRET, TRACE_URL, requests_of_a_shop, send
 from page.traces import attributes, kept_trace, open_trace, row
 

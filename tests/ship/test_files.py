@@ -14,7 +14,7 @@ import yaml
 
 from absent import absent
 from otlp_tracing.commands.check import check
-from otlp_tracing.testing.gateway import parse_declaration
+from otlp_tracing_devtools.fake_kong import parse_declaration
 from ship.tools import CHECKOUT
 
 KONG_YML = CHECKOUT / "kong" / "kong.yml"

@@ -15,8 +15,8 @@ from e2e.ports import HOST, accepts, free_port
 from e2e.spans import SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
-from otlp_tracing.demo.declaration import localise
-from otlp_tracing.testing.otlp_sink import ThreadedOtlpSink
+from otlp_tracing_devtools.demo.declaration import localise
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from ship.containers import Container, Image
 from ship.kong_nodes import KongNode, Postgres
 from ship.tools import CHECKOUT, ToolMissing

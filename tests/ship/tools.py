@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from checkout import CHECKOUT
+
 __all__ = ["CHECKOUT", "ToolMissing", "cache_folder", "compose_config", "debian_base", "go_tool", "kubernetes_schemas"]
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 _DEBIAN = "bookworm"  # what Kong's Debian image is made of; and the Python of it, 3.11
 _BUILD_SECONDS = 900
 

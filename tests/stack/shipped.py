@@ -8,9 +8,11 @@ from typing import Any
 
 import yaml
 
+from checkout import CHECKOUT
+
 __all__ = ["FOLDER", "alertmanager_configuration", "collector_overrides", "jaeger_configuration", "prometheus_files"]
 
-FOLDER = Path(__file__).parents[2] / "kong"
+FOLDER = CHECKOUT / "kong"
 """Where the shipped files are."""
 
 _SECOND = "1s"

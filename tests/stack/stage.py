@@ -23,7 +23,7 @@ from e2e.client import fetch
 from e2e.gateways import RunningGateway
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
-from otlp_tracing.demo.declaration import localise
+from otlp_tracing_devtools.demo.declaration import localise
 from stack import programs, shipped
 from stack.programs import Program
 

@@ -23,7 +23,7 @@ from faults.delivery.issue import SPANS_A_REQUEST, Run
 from faults.delivery.producer import Producer
 from faults.delivery.scene import entry
 from faults.delivery.sidecar import Sidecar
-from otlp_tracing.testing.otlp_sink import OtlpSink, ScriptedAnswer
+from otlp_tracing_devtools.fake_collector import OtlpSink, ScriptedAnswer
 from stack import programs, shipped
 from stack.programs import Program, ProgramMissing
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
+from checkout import DOCS
 from corpora.recall import BY_NAME, FREE_TEXT, Measure, Ratio
 from corpora.stored import Corpus, Kind
 from documents import hold
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "redaction.md"
+DOCUMENT = DOCS / "redaction.md"
 SECRETS = ("gitleaks", "detect-secrets", "faker")
 ORDINARY = ("urls", "user-agents")
 

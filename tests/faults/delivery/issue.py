@@ -14,7 +14,7 @@ from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otlp_tracing.testing.otlp_sink import attribute_values
+from otlp_tracing_devtools.fake_collector import attribute_values
 
 __all__ = ["SPANS_A_REQUEST", "Run"]
 

@@ -10,7 +10,7 @@ for file in "$prefix"/* "$prefix"/sockets/*; do
     [ ! -S "$file" ] || rm -f "$file"
 done
 
-exec /usr/local/otlp-tracing/bin/python -m otlp_tracing.testing.gateway "$KONG_DECLARATIVE_CONFIG" \
+exec /usr/local/otlp-tracing/bin/python -m otlp_tracing_devtools.fake_kong "$KONG_DECLARATIVE_CONFIG" \
     --listen "$KONG_PROXY_LISTEN" --status-listen "$KONG_STATUS_LISTEN" --prefix "$prefix" \
     --plugin-server-name "$KONG_PLUGINSERVER_NAMES" \
     --plugin-server-socket "$KONG_PLUGINSERVER_OTLP_TRACING_SOCKET" \

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from checkout import CHECKOUT
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.validation import complete
 
-README = Path(__file__).parents[3] / "README.md"
+README = CHECKOUT / "README.md"
 
 # As the guide that users come from has it.
 GUIDE_CONFIG = {

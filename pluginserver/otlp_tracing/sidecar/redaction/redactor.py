@@ -24,9 +24,9 @@ from otlp_tracing.sidecar.redaction.detectors.payment import CreditCard, Iban
 from otlp_tracing.sidecar.redaction.detectors.private_key import PrivateKey
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
+from otlp_tracing.sidecar.redaction.scan.finding import BUDGET_RULE, Detector, Finding
+from otlp_tracing.sidecar.redaction.scan.overlaps import without_hosts, without_overlaps
 from otlp_tracing.sidecar.redaction.scan.scan import Scan
-from otlp_tracing.sidecar.redaction.scan.scan.finding import BUDGET_RULE, Detector, Finding
-from otlp_tracing.sidecar.redaction.scan.scan.overlaps import without_hosts, without_overlaps
 from otlp_tracing.sidecar.redaction.string_kinds import IN_URL, Place, Places
 from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, TRACE_STATE, SpanStrings
 from otlp_tracing.sidecar.spans.model import SpanRecord

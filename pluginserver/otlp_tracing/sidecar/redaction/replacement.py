@@ -14,7 +14,7 @@ from otlp_tracing.config.sensitive_names import MASK
 from otlp_tracing.config.settings import Redaction
 from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK, Userinfo
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
-from otlp_tracing.sidecar.redaction.scan.scan.finding import BUDGET_RULE
+from otlp_tracing.sidecar.redaction.scan.finding import BUDGET_RULE
 
 __all__ = ["Mode", "Replacements"]
 

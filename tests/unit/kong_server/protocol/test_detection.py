@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from checkout import TRANSCRIPTS
 from otlp_tracing.kong_server.protocol.detection import OpeningDialogue
-
-TRANSCRIPTS = Path(__file__).parents[2] / "testdata" / "transcripts"
 
 
 class Spoken:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from otlp_tracing.errors import FrameTooLarge, WireError
 from otlp_tracing.kong_server.protocol import protobuf as rpc
 from otlp_tracing.kong_server.protocol.protobuf_methods import METHODS
-from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
+from otlp_tracing_devtools.fake_kong.protobuf_schema import MESSAGES
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 INT32 = st.integers(-(1 << 31), (1 << 31) - 1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, REPLIES
 from otlp_tracing.kong_server.protocol.protobuf_wire import to_text
-from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
+from otlp_tracing_devtools.fake_kong.protobuf_schema import MESSAGES
 
 GOOGLE_NAMES = {"Maximum": "Int", "Text": "String"}
 

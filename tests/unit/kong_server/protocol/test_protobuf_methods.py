@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, REPLIES
 from otlp_tracing.kong_server.protocol.protobuf_methods import METHODS
-from otlp_tracing.testing.gateway.protobuf_schema import CALLS
+from otlp_tracing_devtools.fake_kong.protobuf_schema import CALLS
 
 # What the table says more exactly than Kong's file does.
 EXACT = {"Maximum": "Int", "Text": "String"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol import protobuf_wire as wire
-from otlp_tracing.testing.gateway.protobuf_schema import MESSAGES
+from otlp_tracing_devtools.fake_kong.protobuf_schema import MESSAGES
 
 TEXTS = st.binary(max_size=300).map(wire.to_text)
 NAMES = st.binary(min_size=1, max_size=300).map(wire.to_text)

@@ -20,7 +20,7 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
 from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
-from otlp_tracing.testing.otlp_sink import OtlpSink, ScriptedAnswer
+from otlp_tracing_devtools.fake_collector import OtlpSink, ScriptedAnswer
 
 REQUEST = request(encode_resource({}), [encoded("a")])
 RETRY = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}

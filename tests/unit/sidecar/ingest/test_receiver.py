@@ -1,4 +1,4 @@
-"""Promises of sidecar/ingest/receiver.py about what it sends: acknowledgements, and rates to whoever understands them."""
+"""Promises of sidecar/ingest/receiver.py: acknowledgements, and rates for workers that understand them."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from otlp_tracing import __version__
 from otlp_tracing import context as trace_context
-from otlp_tracing.sidecar.otlp.encoder import encoder as otlp
+from otlp_tracing.sidecar.otlp import encoder as otlp
 from otlp_tracing.sidecar.spans.model import SpanRecord
-from otlp_tracing.testing.otlp_sink import attribute_values
+from otlp_tracing_devtools.fake_collector import attribute_values
 
 SPAN = SpanRecord(
     trace_id=bytes(range(16)),

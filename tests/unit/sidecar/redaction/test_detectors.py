@@ -6,8 +6,6 @@ import base64
 import json
 
 import pytest
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Detector
-from otlp_tracing.sidecar.redaction.scan.scan.overlaps import without_overlaps
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Settings
@@ -15,6 +13,8 @@ from otlp_tracing.sidecar.redaction.cost import OverBudget, Work
 from otlp_tracing.sidecar.redaction.detectors.credentials import AssignedSecret, Userinfo
 from otlp_tracing.sidecar.redaction.detectors.patterns import Patterns
 from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS
+from otlp_tracing.sidecar.redaction.scan.finding import Detector
+from otlp_tracing.sidecar.redaction.scan.overlaps import without_overlaps
 from otlp_tracing.sidecar.redaction.scan.scan import Scan
 
 NAMES = SensitiveNames(Settings.from_config({}).redaction.sensitive_keys)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
 from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
 __all__ = ["URL_MASK", "AssignedSecret", "SchemeCredentials", "Userinfo"]
 

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
 __all__ = ["IpAddress"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
 from otlp_tracing.sidecar.redaction.detectors.key_shapes import KEY_SHAPES, KeyShape
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
 __all__ = ["CloudKey"]
 

@@ -15,7 +15,7 @@ import re2
 from otlp_tracing.config.settings import Pattern
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, SEARCH
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled
 
 __all__ = ["MATCH", "MAX_INSTRUCTIONS", "Patterns"]
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
 __all__ = ["CreditCard", "Iban"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otlp_tracing.sidecar.redaction.cost import Work
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, compiled, searched
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
 __all__ = ["PrivateKey"]
 

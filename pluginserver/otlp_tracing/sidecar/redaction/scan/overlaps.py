@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from otlp_tracing.sidecar.redaction.detectors.contact import Email
 from otlp_tracing.sidecar.redaction.detectors.credentials import Userinfo
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding
+from otlp_tracing.sidecar.redaction.scan.finding import Finding
 
 __all__ = ["without_hosts", "without_overlaps"]
 

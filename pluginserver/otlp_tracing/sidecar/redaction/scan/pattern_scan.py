@@ -12,8 +12,8 @@ from itertools import accumulate, chain
 
 from otlp_tracing.sidecar.redaction.cost import PATTERNS_BUDGET_PER_KIB, SEARCH, OverBudget, Work, budget
 from otlp_tracing.sidecar.redaction.detectors.patterns import MATCH, Patterns
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Finding, whole
-from otlp_tracing.sidecar.redaction.scan.scan.percent import Layer, layers
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, whole
+from otlp_tracing.sidecar.redaction.scan.percent import Layer, layers
 
 __all__ = ["PatternScan"]
 

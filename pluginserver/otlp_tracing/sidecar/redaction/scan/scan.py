@@ -18,9 +18,9 @@ from otlp_tracing.sidecar.redaction.cost import (
     budget,
 )
 from otlp_tracing.sidecar.redaction.detectors.patterns import Patterns
-from otlp_tracing.sidecar.redaction.scan.scan.finding import Detector, Finding, whole
-from otlp_tracing.sidecar.redaction.scan.scan.pattern_scan import PatternScan
-from otlp_tracing.sidecar.redaction.scan.scan.percent import layers
+from otlp_tracing.sidecar.redaction.scan.finding import Detector, Finding, whole
+from otlp_tracing.sidecar.redaction.scan.pattern_scan import PatternScan
+from otlp_tracing.sidecar.redaction.scan.percent import layers
 
 __all__ = ["Scan"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
-from otlp_tracing.sidecar.live.http import trace_json as trace_view
+from otlp_tracing.sidecar.live.http import trace_json
 from otlp_tracing.sidecar.live.traces import RecentTrace
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.redaction.redactor import Redactor
@@ -28,17 +28,17 @@ def kept(number: int = 1, **fields: Any) -> RecentTrace:
 
 def test_the_list_shows_what_was_exported() -> None:
     """Read from the very bytes: what was redacted there is redacted here, and marked."""
-    shown = trace_view.row(kept(**RETRIED))
+    shown = trace_json.row(kept(**RETRIED))
 
     assert shown["target"] == "/a/b?token=REDACTED&q=1"
     assert (shown["method"], shown["host"], shown["status"], shown["duration_ms"]) == ("GET", "gw", 200, 10.0)
     assert (shown["has_redacted"], shown["spans"], shown["is_error"]) == (True, 3, False)
-    assert trace_view.row(kept())["has_redacted"] is False
+    assert trace_json.row(kept())["has_redacted"] is False
 
 
 def test_a_trace_has_every_span() -> None:
     """With its place in time, its parent and its attributes."""
-    shown = trace_view.trace([kept(**RETRIED)])
+    shown = trace_json.trace([kept(**RETRIED)])
 
     server, first, second = shown["spans"]
     assert [span["kind"] for span in shown["spans"]] == ["server", "client", "client"]
@@ -50,7 +50,7 @@ def test_a_trace_has_every_span() -> None:
 
 def test_the_traceparent_is_the_one_that_the_upstream_saw() -> None:
     """The last try's span, with the flags that were sent."""
-    (request,) = trace_view.trace([kept(**RETRIED)])["requests"]
+    (request,) = trace_json.trace([kept(**RETRIED)])["requests"]
 
     assert request["traceparent"] == f"00-{'01' * 16}-{'03' * 8}-03"
     assert request["curl"] == "curl 'http://gw:8000/a/b?token=REDACTED&q=1'"
@@ -59,14 +59,14 @@ def test_the_traceparent_is_the_one_that_the_upstream_saw() -> None:
 def test_links_lead_to_other_traces() -> None:
     """By their ids."""
     link = SpanContext(b"\x0a" * 16, b"\x0b" * 8)
-    shown = trace_view.trace([kept(context=replace(CONTEXT, link=link))])
+    shown = trace_json.trace([kept(context=replace(CONTEXT, link=link))])
 
     assert shown["spans"][0]["links"] == [{"trace_id": "0a" * 16, "span_id": "0b" * 8}]
 
 
 def test_the_requests_of_one_trace_are_shown_together() -> None:
     """On one time line, which begins with the first."""
-    shown = trace_view.trace([kept(1), kept(2, started_at=1_500)])
+    shown = trace_json.trace([kept(1), kept(2, started_at=1_500)])
 
     assert [request["number"] for request in shown["requests"]] == [1, 2]
     assert [span["offset_ms"] for span in shown["spans"] if span["kind"] == "server"] == [0, 500]
@@ -76,5 +76,5 @@ def test_a_long_target_is_cut_in_the_list_alone() -> None:
     """The waterfall has all of it."""
     trace = kept(request={"uri": "/" + "x" * 5000})
 
-    assert len(trace_view.row(trace)["target"]) == 512
-    assert len(dict(trace_view.trace([trace])["spans"][0]["attributes"])["url.path"]) > 512
+    assert len(trace_json.row(trace)["target"]) == 512
+    assert len(dict(trace_json.trace([trace])["spans"][0]["attributes"])["url.path"]) > 512

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from hypothesis import given
 from hypothesis import strategies as st
-from otlp_tracing.sidecar.redaction.scan.scan.percent import MAX_LAYERS, layers
+
+from otlp_tracing.sidecar.redaction.scan.percent import MAX_LAYERS, layers
 
 
 def test_layers_undo_one_encoding_each() -> None:

@@ -1,0 +1,89 @@
+"""`python -m otlp_tracing_devtools.fake_kong KONG_YML …`: run the stand-in gateway until SIGTERM or SIGINT.
+
+Prints one line with its URL when it is ready. Exit codes: 0 ended by a signal, 2 a wrong option or file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from otlp_tracing.errors import TracingError
+from otlp_tracing_devtools.fake_kong.gateway import StandInGateway
+from otlp_tracing_devtools.fake_kong.plugin_description import PluginServerCommands
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the gateway; give the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(_run(options))
+    except TracingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m otlp_tracing_devtools.fake_kong",
+        description="A stand-in for Kong Gateway, for demos and tests.",
+    )
+    parser.add_argument("kong_yml", type=Path, help="a declarative configuration, format 3.0")
+    parser.add_argument("--listen", type=_address, default=("127.0.0.1", 8000), metavar="HOST:PORT")
+    parser.add_argument("--status-listen", type=_address, metavar="HOST:PORT", help="serves /metrics and /status")
+    parser.add_argument("--prefix", type=Path, default=Path("/usr/local/kong"), metavar="DIR")
+    parser.add_argument("--plugin-server-name", default="otlp-tracing", metavar="NAME")
+    parser.add_argument("--plugin-server-socket", type=Path, metavar="PATH", help="default: PREFIX/NAME.socket")
+    parser.add_argument("--query-cmd", metavar="COMMAND", help="prints the plugin server's dump")
+    parser.add_argument("--start-cmd", metavar="COMMAND", help="starts the plugin server")
+    parser.add_argument(
+        "--main-env", default="", metavar="NAMES", help="variables for the start command, as Kong's nginx_main_env"
+    )
+    parser.add_argument("--read-timeout", type=float, default=60.0, metavar="SECONDS")
+    return parser
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _plugin_servers(options: argparse.Namespace) -> list[PluginServerCommands]:
+    if options.query_cmd is None:
+        return []
+    name = options.plugin_server_name
+    socket = options.plugin_server_socket or options.prefix / f"{name}.socket"
+    names = options.main_env.split("; env ")
+    environment = {name: value for name, value in os.environ.items() if name in names}
+    return [PluginServerCommands(name, socket, options.query_cmd, options.start_cmd, environment)]
+
+
+async def _run(options: argparse.Namespace) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    gateway = StandInGateway(
+        options.kong_yml,
+        _plugin_servers(options),
+        options.listen,
+        status_listen=options.status_listen,
+        read_timeout_s=options.read_timeout,
+    )
+    async with gateway:
+        print(gateway.url, flush=True)
+        await ended.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,95 @@
+"""Header lines between client, gateway and upstream: what goes on, what stays, what is added.
+
+Pure.
+
+Source: the proxy_set_header lines of kong/templates/nginx_kong.lua, and access and header_filter in
+kong/runloop/handler.lua of Kong 3.9.1.
+"""
+
+from __future__ import annotations
+
+from otlp_tracing_devtools.fake_kong.answers import SERVER
+from otlp_tracing_devtools.fake_kong.context import RequestContext
+from otlp_tracing_devtools.fake_kong.headers import Headers
+
+__all__ = ["add_latency_headers", "answer_headers", "drop_connection_headers", "upstream_headers"]
+
+_NOT_SENT_ON = (
+    "host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "via", "expect", "content-length",
+    "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-path",
+    "x-forwarded-prefix", "x-real-ip", "x-kong-request-id",
+)  # fmt: skip
+_NOT_SENT_BACK = ("connection", "keep-alive", "transfer-encoding", "upgrade", "trailer", "via")
+
+
+def drop_connection_headers(headers: Headers) -> None:
+    """Take away what a client said about its own connection; in place, and so out of the log record."""
+    named = [name for name in headers.tokens("connection") if name not in {"keep-alive", "close", "upgrade"}]
+    headers.remove("proxy", "proxy-connection", *named)
+
+
+def upstream_headers(context: RequestContext, host: str, body_length: int | None, *, chunked: bool) -> Headers:
+    """Give the lines of the upstream's request; `host` is used unless the context has a host of its own."""
+    client = context.headers
+    upgrade = (client.get("upgrade") or "").lower() == "websocket"
+    lines = Headers(pair for pair in client if pair[0].lower() not in _NOT_SENT_ON)
+    lines.set("Host", context.upstream_host or host)
+    lines.set("Connection", "keep-alive, Upgrade" if upgrade else "keep-alive")
+    if upgrade:
+        lines.set("Upgrade", "websocket")
+    if chunked:
+        lines.set("Transfer-Encoding", "chunked")
+    elif body_length is not None:
+        lines.set("Content-Length", str(body_length))
+    _add_forwarded(lines, context)
+    return lines
+
+
+def _add_forwarded(lines: Headers, context: RequestContext) -> None:
+    client = context.headers
+    forwarded_for = client.get("x-forwarded-for")
+    own_via = f"{context.http_version:g} {SERVER}"
+    via = client.get("via")
+    lines.set("X-Forwarded-For", f"{forwarded_for}, {context.client_ip}" if forwarded_for else context.client_ip)
+    lines.set("X-Forwarded-Proto", context.scheme)
+    lines.set("X-Forwarded-Host", context.host)
+    lines.set("X-Forwarded-Port", str(context.server_port))
+    lines.set("X-Forwarded-Path", context.raw_path)
+    if context.match and context.match.prefix != "/":
+        lines.set("X-Forwarded-Prefix", context.match.prefix)
+    lines.set("X-Real-IP", context.client_ip)
+    lines.set("X-Kong-Request-Id", context.id)
+    lines.set("Via", f"{via}, {own_via}" if via else own_via)
+    if "trailers" in client.tokens("te"):
+        lines.set("TE", "trailers")
+
+
+def answer_headers(upstream: Headers, context: RequestContext) -> Headers:
+    """Give the lines of an upstream's answer as they go to the client."""
+    named = [name for name in upstream.tokens("connection") if name not in {"keep-alive", "close", "upgrade"}]
+    lines = upstream.copy()
+    lines.remove(*_NOT_SENT_BACK, *named)
+    for name, value in context.extra_response_headers:
+        lines.add(name, value)
+    via = upstream.get("via")
+    add_latency_headers(lines, context)
+    own_via = f"{_upstream_version(context)} {SERVER}"
+    lines.set("Via", f"{via}, {own_via}" if via else own_via)
+    return lines
+
+
+def _upstream_version(context: RequestContext) -> str:
+    return "2" if context.service and context.service.is_grpc else "1.1"
+
+
+def add_latency_headers(lines: Headers, context: RequestContext) -> None:
+    """Add Kong's own lines, which differ for proxied answers and for its own."""
+    if context.proxied:
+        lines.set("X-Kong-Upstream-Latency", str(context.times.waiting_ms))
+        lines.set("X-Kong-Proxy-Latency", str(context.times.kong_ms))
+        lines.set("Via", f"{_upstream_version(context)} {SERVER}")
+    else:
+        lines.set("X-Kong-Response-Latency", str(context.times.kong_ms))
+    if "server" not in lines:
+        lines.set("Server", SERVER)
+    lines.set("X-Kong-Request-Id", context.id)

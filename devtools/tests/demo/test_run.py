@@ -1,0 +1,47 @@
+"""What the demo refuses, and signals that come early. Its course is run as a whole by `otlp-tracing demo`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing_devtools.demo import run
+from otlp_tracing_devtools.demo.signals import STOP_SIGNALS, EarlySignals
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("requests", [0, -1])
+def test_there_must_be_something_to_send(requests: int) -> None:
+    """Without a request there is no trace to show."""
+    with pytest.raises(ConfigError, match="--requests"):
+        run(requests, leave=True)
+
+
+def test_a_disabled_sdk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The services could not show their half of a trace; better said at once than found missing."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    with pytest.raises(ConfigError, match="OTEL_SDK_DISABLED"):
+        run(1, leave=True)
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_an_early_signal_is_noted(number: signal.Signals) -> None:
+    """It ends nothing by itself, and the first one counts."""
+    early = EarlySignals()
+    assert early.first is None
+
+    os.kill(os.getpid(), number)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    assert early.first is number
