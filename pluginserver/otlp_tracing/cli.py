@@ -293,10 +293,10 @@ def _sidecar(options: argparse.Namespace) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     from otlp_tracing.commands.status import status
-    from otlp_tracing.sidecar.live.http.options import page_options
+    from otlp_tracing.sidecar.live.http.options import read_token
 
     host, port = _address(options.http)
-    token = page_options("off", host, os.environ, token_file=options.page_token_file).token
+    token = read_token(os.environ, options.page_token_file)
     return status(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", as_json=options.json, token=token)
 
 

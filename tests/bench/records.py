@@ -24,8 +24,8 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.export.result import Answer, Verdict
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
-from otlp_tracing.sidecar.live.facts import NO_FACTS
 from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, request
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
@@ -117,6 +117,7 @@ def _parts() -> dict[str, Callable[[_Request], None]]:
     settings, metrics, methods = Settings.from_config(json.loads(_CONFIG)), Metrics(), HttpMethods({})
     rules, redactor = SpanRules.of(settings, methods, NameGuard()), shared_redactor(settings.redaction)
     report, durations, recorder = SamplingReport(metrics), RequestMetrics(metrics, methods), Recorder()
+    unredacted = WhatIfRedaction((), str)
 
     def record(one: _Request) -> None:
         one.record = with_lost_method(decode(one.log))
@@ -143,8 +144,8 @@ def _parts() -> dict[str, Callable[[_Request], None]]:
         "encode": encoded,
         "sampling report": lambda one: report.observe(one.record.place, "", one.context, None),
         "request metrics": lambda one: durations.observe(one.record, one.record.place, one.spans[0]),
-        "recorder": lambda one: recorder.note(
-            one.record, one.record.place, one.context, "sampled", one.encoded, facts=NO_FACTS
+        "recorder": lambda one: recorder.observe(
+            one.record, one.record.place, one.context, "sampled", one.encoded, what_if=unredacted
         ),
     }
 

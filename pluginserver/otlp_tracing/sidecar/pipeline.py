@@ -22,8 +22,8 @@ from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
-from otlp_tracing.sidecar.live.facts import Facts
 from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
@@ -60,7 +60,7 @@ class Entry:
     keep: Keep
     redactor: Redactor
     destination: Destination
-    facts: Facts
+    what_if: WhatIfRedaction
 
     def context(self, record: LogRecord) -> tuple[RequestContext, bool]:
         """Return what was decided for a request, and whether it was decided only now."""
@@ -138,7 +138,7 @@ class Pipeline:
                 settings.sampling.keep,
                 redactor,
                 destination,
-                Facts.of(settings, redactor),
+                WhatIfRedaction.from_settings(settings, redactor),
             )
         except (ConfigError, ValueError) as error:
             _log.error("this configuration traces nothing: %s", error)
@@ -192,7 +192,7 @@ class Pipeline:
         self._requests.observe(record, place, spans[0] if spans else None)
         encoded = self._deliver(spans, entry.destination) if spans else []
         if self._recorder is not None:
-            self._recorder.note(record, place, context, outcome, encoded, facts=entry.facts)
+            self._recorder.observe(record, place, context, outcome, encoded, what_if=entry.what_if)
 
     def _keep_reason(self, key: bytes, entry: Entry, record: LogRecord, context: RequestContext) -> str | None:
         reason = keep_reason(record, entry.keep)

@@ -20,9 +20,8 @@ from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.export.exporters import Deliveries
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
-from otlp_tracing.sidecar.live.http.app import Health, application
+from otlp_tracing.sidecar.live.http.app import Health, create_app
 from otlp_tracing.sidecar.live.http.options import PageOptions
-from otlp_tracing.sidecar.live.http.sampling import SamplingPage
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -87,8 +86,11 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
     health = Health(lambda: "stopping" if stop.is_set() else None, lambda: deliveries.spool.trouble, deliveries.status)
-    app = application(metrics, health, recorder, options.page, pipeline.redactions.as_json)
-    SamplingPage(rates, pipeline.sampling).add_to(app)
+    reports = {
+        "/redaction": pipeline.redactions.as_json,
+        "/sampling": lambda: {"cpu": rates.cpu, "entries": rates.report(), "routes": pipeline.sampling.routes()},
+    }
+    app = create_app(metrics, health, reports, recorder, options.page)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
     # What is there by now stays: Python's collector need not walk it while records wait, to find nothing to free.

@@ -1,5 +1,5 @@
-"""What the live page can show of the last minutes: kept traces, facts about all requests, figures by route.
+"""Data of the live page: recent kept traces, recent requests, figures by route.
 
-Rings in memory, each bounded by count or bytes, filled with what is there anyway; whatever costs more than
-an append is worked out when somebody looks. Nothing in here is on disk, and nothing survives the process.
+Rings in memory, each bounded by count or bytes. A request costs an append and a few counts; everything dearer is
+computed when a page asks. Nothing is written to disk, and nothing survives the process.
 """

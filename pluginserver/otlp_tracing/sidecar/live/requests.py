@@ -1,11 +1,10 @@
-"""Facts about the last requests, kept or not: what a set of sampling rules would have to know about them.
+"""Facts about recent requests, kept or not: the input of a what-if run of sampling rules.
 
-Where more come than are written down in a second, one of every so many is, and stands for as many: so the ring
-reaches minutes back at any rate, and costs a busy sidecar next to nothing. Failed requests are few and count for
-more: they are chosen apart from the others.
+If a second has more requests than the bound, one in n is recorded and carries the weight of n. So the ring covers
+minutes at any rate, at little cost. Failed requests are few and matter more, so they are sampled separately.
 
-Paths and header values are held as the client sent them, in memory alone, and are redacted when a trial looks at
-them: most never are, and redaction costs more than all the rest. What comes out of a trial are counts (trial.py).
+Paths and header values are held as the client sent them, in memory only. They are redacted when a what-if run reads
+them: most are never read, and redaction costs more than all the rest. A what-if run returns counts (what_if.py).
 """
 
 from __future__ import annotations
@@ -15,13 +14,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-__all__ = ["RecentRequest", "RecentRequests"]
-
 # Three minutes at any rate, by the next bound; some 8 MiB, and half a second to try rules on.
 MAX_REQUESTS = 20_000
-# Of failed requests and of the others each; of a sample of so many, a share is good to a few per cent in a minute.
+# Failed and other requests each; a share estimated from a minute of such a sample is good to a few per cent.
 MAX_PER_SECOND = 100
-# A rule on a path does not look further into it than this, and 20,000 paths of 16 kB would be 320 MB.
+# Path rules are matched against this many characters; 20,000 paths of 16 kB would be 320 MB.
 MAX_PATH = 256
 
 
@@ -29,24 +26,24 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One request.
 
     Args:
-        arrived: seconds of the ring's clock.
-        weight: how many requests it stands for.
-        service: Kong's name of it; empty where there is none.
-        route: likewise.
+        arrived: seconds on the ring's clock.
+        weight: number of requests that it represents.
+        service: name of Kong's service; empty without one.
+        route: name of Kong's route; empty without one.
         method: as sent.
         path: as sent, without the query, its first MAX_PATH characters.
-        host: as sent, with a port where there was one.
-        headers: those that the configuration's own rules ask for, as lines by lower-case name.
-        status: of the response, 0 where the record has none.
+        host: as sent, with the port if there was one.
+        headers: lines of the headers that the configured rules match, by lower-case name.
+        status: of the response, 0 if the record has no status.
         duration_ms: of the whole request.
         tries: of the balancer.
-        has_failed_try: one of them was followed by another or failed.
+        has_failed_try: one of the tries failed or was followed by another.
         trace_id: 16 bytes.
-        randomness: the tracestate's `rv`, None where it has none.
-        has_caller: it continues a caller's trace.
-        caller_sampled: what the caller decided, None where the rules in force did not follow it.
+        randomness: the tracestate's `rv`; None without one.
+        has_caller: the request continues a caller's trace.
+        caller_sampled: the caller's decision; None if the active rules did not follow it.
         kept: its trace is exported.
-        redact: what path and header lines go through before anything is matched with them.
+        redact: applied to path and header lines before a rule is matched.
     """
 
     arrived: float
@@ -69,39 +66,39 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
     redact: Callable[[str], str]
 
 
-class _Choice:
-    """Chooses one of every so many, as many as the second before had too many; it stands for those passed over."""
+class _RateLimiter:
+    """Selects one request in n; n follows from the rate of the second before."""
 
-    __slots__ = ("_one_of", "_passed", "_second", "_seen")
+    __slots__ = ("_one_in", "_pending", "_second", "_seen")
 
     def __init__(self) -> None:
-        self._one_of = 1
-        self._passed = self._second = self._seen = 0
+        self._one_in = 1
+        self._pending = self._second = self._seen = 0
 
     def weight(self, now: float) -> int:
-        """Count one more; return for how many it stands, 0 where a later one does for it."""
+        """Count one request; return the number that it represents, 0 if it is not selected."""
         second = int(now)
         if second != self._second:
-            self._one_of = max(1, -(-self._seen // MAX_PER_SECOND)) if second == self._second + 1 else 1
+            self._one_in = max(1, -(-self._seen // MAX_PER_SECOND)) if second == self._second + 1 else 1
             self._second, self._seen = second, 0
         self._seen += 1
-        if self._seen > self._one_of * MAX_PER_SECOND:
-            # More than the second before told: a load that begins all at once.
-            self._one_of += 1
-        self._passed += 1
-        if self._passed < self._one_of:
+        if self._seen > self._one_in * MAX_PER_SECOND:
+            # The load has risen since the second before.
+            self._one_in += 1
+        self._pending += 1
+        if self._pending < self._one_in:
             return 0
-        weight, self._passed = self._passed, 0
+        weight, self._pending = self._pending, 0
         return weight
 
 
 class RecentRequests:
-    """A ring of them."""
+    """A ring of recent requests."""
 
     def __init__(self, max_requests: int = MAX_REQUESTS) -> None:
         self._ring: deque[RecentRequest] = deque(maxlen=max_requests)
-        self._failed = _Choice()
-        self._others = _Choice()
+        self._failed = _RateLimiter()
+        self._others = _RateLimiter()
         self.seen = 0
         self.kept = 0
 
@@ -109,10 +106,10 @@ class RecentRequests:
         return len(self._ring)
 
     def weight(self, now: float, *, failed: bool, kept: bool) -> int:
-        """Count a request; return for how many it stands, 0 where it need not be added.
+        """Count a request; return the number of requests that it represents, 0 if it need not be added.
 
         Args:
-            now: seconds of the ring's clock.
+            now: seconds on the ring's clock.
             failed: it ended with a 5xx.
             kept: its trace is exported.
         """
@@ -121,9 +118,9 @@ class RecentRequests:
         return (self._failed if failed else self._others).weight(now)
 
     def add(self, request: RecentRequest) -> None:
-        """Take one over; the oldest goes."""
+        """Add a request; a full ring evicts the oldest."""
         self._ring.append(request)
 
     def snapshot(self) -> list[RecentRequest]:
-        """Return all, oldest first."""
+        """Return all requests, oldest first."""
         return list(self._ring)

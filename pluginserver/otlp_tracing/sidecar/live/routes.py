@@ -1,7 +1,7 @@
 """Rate, errors and durations by route over the last minutes, of all requests, kept or not.
 
-A route has a slot for every few seconds in which it had requests; a slot counts durations in buckets that
-are 5 % wide, so a percentile is off by 2.5 % at the most. Slots are summed when somebody looks.
+A route has an interval for every five seconds in which it had requests. An interval counts durations in buckets
+that are 5 % wide, so a percentile is off by at most 2.5 %. Intervals are summed when a page asks.
 
 Source of the buckets' idea: Masson, Rim, Lee: "DDSketch", VLDB 2019.
 """
@@ -14,11 +14,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["SLOTS", "SLOT_SECONDS", "RecentRoutes", "RouteFigures"]
-
-SLOT_SECONDS = 5
-SLOTS = 60  # five minutes
-# Some 30 kB for one that has requests in every slot; Kong's own dashboards give up long before that many.
+INTERVAL_SECONDS = 5
+INTERVALS = 60  # five minutes
+# A route with requests in every interval takes some 30 kB; Kong's own dashboards show far fewer routes.
 MAX_ROUTES = 500
 _OTHER = ("_OTHER", "_OTHER")
 _PER_E = 20  # buckets per factor e: each is 5.1 % wide
@@ -26,8 +24,8 @@ _SHORTEST_MS = 0.5  # Kong's record counts whole milliseconds
 
 
 @dataclass(slots=True)
-class _Slot:
-    """What came within SLOT_SECONDS."""
+class _Interval:
+    """Requests of one route within INTERVAL_SECONDS."""
 
     number: int
     requests: int = 0
@@ -42,14 +40,14 @@ class RouteFigures:
     """One route over the window.
 
     Args:
-        service: Kong's name of it; empty where there is none.
-        route: likewise.
+        service: name of Kong's service; empty without one.
+        route: name of Kong's route; empty without one.
         requests: seen.
-        kept: whose traces are exported.
+        kept: requests whose traces are exported.
         client_errors: answered 4xx.
         server_errors: answered 5xx.
-        percentiles_ms: as asked for.
-        history: requests by slot, oldest first, the one that is still being filled last.
+        percentiles_ms: in the order of the shares given.
+        history: requests by interval, oldest first, the current interval last.
     """
 
     service: str
@@ -63,66 +61,73 @@ class RouteFigures:
 
 
 class RecentRoutes:
-    """The routes' figures.
+    """Figures of all routes.
 
     Args:
-        clock: seconds that never go back.
-        max_routes: bound on routes; those past it are counted together.
+        clock: monotonic seconds.
+        max_routes: bound on routes; further ones are counted together as _OTHER.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, max_routes: int = MAX_ROUTES) -> None:
         self._clock = clock
         self._started = clock()
         self._max_routes = max_routes
-        self._routes: dict[tuple[str, str], deque[_Slot]] = {}
+        self._routes: dict[tuple[str, str], deque[_Interval]] = {}
 
     @property
     def window_seconds(self) -> float:
-        """How far back the figures reach: less than five minutes just after the start."""
+        """Seconds that the figures cover: less than five minutes just after the start."""
         now = self._clock()
-        oldest_kept = (int(now / SLOT_SECONDS) - SLOTS + 1) * SLOT_SECONDS
+        oldest_kept = (int(now / INTERVAL_SECONDS) - INTERVALS + 1) * INTERVAL_SECONDS
         return max(now - max(self._started, oldest_kept), 1.0)
 
-    def note(self, now: float, route: tuple[str, str], status: int, duration_ms: float, *, kept: bool) -> None:
-        """Count one request that came now."""
-        number = int(now / SLOT_SECONDS)
-        slots = self._routes.get(route)
-        slot = slots[-1] if slots and slots[-1].number == number else self._new_slot(route, number)
-        slot.requests += 1
-        slot.kept += kept
+    def observe(self, now: float, route_key: tuple[str, str], status: int, duration_ms: float, *, kept: bool) -> None:
+        """Count one request that arrived now."""
+        number = int(now / INTERVAL_SECONDS)
+        intervals = self._routes.get(route_key)
+        interval = (
+            intervals[-1] if intervals and intervals[-1].number == number else self._new_interval(route_key, number)
+        )
+        interval.requests += 1
+        interval.kept += kept
         if status >= 400:
             if status >= 500:
-                slot.server_errors += 1
+                interval.server_errors += 1
             else:
-                slot.client_errors += 1
+                interval.client_errors += 1
         bucket = _BUCKETS.get(duration_ms)
         if bucket is None:
             bucket = _bucket(duration_ms)
-        slot.durations[bucket] = slot.durations.get(bucket, 0) + 1
+        interval.durations[bucket] = interval.durations.get(bucket, 0) + 1
 
     def figures(self, percentiles: Sequence[float]) -> list[RouteFigures]:
-        """Sum up, busiest route first; a route without a request in the window is left out."""
-        last = int(self._clock() / SLOT_SECONDS)
+        """Return the figures, busiest route first, without routes that had no request in the window.
+
+        Args:
+            percentiles: shares, 0 to 1.
+        """
+        last = int(self._clock() / INTERVAL_SECONDS)
         windows = {
-            route: [slot for slot in slots if slot.number > last - SLOTS] for route, slots in self._routes.items()
+            route: [interval for interval in intervals if interval.number > last - INTERVALS]
+            for route, intervals in self._routes.items()
         }
-        found = [_sum(route, slots, last, percentiles) for route, slots in windows.items() if slots]
+        found = [_sum(route, intervals, last, percentiles) for route, intervals in windows.items() if intervals]
         return sorted(found, key=lambda one: one.requests, reverse=True)
 
-    def _new_slot(self, route: tuple[str, str], number: int) -> _Slot:
-        slots = self._routes.get(route)
-        if slots is None:
-            if len(self._routes) >= self._max_routes and not self._forget_one(number) and route != _OTHER:
+    def _new_interval(self, route: tuple[str, str], number: int) -> _Interval:
+        intervals = self._routes.get(route)
+        if intervals is None:
+            if len(self._routes) >= self._max_routes and not self._evict_idle(number) and route != _OTHER:
                 others = self._routes.get(_OTHER)
-                return others[-1] if others and others[-1].number == number else self._new_slot(_OTHER, number)
-            slots = self._routes[route] = deque(maxlen=SLOTS)
-        slots.append(_Slot(number))
-        return slots[-1]
+                return others[-1] if others and others[-1].number == number else self._new_interval(_OTHER, number)
+            intervals = self._routes[route] = deque(maxlen=INTERVALS)
+        intervals.append(_Interval(number))
+        return intervals[-1]
 
-    def _forget_one(self, number: int) -> bool:
-        """Make room by a route that has had no request within the window; say whether there was one."""
-        for route, slots in self._routes.items():
-            if slots[-1].number <= number - SLOTS:
+    def _evict_idle(self, number: int) -> bool:
+        """Evict a route that had no request within the window; return whether there was one."""
+        for route, intervals in self._routes.items():
+            if intervals[-1].number <= number - INTERVALS:
                 del self._routes[route]
                 return True
         return False
@@ -132,23 +137,25 @@ def _bucket(duration_ms: float) -> int:
     return math.floor(math.log(max(duration_ms, _SHORTEST_MS)) * _PER_E)
 
 
-# Kong counts whole milliseconds, and most requests take less than a second: their logarithms are known.
+# Kong counts whole milliseconds and most requests take less than a second, so these logarithms are precomputed.
 _BUCKETS: dict[float, int] = {duration_ms: _bucket(duration_ms) for duration_ms in range(1024)}
 
 
-def _sum(route: tuple[str, str], slots: Sequence[_Slot], last: int, percentiles: Sequence[float]) -> RouteFigures:
+def _sum(
+    route: tuple[str, str], intervals: Sequence[_Interval], last: int, percentiles: Sequence[float]
+) -> RouteFigures:
     durations: Counter[int] = Counter()
-    for slot in slots:
-        durations.update(slot.durations)
-    by_number = {slot.number: slot.requests for slot in slots}
+    for interval in intervals:
+        durations.update(interval.durations)
+    by_number = {interval.number: interval.requests for interval in intervals}
     return RouteFigures(
         *route,
         requests=sum(by_number.values()),
-        kept=sum(slot.kept for slot in slots),
-        client_errors=sum(slot.client_errors for slot in slots),
-        server_errors=sum(slot.server_errors for slot in slots),
+        kept=sum(interval.kept for interval in intervals),
+        client_errors=sum(interval.client_errors for interval in intervals),
+        server_errors=sum(interval.server_errors for interval in intervals),
         percentiles_ms=tuple(_percentile(sorted(durations.items()), share) for share in percentiles),
-        history=tuple(by_number.get(number, 0) for number in range(last - SLOTS + 1, last + 1)),
+        history=tuple(by_number.get(number, 0) for number in range(last - INTERVALS + 1, last + 1)),
     )
 
 

@@ -1,36 +1,70 @@
-"""What a set of sampling rules would have kept of the last requests, and what that would have cost.
+"""What-if runs: which recent requests another set of sampling rules would have kept, and the number of their spans.
 
-Pure. Decides with what decides on the request path (decision/) and after the response (tail_sampling.py);
-only what is known of the requests is less. A budget is reckoned second by second, every rate lowered alike;
-the load of a machine that is not there is not tried. Counts come out, no path and no header.
+Pure. Decides with the code of the request path (sampling/) and of the tail decision (tail/decision.py), from the
+recorded facts alone. A budget is applied second by second, lowering all rates by one factor; `load` is not simulated.
+The result has counts, no path and no header.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from otlp_tracing.config.settings import Sampling
+from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
+from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
 from otlp_tracing.sidecar.live.requests import RecentRequest
+from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.tail.decision import keep_reason
 
-__all__ = ["Decider", "RouteOutcome", "Trial", "try_rules"]
+_PATH = "url.path"
+# Most of a run's 20,000 paths repeat; 4,096 of the longest take a megabyte.
+_CACHED_TEXTS = 4_096
+
+
+class WhatIfRedaction:
+    """Limits the recorded facts of one plugin entry's requests.
+
+    Without it, a person who may try rules could ask for a secret letter by letter.
+
+    Args:
+        headers: request headers, in lower case, that the entry's sampling rules match, without sensitive ones.
+        redact: applied to a path or a header line before a rule is matched.
+    """
+
+    def __init__(self, headers: tuple[str, ...], redact: Callable[[str], str]) -> None:
+        self.headers = headers
+        self.redact = lru_cache(maxsize=_CACHED_TEXTS)(redact)
+
+    @classmethod
+    def from_settings(cls, settings: Settings, redactor: Redactor) -> WhatIfRedaction:
+        """Make it from an entry's settings and redactor."""
+        sensitive = SensitiveNames([*settings.redaction.sensitive_keys, *settings.redaction.extra_sensitive_keys])
+        matched = {line.partition(":")[0].strip().lower() for rule in settings.sampling.rules for line in rule.headers}
+        names = (name for name in matched if name not in sensitive and name not in CREDENTIAL_HEADERS)
+        return cls(tuple(sorted(names)), lambda text: _redacted(redactor, text))
+
+
+def _redacted(redactor: Redactor, text: str) -> str:
+    span = SpanRecord(b"", b"", None, "", "internal", 0, 0, {_PATH: text}, 0, "", is_error=False)
+    return str(redactor.redact(span, lambda *_: None).attributes.get(_PATH, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """What one part of the rules did.
+    """The decisions of one part of the rules.
 
     Args:
         kind: parent, rule, rate; or, after the response, error, retry, slow, status.
-        name: of the rule; empty for the others.
-        requests: that it decided about; for what keeps after the response, those that it kept.
-        kept: of them.
+        name: of the rule; empty for the other kinds.
+        requests: that it decided; for the kinds after the response, the requests that it kept.
+        kept: number of them that were kept.
     """
 
     kind: str
@@ -41,7 +75,7 @@ class Decider:
 
 @dataclass(frozen=True, slots=True)
 class RouteOutcome:
-    """One route: its requests, what was kept of them, what would have been."""
+    """One route: its requests, those kept by the active rules, those kept by the tried ones."""
 
     service: str
     route: str
@@ -51,26 +85,26 @@ class RouteOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What would have been.
+class WhatIfResult:
+    """The outcome of a what-if run.
 
     Args:
-        requests: that these are about; all numbers are of requests.
-        sample: of them, those that were looked at, each in the place of some; as many where every one was.
+        requests: number of requests; all numbers below count requests by their weight, unless said otherwise.
+        sample: number of recorded requests, before their weights.
         seconds: between the first and the last of them.
-        kept_live: kept by the rules in force.
-        spans_live: of those.
-        kept: by the rules tried.
-        spans: of those.
+        kept_live: kept by the active rules.
+        spans_live: number of spans of those.
+        kept: kept by the tried rules.
+        spans: number of spans of those.
         errors: requests that ended with a 5xx.
-        errors_lost_live: of them, those that were not kept.
-        errors_lost: of them, those that would not have been kept.
-        deciders: in the order in which they are asked.
+        errors_lost_live: errors that the active rules did not keep.
+        errors_lost: errors that the tried rules would not keep.
+        deciders: in the order of evaluation.
         routes: the busiest first.
-        callers_unknown: requests whose caller's decision counts by these rules and is not known.
-        headers_unknown: header names that these rules ask for and of which nothing is known.
-        lowered: requests that were decided at a lower rate than configured, for the budget.
-        has_load: these rules also follow the load, which was not tried.
+        callers_unknown: requests whose caller's decision matters to the tried rules and was not recorded.
+        headers_unknown: header names that the tried rules match and that were not recorded.
+        lowered: requests decided at a lower rate than configured, because of the budget.
+        has_load: the tried rules also follow the load, which is not simulated.
     """
 
     requests: int
@@ -92,42 +126,42 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    """Who decides about a request, and at which rate; None: as the caller did."""
+class _HeadDecision:
+    """The decider of a request and its rate; a rate of None follows the caller."""
 
     request: RecentRequest
     decider: tuple[str, str]
     rate: float | None
 
 
-def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
-    """Decide about each request anew.
+def evaluate_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> WhatIfResult:
+    """Decide each recorded request again, by other rules.
 
     Args:
         sampling: the rules to try.
         requests: oldest first.
 
     Raises:
-        ConfigError: for a rule that cannot work.
+        ConfigError: for an invalid rule.
     """
     rules = Rules.of(sampling.rules)
-    choices = [_choose(request, sampling, rules) for request in requests]
-    factors = _budget_factors(choices, sampling.budget.traces_per_second)
-    asked: Counter[tuple[str, str]] = Counter()
+    decisions = [_decide_head(request, sampling, rules) for request in requests]
+    factors = _budget_factors(decisions, sampling.budget.traces_per_second)
+    considered: Counter[tuple[str, str]] = Counter()
     kept_by: Counter[tuple[str, str]] = Counter()
     kept: list[RecentRequest] = []
-    for choice in choices:
-        request, decider = choice.request, choice.decider
-        asked[decider] += request.weight
-        is_kept = _decide(choice, factors.get(int(request.arrived), 1.0))
+    for decision in decisions:
+        request, decider = decision.request, decision.decider
+        considered[decider] += request.weight
+        is_kept = _is_kept(decision, factors.get(int(request.arrived), 1.0))
         if not is_kept and (reason := keep_reason(_record(request), sampling.keep)):
-            asked[reason, ""] += request.weight
+            considered[reason, ""] += request.weight
             decider, is_kept = (reason, ""), True
         if is_kept:
             kept_by[decider] += request.weight
             kept.append(request)
     live = [request for request in requests if request.kept]
-    return Trial(
+    return WhatIfResult(
         requests=_count(requests),
         sample=len(requests),
         seconds=requests[-1].arrived - requests[0].arrived if requests else 0.0,
@@ -138,46 +172,52 @@ def try_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Trial:
         errors=_errors(requests),
         errors_lost_live=_errors(requests) - _errors(live),
         errors_lost=_errors(requests) - _errors(kept),
-        deciders=tuple(_deciders(sampling, asked, kept_by)),
+        deciders=tuple(_deciders(sampling, considered, kept_by)),
         routes=_by_route(requests, kept),
         callers_unknown=_callers_unknown(requests, sampling),
         headers_unknown=_headers_unknown(requests, rules),
-        lowered=_count(one.request for one in choices if one.rate is not None and int(one.request.arrived) in factors),
+        lowered=_count(
+            one.request for one in decisions if one.rate is not None and int(one.request.arrived) in factors
+        ),
         has_load=sampling.load.high is not None,
     )
 
 
-def _choose(request: RecentRequest, sampling: Sampling, rules: Rules) -> _Choice:
+def _decide_head(request: RecentRequest, sampling: Sampling, rules: Rules) -> _HeadDecision:
     if sampling.parent == "follow" and request.caller_sampled is not None:
-        return _Choice(request, ("parent", ""), None)
+        return _HeadDecision(request, ("parent", ""), None)
     headers = {name: [request.redact(line) for line in lines] for name, lines in request.headers.items()}
     headers["host"] = [request.host]
     rule = rules.match(lambda: RequestLine(request.method, request.redact(request.path)), headers)
-    return _Choice(request, ("rule", rule.name), rule.rate) if rule else _Choice(request, ("rate", ""), sampling.rate)
+    return (
+        _HeadDecision(request, ("rule", rule.name), rule.rate)
+        if rule
+        else _HeadDecision(request, ("rate", ""), sampling.rate)
+    )
 
 
-def _budget_factors(choices: Sequence[_Choice], traces_per_second: float) -> dict[int, float]:
-    """Return by what the rates are multiplied in each second in which they would keep more than the budget."""
+def _budget_factors(decisions: Sequence[_HeadDecision], traces_per_second: float) -> dict[int, float]:
+    """Return the factor for all rates of each second in which they would exceed the budget."""
     if not traces_per_second:
         return {}
     wanted: defaultdict[int, float] = defaultdict(float)
     taken: Counter[int] = Counter()
-    for choice in choices:
-        second = int(choice.request.arrived)
-        if choice.rate is None:
-            taken[second] += choice.request.weight * bool(choice.request.caller_sampled)
+    for decision in decisions:
+        second = int(decision.request.arrived)
+        if decision.rate is None:
+            taken[second] += decision.request.weight * bool(decision.request.caller_sampled)
         else:
-            wanted[second] += choice.request.weight * choice.rate
+            wanted[second] += decision.request.weight * decision.rate
     left = {second: max(traces_per_second - taken[second], 0.0) for second in wanted}
     return {second: left[second] / total for second, total in wanted.items() if total > left[second]}
 
 
-def _decide(choice: _Choice, factor: float) -> bool:
-    request = choice.request
+def _is_kept(decision: _HeadDecision, factor: float) -> bool:
+    request = decision.request
     members = (("ot", f"rv:{request.randomness}"),) if request.randomness else ()
-    if choice.rate is None:
+    if decision.rate is None:
         return head_sampling.follow_parent(request.trace_id, bool(request.caller_sampled), members)[0]
-    return head_sampling.decide(request.trace_id, members, threshold.from_rate(choice.rate * factor))[0]
+    return head_sampling.decide(request.trace_id, members, threshold.from_rate(decision.rate * factor))[0]
 
 
 def _record(request: RecentRequest) -> LogRecord:
@@ -193,7 +233,7 @@ def _count(requests: Iterable[RecentRequest]) -> int:
 
 
 def _spans(requests: Iterable[RecentRequest]) -> int:
-    """Count the spans of their traces: one of the gateway's own each, one a try."""
+    """Count the spans of their traces: one SERVER span each, and one CLIENT span a try."""
     return sum(request.weight * (1 + request.tries) for request in requests)
 
 
@@ -201,11 +241,13 @@ def _errors(requests: Iterable[RecentRequest]) -> int:
     return sum(request.weight for request in requests if request.status >= 500)
 
 
-def _deciders(sampling: Sampling, asked: Counter[tuple[str, str]], kept: Counter[tuple[str, str]]) -> Iterator[Decider]:
+def _deciders(
+    sampling: Sampling, considered: Counter[tuple[str, str]], kept: Counter[tuple[str, str]]
+) -> Iterator[Decider]:
     after = [(reason, "") for reason in ("error", "retry", "slow", "status")]
     for key in (("parent", ""), *dict.fromkeys(("rule", rule.name) for rule in sampling.rules), ("rate", ""), *after):
-        if asked[key] or key[0] == "rule":
-            yield Decider(*key, asked[key], kept[key])
+        if considered[key] or key[0] == "rule":
+            yield Decider(*key, considered[key], kept[key])
 
 
 def _by_route(requests: Iterable[RecentRequest], kept: Iterable[RecentRequest]) -> tuple[RouteOutcome, ...]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.live.facts import NO_FACTS, Facts
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest
+from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from spans_of import CONTEXT, record_of
 
-PLACE = ("users", "all")
+ROUTE_KEY = ("users", "all")
+UNREDACTED = WhatIfRedaction((), str)
 
 
-def noted(**fields: object) -> RecentRequest:
+def recorded(**fields: object) -> RecentRequest:
     recorder = Recorder(ManualClock())
-    recorder.note(record_of(**fields), PLACE, CONTEXT, "sampled", [b"x"], facts=Facts(("x-tier",), str))
+    recorder.observe(
+        record_of(**fields), ROUTE_KEY, CONTEXT, "sampled", [b"x"], what_if=WhatIfRedaction(("x-tier",), str)
+    )
     (request,) = recorder.requests.snapshot()
     return request
 
@@ -24,8 +27,8 @@ def test_a_request_is_in_every_ring() -> None:
     """A kept one as a trace too; one that is not kept is only counted."""
     recorder = Recorder(ManualClock())
     record = record_of()
-    recorder.note(record, PLACE, CONTEXT, "sampled", [b"one", b"two"], facts=NO_FACTS)
-    recorder.note(record, PLACE, CONTEXT, "not_sampled", [], facts=NO_FACTS)
+    recorder.observe(record, ROUTE_KEY, CONTEXT, "sampled", [b"one", b"two"], what_if=UNREDACTED)
+    recorder.observe(record, ROUTE_KEY, CONTEXT, "not_sampled", [], what_if=UNREDACTED)
 
     (trace,) = recorder.traces.after(0, 10)
     (route,) = recorder.routes.figures([0.5])
@@ -36,7 +39,7 @@ def test_a_request_is_in_every_ring() -> None:
 
 def test_facts_are_what_rules_ask_for() -> None:
     """Method, path without query, host, and the headers that were named."""
-    request = noted(
+    request = recorded(
         request={"uri": "/a/b?token=1", "headers": {"host": "gw:8000", "x-tier": "gold", "authorization": "secret"}}
     )
 
@@ -46,26 +49,28 @@ def test_facts_are_what_rules_ask_for() -> None:
 
 def test_a_path_is_cut() -> None:
     """What a client sends is not what decides how much memory is taken."""
-    assert len(noted(request={"uri": "/" + "x" * 9000}).path) == MAX_PATH
+    assert len(recorded(request={"uri": "/" + "x" * 9000}).path) == MAX_PATH
 
 
 def test_what_lua_has_no_list_for_is_no_try() -> None:
     """An empty table, and a record that has nothing in it."""
-    assert noted(tries={}).tries == 0
-    assert noted(latencies={"request": -1}).duration_ms == 0
+    assert recorded(tries={}).tries == 0
+    assert recorded(latencies={"request": -1}).duration_ms == 0
 
 
 def test_a_callers_decision_is_known_where_it_was_followed() -> None:
     """Elsewhere it is known that there was one."""
     recorder = Recorder(ManualClock())
-    recorder.note(record_of(), PLACE, replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], facts=NO_FACTS)
-    recorder.note(
+    recorder.observe(
+        record_of(), ROUTE_KEY, replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], what_if=UNREDACTED
+    )
+    recorder.observe(
         record_of(),
-        PLACE,
+        ROUTE_KEY,
         replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001"),
         "sampled",
         [],
-        facts=NO_FACTS,
+        what_if=UNREDACTED,
     )
 
     followed, decided = recorder.requests.snapshot()

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.live.routes import SLOT_SECONDS, SLOTS, RecentRoutes
+from otlp_tracing.sidecar.live.routes import INTERVAL_SECONDS, INTERVALS, RecentRoutes
 
 SHARES = (0.5, 0.95, 0.99)
 
@@ -22,7 +22,7 @@ def test_requests_are_counted_by_what_became_of_them(clock: ManualClock) -> None
     """Kept, refused, failed: of all requests of the route."""
     routes = RecentRoutes(clock)
     for status, kept in ((200, True), (404, False), (503, True), (200, False)):
-        routes.note(clock(), ("s", "r"), status, 5, kept=kept)
+        routes.observe(clock(), ("s", "r"), status, 5, kept=kept)
 
     (one,) = routes.figures(SHARES)
     assert (one.service, one.route) == ("s", "r")
@@ -34,7 +34,7 @@ def test_percentiles_are_off_by_three_percent_at_the_most(clock: ManualClock) ->
     routes = RecentRoutes(clock)
     durations = sorted(random.Random(1).lognormvariate(4, 1.5) for _ in range(5000))
     for one in durations:
-        routes.note(clock(), ("s", "r"), 200, one, kept=False)
+        routes.observe(clock(), ("s", "r"), 200, one, kept=False)
 
     (figures,) = routes.figures(SHARES)
     for share, shown in zip(SHARES, figures.percentiles_ms, strict=True):
@@ -45,12 +45,12 @@ def test_percentiles_are_off_by_three_percent_at_the_most(clock: ManualClock) ->
 def test_what_is_five_minutes_old_no_longer_counts(clock: ManualClock) -> None:
     """The window moves on; a route without a request in it is left out."""
     routes = RecentRoutes(clock)
-    routes.note(clock(), ("s", "old"), 200, 1, kept=False)
-    clock.now += SLOT_SECONDS * SLOTS / 2
-    routes.note(clock(), ("s", "new"), 200, 1, kept=False)
+    routes.observe(clock(), ("s", "old"), 200, 1, kept=False)
+    clock.now += INTERVAL_SECONDS * INTERVALS / 2
+    routes.observe(clock(), ("s", "new"), 200, 1, kept=False)
     assert {one.route for one in routes.figures(SHARES)} == {"old", "new"}
 
-    clock.now += SLOT_SECONDS * SLOTS / 2
+    clock.now += INTERVAL_SECONDS * INTERVALS / 2
 
     assert [one.route for one in routes.figures(SHARES)] == ["new"]
 
@@ -58,13 +58,13 @@ def test_what_is_five_minutes_old_no_longer_counts(clock: ManualClock) -> None:
 def test_the_history_ends_now(clock: ManualClock) -> None:
     """A number for each slot, the current one last."""
     routes = RecentRoutes(clock)
-    routes.note(clock(), ("s", "r"), 200, 1, kept=False)
-    clock.now += 2 * SLOT_SECONDS
-    routes.note(clock(), ("s", "r"), 200, 1, kept=False)
-    routes.note(clock(), ("s", "r"), 200, 1, kept=False)
+    routes.observe(clock(), ("s", "r"), 200, 1, kept=False)
+    clock.now += 2 * INTERVAL_SECONDS
+    routes.observe(clock(), ("s", "r"), 200, 1, kept=False)
+    routes.observe(clock(), ("s", "r"), 200, 1, kept=False)
 
     (one,) = routes.figures(SHARES)
-    assert len(one.history) == SLOTS
+    assert len(one.history) == INTERVALS
     assert one.history[-3:] == (1, 0, 2)
 
 
@@ -76,18 +76,18 @@ def test_the_window_is_as_long_as_there_was_time(clock: ManualClock) -> None:
 
     clock.now += 10_000
 
-    assert SLOT_SECONDS * (SLOTS - 1) <= routes.window_seconds <= SLOT_SECONDS * SLOTS
+    assert INTERVAL_SECONDS * (INTERVALS - 1) <= routes.window_seconds <= INTERVAL_SECONDS * INTERVALS
 
 
 def test_routes_are_bounded(clock: ManualClock) -> None:
     """Past the bound they are counted together, until one of those known falls silent."""
     routes = RecentRoutes(clock, max_routes=2)
     for name in ("a", "b", "c", "d"):
-        routes.note(clock(), ("s", name), 200, 1, kept=False)
+        routes.observe(clock(), ("s", name), 200, 1, kept=False)
     assert {one.route: one.requests for one in routes.figures(SHARES)} == {"a": 1, "b": 1, "_OTHER": 2}
 
-    clock.now += SLOT_SECONDS * SLOTS + SLOT_SECONDS
-    routes.note(clock(), ("s", "e"), 200, 1, kept=False)
+    clock.now += INTERVAL_SECONDS * INTERVALS + INTERVAL_SECONDS
+    routes.observe(clock(), ("s", "e"), 200, 1, kept=False)
 
     assert [one.route for one in routes.figures(SHARES)] == ["e"]
 
@@ -95,7 +95,7 @@ def test_routes_are_bounded(clock: ManualClock) -> None:
 def test_a_request_may_take_no_time(clock: ManualClock) -> None:
     """Kong counts whole milliseconds: none is less than one."""
     routes = RecentRoutes(clock)
-    routes.note(clock(), ("s", "r"), 200, 0, kept=False)
+    routes.observe(clock(), ("s", "r"), 200, 0, kept=False)
 
     (one,) = routes.figures(SHARES)
     assert one.percentiles_ms[0] < 1

@@ -78,4 +78,4 @@ def test_a_trace_may_have_several_requests() -> None:
     add(traces, 8)
     add(traces, 7, "b")
 
-    assert [one.route for one in traces.of((7).to_bytes(16, "big"))] == ["a", "b"]
+    assert [one.route for one in traces.find((7).to_bytes(16, "big"))] == ["a", "b"]

@@ -12,7 +12,8 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sidecar.live.requests import RecentRequest
-from otlp_tracing.sidecar.live.what_if import Decider, RouteOutcome, try_rules
+from otlp_tracing.sidecar.live.what_if import Decider, RouteOutcome, WhatIfRedaction, evaluate_rules
+from otlp_tracing.sidecar.redaction.redactor import Redactor
 
 _BASIS: dict[str, Any] = {
     "arrived": 0.0,
@@ -50,7 +51,7 @@ def test_the_rate_keeps_what_the_gateway_would_keep() -> None:
     requests = [request(trace_id=chance.randbytes(16)) for _ in range(500)]
     limit = threshold.from_rate(0.3)
 
-    outcome = try_rules(sampling(rate=0.3), requests)
+    outcome = evaluate_rules(sampling(rate=0.3), requests)
 
     assert outcome.kept == sum(head_sampling.decide(one.trace_id, (), limit)[0] for one in requests)
     assert outcome.requests == 500
@@ -59,8 +60,8 @@ def test_the_rate_keeps_what_the_gateway_would_keep() -> None:
 
 def test_an_explicit_randomness_goes_before_the_id() -> None:
     """The tracestate's rv decides, as it does on the request path."""
-    assert try_rules(sampling(rate=0.5), [request(randomness="0" * 14)]).kept == 0
-    assert try_rules(sampling(rate=0.5), [request(trace_id=b"\x01" + bytes(15), randomness="f" * 14)]).kept == 1
+    assert evaluate_rules(sampling(rate=0.5), [request(randomness="0" * 14)]).kept == 0
+    assert evaluate_rules(sampling(rate=0.5), [request(trace_id=b"\x01" + bytes(15), randomness="f" * 14)]).kept == 1
 
 
 def test_rules_are_asked_in_their_order() -> None:
@@ -78,7 +79,7 @@ def test_rules_are_asked_in_their_order() -> None:
         request(host="a.acme.test", headers={"x-tier": []}),
     ]
 
-    outcome = try_rules(sampling(rate=0, rules=rules), requests)
+    outcome = evaluate_rules(sampling(rate=0, rules=rules), requests)
 
     assert outcome.deciders == (
         Decider("rule", "health", 1, 0),
@@ -98,8 +99,8 @@ def test_the_caller_is_followed_where_the_rules_say_so() -> None:
         request(has_caller=True),
     ]
 
-    followed = try_rules(sampling(rate=0), requests)
-    ignored = try_rules(sampling(rate=0, parent="ignore"), requests)
+    followed = evaluate_rules(sampling(rate=0), requests)
+    ignored = evaluate_rules(sampling(rate=0, parent="ignore"), requests)
 
     assert (followed.kept, followed.callers_unknown) == (1, 1)
     assert (ignored.kept, ignored.callers_unknown) == (0, 0)
@@ -116,7 +117,7 @@ def test_what_keeps_after_the_response_keeps() -> None:
     ]
     keep = {"errors": True, "slower_than_ms": 500, "statuses": [429]}
 
-    outcome = try_rules(sampling(rate=0, keep=keep), requests)
+    outcome = evaluate_rules(sampling(rate=0, keep=keep), requests)
 
     assert outcome.kept == 4
     assert outcome.spans == 2 + 3 + 2 + 2
@@ -133,7 +134,7 @@ def test_lost_errors_are_counted() -> None:
     """For the rules in force and for those tried."""
     requests = [request(status=500, kept=True), request(status=502)]
 
-    outcome = try_rules(sampling(rate=0, keep={"errors": False}), requests)
+    outcome = evaluate_rules(sampling(rate=0, keep={"errors": False}), requests)
 
     assert (outcome.errors, outcome.errors_lost_live, outcome.errors_lost) == (2, 1, 2)
 
@@ -142,7 +143,7 @@ def test_each_route_is_compared() -> None:
     """What was kept of it, and what would have been; the busiest first."""
     requests = [request(route="a", kept=True), request(route="b"), request(route="b", path="/x")]
 
-    outcome = try_rules(sampling(rate=0, rules=[{"name": "x", "paths": ["/x"], "rate": 1}]), requests)
+    outcome = evaluate_rules(sampling(rate=0, rules=[{"name": "x", "paths": ["/x"], "rate": 1}]), requests)
 
     assert outcome.routes == (RouteOutcome("s", "b", 2, 0, 1), RouteOutcome("s", "a", 1, 1, 0))
 
@@ -151,7 +152,7 @@ def test_what_cannot_be_known_is_said() -> None:
     """A header that nothing is known of matches no request, and is named."""
     rules = [{"name": "debug", "headers": ["X-Debug: 1"], "rate": 1}]
 
-    outcome = try_rules(sampling(rate=0, rules=rules), [request()])
+    outcome = evaluate_rules(sampling(rate=0, rules=rules), [request()])
 
     assert outcome.kept == 0
     assert outcome.headers_unknown == ("x-debug",)
@@ -161,7 +162,7 @@ def test_a_request_may_stand_for_many() -> None:
     """All numbers are of requests, whether every one was looked at or one of ten."""
     requests = [request(weight=10, tries=2), request(weight=10, status=500), request(kept=True)]
 
-    outcome = try_rules(sampling(rate=1, keep={"errors": False}), requests)
+    outcome = evaluate_rules(sampling(rate=1, keep={"errors": False}), requests)
 
     assert (outcome.requests, outcome.sample, outcome.kept, outcome.kept_live) == (21, 3, 21, 1)
     assert (outcome.spans, outcome.errors, outcome.errors_lost_live) == (30 + 20 + 2, 10, 10)
@@ -177,7 +178,7 @@ def test_rules_see_what_was_redacted() -> None:
     by_path = {"name": "p", "paths": ["/reset/s*"], "rate": 1}
     by_header = {"name": "h", "headers": ["x-tier: s*"], "rate": 1}
 
-    assert try_rules(sampling(rate=0, rules=[by_path, by_header]), [hidden]).kept == 0
+    assert evaluate_rules(sampling(rate=0, rules=[by_path, by_header]), [hidden]).kept == 0
 
 
 def test_a_budget_lowers_the_rates_of_the_seconds_that_need_it() -> None:
@@ -187,17 +188,19 @@ def test_a_budget_lowers_the_rates_of_the_seconds_that_need_it() -> None:
     calm = [request(arrived=2.5, trace_id=chance.randbytes(16)) for _ in range(5)]
     callers = [request(arrived=1.2, has_caller=True, caller_sampled=True) for _ in range(40)]
 
-    outcome = try_rules(sampling(rate=1, budget={"traces_per_second": 100}, load={"high": 0.8}), callers + busy + calm)
+    outcome = evaluate_rules(
+        sampling(rate=1, budget={"traces_per_second": 100}, load={"high": 0.8}), callers + busy + calm
+    )
 
     assert outcome.lowered == 1000
     assert outcome.kept == pytest.approx(100 + 5, abs=25)
     assert outcome.has_load
-    assert not try_rules(sampling(rate=1), busy).has_load
+    assert not evaluate_rules(sampling(rate=1), busy).has_load
 
 
 def test_nothing_to_try_on_is_an_answer() -> None:
     """No request, no division by it."""
-    outcome = try_rules(sampling(), [])
+    outcome = evaluate_rules(sampling(), [])
 
     assert (outcome.requests, outcome.kept, outcome.seconds) == (0, 0, 0.0)
 
@@ -205,4 +208,29 @@ def test_nothing_to_try_on_is_an_answer() -> None:
 def test_a_pattern_that_cannot_work_is_refused() -> None:
     """With the rule's place."""
     with pytest.raises(ConfigError, match=r"sampling\.rules\[1\]\.paths"):
-        try_rules(sampling(rules=[{"name": "x", "paths": ["~("], "rate": 1}]), [request()])
+        evaluate_rules(sampling(rules=[{"name": "x", "paths": ["~("], "rate": 1}]), [request()])
+
+
+def redaction_of(**config: object) -> WhatIfRedaction:
+    settings = Settings.from_config(config)
+    return WhatIfRedaction.from_settings(settings, Redactor(settings.redaction))
+
+
+def test_recorded_headers_are_those_that_rules_match() -> None:
+    """In lower case; those of secrets are not written down, even if a rule asks for them."""
+    rule = {"name": "x", "headers": ["X-Tier: gold", "X-Api-Key: *", "Cookie: a"], "rate": 1}
+
+    assert redaction_of(sampling={"rules": [rule]}).headers == ("x-tier",)
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/users/7", "/users/7"),
+        ("/users/jane.roe@example.com/orders", "/users/REDACTED/orders"),
+        ("", ""),
+    ],
+)
+def test_a_path_is_redacted_before_a_rule_sees_it(path: str, seen: str) -> None:
+    """As it is before it is exported: whoever may try rules learns nothing by trying."""
+    assert redaction_of().redact(path) == seen

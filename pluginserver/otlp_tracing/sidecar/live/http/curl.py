@@ -1,7 +1,7 @@
-"""A request, as far as its span tells, as a command to run again. Pure.
+"""A curl command that repeats a request, made from its SERVER span. Pure.
 
-Everything in it came from a client once, so every part is quoted for the shell, and what a terminal or curl
-would act on is taken out. Redacted values stay redacted; bodies are not recorded.
+All values came from a client, so each is quoted for the shell, and characters that a terminal or curl would act on
+are removed. Redacted values stay redacted; bodies are not recorded.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["curl_command"]
-
 _HEADER = "http.request.header."
-# Written by curl itself, or given by an option of their own.
+# curl writes these itself, or has an option for them.
 _NOT_REPEATED = frozenset({"host", "content-length", "connection", "user-agent", "transfer-encoding", "traceparent"})
 _UNSAFE_IN_URL = re.compile(r"[\x00-\x20\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _UNSAFE_IN_HEADER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def curl_command(attributes: Mapping[str, Any]) -> str:
-    """Write the command.
+    """Return the command.
 
     Args:
         attributes: of a SERVER span.

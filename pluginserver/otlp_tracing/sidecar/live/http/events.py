@@ -1,7 +1,7 @@
-"""Server-sent events: new traces as they come, gathered for half a second, and the counts.
+"""Server-sent events: new traces, gathered for half a second, and counts.
 
-Each page that is open pulls from the ring at its own pace: what a slow one misses it does not see, and nobody
-waits for it. Where no page is open nothing runs.
+Each open page reads from the ring at its own pace. A slow page skips traces that were evicted meanwhile and delays
+no other page. Without an open page nothing runs.
 
 Source: WHATWG HTML, 9.2 Server-sent events.
 """
@@ -25,36 +25,34 @@ from otlp_tracing.sidecar.live.http.trace_json import row
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.traces import RecentTrace
 
-__all__ = ["Live"]
-
 _GATHER_SECONDS = 0.5
-_SILENT_SECONDS = 5.0  # the page takes three times that for a connection that is lost
-# A page that has taken nothing for so long has given this connection up itself, and comes back with another one.
-_PATIENCE_SECONDS = 3 * _SILENT_SECONDS
+_SILENT_SECONDS = 5.0  # the page considers the connection lost after three times that
+# A page that received nothing for this long has closed the connection and reconnects.
+_WRITE_TIMEOUT_SECONDS = 3 * _SILENT_SECONDS
 MAX_ROWS_AT_ONCE = 100
 _ROWS_AT_FIRST = 300
-# A page is a connection and some rows twice a second; a team looks on, a crowd does not.
+# A page costs a connection and some rows twice a second; this is enough for a team.
 MAX_WATCHERS = 16
 
 
-class Live:
-    """The stream of a sidecar.
+class EventStream:
+    """The event stream of a sidecar.
 
     Args:
-        recorder: what there is to see.
-        options: shown to the page: where its traces are found elsewhere.
-        patience: seconds for which a page may take nothing of what is sent before it loses its place.
+        recorder: source of the traces and counts.
+        options: their trace_url is sent to the page.
+        write_timeout: seconds after which a page that reads nothing is disconnected.
     """
 
-    def __init__(self, recorder: Recorder, options: PageOptions, patience: float = _PATIENCE_SECONDS) -> None:
+    def __init__(self, recorder: Recorder, options: PageOptions, write_timeout: float = _WRITE_TIMEOUT_SECONDS) -> None:
         self._recorder = recorder
-        self._patience = patience
+        self._write_timeout = write_timeout
         self._hello = {"version": __version__, "trace_url": options.trace_url}
-        # A page that comes back to another process starts anew: the numbers have.
+        # Numbers begin again in another process, so a page that reconnects to one must start from the beginning.
         self._epoch = secrets.token_hex(4)
         self._closing = asyncio.Event()
         self._watchers = 0
-        # What several pages are sent at about the same time is worked out once.
+        # Several open pages need the same rows at about the same time.
         self._row = lru_cache(maxsize=2 * MAX_ROWS_AT_ONCE)(_encoded_row)
 
     def close(self) -> None:
@@ -62,36 +60,36 @@ class Live:
         self._closing.set()
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Serve one page until it goes; `?after=` names the last event it has."""
+        """Serve one page until it disconnects; `?after=` is the id of the last event that it received."""
         if self._watchers >= MAX_WATCHERS:
-            return web.Response(status=503, text=f"{MAX_WATCHERS} pages are open already; close one.\n")
+            return web.Response(status=503, text=f"{MAX_WATCHERS} pages are already open; close one.\n")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
         self._watchers += 1
         try:
             with contextlib.suppress(ConnectionError):
-                self._limit_silence(request)
+                self._set_kernel_timeout(request)
                 await response.prepare(request)
                 await self._send(response, request.query.get("after", ""))
         except asyncio.TimeoutError:
-            # Not closed: that would wait until what was written has been taken.
+            # Abort: close() would wait until the page has read all that was written.
             if request.transport is not None:
                 request.transport.abort()
         finally:
             self._watchers -= 1
         return response
 
-    def _limit_silence(self, request: web.Request) -> None:
-        """Have the kernel end the connection of a page whose network is gone, long before it would by itself.
+    def _set_kernel_timeout(self, request: web.Request) -> None:
+        """Let the kernel end the connection of a page whose network is gone.
 
-        It would go on for a quarter of an hour, and a write is not held up before some megabytes wait.
+        By default the kernel keeps trying for a quarter of an hour, and a write blocks only after some megabytes.
         Source: tcp(7), TCP_USER_TIMEOUT.
         """
         connection = request.get_extra_info("socket")
         if connection is not None:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._patience * 1000))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self._write_timeout * 1000))
 
     async def _write(self, response: web.StreamResponse, event: bytes) -> None:
-        await asyncio.wait_for(response.write(event), self._patience)
+        await asyncio.wait_for(response.write(event), self._write_timeout)
 
     async def _send(self, response: web.StreamResponse, after: str) -> None:
         epoch, _, number = after.partition(".")
@@ -130,6 +128,6 @@ def _encoded_row(trace: RecentTrace) -> msgspec.Raw:
 
 
 def _event(name: str, data: Mapping[str, Any], identifier: str = "") -> bytes:
-    # JSON has no line break outside of strings, and in strings it is written \n: one data line is enough.
+    # Compact JSON has no line break, and in strings it is written \n: one data line is enough.
     head = f"id: {identifier}\nevent: {name}\ndata: " if identifier else f"event: {name}\ndata: "
     return head.encode() + msgspec.json.encode(data) + b"\n\n"

@@ -1,4 +1,4 @@
-"""Whether there is a live page, and who may see it."""
+"""Options of the live page: on or off, its token, its host names."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from urllib.parse import urlsplit
 
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["TOKEN_VARIABLE", "PageOptions", "page_options"]
-
 TOKEN_VARIABLE = "OTLP_TRACING_PAGE_TOKEN"  # noqa: S105  # the name of it
 _SHORTEST_TOKEN = 16  # characters; 64 bits at the least, if they are random hexadecimal digits
-_PLACE = "{trace_id}"
+_PLACEHOLDER = "{trace_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """The live page's, and of the reports beside it.
+    """Options of the live page and the reports.
 
     Args:
-        is_on: there is a page.
-        token: asked for before any data is shown; None where everyone who reaches the address may look.
-        hosts: names, in lower case, that the page may be asked for by, beside localhost and addresses.
-        trace_url: where a trace is found in the user's backend, with {trace_id}; empty where nobody said.
+        is_on: the page is served.
+        token: required for all data; None if access needs no token.
+        hosts: allowed host names, in lower case, beside localhost and IP addresses.
+        trace_url: URL of a trace in the user's backend, with {trace_id}; empty if unset.
     """
 
     is_on: bool = True
@@ -44,25 +42,29 @@ def page_options(
     hosts: str = "",
     trace_url: str = "",
 ) -> PageOptions:
-    """Put the options together.
+    """Return the options from arguments and environment.
 
     Args:
-        mode: on, off, or auto: on where only this machine can reach it, or with a token.
-        http_host: the address that is listened on.
-        environment: may hold the token; an argument would be there for all to see.
-        token_file: holds it instead.
+        mode: on, off, or auto: on for a loopback address, or with a token.
+        http_host: the address of the listener.
+        environment: may hold the token; other users could read an argument.
+        token_file: holds the token instead.
         hosts: names, separated by commas.
         trace_url: as PageOptions has it.
 
     Raises:
-        ConfigError: with every option that cannot be used.
+        ConfigError: with every invalid option.
     """
     faults: list[Fault] = []
     if mode not in {"auto", "on", "off"}:
         faults.append(Fault("--page", json.dumps(mode), "must be auto, on or off"))
-    if trace_url and (urlsplit(trace_url).scheme not in {"http", "https"} or _PLACE not in trace_url):
-        faults.append(Fault("--trace-url", json.dumps(trace_url), f"must be an http URL with {_PLACE} in it"))
-    token = _token(environment, token_file, faults)
+    if trace_url and (urlsplit(trace_url).scheme not in {"http", "https"} or _PLACEHOLDER not in trace_url):
+        faults.append(Fault("--trace-url", json.dumps(trace_url), f"must be an http URL with {_PLACEHOLDER} in it"))
+    token = None
+    try:
+        token = read_token(environment, token_file)
+    except ConfigError as error:
+        faults += error.faults
     if faults:
         raise ConfigError(faults)
     is_on = mode == "on" or (mode == "auto" and (token is not None or _is_loopback(http_host)))
@@ -70,19 +72,22 @@ def page_options(
     return PageOptions(is_on, token, names, trace_url)
 
 
-def _token(environment: Mapping[str, str], token_file: str, faults: list[Fault]) -> str | None:
+def read_token(environment: Mapping[str, str], token_file: str = "") -> str | None:
+    """Return the page's token from its file or TOKEN_VARIABLE; None without one.
+
+    Raises:
+        ConfigError: for a file that cannot be read, or a token that is too short or has other characters.
+    """
     source = "--page-token-file" if token_file else TOKEN_VARIABLE
     try:
         token = Path(token_file).read_text(encoding="ascii").strip() if token_file else environment.get(TOKEN_VARIABLE)
     except (OSError, UnicodeDecodeError) as error:
-        faults.append(Fault(source, json.dumps(token_file), f"cannot be read: {error}"))
-        return None
+        raise ConfigError([Fault(source, json.dumps(token_file), f"cannot be read: {error}")]) from error
     if token is None or (not token and not token_file):
         return None
     if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         rule = f"must hold a token of {_SHORTEST_TOKEN} or more printable ASCII characters, without spaces"
-        faults.append(Fault(source, "", rule))
-        return None
+        raise ConfigError([Fault(source, "", rule)])
     return token
 
 

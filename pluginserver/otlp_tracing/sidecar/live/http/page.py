@@ -1,4 +1,4 @@
-"""The live page: its files, and the data behind it. Everything is read only."""
+"""The live page: its files and its data. Read only."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ import msgspec
 from aiohttp import web
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.live.http.events import Live
+from otlp_tracing.sidecar.live.http.auth import Handler
+from otlp_tracing.sidecar.live.http.events import EventStream
 from otlp_tracing.sidecar.live.http.options import PageOptions
-from otlp_tracing.sidecar.live.http.rule_text import read_sampling
+from otlp_tracing.sidecar.live.http.rule_text import parse_sampling
 from otlp_tracing.sidecar.live.http.trace_json import trace
 from otlp_tracing.sidecar.live.recorder import Recorder
-from otlp_tracing.sidecar.live.what_if import try_rules
-
-__all__ = ["MAX_BODY", "STATIC", "Page"]
+from otlp_tracing.sidecar.live.what_if import evaluate_rules
 
 STATIC = Path(__file__).parent / "static"
-MAX_BODY = 64 << 10  # of a trial: rules of that size take a person a day to write
+MAX_BODY = 64 << 10  # of a what-if request; real rules are far smaller
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _PERCENTILES = (0.5, 0.95, 0.99)
 
@@ -32,32 +31,30 @@ class Page:
     """Serves the page.
 
     Args:
-        recorder: what there is to see.
+        recorder: source of the data.
         options: of the page.
     """
 
     def __init__(self, recorder: Recorder, options: PageOptions) -> None:
         self._recorder = recorder
-        self._live = Live(recorder, options)
+        self._stream = EventStream(recorder, options)
         self._files = {path.name: _File.read(path) for path in sorted(STATIC.iterdir())}
-        self._trying = asyncio.Lock()
+        self._evaluating = asyncio.Lock()
 
-    def add_to(self, app: web.Application) -> None:
-        """Add its paths to an application."""
-        app.add_routes(
-            [
-                web.get("/", self._index),
-                web.get("/page/{name}", self._file),
-                web.get("/events", self._live.events),
-                web.get("/traces/{trace_id:[0-9a-f]{32}}", self._trace),
-                web.get("/routes", self._routes),
-                web.post("/trial", self._trial),
-            ]
-        )
-        app.on_shutdown.append(self._close)
+    @property
+    def routes(self) -> Mapping[str, Handler]:
+        """Handlers of GET by path."""
+        return {
+            "/": self._index,
+            "/page/{name}": self._file,
+            "/events": self._stream.events,
+            "/traces/{trace_id:[0-9a-f]{32}}": self._trace,
+            "/routes": self._routes,
+        }
 
-    async def _close(self, _app: web.Application) -> None:
-        self._live.close()
+    async def close(self, _app: web.Application) -> None:
+        """End all event streams; for Application.on_shutdown."""
+        self._stream.close()
 
     async def _index(self, request: web.Request) -> web.Response:
         return self._files["index.html"].response(request)
@@ -67,9 +64,9 @@ class Page:
         return file.response(request) if file else web.Response(status=404, text="There is no such file.\n")
 
     async def _trace(self, request: web.Request) -> web.Response:
-        found = self._recorder.traces.of(bytes.fromhex(request.match_info["trace_id"]))
+        found = self._recorder.traces.find(bytes.fromhex(request.match_info["trace_id"]))
         if not found:
-            return _json({"error": "This trace is not among the last ones; your backend may have it."}, 404)
+            return _json({"error": "This trace is no longer among the recent ones; your backend may have it."}, 404)
         return _json(trace(found))
 
     async def _routes(self, _request: web.Request) -> web.Response:
@@ -81,18 +78,18 @@ class Page:
         ]
         return _json({"window_seconds": routes.window_seconds, "routes": rows})
 
-    async def _trial(self, request: web.Request) -> web.Response:
-        """Try rules on the last requests; changes nothing, so that a POST is only for the size of its body."""
+    async def evaluate_rules(self, request: web.Request) -> web.Response:
+        """Evaluate sampling rules on recent requests; changes nothing, a POST only for the size of its body."""
         if request.content_type != "application/json":
             return _json({"faults": ["must be sent as application/json"]}, 415)
-        if self._trying.locked():
-            return _json({"faults": ["another set of rules is being tried; try again in a moment"]}, 429)
-        async with self._trying:
+        if self._evaluating.locked():
+            return _json({"faults": ["another set of rules is being evaluated; try again in a moment"]}, 429)
+        async with self._evaluating:
             try:
                 question = msgspec.json.decode(await request.read(), type=_Question)
-                sampling = read_sampling(question.rules)
-                requests = [one for one in self._recorder.requests.snapshot() if question.is_about(one.service)]
-                outcome = await asyncio.to_thread(try_rules, sampling, requests)
+                sampling = parse_sampling(question.rules)
+                requests = [one for one in self._recorder.requests.snapshot() if question.covers(one.service)]
+                outcome = await asyncio.to_thread(evaluate_rules, sampling, requests)
             except msgspec.DecodeError as error:
                 return _json({"faults": [f"cannot be read: {error}"]}, 400)
             except ConfigError as error:
@@ -101,17 +98,17 @@ class Page:
 
 
 class _Question(msgspec.Struct):
-    """What is to be tried, on the requests of which service; None for all."""
+    """Rules to evaluate, on the requests of one service; None for all services."""
 
     rules: str
     service: str | None = None
 
-    def is_about(self, service: str) -> bool:
+    def covers(self, service: str) -> bool:
         return self.service is None or service == self.service
 
 
 class _File(msgspec.Struct, frozen=True):
-    """A file of the page, in memory: a hundred kilobytes are less than a cache to think about."""
+    """A file of the page, held in memory: all of them together have a hundred kilobytes."""
 
     body: bytes
     content_type: str
@@ -123,7 +120,7 @@ class _File(msgspec.Struct, frozen=True):
         return cls(body, _TYPES[path.suffix], hashlib.blake2b(body, digest_size=8).hexdigest())
 
     def response(self, request: web.Request) -> web.Response:
-        # Asked for again each time, so that a page never mixes two versions; 304 where it has not changed.
+        # Revalidated each time, so that a page never mixes two versions; 304 if unchanged.
         headers = {"Cache-Control": "no-cache", "ETag": f'"{self.tag}"'}
         if any(tag.value == self.tag for tag in request.if_none_match or ()):
             return web.Response(status=304, headers=headers)
@@ -131,20 +128,20 @@ class _File(msgspec.Struct, frozen=True):
 
 
 def _exemplars(recorder: Recorder) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
-    """Return for each route its newest trace, its slowest, and its newest error, of those that are still here."""
+    """Return for each route its newest trace, its slowest, and its newest error, from the ring of recent traces."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for one in recorder.traces.after(0, len(recorder.traces)):
-        mine = found.setdefault((one.service, one.route), {})
-        mine["newest"] = one
-        mine["slowest"] = max(mine.get("slowest", one), one, key=lambda trace: trace.duration_ms)
+        by_kind = found.setdefault((one.service, one.route), {})
+        by_kind["newest"] = one
+        by_kind["slowest"] = max(by_kind.get("slowest", one), one, key=lambda trace: trace.duration_ms)
         if one.is_error:
-            mine["error"] = one
+            by_kind["error"] = one
     return {
         route: [
-            {"what": what, "trace_id": one.trace_id.hex(), "status": one.status, "duration_ms": one.duration_ms}
-            for what, one in mine.items()
+            {"what": kind, "trace_id": one.trace_id.hex(), "status": one.status, "duration_ms": one.duration_ms}
+            for kind, one in by_kind.items()
         ]
-        for route, mine in found.items()
+        for route, by_kind in found.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Sampling rules as a person pastes them: YAML or JSON, alone or with what stands around them in a kong.yml."""
+"""Sampling rules as pasted by a person: YAML or JSON, alone or inside an entry of a kong.yml."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import yaml
 from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["read_sampling"]
-
 _LONGEST = 16 << 10  # characters; the parser takes a second for a megabyte
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases: ten lines of them can stand for a billion."""
+    """YAML without aliases: ten lines of aliases can expand to a billion."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -23,11 +21,11 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def read_sampling(text: str) -> Sampling:
-    """Read `sampling`, or the plugin entry or its `config` that holds it.
+def parse_sampling(text: str) -> Sampling:
+    """Parse `sampling`, or a plugin entry or a `config` that holds it.
 
     Raises:
-        ConfigError: with all that is wrong with it.
+        ConfigError: with all faults.
     """
     if len(text) > _LONGEST:
         raise ConfigError([Fault("rules", "", f"must be {_LONGEST} characters or fewer")])
@@ -39,7 +37,7 @@ def read_sampling(text: str) -> Sampling:
         if isinstance(document, dict) and isinstance(document.get(name), dict):
             document = document[name]
     if not isinstance(document, dict):
-        raise ConfigError([Fault("rules", "", "must be what stands under `sampling:`, such as `rate: 0.1`")])
+        raise ConfigError([Fault("rules", "", "must be the content of `sampling:`, such as `rate: 0.1`")])
     return Settings.from_config({"sampling": document}).sampling
 
 

@@ -1,4 +1,4 @@
-"""Kept traces as JSON for the page, read from the bytes that were handed over for export. Pure."""
+"""Kept traces as JSON for the page, decoded from the exported bytes. Pure."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ from otlp_tracing.sidecar.live.traces import RecentTrace
 from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK
 from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
 
-__all__ = ["row", "trace"]
-
 _KINDS = {Span.SPAN_KIND_SERVER: "server", Span.SPAN_KIND_CLIENT: "client"}
-_FLAGS = 0xFF  # of Span.flags, those of the W3C
-_LONGEST = 512  # characters of a value in the list; the waterfall has all of them
+_FLAGS = 0xFF  # the W3C part of Span.flags
+_LONGEST = 512  # characters of a value in the list; the waterfall shows all
 
 
 def row(trace: RecentTrace) -> dict[str, Any]:
-    """Return what the list shows of a request."""
+    """Return a request's row of the list."""
     spans = _spans(trace)
     server = spans[0]
     attributes = _attributes(server.attributes)
@@ -47,10 +45,10 @@ def row(trace: RecentTrace) -> dict[str, Any]:
 
 
 def trace(requests: Sequence[RecentTrace]) -> dict[str, Any]:
-    """Return all there is of one trace.
+    """Return one trace in full.
 
     Args:
-        requests: of one trace, one or more, oldest first.
+        requests: all of the trace, one or more, oldest first.
     """
     spans = [(request, span) for request in requests for span in _spans(request)]
     start_ns = min(span.start_time_unix_nano for _, span in spans)
@@ -67,7 +65,7 @@ def _spans(trace: RecentTrace) -> list[Span]:
 
 
 def _to_copy(spans: Sequence[Span]) -> dict[str, str]:
-    # The upstream saw the last try's span as its parent; without a try nobody saw any.
+    # The upstream got the last try's span as its parent; without a try the SERVER span is shown.
     tries = [span for span in spans if span.kind == Span.SPAN_KIND_CLIENT]
     seen = tries[-1] if tries else spans[0]
     return {

@@ -12,20 +12,22 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.live.facts import NO_FACTS
-from otlp_tracing.sidecar.live.http.app import Health, application
+from otlp_tracing.sidecar.live.http.app import Health, create_app
 from otlp_tracing.sidecar.live.http.auth import SECURITY_HEADERS
 from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.http.page import MAX_BODY, STATIC
 from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT, record_of, spans_of
 
 TOKEN = "0123456789abcdef"
+UNREDACTED = WhatIfRedaction((), str)
+REPORTS: Mapping[str, Any] = {"/redaction": dict, "/sampling": dict}
 FOR_MACHINES = ["/healthz", "/readyz", "/metrics"]
-DATA = ["/events", f"/traces/{'01' * 16}", "/routes", "/redaction", "/delivery"]
+DATA = ["/events", f"/traces/{'01' * 16}", "/routes", "/redaction", "/sampling", "/delivery"]
 TRACE_ID = CONTEXT.trace_id.hex()
 
 
@@ -33,13 +35,13 @@ def recorded(requests: int = 1) -> Recorder:
     recorder = Recorder(ManualClock())
     for _ in range(requests):
         spans = [encode_span(span) for span in spans_of()]
-        recorder.note(record_of(), ("users", "all"), CONTEXT, "sampled", spans, facts=NO_FACTS)
+        recorder.observe(record_of(), ("users", "all"), CONTEXT, "sampled", spans, what_if=UNREDACTED)
     return recorder
 
 
 @contextlib.asynccontextmanager
 async def client(recorder: Recorder | None = None, **options: Any) -> AsyncIterator[Any]:
-    app = application(Metrics(), Health(), recorder or recorded(), PageOptions(**options))
+    app = create_app(Metrics(), Health(), REPORTS, recorder or recorded(), PageOptions(**options))
     async with TestClient(TestServer(app)) as one:
         yield one
 
@@ -158,7 +160,7 @@ def test_without_a_page_there_is_none() -> None:
     """Off means that nothing is recorded and nothing answers."""
 
     async def statuses() -> list[int]:
-        async with TestClient(TestServer(application(Metrics(), Health(lambda: "stopping")))) as there:
+        async with TestClient(TestServer(create_app(Metrics(), Health(lambda: "stopping"), REPORTS))) as there:
             return [(await there.get(path)).status for path in ("/", "/events", "/routes", "/healthz", "/readyz")]
 
     assert asyncio.run(statuses()) == [404, 404, 404, 200, 503]
@@ -244,8 +246,13 @@ def test_the_stream_begins_with_what_is_there_and_goes_on() -> None:
         recorder = recorded(2)
         async with client(recorder, trace_url="http://jaeger/{trace_id}") as there:
             first = await read_events(there, "/events", "rows")
-            recorder.note(
-                record_of(), ("", ""), CONTEXT, "sampled", [encode_span(span) for span in spans_of()], facts=NO_FACTS
+            recorder.observe(
+                record_of(),
+                ("", ""),
+                CONTEXT,
+                "sampled",
+                [encode_span(span) for span in spans_of()],
+                what_if=UNREDACTED,
             )
             return [first, await read_events(there, f"/events?after={first[-1][1]['id']}", "rows")]
 

@@ -10,7 +10,7 @@ from aiohttp import ClientError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
-from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS, Live
+from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS, EventStream
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 
@@ -31,13 +31,13 @@ _PATIENCE_SECONDS = 1.0  # far more than it takes to open one page too many whil
 
 
 def application(patience: float) -> web.Application:
-    live = Live(Recorder(ManualClock()), PageOptions(), patience)
+    stream = EventStream(Recorder(ManualClock()), PageOptions(), patience)
 
     async def close(_app: web.Application) -> None:
-        live.close()
+        stream.close()
 
     app = web.Application()
-    app.router.add_get("/events", live.events)
+    app.router.add_get("/events", stream.events)
     app.on_shutdown.append(close)
     return app
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.live.http.rule_text import read_sampling
+from otlp_tracing.sidecar.live.http.rule_text import parse_sampling
 
 RULE = {"name": "health", "paths": ["/health*"], "rate": 0}
 
@@ -23,7 +23,7 @@ RULE = {"name": "health", "paths": ["/health*"], "rate": 0}
 )
 def test_rules_are_found_in_what_is_pasted(document: object) -> None:
     """Alone, or with what stands around them in a kong.yml."""
-    sampling = read_sampling(json.dumps(document))
+    sampling = parse_sampling(json.dumps(document))
 
     assert sampling.rate == 0.25
     assert [rule.name for rule in sampling.rules] == ["health"]
@@ -31,14 +31,14 @@ def test_rules_are_found_in_what_is_pasted(document: object) -> None:
 
 def test_yaml_is_read() -> None:
     """As people write it."""
-    assert read_sampling("rate: 0.5\nkeep:\n  errors: false\n").keep.errors is False
+    assert parse_sampling("rate: 0.5\nkeep:\n  errors: false\n").keep.errors is False
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "must be what stands under"),
-        ("- 1", "must be what stands under"),
+        ("", "must be the content of"),
+        ("- 1", "must be the content of"),
         ("rate: [", "line 1, column"),
         ("rate: 2", "sampling.rate"),
         ("rates: 1", "sampling.rates"),
@@ -52,4 +52,4 @@ def test_yaml_is_read() -> None:
 def test_what_cannot_be_used_is_one_clear_error(text: str, said: str) -> None:
     """Whatever was pasted."""
     with pytest.raises(ConfigError, match=said):
-        read_sampling(text)
+        parse_sampling(text)
