@@ -25,7 +25,8 @@ from rich.table import Table
 from bench.report import circumstances
 from corpora.hostile import CATASTROPHIC, hostile_values
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
+from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
+from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -116,7 +117,7 @@ def _holding(attribute: str, value: str) -> SpanRecord:
 def _microseconds(redaction: dict[str, Any], span: SpanRecord, rounds: int = 5) -> float:
     """Return the CPU time of one redaction with its report: the best round's, since noise only adds."""
     redactor = Redactor(Settings.from_config({"redaction": redaction}).redaction)
-    note = partial(RedactionReport(Metrics()).note, "route")
+    note = partial(RedactionReport(Metrics()).record, "route")
     spans = [_fresh(span, number) for number in range(50)]
     best = float("inf")
     for _ in range(rounds):

@@ -191,7 +191,7 @@ def files(folder: Path) -> Iterator[Path]:
         if path.is_dir() and not path.is_symlink():
             if path.name not in {"__pycache__", "dist"} and (not path.name.startswith(".") or path.name == ".ci"):
                 yield from files(path)
-        elif path.is_file() and path.suffix not in {".pyc", ".so", ".png"}:
+        elif path.is_file() and path.name != ".git" and path.suffix not in {".pyc", ".so", ".png"}:
             yield path
 
 

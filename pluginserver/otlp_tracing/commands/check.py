@@ -18,7 +18,7 @@ from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
+from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 
 __all__ = ["check", "convert", "faults_of", "plugin_entries", "read_declaration", "warnings_of"]
 
@@ -107,7 +107,7 @@ def warnings_of(entry: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(high, int | float) and isinstance(low, int | float) and low >= high:
         yield f"sampling.load.low: {low:g} is not below sampling.load.high, {high:g}: rates will swing or stay low"
     with contextlib.suppress(ConfigError):  # said as faults
-        yield from cautions(Settings.from_config(config or {}).redaction)
+        yield from redaction_warnings(Settings.from_config(config or {}).redaction)
 
 
 def _own_entries(record: Mapping[str, Any], plugin: str, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

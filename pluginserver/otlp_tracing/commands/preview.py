@@ -28,8 +28,8 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.redaction.redactor import Redactor, cautions
-from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, SpanStrings
+from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
+from otlp_tracing.sidecar.redaction.string_kinds import SPAN_NAME, TRACE_STATE
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.cardinality import NameGuard
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
@@ -93,7 +93,7 @@ def show(samples: Path, kong_yml: Path | None, console: Console | None = None) -
     entries = list(_entries(kong_yml))
     for place, settings in entries:
         redactor = Redactor(settings.redaction)
-        for caution in cautions(settings.redaction):
+        for caution in redaction_warnings(settings.redaction):
             console.print(Text(f"{place or 'the defaults'}: {caution}", style="bold yellow"))
         for sample in wanted:
             if _goes_through(sample, place, [other for other, _ in entries]):
@@ -254,17 +254,21 @@ def _changes(span: SpanRecord, redactor: Redactor) -> Iterator[_Change]:
     def note(attribute: str, rule: str, action: str, _value: str) -> None:
         found.setdefault(attribute, []).append(rule if action == "redacted" else f"{rule} ({action})")
 
-    before, after = SpanStrings(span), SpanStrings(redactor.redact(span, note))
+    after = redactor.redact(span, note)
     for attribute, rules in found.items():
         name = span.name if attribute == SPAN_NAME else attribute
-        shown = _text_of(before, attribute) or ""
+        shown = _text_of(span, attribute) or ""
         yield _Change(f"{span.kind}  {name}", shown, _text_of(after, attribute), tuple(dict.fromkeys(rules)))
 
 
-def _text_of(strings: SpanStrings, attribute: str) -> str | None:
-    texts = [text for at, text in zip(strings.names, strings.texts, strict=True) if at == attribute]
-    # A span and its links have a tracestate each, which may be empty.
-    return ", ".join(filter(None, texts)) if texts else None
+def _text_of(span: SpanRecord, attribute: str) -> str | None:
+    if attribute == SPAN_NAME:
+        return span.name
+    if attribute == TRACE_STATE:
+        # The span and its links have a tracestate each, which may be empty.
+        return ", ".join(filter(None, (span.trace_state, *(link.trace_state for link in span.links))))
+    value = span.attributes.get(attribute)
+    return ", ".join(value) if isinstance(value, list) else None if value is None else str(value)
 
 
 def _print(console: Console, place: str, sample: Sample, changes: Sequence[_Change]) -> None:

@@ -180,7 +180,7 @@ class Pipeline:
         context, decided_now = entry.context(record)
         kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
         kept = context.sampled or kept_for is not None
-        note = partial(self.redactions.note, place[1])
+        note = partial(self.redactions.record, place[1])
         assembled = assemble(record, context, entry.rules, kept_for) if kept else []
         spans = [entry.redactor.redact(span, note) for span in assembled]
         outcome = f"kept_for_{kept_for}" if kept_for else "sampled" if kept else "not_sampled"

@@ -144,5 +144,5 @@ def test_an_entry_with_a_fault_is_refused(tmp_path: Path) -> None:
     """As `check` would."""
     kong = file(tmp_path, "kong.yml", KONG.replace("mode: drop", "patterns: [{name: p, pattern: '('}]"))
 
-    with pytest.raises(ConfigError, match="RE2 takes"):
+    with pytest.raises(ConfigError, match="RE2 accepts"):
         shown(file(tmp_path, "samples.yml", YAML), kong)

@@ -1,69 +1,62 @@
-"""Counted work: what keeps redaction from costing more than a span is worth, whatever its values.
+"""Counted cost: bounds the work of redaction for a span, whatever its values.
 
-One unit is a byte that an automaton looks at, about 4 ns on a machine of 2024. Everything that costs more is
-counted as that many bytes. Counting needs no clock: the same value costs the same everywhere, and a test can
-hold the bound.
+One unit is a byte read by an automaton, about 4 ns on a machine of 2024. Dearer work counts as that many bytes.
+Counting needs no clock: the same value costs the same on every machine, and a test can hold the bound.
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "CANDIDATE",
-    "NAMES_BUDGET_PER_KIB",
-    "PARAMETER",
-    "PATTERNS_BUDGET_PER_KIB",
-    "SEARCH",
-    "SPAN_BUDGET",
-    "VALUE_BUDGET_PER_KIB",
-    "OverBudget",
-    "Work",
-    "budget",
-]
-
 SEARCH = 750
 """Starting one search, from Python into RE2 and back: some 3 µs."""
 CANDIDATE = 1_000
-"""Looking closer at one place: a checksum, a header decoded, a finding noted."""
+"""Examining one match: a checksum, a header decoded, a finding reported."""
 PARAMETER = 100
-"""A query's parameter whose name is known; one that nobody has sent before costs ten times as much, once."""
+"""A query parameter with a cached name. A new name costs ten times as much, once."""
 NAMES_BUDGET_PER_KIB = 45_000
-"""What a KiB of a query may cost by name: 45 sensitive parameters, or a few hundred others."""
+"""Bound for a KiB of a query, by name: 45 sensitive parameters, or a few hundred others."""
 VALUE_BUDGET_PER_KIB = 60_000
-"""What a KiB of a value may cost the detectors: a quarter of a millisecond."""
+"""Bound for a KiB of a value, for the detectors: a quarter of a millisecond."""
 PATTERNS_BUDGET_PER_KIB = 144_000
-"""What a KiB may cost a person's own patterns: together with the two above, a millisecond."""
+"""Bound for a KiB, for the user's patterns: with the two above, a millisecond."""
 SPAN_BUDGET = 1_000_000
-"""Four milliseconds. A span with all that a gateway records of a request has one KiB, and costs a hundredth of it."""
+"""Four milliseconds. A usual span has one KiB of strings and costs a hundredth of it."""
 
 
-class OverBudget(Exception):
-    """More work than allowed; the value is not worth it."""
+class CostExceeded(Exception):  # a signal for the caller, which masks the value
+    """The work exceeds the budget."""
 
 
-class Work:
-    """What may still be spent."""
+class CostBudget:
+    """Units that may still be spent.
 
-    def __init__(self, budget: int = SPAN_BUDGET) -> None:
-        self._budget = budget
-        self.left = budget
+    Args:
+        units: at the start.
+        parent: the larger budget that this is a part of, which is charged as well; at least as many units are left
+            in it, and nothing else spends from it in the meantime.
+    """
 
-    @property
-    def spent(self) -> int:
-        """What was spent so far."""
-        return self._budget - self.left
+    def __init__(self, units: int = SPAN_BUDGET, parent: CostBudget | None = None) -> None:
+        self.left = units
+        self._parent = parent
+
+    def part(self, units: int) -> CostBudget:
+        """Return a budget of so many units of this one, or all that are left."""
+        return CostBudget(min(units, self.left), self)
 
     def spend(self, units: int) -> None:
-        """Take units before the work is done.
+        """Spend units before doing the work.
 
         Raises:
-            OverBudget: if there are not as many left.
+            CostExceeded: if fewer are left; all of them are spent then.
         """
-        if units > self.left:
-            self.left = 0
-            raise OverBudget
-        self.left -= units
+        spent = min(units, self.left)
+        self.left -= spent
+        if self._parent is not None:
+            self._parent.spend(spent)
+        if spent < units:
+            raise CostExceeded
 
 
-def budget(units_per_kib: int, text: str) -> int:
-    """Return what a text may cost, by its size in characters; one of less than a KiB as one of a KiB."""
-    return units_per_kib * max(1024, len(text)) // 1024
+def units_of(text: str, per_kib: int) -> int:
+    """Return the bound for a text by its length in characters; a text under a KiB counts as one KiB."""
+    return per_kib * max(1024, len(text)) // 1024

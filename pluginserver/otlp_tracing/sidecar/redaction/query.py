@@ -1,7 +1,7 @@
-"""Query strings: the value of a sensitive parameter is replaced, everything else stays as it was.
+"""Redaction of query strings by parameter name: the values of sensitive parameters are replaced, the rest stays.
 
-Source: OpenTelemetry semantic conventions, docs/http/http-spans.md, url.query: keep the key, put REDACTED
-in the place of the value.
+Source: OpenTelemetry semantic conventions, docs/http/http-spans.md, url.query: keep the key, replace the value by
+REDACTED.
 """
 
 from __future__ import annotations
@@ -13,62 +13,63 @@ from urllib.parse import unquote_plus
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Redaction
 
-__all__ = ["QueryRedactor"]
-
-_REMEMBERED = 4096  # names repeat from request to request; the bound is for a client that makes them up
-_LONGEST_NAME = 256  # longer ones are looked at each time, and not kept
+_CACHED_NAMES = 4096  # parameter names repeat from request to request; the bound is for a client that invents them
+_MAX_CACHED_LENGTH = 256  # longer names are not cached
 
 Replace = Callable[[str], str | None]
-"""Returns what stands for a value, None where the parameter goes with it."""
+"""Returns the replacement of a value; None drops the parameter."""
 
 
 class QueryRedactor:
-    """Redacts the query strings of one plugin entry, by name.
+    """Redacts the query strings of one plugin entry by name.
 
     Args:
         redaction: of the entry.
-        sensitive: its sensitive names.
+        sensitive: the entry's sensitive names.
     """
 
     def __init__(self, redaction: Redaction, sensitive: SensitiveNames) -> None:
         safe = frozenset(redaction.safe_query)
-        everything = redaction.query == "all"
+        every = redaction.query == "all"
 
-        def hides(name: str) -> bool:
+        def is_hidden(name: str) -> bool:
             decoded = unquote_plus(name)
-            return decoded not in safe and (everything or decoded in sensitive)
+            return decoded not in safe and (every or decoded in sensitive)
 
-        self._everything = everything
-        self._hides = hides
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(hides)
-        self._off = redaction.query == "none"
+        self._hides_all = every
+        self._is_off = redaction.query == "none"
+        self._is_hidden = is_hidden
+        self._is_hidden_cached = lru_cache(maxsize=_CACHED_NAMES)(is_hidden)
 
     def redact(self, query: str, replace: Replace) -> str:
-        """Redact a query string, given without its `?`; order, repetition and odd forms survive.
+        """Redact a query string; the order, repeated parameters and malformed parts stay.
 
         Args:
-            query: as it was sent.
-            replace: given a value, decoded.
+            query: as it was sent, without the `?`.
+            replace: is called with each sensitive value, decoded.
         """
-        if self._off or not (self._everything or "=" in query):
+        if self._is_off or not (self._hides_all or "=" in query):
             return query
-        parameters = (self._redact_parameter(parameter, replace) for parameter in query.split("&"))
-        return "&".join(parameter for parameter in parameters if parameter is not None)
+        kept: list[str] = []
+        for parameter in query.split("&"):
+            name, equals, value = parameter.partition("=")
+            if not equals:
+                # With query: all, `?secret` may be a value without a name; then it must not be cached.
+                hidden = self._hides_all and bool(name) and self._is_hidden(name)
+                replaced = replace(unquote_plus(name)) if hidden else name
+            elif value and (self._is_hidden_cached if len(name) <= _MAX_CACHED_LENGTH else self._is_hidden)(name):
+                replaced = replace(unquote_plus(value))
+                replaced = None if replaced is None else f"{name}={replaced}"
+            else:
+                replaced = parameter
+            if replaced is not None:
+                kept.append(replaced)
+        return "&".join(kept)
 
-    def redact_target(self, target: str, replace: Replace) -> str:
-        """Redact the query of a request target, `/path?query`, or of a URL."""
-        path, mark, query = target.partition("?")
+    def redact_url(self, url: str, replace: Replace) -> str:
+        """Redact the query of a URL or of a request target, `/path?query`."""
+        path, mark, query = url.partition("?")
         if not mark:
-            return target
+            return url
         query, sharp, fragment = query.partition("#")
         return path + mark + self.redact(query, replace) + sharp + fragment
-
-    def _redact_parameter(self, parameter: str, replace: Replace) -> str | None:
-        name, equals, value = parameter.partition("=")
-        if self._everything and not equals:
-            # It may be a value, which is not to be remembered: `?secret` has no name.
-            return replace(unquote_plus(parameter)) if parameter and self._hides(parameter) else parameter
-        if not value or not (self._remembered if len(name) <= _LONGEST_NAME else self._hides)(name):
-            return parameter
-        stands = replace(unquote_plus(value))
-        return None if stands is None else f"{name}{equals}{stands}"

@@ -1,11 +1,12 @@
-"""Redaction of finished spans: the last thing before they are encoded, stored, shown or sent.
+"""Redaction of finished spans, the last step before they are encoded, stored, shown or sent.
 
-First by name, where a string's place says what it is: a query, a header, a baggage member. Then by content,
-every string. Pure but for the key of pseudonyms, which can lie in a file.
+First by name, for strings whose attribute tells their kind: a query, a header, a baggage member. Then by content, for
+all strings. Pure, except that the key of pseudonyms may be in a file.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -13,66 +14,59 @@ from typing import Literal
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Redaction
-from otlp_tracing.sidecar.redaction.cost import CANDIDATE, NAMES_BUDGET_PER_KIB, PARAMETER, OverBudget, Work, budget
-from otlp_tracing.sidecar.redaction.detectors.contact import Email, Phone
-from otlp_tracing.sidecar.redaction.detectors.credentials import AssignedSecret, SchemeCredentials, Userinfo
-from otlp_tracing.sidecar.redaction.detectors.ip import IpAddress
-from otlp_tracing.sidecar.redaction.detectors.jwt import Jwt
-from otlp_tracing.sidecar.redaction.detectors.keys import CloudKey
-from otlp_tracing.sidecar.redaction.detectors.patterns import Patterns
-from otlp_tracing.sidecar.redaction.detectors.payment import CreditCard, Iban
-from otlp_tracing.sidecar.redaction.detectors.private_key import PrivateKey
+from otlp_tracing.sidecar.redaction.cost import (
+    CANDIDATE,
+    NAMES_BUDGET_PER_KIB,
+    PARAMETER,
+    CostBudget,
+    CostExceeded,
+    units_of,
+)
+from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
+from otlp_tracing.sidecar.redaction.detectors.credentials import AssignedSecret, Userinfo
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
 from otlp_tracing.sidecar.redaction.scan.finding import BUDGET_RULE, Detector, Finding
-from otlp_tracing.sidecar.redaction.scan.overlaps import without_hosts, without_overlaps
+from otlp_tracing.sidecar.redaction.scan.overlaps import merge_overlaps, without_hosts
+from otlp_tracing.sidecar.redaction.scan.patterns import Patterns
 from otlp_tracing.sidecar.redaction.scan.scan import Scan
-from otlp_tracing.sidecar.redaction.string_kinds import IN_URL, Place, Places
-from otlp_tracing.sidecar.redaction.strings import ALWAYS_THERE, TRACE_STATE, SpanStrings
-from otlp_tracing.sidecar.spans.model import SpanRecord
-
-__all__ = ["CONTENT_DETECTORS", "LENGTH_RULE", "OWN_RULES", "Action", "Note", "Redactor", "cautions", "shared_redactor"]
+from otlp_tracing.sidecar.redaction.string_kinds import (
+    IN_URL,
+    REQUIRED,
+    SPAN_NAME,
+    TRACE_STATE,
+    StringKind,
+    StringKinds,
+)
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
 _log = logging.getLogger("otlp_tracing.sidecar.redaction")
 
-CONTENT_DETECTORS: Mapping[str, Callable[[], Detector]] = {
-    "private_key": PrivateKey,
-    "jwt": Jwt,
-    "credentials": SchemeCredentials,
-    "cloud_key": CloudKey,
-    "email": Email,
-    "credit_card": CreditCard,
-    "iban": Iban,
-    "phone": Phone,
-    "ip": IpAddress,
-}
-"""By their names in the configuration, in the order in which they name what several of them find."""
-
-# nginx takes 8 KiB for a request line or a header unless told otherwise; what is longer than half of it tells
-# a reader nothing. The last 512 characters before the cut were looked at and go: a secret that the cut
-# would divide is known by its beginning.
-_LONGEST = 4096
-_KEPT = _LONGEST - 512
+# nginx accepts 8 KiB for a request line or a header by default; a longer string than half of it tells a reader
+# nothing. The last 512 characters before the cut are scanned and removed: a secret that the cut divides is
+# recognized by its beginning.
+_MAX_LENGTH = 4096
+_KEPT_LENGTH = _MAX_LENGTH - 512
 _CUT_MARK = "…"
-# Put where the cut is: `//` without an end of the authority up to there is longer than a host can be (RFC 1035:
-# 253 characters), so it is a user or a password whose `@` was cut off.
+# Appended at the cut. If the authority after `//` reaches up to there, it is longer than a host can be (RFC 1035: 253
+# characters), so it is a user or a password whose `@` was cut off.
 _USERINFO_END = "@"
 LENGTH_RULE = "length"
-"""The rule of a string that lost its end for being too long."""
+"""The rule of a string that is cut because of its length."""
 
 OWN_RULES = frozenset({*CONTENT_DETECTORS, AssignedSecret.rule, Userinfo.rule, BUDGET_RULE, LENGTH_RULE})
-"""Every rule that is not a person's own pattern."""
+"""All rules but the user's patterns."""
 
-_SHARED = 64  # redactors kept; one takes 80 kB and 2 ms
+_MAX_SHARED = 64  # cached redactors; one takes 80 kB and 2 ms
 
 Action = Literal["redacted", "reported"]
-"""What became of a finding; reported: dry_run let it go."""
+"""The fate of a finding; reported: dry_run left it in place."""
 
-Note = Callable[[str, str, Action, str], None]
-"""Told of a finding: the attribute (or SPAN_NAME or TRACE_STATE), the rule, what became of it, and the value."""
+OnFinding = Callable[[str, str, Action, str], None]
+"""Called with each finding: the attribute (or SPAN_NAME or TRACE_STATE), the rule, the action, and the value."""
 
-# Never only reported: these do not look for anything, they are told by a name, or are there to bound the cost.
-_ALWAYS = frozenset({AssignedSecret.rule, Userinfo.rule, BUDGET_RULE})
+# Redacted in a dry run as well: these follow a name, or bound the cost, and cannot take a wrong value.
+_ALWAYS_REDACTED = frozenset({AssignedSecret.rule, Userinfo.rule, BUDGET_RULE})
 
 
 class Redactor:
@@ -82,120 +76,217 @@ class Redactor:
         redaction: of the entry.
 
     Raises:
-        ConfigError: for a pattern or a key that cannot be used.
+        ConfigError: for an invalid pattern or key.
     """
 
     def __init__(self, redaction: Redaction) -> None:
         sensitive = SensitiveNames([*redaction.sensitive_keys, *redaction.extra_sensitive_keys])
-        self._places = Places(sensitive)
+        self._kinds = StringKinds(sensitive)
         self._query = QueryRedactor(redaction, sensitive)
         self._scan = Scan(list(_detectors(redaction, sensitive)), Patterns(redaction.patterns))
-        self._replacements = Replacements.of(redaction)
+        self._replacements = Replacements.from_settings(redaction)
         self._dry_run = redaction.dry_run
         self._keeps_queries = redaction.query == "none"
-        self._hides_every_query = redaction.query == "all"
+        self._hides_all_queries = redaction.query == "all"
 
-    def redact(self, span: SpanRecord, note: Note) -> SpanRecord:
-        """Return the span without what must not leave; the same one where there is nothing of that.
+    def redact(self, span: SpanRecord, on_finding: OnFinding, budget: CostBudget | None = None) -> SpanRecord:
+        """Return the span without its secrets; the same object if it has no secret.
 
         Args:
             span: finished.
-            note: told of every finding.
+            on_finding: is called with each finding.
+            budget: for this span; None for SPAN_BUDGET.
         """
-        strings = SpanStrings(span)
         try:
-            self._redact(strings, note)
+            return self._redact(span, on_finding, budget or CostBudget())
         except UnicodeEncodeError:
-            strings = SpanStrings(span)
-            strings.make_encodable()
-            self._redact(strings, note)
-        return strings.span()
+            return self._redact(_without_surrogates(span), on_finding, budget or CostBudget())
 
-    def _redact(self, strings: SpanStrings, note: Note) -> None:
-        work = Work()
-        for index, place in self._places.of_all(tuple(strings.names)):
-            strings.put(index, self._by_name(place, strings.names[index], strings.texts[index], work, note))
-        too_long: dict[int, str] = {}
-        if len(max(strings.texts, key=len)) > _LONGEST:
-            too_long = {index: text for index, text in enumerate(strings.texts) if len(text) > _LONGEST}
-            for index, text in too_long.items():
-                strings.put(index, text[:_LONGEST] + _USERINFO_END)
-        found = self._scan.find(strings.texts, work)
-        for index in sorted(found.keys() | too_long.keys()):
-            name, text = strings.names[index], strings.texts[index]
-            if index in too_long:
-                note(name, LENGTH_RULE, "redacted", too_long[index])
-                text = text[:_KEPT]
-            left = self._by_content(name, text, found.get(index, ()), note)
-            strings.put(index, left + _CUT_MARK if left is not None and index in too_long else left)
+    def _redact(self, span: SpanRecord, on_finding: OnFinding, budget: CostBudget) -> SpanRecord:
+        attributes = span.attributes
+        for name, kind in self._kinds.redacted_by_name(tuple(attributes)):
+            value = attributes[name]
+            if isinstance(value, str):
+                redacted: AttributeValue | None = self._redact_by_name(kind, name, value, on_finding, budget)
+            elif isinstance(value, list):
+                lines = [self._redact_by_name(kind, name, line, on_finding, budget) for line in value]
+                redacted = [line for line in lines if line is not None] or None
+            else:
+                continue
+            if redacted != value:
+                attributes = _with_value(attributes, name, redacted)
+        texts = _texts_of(span, attributes)
+        cut: dict[int, str] = {}
+        if len(max(texts, key=len)) > _MAX_LENGTH:
+            cut = {index: text for index, text in enumerate(texts) if len(text) > _MAX_LENGTH}
+            for index, text in cut.items():
+                texts[index] = text[:_MAX_LENGTH] + _USERINFO_END
+        found = self._scan.find(texts, budget)
+        if found or cut:
+            replaced = self._replace_findings(_names_of_texts(span, attributes), texts, cut, found, on_finding)
+            if replaced:
+                return _with_texts(span, attributes, replaced)
+        return span if attributes is span.attributes else dataclasses.replace(span, attributes=attributes)
 
-    def _by_name(self, place: Place, name: str, text: str, work: Work, note: Note) -> str | None:
-        if place is not Place.TOLD_BY_NAME and "=" not in text and not self._hides_every_query:
+    def _redact_by_name(
+        self, kind: StringKind, name: str, text: str, on_finding: OnFinding, budget: CostBudget
+    ) -> str | None:
+        if not text or (kind is not StringKind.SECRET and "=" not in text and not self._hides_all_queries):
             return text
-        allowed = Work(min(budget(NAMES_BUDGET_PER_KIB, text), work.left))
+        part = budget.part(units_of(text, NAMES_BUDGET_PER_KIB))
 
         def replace(value: str) -> str | None:
-            allowed.spend(CANDIDATE)
-            note(name, AssignedSecret.rule, "redacted", value)
-            return self._replacements.of_value(AssignedSecret.rule, value, in_url=place is not Place.TOLD_BY_NAME)
+            part.spend(CANDIDATE)
+            on_finding(name, AssignedSecret.rule, "redacted", value)
+            in_url = kind is not StringKind.SECRET
+            return self._replacements.replacement(AssignedSecret.rule, value, in_url=in_url)
 
         try:
-            if place is Place.TOLD_BY_NAME:
-                return replace(text) if text else text
-            allowed.spend(len(text) + PARAMETER * text.count("&"))
-            return (self._query.redact if place is Place.QUERY else self._query.redact_target)(text, replace)
-        except OverBudget:
-            note(name, BUDGET_RULE, "redacted", text)
-            return self._replacements.mask(in_url=place in IN_URL)
-        finally:
-            work.left = max(0, work.left - allowed.spent)
+            if kind is StringKind.SECRET:
+                return replace(text)
+            part.spend(len(text) + PARAMETER * text.count("&"))
+            return (self._query.redact if kind is StringKind.QUERY else self._query.redact_url)(text, replace)
+        except CostExceeded:
+            on_finding(name, BUDGET_RULE, "redacted", text)
+            return self._replacements.mask(in_url=kind in IN_URL)
 
-    def _by_content(self, name: str, text: str, findings: Sequence[Finding], note: Note) -> str | None:
-        place = self._places.of(name)
-        in_url = place in IN_URL or name == TRACE_STATE  # which may not have brackets either
-        names_count = place is not Place.CONFIGURED and not (self._keeps_queries and in_url)
+    def _replace_findings(
+        self,
+        names: Sequence[str],
+        texts: Sequence[str],
+        cut: Mapping[int, str],
+        found: Mapping[int, Sequence[Finding]],
+        on_finding: OnFinding,
+    ) -> dict[int, str | None]:
+        replaced: dict[int, str | None] = {}
+        for index in sorted(found.keys() | cut.keys()):
+            name, text = names[index], texts[index]
+            if index in cut:
+                on_finding(name, LENGTH_RULE, "redacted", cut[index])
+                text = text[:_KEPT_LENGTH]
+            left = self._redact_by_content(name, text, found.get(index, ()), on_finding)
+            if index in cut and left is not None:
+                left += _CUT_MARK
+            if left != texts[index]:
+                replaced[index] = left
+        return replaced
+
+    def _redact_by_content(
+        self, name: str, text: str, findings: Sequence[Finding], on_finding: OnFinding
+    ) -> str | None:
+        kind = self._kinds.kind(name)
+        in_url = kind in IN_URL or name == TRACE_STATE  # a tracestate may not hold brackets either
+        names_count = kind is not StringKind.CONFIGURED and not (self._keeps_queries and in_url)
         counting = without_hosts([one for one in findings if names_count or one.rule != AssignedSecret.rule])
-        pieces, at = [], 0
         if self._dry_run:
-            for finding in without_overlaps(one for one in counting if one.rule not in _ALWAYS):
+            for finding in merge_overlaps(one for one in counting if one.rule not in _ALWAYS_REDACTED):
                 if finding.start < len(text):
-                    note(name, finding.rule, "reported", finding.value)
-            counting = [one for one in counting if one.rule in _ALWAYS]
-        for finding in without_overlaps(counting):
+                    on_finding(name, finding.rule, "reported", finding.value)
+            counting = [one for one in counting if one.rule in _ALWAYS_REDACTED]
+        pieces, end = [], 0
+        for finding in merge_overlaps(counting):
             if finding.start >= len(text):
                 break
-            note(name, finding.rule, "redacted", finding.value)
-            stands = self._replacements.of_value(finding.rule, finding.value, in_url=in_url)
-            if stands is None and name not in ALWAYS_THERE:
+            on_finding(name, finding.rule, "redacted", finding.value)
+            replacement = self._replacements.replacement(finding.rule, finding.value, in_url=in_url)
+            if replacement is None and name not in REQUIRED:
                 return None
-            pieces += [text[at : finding.start], stands or self._replacements.mask(in_url=in_url)]
-            at = finding.end
-        return "".join([*pieces, text[at:]])
+            pieces += [text[end : finding.start], replacement or self._replacements.mask(in_url=in_url)]
+            end = finding.end
+        return "".join([*pieces, text[end:]])
 
 
-@lru_cache(maxsize=_SHARED)
+@lru_cache(maxsize=_MAX_SHARED)
 def shared_redactor(redaction: Redaction) -> Redactor:
-    """Return the redactor of these settings, and say once what should be known of them; entries that agree share it.
+    """Return the redactor of these settings and log their warnings once; entries with equal settings share it.
 
     Raises:
         ConfigError: as Redactor does.
     """
     redactor = Redactor(redaction)
-    for caution in cautions(redaction):
-        _log.warning("%s", caution)
+    for warning in redaction_warnings(redaction):
+        _log.warning("%s", warning)
     return redactor
 
 
-def cautions(redaction: Redaction) -> Iterator[str]:
-    """Return what a configuration says that could surprise the one who wrote it."""
+def redaction_warnings(redaction: Redaction) -> Iterator[str]:
+    """Return a warning for each setting that could surprise its author."""
     if redaction.dry_run:
-        yield "redaction.dry_run: what detectors and patterns find is reported and LEAVES AS IT IS"
+        yield "redaction.dry_run: findings of detectors and patterns are reported and LEAVE UNREDACTED"
     modes = {redaction.mode, *(one.mode for one in redaction.modes), *(one.mode for one in redaction.patterns)}
     if "hash" in modes and not redaction.hash_key:
-        yield "redaction.hash_key is unset: what hash stands for is masked"
+        yield "redaction.hash_key is unset: the mode hash masks values"
 
 
 def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Detector]:
     yield Userinfo()
     yield from (make() for name, make in CONTENT_DETECTORS.items() if name in redaction.detectors)
     yield AssignedSecret(sensitive, frozenset(redaction.safe_query))
+
+
+def _texts_of(span: SpanRecord, attributes: Mapping[str, AttributeValue]) -> list[str]:
+    texts = [span.name, span.trace_state]
+    for link in span.links:
+        texts.append(link.trace_state)  # compiled, a comprehension costs a call
+    for value in attributes.values():
+        if isinstance(value, str):
+            texts.append(value)
+        elif isinstance(value, list):
+            texts += value
+    return texts
+
+
+def _names_of_texts(span: SpanRecord, attributes: Mapping[str, AttributeValue]) -> list[str]:
+    names = [SPAN_NAME, TRACE_STATE, *[TRACE_STATE] * len(span.links)]
+    for name, value in attributes.items():
+        names += [name] * (len(value) if isinstance(value, list) else int(isinstance(value, str)))
+    return names
+
+
+def _with_value(
+    attributes: Mapping[str, AttributeValue], name: str, value: AttributeValue | None
+) -> dict[str, AttributeValue]:
+    changed = dict(attributes)
+    if value is None:
+        del changed[name]
+    else:
+        changed[name] = value
+    return changed
+
+
+def _with_texts(
+    span: SpanRecord, attributes: Mapping[str, AttributeValue], replaced: Mapping[int, str | None]
+) -> SpanRecord:
+    """Return the span with some of its strings replaced, by index; None drops one."""
+    index = 2 + len(span.links)
+    links = tuple(
+        dataclasses.replace(link, trace_state=replaced.get(number, link.trace_state) or "")
+        for number, link in enumerate(span.links, 2)
+    )
+    changed: dict[str, AttributeValue] = {}
+    for name, value in attributes.items():
+        left: AttributeValue | None = value
+        if isinstance(value, str):
+            left = replaced.get(index, value)
+            index += 1
+        elif isinstance(value, list):
+            texts = [replaced.get(number, text) for number, text in enumerate(value, index)]
+            left = value if texts == value else [text for text in texts if text is not None] or None
+            index += len(value)
+        if left is not None:
+            changed[name] = left
+    return dataclasses.replace(
+        span,
+        name=replaced.get(0, span.name) or "",
+        trace_state=replaced.get(1, span.trace_state) or "",
+        links=links,
+        attributes=changed,
+    )
+
+
+def _without_surrogates(span: SpanRecord) -> SpanRecord:
+    """Replace lone surrogates, which UTF-8 cannot encode; Kong writes none, another log plugin could."""
+    texts = enumerate(_texts_of(span, span.attributes))
+    return _with_texts(
+        span, span.attributes, {index: text.encode("utf-8", "replace").decode() for index, text in texts}
+    )

@@ -1,7 +1,7 @@
-"""What stands where something was found: a mask, a pseudonym, or nothing.
+"""The replacement of a finding: a mask, a pseudonym, or nothing.
 
-In a URL the mask is REDACTED, as the semantic conventions have it, for brackets may not stand there
-(RFC 3986, 3.4); elsewhere [REDACTED], which nobody takes for a value.
+In a URL the mask is REDACTED, as the semantic conventions have it, because a URL may not hold brackets
+(RFC 3986, 3.4). Elsewhere it is [REDACTED], which cannot be mistaken for a value.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK, Useri
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.scan.finding import BUDGET_RULE
 
-__all__ = ["Mode", "Replacements"]
-
 Mode = Literal["mask", "hash", "drop"]
 
-_MOST_RULES = 256  # detectors, and as many patterns as fit into the bound on their size
+_MAX_RULES = 256  # detectors, and as many patterns as fit into the bound on their size
 _USERINFO = "REDACTED:REDACTED"
 
 
 class Replacements:
-    """How one plugin entry replaces what is found.
+    """Replaces the findings of one plugin entry.
 
     Args:
         mode: of a rule.
-        pseudonyms: None where there is no key; then hash masks.
+        pseudonyms: None without a key; then the mode hash masks.
     """
 
     def __init__(self, mode: Callable[[str], Mode], pseudonyms: Pseudonyms | None) -> None:
@@ -37,32 +35,30 @@ class Replacements:
         self._pseudonyms = pseudonyms
 
     @classmethod
-    def of(cls, redaction: Redaction) -> Replacements:
-        """Read an entry's configuration.
+    def from_settings(cls, redaction: Redaction) -> Replacements:
+        """Make them from an entry's settings.
 
         Raises:
-            ConfigError: for a key that cannot be used.
+            ConfigError: for an invalid key.
         """
         pseudonyms = Pseudonyms(redaction.hash_key) if redaction.hash_key else None
-        return cls(lru_cache(maxsize=_MOST_RULES)(redaction.mode_of), pseudonyms)
+        return cls(lru_cache(maxsize=_MAX_RULES)(redaction.mode_of), pseudonyms)
 
-    def of_value(self, rule: str, value: str, *, in_url: bool) -> str | None:
-        """Return what stands for a value, None where nothing shall.
+    def replacement(self, rule: str, value: str, *, in_url: bool) -> str | None:
+        """Return the replacement of a value; None drops it.
 
         Args:
-            rule: that found it.
-            value: in its one form.
-            in_url: it stood in a URL, or in a part of one.
+            rule: that found the value.
+            value: decoded and normalized.
+            in_url: the value is in a URL or in a part of one.
         """
         if rule == Userinfo.rule:
             return _USERINFO if ":" in value else URL_MASK
-        if rule == BUDGET_RULE:
-            return self.mask(in_url=in_url)
-        mode = self._mode(rule)
+        mode = "mask" if rule == BUDGET_RULE else self._mode(rule)
         if mode == "drop":
             return None
         if mode == "hash" and self._pseudonyms is not None:
-            return self._pseudonyms.of(value)
+            return self._pseudonyms.pseudonym(value)
         return self.mask(in_url=in_url)
 
     @staticmethod

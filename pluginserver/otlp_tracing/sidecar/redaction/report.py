@@ -1,7 +1,7 @@
-"""What was found, per route, attribute and rule: how often, and how many different values; never a value.
+"""The redaction report: findings by route, attribute and rule, with counts and fingerprints, never with a value.
 
-A fingerprint tells two values apart and says nothing about either: it is keyed with a salt that this process
-draws at its start and shows nobody.
+A fingerprint distinguishes two values and reveals neither: it is keyed with a random salt that never leaves this
+process.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from typing import Any
 
 from otlp_tracing.metrics import REDACTION_ROWS_REFUSED, REDACTIONS
 from otlp_tracing.sidecar.redaction.redactor import OWN_RULES, Action
-from otlp_tracing.sidecar.redaction.strings import SPAN_NAME
+from otlp_tracing.sidecar.redaction.string_kinds import SPAN_NAME
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["RedactionReport"]
-
-# Routes of a large gateway times the few attributes in which something is found: about 1 MiB.
+# The routes of a large gateway times the few attributes with findings: about 1 MiB.
 MAX_ROWS = 4_096
-# Enough to see whether it is one value again and again, or another each time.
+# Enough to distinguish one repeated value from a new value each time.
 MAX_FINGERPRINTS = 8
 
 
@@ -41,13 +39,13 @@ class _Row:
 
 
 class RedactionReport:
-    """Counts the findings of a sidecar; past the bound on rows, new ones are counted on /metrics only.
+    """Counts the findings of a sidecar; past the bound on rows, further ones are counted on /metrics only.
 
     Args:
         metrics: counts by rule.
         salt: of the fingerprints.
         clock: seconds since 1970.
-        max_rows: remembered.
+        max_rows: bound on rows.
     """
 
     def __init__(
@@ -63,17 +61,17 @@ class RedactionReport:
         self._max_rows = max_rows
         self._rows: dict[tuple[str, str, str, Action], _Row] = {}
 
-    def note(self, route: str, attribute: str, rule: str, action: Action, value: str) -> None:
+    def record(self, route: str, attribute: str, rule: str, action: Action, value: str) -> None:
         """Count one finding.
 
         Args:
             route: name or id of the route; empty without one.
             attribute: empty for the span's name.
             rule: that found it.
-            action: what became of it.
-            value: what was found; not kept.
+            action: redacted or reported.
+            value: the secret; only its fingerprint is stored.
         """
-        # A person's own rules have names of their own: on /metrics they are one series.
+        # On /metrics all patterns of users share one series, because users choose their names.
         self._metrics.add(REDACTIONS, rule if rule in OWN_RULES else "pattern", action)
         row = self._rows.get((route, attribute, rule, action))
         if row is None:
@@ -84,7 +82,7 @@ class RedactionReport:
         row.add(hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=6, key=self._salt).hexdigest())
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it, the most frequent first."""
+        """Return all rows, the most frequent first."""
         rows = sorted(self._rows.items(), key=lambda item: (-item[1].count, item[0]))
         return {
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._since)),

@@ -1,86 +1,93 @@
-"""What a string is by its place: which attributes are queries, URLs, headers, or secrets by their name."""
+"""The kind of each string of a span, by its attribute: query, URL, path, header line, or secret by its name."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
-from otlp_tracing.sidecar.redaction.strings import SPAN_NAME, TRACE_STATE
 
-__all__ = ["IN_URL", "Place", "Places"]
+SPAN_NAME = ""
+"""The attribute name in findings for the span's own name."""
+
+TRACE_STATE = "(tracestate)"
+"""The attribute name in findings for the tracestate of the span or of a link."""
+
+REQUIRED = frozenset({SPAN_NAME, TRACE_STATE})
+"""These cannot be left out of a span."""
 
 _HEADERS = ("http.request.header.", "http.response.header.")
 _BAGGAGE = "baggage."
-_MOST = 1024  # attributes that conventions and configurations name; past it they are worked out each time
-_MOST_SHAPES = 256  # which attributes a span has; a few dozen combinations, each some 300 bytes
+_MAX_CACHED_NAMES = 1024  # attribute names of conventions and configurations; further ones are not cached
+_MAX_CACHED_SHAPES = 256  # sets of attribute names; a few dozen occur, each takes some 300 bytes
 
 
-class Place(Enum):
-    """Where a string stands."""
+class StringKind(Enum):
+    """The kind of a string."""
 
-    PLAIN = "any text"
-    CONFIGURED = "a name from the configuration, or of a vendor: no name and value"
+    TEXT = "any text"
+    CONFIGURED = "a name from the configuration or of a vendor; it has no name and value pairs"
     QUERY = "a query string"
-    TARGET = "a URL, or a path with a query"
+    URL = "a URL, or a path with a query"
     PATH = "a path"
-    LINE = "a header's line, which may be a URL"
-    TOLD_BY_NAME = "a value that its name calls a secret"
+    HEADER_LINE = "a line of a header, which may be a URL"
+    SECRET = "a value whose attribute name is sensitive"  # noqa: S105  # a description
 
 
-_TOLD_APART = frozenset({Place.QUERY, Place.TARGET, Place.LINE, Place.TOLD_BY_NAME})
+_REDACTED_BY_NAME = frozenset({StringKind.QUERY, StringKind.URL, StringKind.HEADER_LINE, StringKind.SECRET})
 
-IN_URL = frozenset({Place.QUERY, Place.TARGET, Place.PATH})
-"""Where only characters of URLs may stand."""
+IN_URL = frozenset({StringKind.QUERY, StringKind.URL, StringKind.PATH})
+"""Kinds that may hold only characters of URLs."""
 
 
-class Places:
-    """The places of one plugin entry's attributes.
+class StringKinds:
+    """The kinds of one plugin entry's attributes.
 
     Args:
-        sensitive: its sensitive names.
+        sensitive: the entry's sensitive names.
     """
 
     def __init__(self, sensitive: SensitiveNames) -> None:
         self._sensitive = sensitive
-        self._shapes: dict[tuple[str, ...], tuple[tuple[int, Place], ...]] = {}
-        self._known = {
-            SPAN_NAME: Place.CONFIGURED,
-            TRACE_STATE: Place.CONFIGURED,
-            "http.route": Place.CONFIGURED,
-            "url.query": Place.QUERY,
-            "url.full": Place.TARGET,
-            "url.path": Place.PATH,
-            "http.url": Place.TARGET,
-            "http.target": Place.TARGET,
+        self._shapes: dict[tuple[str, ...], tuple[tuple[str, StringKind], ...]] = {}
+        self._kinds = {
+            SPAN_NAME: StringKind.CONFIGURED,
+            TRACE_STATE: StringKind.CONFIGURED,
+            "http.route": StringKind.CONFIGURED,
+            "url.query": StringKind.QUERY,
+            "url.full": StringKind.URL,
+            "url.path": StringKind.PATH,
+            "http.url": StringKind.URL,
+            "http.target": StringKind.URL,
         }
 
-    def of_all(self, attributes: tuple[str, ...]) -> tuple[tuple[int, Place], ...]:
-        """Return the index and place of those that are told by their names.
+    def redacted_by_name(self, attributes: tuple[str, ...]) -> tuple[tuple[str, StringKind], ...]:
+        """Return the attributes that redaction by name applies to, with their kinds.
 
         Args:
-            attributes: of a span's strings; spans of a route have the same.
+            attributes: names of a span's attributes; the spans of a route have the same ones, so results are cached.
         """
-        places = self._shapes.get(attributes)
-        if places is None:
-            every = ((index, self.of(attribute)) for index, attribute in enumerate(attributes))
-            places = tuple((index, place) for index, place in every if place in _TOLD_APART)
-            if len(self._shapes) < _MOST_SHAPES:
-                self._shapes[attributes] = places
-        return places
+        kinds = self._shapes.get(attributes)
+        if kinds is None:
+            all_kinds = ((attribute, self.kind(attribute)) for attribute in attributes)
+            kinds = tuple((attribute, kind) for attribute, kind in all_kinds if kind in _REDACTED_BY_NAME)
+            if len(self._shapes) < _MAX_CACHED_SHAPES:
+                self._shapes[attributes] = kinds
+        return kinds
 
-    def of(self, attribute: str) -> Place:
-        """Return the place of an attribute's strings."""
-        place = self._known.get(attribute)
-        if place is None:
-            place = self._work_out(attribute)
-            if len(self._known) < _MOST:
-                self._known[attribute] = place
-        return place
+    def kind(self, attribute: str) -> StringKind:
+        """Return the kind of an attribute's strings."""
+        kind = self._kinds.get(attribute)
+        if kind is None:
+            kind = self._classify(attribute)
+            if len(self._kinds) < _MAX_CACHED_NAMES:
+                self._kinds[attribute] = kind
+        return kind
 
-    def _work_out(self, attribute: str) -> Place:
+    def _classify(self, attribute: str) -> StringKind:
         for prefix in _HEADERS:
             if attribute.startswith(prefix):
                 header = attribute[len(prefix) :]
-                return Place.TOLD_BY_NAME if header in CREDENTIAL_HEADERS or header in self._sensitive else Place.LINE
+                is_secret = header in CREDENTIAL_HEADERS or header in self._sensitive
+                return StringKind.SECRET if is_secret else StringKind.HEADER_LINE
         is_secret = attribute.startswith(_BAGGAGE) and attribute[len(_BAGGAGE) :] in self._sensitive
-        return Place.TOLD_BY_NAME if is_secret else Place.PLAIN
+        return StringKind.SECRET if is_secret else StringKind.TEXT

@@ -1,4 +1,4 @@
-"""What redaction costs at the worst, counted; the clock's word is in docs/benchmarks.md."""
+"""Promises of sidecar/redaction/cost.py: the counted cost of the worst values; docs/redaction.md has times."""
 
 from __future__ import annotations
 
@@ -8,46 +8,31 @@ import pytest
 
 from corpora.hostile import CATASTROPHIC, hostile_values
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.redaction import redactor as module
-from otlp_tracing.sidecar.redaction.cost import SPAN_BUDGET, Work
-from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS, Redactor
+from otlp_tracing.sidecar.redaction.cost import SPAN_BUDGET, CostBudget
+from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
+from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
 MILLISECOND = 250_000  # units of 4 ns
 
 
-class CountedWork(Work):
-    made: list[Work] = []
-
-    def __init__(self, budget: int = SPAN_BUDGET) -> None:
-        super().__init__(budget)
-        self.made.append(self)
-
-
-@pytest.fixture
-def spent(monkeypatch: pytest.MonkeyPatch) -> Any:
-    CountedWork.made.clear()
-    monkeypatch.setattr(module, "Work", CountedWork)
-
-    def of(attribute: str, value: str, **redaction: Any) -> int:
-        redactor = Redactor(Settings.from_config({"redaction": redaction}).redaction)
-        span = SpanRecord(b"t" * 16, b"s" * 8, None, "", "server", 1, 2, {attribute: value}, 3, "", is_error=False)
-        CountedWork.made.clear()
-        redactor.redact(span, lambda *_: None)
-        return CountedWork.made[0].spent
-
-    return of
+def spent(attribute: str, value: str, **redaction: Any) -> int:
+    redactor = Redactor(Settings.from_config({"redaction": redaction}).redaction)
+    span = SpanRecord(b"t" * 16, b"s" * 8, None, "", "server", 1, 2, {attribute: value}, 3, "", is_error=False)
+    budget = CostBudget()
+    redactor.redact(span, lambda *_: None, budget)
+    return SPAN_BUDGET - budget.left
 
 
 @pytest.mark.parametrize("attribute", ["url.query", "url.path", "user_agent.original"])
 @pytest.mark.parametrize(("name", "value"), hostile_values().items())
-def test_a_kib_costs_a_millisecond_at_the_most(spent: Any, attribute: str, name: str, value: str) -> None:
+def test_a_kib_costs_a_millisecond_at_the_most(attribute: str, name: str, value: str) -> None:
     """Whatever is in it, wherever it stands, with every detector there is."""
     assert spent(attribute, value, detectors=list(CONTENT_DETECTORS)) <= MILLISECOND, name
 
 
 @pytest.mark.parametrize("pattern", CATASTROPHIC.values())
-def test_a_catastrophic_pattern_costs_no_more(spent: Any, pattern: str) -> None:
+def test_a_catastrophic_pattern_costs_no_more(pattern: str) -> None:
     """Whatever the pattern and the value."""
     worst = max(
         spent("url.query", value, detectors=list(CONTENT_DETECTORS), patterns=[{"name": "p", "pattern": pattern}])
@@ -57,12 +42,12 @@ def test_a_catastrophic_pattern_costs_no_more(spent: Any, pattern: str) -> None:
     assert worst <= MILLISECOND
 
 
-def test_a_span_has_an_end_to_its_cost(spent: Any) -> None:
+def test_a_span_has_an_end_to_its_cost() -> None:
     """However long its values are."""
     assert max(spent("a", value * 60) for value in hostile_values().values()) <= SPAN_BUDGET
 
 
-def test_an_ordinary_value_costs_next_to_nothing(spent: Any) -> None:
+def test_an_ordinary_value_costs_next_to_nothing() -> None:
     """A hundredth of a hostile one."""
     assert spent("url.path", "/api/users/42/orders") < MILLISECOND / 100
 
@@ -75,6 +60,6 @@ def test_an_ordinary_value_costs_next_to_nothing(spent: Any) -> None:
         "be12abcd-1234-4567-8901-234567890123",
     ],
 )
-def test_an_identifier_costs_next_to_nothing(spent: Any, identifier: str) -> None:
+def test_an_identifier_costs_next_to_nothing(identifier: str) -> None:
     """Kong names routes, services and consumers by UUIDs, and one in twenty has something of an account's number."""
     assert spent("kong.route.id", identifier) < MILLISECOND / 100

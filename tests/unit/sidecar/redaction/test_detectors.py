@@ -9,12 +9,12 @@ import pytest
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.redaction.cost import OverBudget, Work
+from otlp_tracing.sidecar.redaction.cost import CostBudget, CostExceeded
+from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
 from otlp_tracing.sidecar.redaction.detectors.credentials import AssignedSecret, Userinfo
-from otlp_tracing.sidecar.redaction.detectors.patterns import Patterns
-from otlp_tracing.sidecar.redaction.redactor import CONTENT_DETECTORS
 from otlp_tracing.sidecar.redaction.scan.finding import Detector
-from otlp_tracing.sidecar.redaction.scan.overlaps import without_overlaps
+from otlp_tracing.sidecar.redaction.scan.overlaps import merge_overlaps
+from otlp_tracing.sidecar.redaction.scan.patterns import Patterns
 from otlp_tracing.sidecar.redaction.scan.scan import Scan
 
 NAMES = SensitiveNames(Settings.from_config({}).redaction.sensitive_keys)
@@ -36,8 +36,8 @@ def detector(rule: str) -> Detector:
 
 
 def found(rule: str, text: str) -> list[str]:
-    findings = Scan([detector(rule)], Patterns([])).find([text], Work()).get(0, [])
-    return [text[one.start : one.end] for one in without_overlaps(findings)]
+    findings = Scan([detector(rule)], Patterns([])).find([text], CostBudget()).get(0, [])
+    return [text[one.start : one.end] for one in merge_overlaps(findings)]
 
 
 @pytest.mark.parametrize(
@@ -129,5 +129,5 @@ def test_what_only_looks_like_one_is_left(rule: str, text: str) -> None:
 @pytest.mark.parametrize("rule", [*CONTENT_DETECTORS, "userinfo", "sensitive_key"])
 def test_a_detector_costs_what_it_may(rule: str) -> None:
     """A search that is not paid for does not begin."""
-    with pytest.raises(OverBudget):
-        list(detector(rule).find("x" * 1024 + ":AAEAA k_ gh", Work(100)))
+    with pytest.raises(CostExceeded):
+        list(detector(rule).find("x" * 1024 + ":AAEAA k_ gh", CostBudget(100)))

@@ -20,13 +20,17 @@ def test_the_same_value_has_the_same_pseudonym() -> None:
     """In every process that has the key, and no other value has it."""
     first, second = Pseudonyms(KEY), Pseudonyms(KEY)
 
-    assert first.of("alice@example.com") == second.of("alice@example.com") != first.of("bob@example.com")
-    assert Pseudonyms(KEY + "!").of("alice@example.com") != first.of("alice@example.com")
+    assert (
+        first.pseudonym("alice@example.com")
+        == second.pseudonym("alice@example.com")
+        != first.pseudonym("bob@example.com")
+    )
+    assert Pseudonyms(KEY + "!").pseudonym("alice@example.com") != first.pseudonym("alice@example.com")
 
 
 def test_a_pseudonym_is_a_truncated_hmac() -> None:
     """So that who has the key can work one out with any tool."""
-    pseudonym = Pseudonyms(KEY).of("alice@example.com")
+    pseudonym = Pseudonyms(KEY).pseudonym("alice@example.com")
 
     assert PSEUDONYM.fullmatch(pseudonym)
     assert pseudonym.endswith(hmac.digest(KEY.encode(), b"alice@example.com", hashlib.sha256)[:8].hex())
@@ -38,17 +42,17 @@ def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(f"{KEY}\n")
     pseudonyms = Pseudonyms(str(path), clock)
-    before = pseudonyms.of("a")
+    before = pseudonyms.pseudonym("a")
     path.write_text(f"another-key-of-mine\n{KEY}\n")
     os.utime(path, ns=(1, 1))
-    unchanged = pseudonyms.of("a")
+    unchanged = pseudonyms.pseudonym("a")
     clock.now += 60
-    after = pseudonyms.of("a")
+    after = pseudonyms.pseudonym("a")
     path.unlink()
     clock.now += 60
 
-    assert before == unchanged == Pseudonyms(KEY).of("a")
-    assert after == pseudonyms.of("a") == Pseudonyms("another-key-of-mine").of("a")
+    assert before == unchanged == Pseudonyms(KEY).pseudonym("a")
+    assert after == pseudonyms.pseudonym("a") == Pseudonyms("another-key-of-mine").pseudonym("a")
 
 
 @pytest.mark.parametrize(

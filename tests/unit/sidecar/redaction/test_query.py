@@ -67,7 +67,7 @@ def test_a_parameter_without_a_name_is_known_by_its_value() -> None:
 
     assert redactor.redact("a%20b&x=1", str.upper) == "A B&x=1"
     assert redactor.redact("a%20b&x=1", lambda _value: None) == ""
-    assert redactor.redact_target("/p?a#end", str.upper) == "/p?A#end"
+    assert redactor.redact_url("/p?a#end", str.upper) == "/p?A#end"
 
 
 @given(st.text())

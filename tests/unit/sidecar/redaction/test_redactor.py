@@ -141,7 +141,7 @@ def test_a_url_stays_a_url() -> None:
 
 def test_hash_is_the_same_wherever_the_value_stands() -> None:
     """Encoded or not, in capitals or not, by name or by content."""
-    pseudonym = Pseudonyms(KEY).of("alice@example.com")
+    pseudonym = Pseudonyms(KEY).pseudonym("alice@example.com")
     span = span_of(url__path="/u/Alice%40example.com", url__query="m=alice@example.com&token=alice%40example.com")
 
     assert values_of(span, mode="hash", hash_key=KEY) == {
@@ -153,9 +153,7 @@ def test_hash_is_the_same_wherever_the_value_stands() -> None:
 def test_hash_without_a_key_masks(caplog: pytest.LogCaptureFixture) -> None:
     """And says so, once."""
     assert values_of(span_of(a="alice@example.com"), mode="hash") == {"a": "[REDACTED]"}
-    assert [record.message for record in caplog.records] == [
-        "redaction.hash_key is unset: what hash stands for is masked"
-    ]
+    assert [record.message for record in caplog.records] == ["redaction.hash_key is unset: the mode hash masks values"]
 
 
 def test_drop_removes_the_parameter_or_the_attribute() -> None:
@@ -182,7 +180,7 @@ def test_detectors_and_patterns_have_modes_of_their_own() -> None:
         "modes": [{"detector": "email", "mode": "hash"}, {"detector": "sensitive_key", "mode": "drop"}],
         "patterns": [{"name": "order", "pattern": "ORD-[0-9]{8}", "mode": "hash"}],
     }
-    alice, order = (Pseudonyms(KEY).of(value) for value in ("alice@example.com", "ORD-12345678"))
+    alice, order = (Pseudonyms(KEY).pseudonym(value) for value in ("alice@example.com", "ORD-12345678"))
 
     assert values_of(span, **redaction) == {"url.query": "", "a": f"{alice} {order} [REDACTED]"}
 

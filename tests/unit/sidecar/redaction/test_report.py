@@ -13,8 +13,8 @@ def test_findings_are_counted_and_told_apart() -> None:
     """Per route, attribute, rule and what became of them, the most frequent first; never a value."""
     report = RedactionReport(Metrics(), clock=lambda: 0)
     for value in ("alice@example.com", "bob@example.com", "alice@example.com"):
-        report.note("users", "url.path", "email", "redacted", value)
-    report.note("", "", "jwt", "reported", "eyJ")
+        report.record("users", "url.path", "email", "redacted", value)
+    report.record("", "", "jwt", "reported", "eyJ")
     shown = report.as_json()
     first, second = shown["findings"]
 
@@ -29,7 +29,7 @@ def test_fingerprints_are_another_processs_riddle() -> None:
     """Each process draws its salt, so that nobody can try values against them."""
     one, other = RedactionReport(Metrics()), RedactionReport(Metrics())
     for report in (one, other):
-        report.note("r", "a", "email", "redacted", "alice@example.com")
+        report.record("r", "a", "email", "redacted", "alice@example.com")
 
     assert one.as_json()["findings"][0]["fingerprints"] != other.as_json()["findings"][0]["fingerprints"]
 
@@ -39,8 +39,8 @@ def test_the_report_is_bounded() -> None:
     metrics = Metrics()
     report = RedactionReport(metrics, max_rows=2)
     for number in range(50):
-        report.note("r", "a", "email", "redacted", str(number))
-        report.note(str(number), "a", "email", "redacted", "x")
+        report.record("r", "a", "email", "redacted", str(number))
+        report.record(str(number), "a", "email", "redacted", "x")
     rows = report.as_json()["findings"]
 
     assert len(rows) == 2
@@ -52,6 +52,6 @@ def test_the_report_is_bounded() -> None:
 def test_metrics_have_no_names_of_a_persons_own() -> None:
     """Own patterns are one series together."""
     metrics = Metrics()
-    RedactionReport(metrics).note("r", "a", "order-number", "redacted", "x")
+    RedactionReport(metrics).record("r", "a", "order-number", "redacted", "x")
 
     assert metrics.value(REDACTIONS, rule="pattern", action="redacted") == 1

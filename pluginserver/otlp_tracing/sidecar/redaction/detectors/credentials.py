@@ -1,4 +1,4 @@
-"""Credentials that their surroundings give away: after `Bearer`, before a URL's host, behind a sensitive name.
+"""Credentials recognized by their context: after `Bearer`, before a URL's host, behind a sensitive name.
 
 Source: RFC 7617 (Basic), RFC 6750 (Bearer), RFC 9110, 11.4 (token68); RFC 3986, 3.2.1 (userinfo).
 """
@@ -11,33 +11,31 @@ import re
 from collections.abc import Iterator
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
-from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, CostBudget
 from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
-__all__ = ["URL_MASK", "AssignedSecret", "SchemeCredentials", "Userinfo"]
-
 URL_MASK = "REDACTED"
-"""What stands for a value in a URL."""
+"""The mask in URLs."""
 
-_SHORTEST_BEARER = 16  # OAuth's tokens are longer; words in a sentence are shorter
-# What stands between a name and its value: `=`, `:`, `:=`, `=>`, the end of a tag, `", "`.
+_SHORTEST_BEARER = 16  # OAuth's tokens are longer, words of a sentence are shorter
+# Separators of a name and its value: `=`, `:`, `:=`, `=>`, the end of a tag, `", "`.
 _ASSIGNS = r"(?:[ \t]*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"'])"
 _SPACE = r"(?:[ \t+]|%20)"
 
 
 class SchemeCredentials:
-    """What follows the name of an authentication scheme: Basic if it decodes to user and password, or a token."""
+    """Finds credentials after the name of a scheme: Basic ones that decode to user and password, or a token."""
 
     rule = "credentials"
     trigger = rf"(?i)\b(?:basic|bearer|negotiate|digest|apikey|token){_SPACE}+[0-9A-Za-z]"
     _credentials = compiled(rf"(?i)\b(?:basic|bearer|negotiate|apikey|token){_SPACE}+[0-9A-Z._~+/\-]{{6,}}=*")
     _parts = re.compile(r"([A-Za-z]+)(?:[ \t+]|%20)+")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
         """Find credentials."""
-        for start, end in searched(self._credentials, text, work):
-            work.spend(CANDIDATE)
+        for start, end in searched(self._credentials, text, budget):
+            budget.spend(CANDIDATE)
             head = self._parts.match(text, start)
             assert head is not None
             value = text[head.end() : end]
@@ -46,7 +44,7 @@ class SchemeCredentials:
 
 
 class Userinfo:
-    """User and password in a URL; never asked for, always there.
+    """Finds user and password in a URL; it is always on.
 
     Source: semantic conventions 1.44, url.full: credentials must be replaced.
     """
@@ -55,19 +53,19 @@ class Userinfo:
     trigger = r"//[^\s/?#\"'<>]*@"
     _authority = compiled(r"//[^\s/?#\"'<>]*@")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
-        """Find what stands between `//` and the last `@` before a path."""
-        for start, end in searched(self._authority, text, work):
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+        """Find the text between `//` and the last `@` before a path."""
+        for start, end in searched(self._authority, text, budget):
             if end - start > len("//@"):
                 yield Finding(start + 2, end - 1, self.rule, text[start + 2 : end - 1])
 
 
 class AssignedSecret:
-    """A value behind a sensitive name and `=`, `:`, a tag's end or `","`, wherever in a text; `password: x`.
+    """Finds a value behind a sensitive name and `=`, `:`, the end of a tag or `","`: `password: x`.
 
     Args:
-        names: sensitive ones.
-        safe: names whose values are never replaced.
+        names: sensitive names.
+        safe: names whose values stay.
     """
 
     rule = "sensitive_key"
@@ -86,10 +84,10 @@ class AssignedSecret:
         self.trigger = rf"(?i){name}{_ASSIGNS}[ \t\"'`]*" + _anything_but(URL_MASK) if words else ""
         self._assignment = compiled(rf"(?i)[0-9A-Z_.\-]*{name}{_ASSIGNS}[ \t]*")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
         """Find values."""
-        for start, end in searched(self._assignment, text, work):
-            work.spend(CANDIDATE)
+        for start, end in searched(self._assignment, text, budget):
+            budget.spend(CANDIDATE)
             name = self._name.match(text, start)
             value = self._value.match(text, end)
             if name is None or value is None or name[0] in self._safe or name[0] not in self._names:
@@ -102,7 +100,7 @@ class AssignedSecret:
 
 
 def _anything_but(word: str) -> str:
-    """Return what matches the first characters of a value that does not begin with a word; RE2 has no look-ahead."""
+    """Return a pattern for the beginning of a value that does not begin with a word; RE2 has no look-ahead."""
     begins = [rf"{word[:length]}[^{word[length]}\s\"'`&;,\[]" for length in range(len(word))]
     return rf"(?-i:{'|'.join(begins)}|{'|'.join(word[:length] + '$' for length in range(1, len(word)))})"
 

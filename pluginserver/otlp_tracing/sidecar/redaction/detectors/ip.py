@@ -1,6 +1,6 @@
 """IP addresses, of both versions.
 
-Source: RFC 4291 for how version 6 is written; Python's ipaddress decides what is one.
+Source: RFC 4291 for the forms of version 6; Python's ipaddress verifies.
 """
 
 from __future__ import annotations
@@ -8,23 +8,21 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, CostBudget
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
-
-__all__ = ["IpAddress"]
 
 
 class IpAddress:
-    """An address that stands alone; a product's version, as `Chrome/126.0.0.0`, is none."""
+    """Finds an address outside longer words; the version in `Chrome/126.0.0.0` is not an address."""
 
     rule = "ip"
     trigger = r"[0-9]\.[0-9]+\.[0-9]+\.[0-9]|[0-9A-Fa-f:]:[0-9A-Fa-f:]*:[0-9A-Fa-f:]"
     _candidate = compiled(r"[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
-        """Find addresses."""
-        for start, stop in searched(self._candidate, text, work):
-            work.spend(CANDIDATE)
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+        """Find IP addresses."""
+        for start, stop in searched(self._candidate, text, budget):
+            budget.spend(CANDIDATE)
             written = text[start:stop].rstrip(".")
             end = start + len(written)
             before, after = text[max(0, start - 2) : start], text[end : end + 2]

@@ -1,4 +1,4 @@
-"""JSON Web Tokens, told by a header that can be decoded, or by two parts that begin as JSON does in base64.
+"""JSON Web Tokens, recognized by a header that decodes, or by two parts that begin like JSON in base64.
 
 Source: RFC 7515 (JWS, compact serialization), RFC 7516 (JWE), RFC 7519; `alg` is required in a header.
 """
@@ -11,27 +11,25 @@ import json
 import re
 from collections.abc import Iterator
 
-from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, CostBudget
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
-__all__ = ["Jwt"]
-
-_LONGEST_HEADER = 2_048  # certificates in a header make it this long; a longer one is taken as read
-_LOOKS_LIKE_ONE = re.compile(r"ey[\w-]{17,}\.ey[\w/-]{17,}\.")
-_TWICE_ENCODED = "ZXlK"  # base64 of base64's `eyJ`, which is `{"`
+_LONGEST_HEADER = 2_048  # certificates make a header this long; a longer one is not decoded and counts as a header
+_TWO_JSON_PARTS = re.compile(r"ey[\w-]{17,}\.ey[\w/-]{17,}\.")
+_TWICE_ENCODED = "ZXlK"  # base64 of `eyJ`, which is base64 of `{"`
 
 
 class Jwt:
-    """A token of two parts and more whose first is a JSON object with `alg`; or one that is encoded once more."""
+    """Finds a token of two or more parts whose first is a JSON object with `alg`, also if it is encoded once more."""
 
     rule = "jwt"
     trigger = r"ey[0-9A-Za-z_\-]{10,}={0,2}\.|ZXlK[0-9A-Za-z_\-]{8}"
     _token = compiled(r"\bey[0-9A-Za-z_\-]{9,}={0,2}(?:\.[0-9A-Za-z_+/\-]*={0,2})+|\bZXlK[0-9A-Za-z_+/\-]{8,}={0,2}")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
         """Find tokens."""
-        for start, end in searched(self._token, text, work):
-            work.spend(CANDIDATE)
+        for start, end in searched(self._token, text, budget):
+            budget.spend(CANDIDATE)
             token = text[start:end]
             if _is_token(token) or (token.startswith(_TWICE_ENCODED) and _is_token(_decoded(token).decode("latin-1"))):
                 yield Finding(start, end, self.rule, token)
@@ -43,7 +41,7 @@ def _is_token(token: str) -> bool:
         return len(header) > _LONGEST_HEADER
     if not payload.strip(".") or len(header) > _LONGEST_HEADER:
         return bool(payload)
-    if _LOOKS_LIKE_ONE.match(token):
+    if _TWO_JSON_PARTS.match(token):
         return True
     try:
         fields = json.loads(_decoded(header))

@@ -1,7 +1,7 @@
-"""The forms of clouds', forges' and services' keys that can be told from anything else by their beginning.
+"""Forms of the keys of clouds, code forges and services that are recognizable by their prefix.
 
-A table, no code: a new kind of key is a line here and its samples in the tests. A key that is nothing but
-hexadecimal digits cannot be told from an id and is in no such table; its name gives it away, or nothing does.
+A table, no code: a new kind of key is a line here and its samples in the tests. A key of hexadecimal digits alone looks
+like an id and cannot be in this table; it is found by a sensitive name or not at all.
 
 Source: each issuer's documentation of its formats (GitHub's "Behind GitHub's new authentication token
 formats", GitLab's "Token prefixes", AWS's "Unique identifiers", Slack's "Token types", …).
@@ -11,19 +11,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["KEY_SHAPES", "KeyShape"]
-
 
 class KeyShape(NamedTuple):
-    r"""How one issuer's keys look.
+    r"""The form of one issuer's keys.
 
     Args:
         issuer: for people.
-        anchor: what every such key contains, letter for letter.
+        anchor: a text that every such key contains.
         pattern: the whole key, RE2 syntax without groups that capture.
-        trigger: tells sooner, where the anchor alone is in many texts; else the anchor. What it counts must not
-            contain its own beginning, or a hostile text makes RE2 keep track of every beginning (`\b` prevents it).
-        has_digit: without one, it is a word.
+        trigger: a stricter pattern for an anchor that many texts contain; None for the anchor. A repeated part must not
+            match the trigger's beginning, or a hostile text makes RE2 track every beginning (`\b` prevents it).
+        has_digit: a match without a digit is a word.
     """
 
     issuer: str
@@ -145,4 +143,4 @@ KEY_SHAPES: tuple[KeyShape, ...] = (
     KeyShape("Yandex", "AQVN", r"\bAQVN[0-9A-Za-z_\-]{35,38}"),
     KeyShape("Yandex OAuth", "y0_", r"\by0_[0-9A-Za-z_\-]{40,}"),
 )  # fmt: skip
-"""Each looked for only where its anchor is."""
+"""Each is searched only in texts with its anchor."""

@@ -1,4 +1,4 @@
-"""Numbers of payment cards and bank accounts, told from other numbers by their checksums.
+"""Numbers of payment cards and bank accounts, distinguished from other numbers by their checksums.
 
 Source: ISO/IEC 7812 (Luhn), the card schemes' published ranges; ISO 13616 and SWIFT's IBAN registry
 (country lengths, mod 97).
@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from otlp_tracing.sidecar.redaction.cost import CANDIDATE, Work
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, CostBudget
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
-__all__ = ["CreditCard", "Iban"]
-
-# First digits, as a range of equally long numbers, and how many digits the scheme's numbers have.
+# First digits, as a range of equally long numbers, and the lengths of the scheme's numbers.
 _SCHEMES = (
     ("1800", "1800", (15,)),  # JCB, its older numbers
     ("2131", "2131", (15,)),
@@ -46,7 +44,7 @@ _SCHEMES = (
 )
 _GROUPS = re.compile(r"\d+|\d{4}([ +-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ +-])\d{6}\2\d{4,5}")
 
-# Length of a country's IBAN.
+# Length of the IBAN by country.
 _IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,
     "BY": 28, "CH": 21, "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DJ": 27, "DK": 18, "DO": 28, "EE": 20, "EG": 29,
@@ -60,58 +58,58 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 
 
-# What _stands_alone asks of what comes before, as far as an automaton can. Without it, one UUID in twenty has a group
-# that looks like the beginning of an account's number, and Kong names every route and service by one.
-_ALONE = r"(?:^[.\-]?|[^0-9A-Za-z_.\-]|[^0-9A-Za-z][.\-])"
+# The check of _is_separate on the characters before, as far as an automaton can do it. Without it, one UUID in twenty
+# has a group that looks like the beginning of an IBAN, and Kong identifies every route and service by a UUID.
+_SEPARATE = r"(?:^[.\-]?|[^0-9A-Za-z_.\-]|[^0-9A-Za-z][.\-])"
 
 
 class CreditCard:
-    """12 to 19 digits of a scheme that has numbers of that length, plain or grouped as on a card, by Luhn."""
+    """Finds 12 to 19 digits, plain or grouped as on a card, by the schemes' prefixes and lengths and by Luhn."""
 
     rule = "credit_card"
-    trigger = _ALONE + r"(?:[2-6][0-9]{3}|1800)(?:[ +\-]?[0-9]){8}"
+    trigger = _SEPARATE + r"(?:[2-6][0-9]{3}|1800)(?:[ +\-]?[0-9]){8}"
     _digits = compiled(r"\b(?:[2-6][0-9]{3}|1800)(?:[ +\-]?[0-9]){8,15}\b")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
-        """Find numbers of cards."""
-        for start, end in searched(self._digits, text, work):
-            work.spend(CANDIDATE)
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+        """Find card numbers."""
+        for start, end in searched(self._digits, text, budget):
+            budget.spend(CANDIDATE)
             written = text[start:end]
             number = re.sub(r"\D", "", written)
-            if not _stands_alone(text, start, end) or not _GROUPS.fullmatch(written):
+            if not _is_separate(text, start, end) or not _GROUPS.fullmatch(written):
                 continue
             if _has_scheme(number) and _passes_luhn(number):
                 yield Finding(start, end, self.rule, number)
 
 
 class Iban:
-    """A country's letters, as many characters as its IBANs have, plain or in groups, by mod 97."""
+    """Finds a country code and as many characters as its IBANs have, plain or in groups, by mod 97."""
 
     rule = "iban"
-    # Hyphens only in groups of their own from the beginning, as no UUID has them.
+    # A hyphen only right after the check digits: no UUID has one there.
     trigger = (
-        rf"(?i){_ALONE}(?:{'|'.join(_IBAN_LENGTHS)})[0-9]{{2}}"
+        rf"(?i){_SEPARATE}(?:{'|'.join(_IBAN_LENGTHS)})[0-9]{{2}}"
         r"(?:(?:[ +]?[0-9A-Z]){11}|[ +\-](?:[ +\-]?[0-9A-Z]){11})"
     )
     _number = compiled(rf"(?i)\b(?:{'|'.join(_IBAN_LENGTHS)})[0-9]{{2}}(?:[ +\-]?[0-9A-Z]){{11,30}}")
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
-        """Find numbers of accounts."""
-        for start, end in searched(self._number, text, work):
-            work.spend(CANDIDATE)
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+        """Find IBANs."""
+        for start, end in searched(self._number, text, budget):
+            budget.spend(CANDIDATE)
             length = _IBAN_LENGTHS[text[start : start + 2].upper()]
-            # The words after it can look like its last groups; the country says where it ends.
-            places = [at for at in range(start, end) if text[at].isalnum()][:length]
-            number = "".join(text[at] for at in places).upper()
-            if len(number) == length and _stands_alone(text, start, places[-1] + 1) and _is_iban(number):
-                yield Finding(start, places[-1] + 1, self.rule, number)
+            # The words after it can look like its last groups; the country tells its length.
+            offsets = [at for at in range(start, end) if text[at].isalnum()][:length]
+            number = "".join(text[at] for at in offsets).upper()
+            if len(number) == length and _is_separate(text, start, offsets[-1] + 1) and _is_iban(number):
+                yield Finding(start, offsets[-1] + 1, self.rule, number)
 
 
-def _stands_alone(text: str, start: int, end: int) -> bool:
+def _is_separate(text: str, start: int, end: int) -> bool:
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
     if before[-1:].isalnum() or after[:1].isalnum() or before[-1:] == "_" or after[:1] == "_":
         return False
-    # A decimal fraction, or a piece of a longer identifier with hyphens.
+    # A decimal fraction, or a part of a longer identifier with hyphens.
     return not (before[-1:] in {".", "-"} and before[:1].isalnum()) and not (
         after[:1] in {".", "-"} and after[1:].isalnum()
     )

@@ -1,4 +1,4 @@
-"""What a detector says: from where to where, what it is, and how it is called."""
+"""A finding, the protocol of detectors, and their use of RE2."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ from typing import Any, Protocol
 
 import re2
 
-from otlp_tracing.sidecar.redaction.cost import SEARCH, Work
-
-__all__ = ["BUDGET_RULE", "Detector", "Finding", "compiled", "searched", "whole"]
+from otlp_tracing.sidecar.redaction.cost import SEARCH, CostBudget
 
 BUDGET_RULE = "budget"
-"""The rule of a finding that covers a whole string, since looking for more would cost too much."""
+"""The rule of a finding that covers a whole string because scanning it exceeds the budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in a text that must not leave.
+    """A secret in a text.
 
     Args:
-        start: where it begins, a character's index.
-        end: behind its last character.
-        rule: name of the detector, or of the person's own pattern.
-        value: what was found, decoded and in one form however it was written: what a pseudonym is made of.
+        start: index of its first character.
+        end: index behind its last character.
+        rule: name of the detector, or of the user's pattern.
+        value: the secret, decoded and normalized; pseudonyms are made of it.
     """
 
     start: int
@@ -34,28 +32,28 @@ class Finding:
 
 
 def whole(text: str) -> Finding:
-    """Return the finding that covers a string that costs too much."""
+    """Return the finding that covers a whole string, under BUDGET_RULE."""
     return Finding(0, len(text), BUDGET_RULE, text)
 
 
 class Detector(Protocol):
-    """One kind of secret."""
+    """Finds one kind of secret."""
 
     rule: str
     """Its name in the configuration and in reports."""
 
     trigger: str
-    """RE2 syntax: matches wherever the detector could find something. No findings without it."""
+    """A pattern for RE2 that matches in every text in which the detector can find something."""
 
-    def find(self, text: str, work: Work) -> Iterator[Finding]:
-        """Find all there is, from left to right.
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+        """Find all secrets of this kind, from left to right.
 
         Args:
             text: decoded, of bounded length, without lone surrogates.
-            work: spent on the way.
+            budget: is spent.
 
         Raises:
-            OverBudget: if the work is used up.
+            CostExceeded: if the budget is used up.
         """
 
 
@@ -63,7 +61,7 @@ def compiled(pattern: str, max_mem: int = 8 << 20) -> Any:
     """Compile a pattern for RE2, without groups: matching takes linear time.
 
     Raises:
-        re2.error: for what RE2 does not take.
+        re2.error: for a pattern that RE2 refuses.
     """
     options = re2.Options()
     options.log_errors = False
@@ -72,9 +70,9 @@ def compiled(pattern: str, max_mem: int = 8 << 20) -> Any:
     return re2.compile(pattern, options)
 
 
-def searched(pattern: Any, text: str, work: Work) -> Iterator[tuple[int, int]]:
-    """Search for all matches of one of our own patterns; each costs a search more."""
-    work.spend(SEARCH + len(text))
+def searched(pattern: Any, text: str, budget: CostBudget) -> Iterator[tuple[int, int]]:
+    """Search for all matches of a detector's pattern; each match costs a further search."""
+    budget.spend(SEARCH + len(text))
     for match in pattern.finditer(text):
         yield match.span()
-        work.spend(SEARCH)
+        budget.spend(SEARCH)

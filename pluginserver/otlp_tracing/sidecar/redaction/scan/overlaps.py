@@ -1,20 +1,18 @@
-"""What findings become that overlap in one string."""
+"""Merges findings of one string that overlap."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from otlp_tracing.sidecar.redaction.detectors.contact import Email
 from otlp_tracing.sidecar.redaction.detectors.credentials import Userinfo
+from otlp_tracing.sidecar.redaction.detectors.email import Email
 from otlp_tracing.sidecar.redaction.scan.finding import Finding
-
-__all__ = ["without_hosts", "without_overlaps"]
 
 
 def without_hosts(findings: Sequence[Finding]) -> Sequence[Finding]:
-    """Return findings but for e-mail addresses that begin in a URL's userinfo: their host is the URL's, and stays."""
-    userinfos = without_overlaps(one for one in findings if one.rule == Userinfo.rule)
+    """Return the findings without e-mail addresses that begin in a URL's userinfo: their host is the URL's host."""
+    userinfos = merge_overlaps(one for one in findings if one.rule == Userinfo.rule)
     if not userinfos:
         return findings
     starts = [userinfo.start for userinfo in userinfos]
@@ -26,11 +24,11 @@ def without_hosts(findings: Sequence[Finding]) -> Sequence[Finding]:
     return [one for one in findings if one.rule != Email.rule or not begins_in_one(one)]
 
 
-def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings from left to right, those that overlap as one.
+def merge_overlaps(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings from left to right, overlapping ones merged.
 
-    It has the name of the one that begins first, or is the longest of those: so what is given here must have
-    one fate, or a finding that is let go takes one with it that must not leave.
+    The merged finding keeps the rule of the first (the longest, if several begin there). Pass only findings with the
+    same action: merging a reported finding with a redacted one would leak the redacted value.
     """
     merged: list[Finding] = []
     for one in sorted(findings, key=lambda finding: (finding.start, -finding.end)):

@@ -15,7 +15,7 @@ def test_layers_undo_one_encoding_each() -> None:
     first, second, third = layers("a%2540b")
 
     assert (first.text, second.text, third.text) == ("a%2540b", "a%40b", "a@b")
-    assert [third.place(index) for index in range(4)] == [0, 1, 6, 7]
+    assert [third.offset(index) for index in range(4)] == [0, 1, 6, 7]
 
 
 def test_what_is_no_escape_stays() -> None:
@@ -35,5 +35,5 @@ def test_every_place_leads_back(text: str, times: int) -> None:
     for _ in range(times):
         written = quote(written, safe="")
     for layer in layers(written):
-        assert layer.place(len(layer.text)) == len(written)
-        assert all(layer.place(index) < layer.place(index + 1) for index in range(len(layer.text)))
+        assert layer.offset(len(layer.text)) == len(written)
+        assert all(layer.offset(index) < layer.offset(index + 1) for index in range(len(layer.text)))

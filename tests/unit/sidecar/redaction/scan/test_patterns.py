@@ -1,4 +1,4 @@
-"""Promises of sidecar/redaction/detectors/patterns.py."""
+"""Promises of sidecar/redaction/scan/patterns.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from otlp_tracing.config.settings import Pattern
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.redaction.detectors.patterns import MAX_INSTRUCTIONS, Patterns
+from otlp_tracing.sidecar.redaction.scan.patterns import MAX_INSTRUCTIONS, Patterns
 
 
 def test_each_match_has_the_name_of_its_pattern() -> None:
@@ -19,7 +19,7 @@ def test_each_match_has_the_name_of_its_pattern() -> None:
 
 @pytest.mark.parametrize(
     ("pattern", "rule"),
-    [("(a", "RE2 takes"), (r"(?=a)b", "RE2 takes"), (r"(a)\1", "RE2 takes"), ("a*", "empty text")],
+    [("(a", "RE2 accepts"), (r"(?=a)b", "RE2 accepts"), (r"(a)\1", "RE2 accepts"), ("a*", "empty text")],
 )
 def test_a_pattern_that_cannot_be_used_is_named(pattern: str, rule: str) -> None:
     """Field, value and rule."""

@@ -1,9 +1,9 @@
-"""A person's own patterns, all of an entry's together in one search by RE2.
+"""The user's patterns of a plugin entry, joined for one search by RE2.
 
-RE2 takes linear time, but its factor grows with the pattern. Where text and pattern are hostile, its automaton
-gets a new state with every byte, and keeps building until its memory is full: with the usual 8 MiB one of 97
-instructions costs 800 ns a byte. With little memory it soon gives up and simulates, at 150 + 1.3 ns for each
-instruction (measured, 19 to 654 of them), and for patterns that are not hostile the little is enough.
+RE2 takes linear time, but its factor grows with the pattern. For a hostile text and pattern, its automaton
+gets a new state with every byte and grows until its memory is full: with the usual 8 MiB a pattern of 97 instructions
+costs 800 ns a byte. With little memory RE2 soon simulates instead, at 150 + 1.3 ns for each instruction (measured, 19
+to 654 instructions). Other patterns need no more than this memory.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, SEARCH
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled
 
-__all__ = ["MATCH", "MAX_INSTRUCTIONS", "Patterns"]
-
 MAX_INSTRUCTIONS = 200
-"""Of all patterns of an entry together: at the worst 0.45 ms for 1 KiB. A pattern such as `ORD-[0-9]{8}` has 14."""
+"""Bound for all patterns of an entry together: at worst 0.45 ms for 1 KiB. `ORD-[0-9]{8}` has 14 instructions."""
 MATCH = 2 * CANDIDATE
-"""What a match costs: told by name, merged with others, noted."""
+"""Cost of a match: naming its pattern, merging it, reporting it."""
 _MEMORY = 128 << 10
 
 
@@ -33,22 +31,22 @@ class Patterns:
         patterns: as configured.
 
     Raises:
-        ConfigError: naming each pattern that RE2 does not take, or that all together are too large.
+        ConfigError: naming each pattern that RE2 refuses, or because all together are too large.
     """
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         faults: list[Fault] = []
         self._each = []
         for number, pattern in enumerate(patterns, 1):
-            place = f"redaction.patterns[{number}].pattern"
+            field = f"redaction.patterns[{number}].pattern"
             try:
                 self._each.append((pattern.name, compiled(f"(?m:{pattern.pattern})", _MEMORY)))
             except re2.error as error:
                 text = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
-                faults.append(Fault(place, pattern.pattern, f"must be a regular expression that RE2 takes: {text}"))
+                faults.append(Fault(field, pattern.pattern, f"must be a regular expression that RE2 accepts: {text}"))
                 continue
             if self._each[-1][1].search("") is not None:
-                faults.append(Fault(place, pattern.pattern, "must not match the empty text"))
+                faults.append(Fault(field, pattern.pattern, "must not match the empty text"))
         if faults:
             raise ConfigError(faults)
         self._all = compiled("|".join(f"(?m:{one.pattern})" for one in patterns), _MEMORY) if patterns else None
@@ -62,17 +60,17 @@ class Patterns:
         return self._all is not None
 
     def cost(self, text: str) -> int:
-        """Return what looking at a text costs, in units of Work, but for its matches."""
+        """Return the cost of searching a text, without its matches, in units of CostBudget."""
         return SEARCH + len(text) * self._units_per_byte
 
     def matches(self, text: str, start: int = 0) -> Iterator[Finding]:
-        """Find all matches from left to right, each under the name of the first pattern that explains it.
+        r"""Find all matches from left to right, each under the name of the first pattern that matches it alone.
 
-        Empty ones too (`$|x` has them), since each of them has its cost.
+        Empty matches are included (`$|x` has them), because each of them costs.
 
         Args:
-            text: looking at it is paid for.
-            start: where to begin; what stands before it is seen, as by `^`.
+            text: its search is already spent from the budget.
+            start: offset to begin at; `^` and `\b` see the text before it.
         """
         if self._all is None:
             return
