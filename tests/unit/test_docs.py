@@ -186,7 +186,7 @@ def comparison(page: Path) -> dict[str, list[str]]:
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """What lies in the checkout; what tools left there begins with a dot, but for CI's."""
+    """List the checkout without the files of git and of tools; in a worktree `.git` is a file."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             if path.name not in {"__pycache__", "dist"} and (not path.name.startswith(".") or path.name == ".ci"):
