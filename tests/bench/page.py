@@ -46,7 +46,7 @@ from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Re
 from otlp_tracing.paths import command_line
 from page.browser import chromium_path, launch, opened
 
-SUBJECTS = {"no page": "off", "page, nobody looks": "on", "page, looked at": "on"}
+SUBJECTS = {"no page": "off", "page, closed": "on", "page, open": "on"}
 RATE = 2_000.0
 _KEY = bytes(16)
 _WINDOW = 1024  # records that are not acknowledged yet; the plugin server allows megabytes
@@ -270,8 +270,8 @@ def lines(full: Figures, steady: Figures, used: Mapping[str, Any] | None) -> Ite
     if used:
         yield ""
         yield (
-            f"In Chromium at 2,000 requests/s ({used['state']}): {used['rows']} rows, a trace opens in "
-            f"{used['open_ms']:.0f} ms, a search is drawn in {used['search_ms']:.0f} ms, the longest task of "
+            f"In Chromium at 2,000 requests/s ({used['state']}), with {used['rows']} rows: a trace opens in "
+            f"{used['open_ms']:.0f} ms, a search is drawn in {used['search_ms']:.0f} ms. The longest task of "
             f"the page's thread took {used['longest_task_ms']:.0f} ms ({used['long_tasks']} over 50 ms in 12 s)."
         )
 
