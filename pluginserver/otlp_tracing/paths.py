@@ -1,6 +1,6 @@
-"""What is installed: where the parts that are no Python package lie, and in which form the path of a request is.
+"""The paths of the installation: the plugin file, the command, and which build of the request path runs.
 
-Those parts lie in a checkout beside the package, and are installed as data.
+The plugin file is not part of a Python package: it lies beside the package in a checkout, and is installed as data.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["PLUGIN_FILE", "command_line", "declaration_file", "form", "plugin_folder"]
-
 PLUGIN_FILE = "otlp-tracing.py"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def form() -> str:
-    """Say in which form the path of a request runs: `compiled` or `pure Python` (hatch_build.py)."""
+def build_flavor() -> str:
+    """Tell which build of the request path runs: `compiled` or `pure Python` (hatch_build.py)."""
     found = importlib.util.find_spec("otlp_tracing.kong_server.worker")
     compiled = found is not None and found.origin is not None and found.origin.endswith(tuple(EXTENSION_SUFFIXES))
     return "compiled" if compiled else "pure Python"
 
 
 def plugin_folder() -> Path:
-    """Return the folder that holds the plugin and nothing else."""
+    """Return the folder that holds the plugin file and no other file."""
     return _data(Path("plugins"))
 
 
@@ -42,7 +40,7 @@ def examples_folder() -> Path:
 
 
 def command_line(*arguments: str) -> list[str]:
-    """Return the command line of one of our processes, such that a process list shows its role."""
+    """Return the command line of a process of this package; a process list shows the role in it."""
     script = Path(sys.executable).with_name("otlp-tracing")
     return [sys.executable, *([str(script)] if script.is_file() else ["-m", "otlp_tracing"]), *arguments]
 

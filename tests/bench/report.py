@@ -19,7 +19,7 @@ from bench.measurement import Measurement
 from bench.results import Results
 from bench.targets import Target
 from checkout import CHECKOUT
-from otlp_tracing.paths import form
+from otlp_tracing.paths import build_flavor
 
 __all__ = [
     "COLUMNS",
@@ -65,7 +65,7 @@ def circumstances() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "path of a request": form(),
+        "path of a request": build_flavor(),
         **{name: importlib.metadata.version(name) for name in _PACKAGES},
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import otlp_tracing
 from otlp_tracing.kong_server import worker
-from otlp_tracing.paths import form
+from otlp_tracing.paths import build_flavor
 
 PACKAGE = Path(otlp_tracing.__file__).parent
 
@@ -18,7 +18,7 @@ def libraries() -> list[Path]:
 
 def test_the_form_is_what_runs() -> None:
     """An operator is told whether it is the libraries or their sources that serve."""
-    assert form() == ("compiled" if str(worker.__file__).endswith(EXTENSION_SUFFIXES[0]) else "pure Python")
+    assert build_flavor() == ("compiled" if str(worker.__file__).endswith(EXTENSION_SUFFIXES[0]) else "pure Python")
 
 
 def test_no_library_is_older_than_its_source() -> None:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from otlp_tracing.errors import ConfigError
-from otlp_tracing_devtools.demo import run
+from otlp_tracing.cli import main
 from otlp_tracing_devtools.demo.signals import STOP_SIGNALS, EarlySignals
 
 
@@ -21,18 +20,19 @@ def _handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("requests", [0, -1])
-def test_there_must_be_something_to_send(requests: int) -> None:
+@pytest.mark.parametrize("requests", ["0", "-1", "many"])
+def test_there_must_be_something_to_send(requests: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a request there is no trace to show."""
-    with pytest.raises(ConfigError, match="--requests"):
-        run(requests, leave=True)
+    assert main(["demo", f"--requests={requests}"]) == 2
+    assert capsys.readouterr().err == f"otlp-tracing: --requests = {requests}: must be 1 to 1000000\n"
 
 
-def test_a_disabled_sdk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disabled_sdk_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The services could not show their half of a trace; better said at once than found missing."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
-    with pytest.raises(ConfigError, match="OTEL_SDK_DISABLED"):
-        run(1, leave=True)
+
+    assert main(["demo", "--exit"]) == 2
+    assert "OTEL_SDK_DISABLED" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)

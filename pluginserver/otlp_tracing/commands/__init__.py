@@ -1,1 +1,1 @@
-"""The commands of `otlp-tracing`, one module each."""
+"""The commands of `otlp-tracing`, one module each: `add_options(parser)`, `run(options)`, `EXAMPLE`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from otlp_tracing.commands.convert import BUNDLED, equivalent
+from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import complete
@@ -20,9 +22,37 @@ from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 
-__all__ = ["check", "convert", "faults_of", "plugin_entries", "read_declaration", "warnings_of"]
-
+EXAMPLE = "otlp-tracing check kong.yml"
 PLUGIN = "otlp-tracing"
+
+
+def add_options(parser: OptionParser) -> None:
+    """Add the command's options."""
+    parser.add_argument("file", type=Path, metavar="KONG_YML", nargs="?", help="declarative configuration to check")
+    parser.add_argument(
+        "--from",
+        dest="bundled",
+        type=Path,
+        metavar="KONG_YML",
+        help="print entries that replace the file's opentelemetry and zipkin entries, as YAML",
+    )
+    parser.add_argument(
+        "--redaction",
+        type=Path,
+        metavar="SAMPLES",
+        help="show sample requests (.yml, .json or HTTP) before and after redaction by the file's entries",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, convert, or show redaction; return the exit code."""
+    if options.redaction is not None:
+        from otlp_tracing.commands.preview import show  # noqa: PLC0415 - it imports this module
+
+        return show(options.redaction, options.file)
+    if (options.file is None) == (options.bundled is None):
+        raise ConfigError([Fault("check", "", "takes a kong.yml to check, or --from and one to convert")])
+    return convert(options.bundled) if options.file is None else check(options.file)
 
 
 def check(path: Path) -> int:

@@ -1,36 +1,67 @@
-"""`otlp-tracing probe`: ask a running process whether it answers, for health checks and for who must wait.
+"""`otlp-tracing probe`: ask a running process whether it answers, for health checks and start scripts.
 
-Asked is the one who would be missed: a worker of the plugin server over Kong's socket, since the listener
-alone outlives its workers; or the sidecar over HTTP.
+It asks a worker of the plugin server over Kong's socket, because the listener alone outlives its workers;
+or the sidecar over HTTP.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_socket_options, seconds
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
 
-__all__ = ["ask_plugin_server", "ask_sidecar", "wait_for_answer"]
+EXAMPLE = "otlp-tracing probe --kong-prefix /usr/local/kong --wait 15"
 
 _TIMEOUT_SECONDS = 1.0  # what Kong waits for an answer
 _AGAIN_SECONDS = 0.05
 _ANSWER_BYTES = 4096
-# No method of Kong's: a worker says so, in a sentence, whatever else it is doing.
+# Kong has no such method: a worker answers with a sentence about it, in any state.
 _QUESTION = encode_request(Request(0, "plugin.Probe", []))
 _MSGPACK_ARRAY_OF_4 = 0x94
+
+
+def add_options(parser: OptionParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "process",
+        choices=("plugin-server", "sidecar"),
+        nargs="?",
+        default="plugin-server",
+        help="process to ask (default plugin-server)",
+    )
+    add_socket_options(parser)
+    SidecarOptions.add_to(parser, "http")
+    parser.option("--wait", seconds, "0", "SECONDS", "ask again for so long, until there is an answer")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, and return the exit code."""
+    path, address = options.kong_prefix / options.socket_name, options.http
+    if options.process == "sidecar":
+        reason = wait_for_answer(lambda: ask_sidecar(address), options.wait)
+    else:
+        reason = wait_for_answer(lambda: ask_plugin_server(path), options.wait)
+    if reason is None:
+        return 0
+    asked = address if options.process == "sidecar" else path
+    print(f"otlp-tracing: no answer from the {options.process} at {asked}: {reason}", file=sys.stderr)
+    return 1
 
 
 def ask_plugin_server(path: Path) -> None:
     """Ask for an answer over Kong's socket.
 
     Raises:
-        OSError: nobody listens there, or nobody answers within a second.
-        WireError: what answers is no plugin server.
+        OSError: no process listens there, or none answers within a second.
+        WireError: the process that answers is not a plugin server.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(_TIMEOUT_SECONDS)
@@ -41,16 +72,16 @@ def ask_plugin_server(path: Path) -> None:
         raise WireError("it answers, but not as a plugin server does")
 
 
-def ask_sidecar(host: str, port: int) -> None:
+def ask_sidecar(address: Address) -> None:
     """Ask for /healthz.
 
     Raises:
-        OSError: nobody listens there, or nobody answers within a second.
+        OSError: no process listens there, or none answers within a second.
         WireError: the answer is not 200, or is not HTTP.
     """
-    # An address to listen at on every interface is none to connect to.
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    connection = http.client.HTTPConnection(reachable, port, timeout=_TIMEOUT_SECONDS)
+    # A sidecar listens at these on every interface; a client cannot connect to them.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104
+    connection = http.client.HTTPConnection(host, address.port, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/healthz")
         status = connection.getresponse().status

@@ -1,109 +1,132 @@
-"""The group of processes that `serve` starts: workers, and an embedded sidecar, under a supervisor.
+"""`otlp-tracing serve`: Kong's plugin server, a group of workers and an embedded sidecar under a supervisor.
 
 Imports nothing that takes time: the socket is bound here.
 """
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.commands.options import (
+    OptionParser,
+    SidecarOptions,
+    add_plugins_option,
+    add_socket_options,
+    integer,
+    sidecar_socket,
+)
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.supervisor import Child
-from otlp_tracing.paths import command_line
-
-__all__ = ["MAX_WORKERS", "GroupOptions", "Inherited", "run_group"]
+from otlp_tracing.paths import command_line, plugin_folder
+from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
 
 MAX_WORKERS = 64  # kong_server/instances.py keeps six bits of every number for the worker's slot
+EXAMPLE = "otlp-tracing serve --kong-prefix /usr/local/kong"
 
 
-@dataclass(frozen=True)
-class GroupOptions:
-    """How `serve` runs.
-
-    Args:
-        socket: where Kong connects.
-        workers: how many processes serve, 1 to MAX_WORKERS.
-        plugins: folder of the plugin file.
-        environment: for the workers, so that the plugin finds its sidecar.
-        sidecar: command line of an embedded one; None where it runs elsewhere.
-        log_level: handed on.
-    """
-
-    socket: Path
-    workers: int
-    plugins: Path
-    environment: dict[str, str]
-    sidecar: Sequence[str] | None
-    log_level: str
+def add_options(parser: OptionParser) -> None:
+    """Add the command's options."""
+    add_socket_options(parser)
+    add_plugins_option(parser)
+    parser.option(
+        "--sidecar",
+        sidecar_socket,
+        "embedded",
+        "embedded|PATH",
+        "embedded: start a sidecar and keep it alive; otherwise the socket of a sidecar that runs",
+    )
+    parser.option(
+        "--workers", integer(1, MAX_WORKERS, "auto"), "auto", "auto|N", "worker processes; auto: one for each core"
+    )
+    SidecarOptions.add_to(parser)
 
 
-def run_group(options: GroupOptions) -> None:
+def run(options: argparse.Namespace) -> None:
     """Serve until told to stop, Kong is gone, or another group has taken the socket over.
 
     Raises:
-        ConfigError: if the socket cannot be had.
+        ConfigError: if the socket cannot be bound, or the page's token cannot be used.
     """
-    if not 1 <= options.workers <= MAX_WORKERS:
-        raise ConfigError([Fault("--workers", str(options.workers), f"must be auto or 1 to {MAX_WORKERS}")])
-    listener, bound = supervisor.bind(options.socket)
-    table = SlotTable.create(options.workers)
-    inboxes = create_inboxes(options.workers)
-    outboxes = [writing.fileno() for _, writing in inboxes]
+    is_embedded = options.sidecar == "embedded"
+    sidecar = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if is_embedded else Path(options.sidecar)
+    socket = options.kong_prefix / options.socket_name
+    level = f"--log-level={options.log_level}"
+    shared = SidecarOptions.from_namespace(options)
+    shared.page_options()  # a fault ends `serve` here, not the sidecar once a second
+    listener, bound = supervisor.bind(socket)
+    count = _worker_count(options.workers)
+    table = SlotTable.create(count)
+    inboxes = create_inboxes(count)
     children = [
-        _worker(
-            options,
-            bound,
-            Inherited(slot, listener.fileno(), table.descriptor, [r.fileno() for r, _ in inboxes], outboxes),
-        )
-        for slot in range(options.workers)
+        WorkerOptions(
+            slot=slot,
+            listener=listener.fileno(),
+            table=table.descriptor,
+            inboxes=[reading.fileno() for reading, _ in inboxes],
+            outboxes=[writing.fileno() for _, writing in inboxes],
+            socket=str(socket),
+            bound=bound,
+            kong_pid=os.getppid(),
+            plugins=str(options.plugins or plugin_folder()),
+        ).child(level, {SIDECAR_SOCKET_VARIABLE: str(sidecar), HOSTED_VARIABLE: "1"})
+        for slot in range(count)
     ]
-    if options.sidecar is not None:
-        children.append(Child("sidecar", options.sidecar))
-    supervisor.supervise(children, table, options.socket, bound)
+    if is_embedded:
+        command = command_line("sidecar", "--embedded", "--listen", str(sidecar), *shared.to_argv(), level)
+        children.append(Child("sidecar", command))
+    supervisor.supervise(children, table, socket, bound)
+
+
+def _worker_count(workers: int | str) -> int:
+    return workers if isinstance(workers, int) else min(len(os.sched_getaffinity(0)), MAX_WORKERS)
 
 
 @dataclass(frozen=True)
-class Inherited:
-    """What a worker inherits: its slot, and descriptors."""
+class WorkerOptions:
+    """The options of one worker process, handed over as one JSON argument.
+
+    Args:
+        slot: its place in the table and in the lists, 0 to MAX_WORKERS - 1.
+        listener: inherited descriptor of Kong's socket.
+        table: inherited descriptor of the heartbeat table.
+        inboxes: inherited descriptors, one of each worker.
+        outboxes: likewise.
+        socket: path that Kong connects to.
+        bound: device and inode of that socket when the group bound it.
+        kong_pid: process that started the group.
+        plugins: folder of the plugin file.
+    """
 
     slot: int
     listener: int
     table: int
     inboxes: Sequence[int]
     outboxes: Sequence[int]
+    socket: str
+    bound: tuple[int, int]
+    kong_pid: int
+    plugins: str
 
     @classmethod
-    def parse(cls, text: str) -> Inherited:
-        """Read what `__str__` wrote."""
-        slot, listener, table, *boxes = (int(number) for number in text.split(","))
-        half = len(boxes) // 2
-        return cls(slot, listener, table, boxes[:half], boxes[half:])
+    def from_json(cls, text: str) -> WorkerOptions:
+        """Read the text that `child` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "bound": tuple(values["bound"])})
 
-    def __str__(self) -> str:
-        return ",".join(map(str, (self.slot, *self.descriptors)))
-
-    @property
-    def descriptors(self) -> list[int]:
-        """All that has to be inherited."""
-        return [self.listener, self.table, *self.inboxes, *self.outboxes]
-
-
-def _worker(options: GroupOptions, bound: tuple[int, int], inherited: Inherited) -> Child:
-    return Child(
-        f"worker {inherited.slot}",
-        command_line(
-            "worker",
-            *("--inherited", str(inherited)),
-            *("--socket", str(options.socket), "--bound", "{}:{}".format(*bound), "--kong", str(os.getppid())),
-            *("--plugins", str(options.plugins), "--log-level", options.log_level),
-        ),
-        environment=options.environment,
-        descriptors=inherited.descriptors,
-        slot=inherited.slot,
-    )
+    def child(self, level: str, environment: dict[str, str]) -> Child:
+        """Return the process to start."""
+        return Child(
+            f"worker {self.slot}",
+            command_line("worker", json.dumps(dataclasses.asdict(self)), level),
+            environment=environment,
+            descriptors=[self.listener, self.table, *self.inboxes, *self.outboxes],
+            slot=self.slot,
+        )

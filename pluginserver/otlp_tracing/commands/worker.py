@@ -1,16 +1,17 @@
-"""One worker process: the loop, the plugin, and the plugin's way to the sidecar, put together."""
+"""`otlp-tracing worker`, which `serve` starts: the loop, the plugin, and the plugin's connection to the sidecar."""
 
 from __future__ import annotations
 
+import argparse
 import gc
 import logging
 import resource
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from otlp_tracing.commands.serve import Inherited
+from otlp_tracing.commands.options import OptionParser
+from otlp_tracing.commands.serve import WorkerOptions
 from otlp_tracing.kong_server.event import Runners
 from otlp_tracing.kong_server.fd_passing import Siblings
 from otlp_tracing.kong_server.heartbeat import SlotTable
@@ -23,53 +24,41 @@ from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
 from otlp_tracing.kong_server.protocol.session import Dialogue, Home
 from otlp_tracing.kong_server.worker import Worker
 from otlp_tracing.metrics import EVENTS_FAILED
-from otlp_tracing.paths import PLUGIN_FILE, form
+from otlp_tracing.paths import PLUGIN_FILE, build_flavor
 from otlp_tracing.plugin.environment import process_emitter
-
-__all__ = ["WorkerOptions", "run_worker"]
 
 _log = logging.getLogger("otlp_tracing.commands.worker")
 
-# What the sidecar may take to acknowledge the last records; the supervisor waits for eight seconds.
+# For the sidecar to acknowledge the last records; the supervisor waits for eight seconds.
 _DRAIN_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """How a worker runs.
-
-    Args:
-        inherited: slot and descriptors.
-        socket: where Kong connects.
-        bound: identity of that socket when the group bound it.
-        kong: pid of the process that started the group.
-        plugins: folder of the plugin file.
-    """
-
-    inherited: Inherited
-    socket: Path
-    bound: tuple[int, int]
-    kong: int
-    plugins: Path
+EXAMPLE = "(started by `otlp-tracing serve`)"
 
 
-def run_worker(options: WorkerOptions) -> None:
+def add_options(parser: OptionParser) -> None:
+    """Add the one argument."""
+    parser.add_argument("worker", type=WorkerOptions.from_json, metavar="JSON")
+
+
+def run(options: argparse.Namespace) -> None:
     """Serve Kong's events until the lifecycle ends."""
-    _take_all_descriptors()
-    lifecycle = Lifecycle(options.socket, options.bound, watch(options.kong))
+    worker: WorkerOptions = options.worker
+    _raise_descriptor_limit()
+    lifecycle = Lifecycle(Path(worker.socket), worker.bound, watch(worker.kong_pid))
     lifecycle.end_on_signals()
     emitter = process_emitter()
-    siblings = _siblings(options.inherited)
+    siblings = _siblings(worker)
     open_dialogue, sweep = _speak(
-        Instances(load(options.plugins / PLUGIN_FILE), siblings.slot),
+        Instances(load(Path(worker.plugins) / PLUGIN_FILE), siblings.slot),
         lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
         siblings.table.slots,
     )
-    # What is there by now stays: Python's collector need not walk it while Kong waits, to find nothing to free.
+    # Objects made so far live as long as the process: the garbage collector need not visit them while Kong waits.
     gc.freeze()
-    _log.info("worker %d serves; the path of a request is %s", siblings.slot, form())
+    _log.info("worker %d serves, %s", siblings.slot, build_flavor())
     Worker(
-        socket.socket(fileno=options.inherited.listener),
+        socket.socket(fileno=worker.listener),
         siblings,
         open_dialogue=open_dialogue,
         sweep=sweep,
@@ -79,18 +68,18 @@ def run_worker(options: WorkerOptions) -> None:
     emitter.drain(_DRAIN_SECONDS)
 
 
-def _take_all_descriptors() -> None:
+def _raise_descriptor_limit() -> None:
     # Kong keeps up to 256 connections open for each of its workers; the usual soft limit is 1024.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _siblings(inherited: Inherited) -> Siblings:
+def _siblings(options: WorkerOptions) -> Siblings:
     return Siblings(
-        inherited.slot,
-        SlotTable(inherited.table, len(inherited.outboxes)),
-        [socket.socket(fileno=inbox) for inbox in inherited.inboxes],
-        [socket.socket(fileno=outbox) for outbox in inherited.outboxes],
+        options.slot,
+        SlotTable(options.table, len(options.outboxes)),
+        [socket.socket(fileno=inbox) for inbox in options.inboxes],
+        [socket.socket(fileno=outbox) for outbox in options.outboxes],
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from otlp_tracing.cli import main
 from otlp_tracing.commands import probe
+from otlp_tracing.commands.options import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar, wait_for_answer
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import encode_error
@@ -79,10 +80,10 @@ def test_a_sidecar_answers(
     port = listener.getsockname()[1]
 
     if reason is None:
-        ask_sidecar("0.0.0.0", port)
+        ask_sidecar(Address("0.0.0.0", port))
     else:
         with pytest.raises(WireError, match=reason):
-            ask_sidecar("127.0.0.1", port)
+            ask_sidecar(Address("127.0.0.1", port))
 
 
 def test_it_asks_until_the_time_is_up() -> None:

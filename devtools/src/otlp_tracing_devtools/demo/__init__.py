@@ -4,19 +4,23 @@ A stand-in gateway with the project's own kong.yml, two small services behind it
 with its sidecar, and a sink that takes the spans of all of them. Each trace is drawn as a waterfall.
 """
 
+import argparse
+
+from otlp_tracing.commands.options import OptionParser, integer
 from otlp_tracing_devtools.demo.signals import EarlySignals
 
-__all__ = ["run"]
+EXAMPLE = "otlp-tracing demo --requests 20 --exit"
 
 
-def run(requests: int, leave: bool) -> int:
-    """Run the demo and return its exit code.
+def add_options(parser: OptionParser) -> None:
+    """Add the command's options."""
+    parser.option("--requests", integer(1, 1_000_000), "20", "N", "requests to send")
+    parser.add_argument("--exit", action="store_true", help="end after the last request instead of waiting for Ctrl-C")
 
-    Args:
-        requests: how many are sent at once, each with its trace shown.
-        leave: end after them; else one more request a second until a signal comes.
-    """
+
+def run(options: argparse.Namespace) -> int:
+    """Run the demo and return its exit code."""
     early = EarlySignals()
     from otlp_tracing_devtools.demo.run import perform  # noqa: PLC0415 - takes half a second, in which Ctrl-C may come
 
-    return perform(requests, early, leave=leave)
+    return perform(options.requests, early, leave=options.exit)

@@ -39,8 +39,6 @@ class _StoppedError(Exception):
 
 def perform(requests: int, early: EarlySignals, *, leave: bool) -> int:
     """Run the demo and return its exit code; see `otlp_tracing_devtools.demo.run`."""
-    if requests < 1:
-        raise ConfigError([Fault("--requests", str(requests), "must be 1 or more")])
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         raise ConfigError([Fault("OTEL_SDK_DISABLED", "true", "must not be set: the demo's services use the SDK")])
     if logging.getLogger().level == logging.INFO:  # at debug someone wants to read the gateway's log

@@ -47,14 +47,6 @@ def test_a_weak_token_is_refused_without_showing_it(token: str) -> None:
     assert token not in str(error.value)
 
 
-def test_every_fault_is_said_at_once(tmp_path: Path) -> None:
-    """Field, value and rule of each."""
-    with pytest.raises(ConfigError) as error:
-        page_options("maybe", "::1", {}, token_file=str(tmp_path / "none"), trace_url="javascript:{trace_id}")
-
-    assert [fault.field for fault in error.value.faults] == ["--page", "--trace-url", "--page-token-file"]
-
-
 def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
     """Who names a file wants a token asked for; an empty one must not mean that none is."""
     (tmp_path / "token").write_text("\n")

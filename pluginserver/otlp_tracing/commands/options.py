@@ -1,0 +1,300 @@
+"""The options of the commands: each is read from the command line or from its variable, by the same function.
+
+A kind is a function that turns an option's text into its value. It raises ValueError with the rule,
+the end of a sentence: `must be ADDRESS:PORT`. Imports nothing that takes time: `serve` binds its socket after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from otlp_tracing.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    from otlp_tracing.sidecar.live.http.options import PageOptions
+
+PREFIX = "OTLP_TRACING_"
+TRACE_ID = "{trace_id}"
+_LONGEST_SHOWN = 80  # characters of a refused value
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?")
+
+Kind = Callable[[str], Any]
+
+
+class _FromVariable(str):
+    """The text of an environment variable, with the name of the variable."""
+
+    __slots__ = ("variable",)
+    variable: str
+
+
+class OptionParser(argparse.ArgumentParser):
+    """A parser that reads options from the environment too, and collects the faults of their values."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
+        self.faults: list[Fault] = []
+        self.set_defaults(faults=self.faults)
+
+    def option(
+        self, name: str, kind: Kind, default: str | None, metavar: str, text: str, *, hidden: bool = False
+    ) -> None:
+        """Add an option; a value that its kind refuses is a fault, and counts as the default.
+
+        Args:
+            name: as on the command line: `--kong-prefix`. Its variable is OTLP_TRACING_KONG_PREFIX.
+            kind: reads its text.
+            default: the text that counts where neither is set; None makes the option None.
+            metavar: the shape of its value, for the help.
+            text: the help.
+            hidden: leaves the option out of the help.
+        """
+        variable = PREFIX + name.removeprefix("--").replace("-", "_").upper()
+        given: str | None = default
+        if variable in os.environ:
+            given = _FromVariable(os.environ[variable])
+            given.variable = variable
+        self.add_argument(
+            name,
+            type=lambda value: self._read(name, kind, default, value),
+            default=given,
+            metavar=metavar,
+            help=argparse.SUPPRESS if hidden else f"{text} (default {default})" if default else text,
+        )
+
+    def _read(self, name: str, kind: Kind, default: str | None, value: str) -> Any:
+        try:
+            return kind(value)
+        except ValueError as error:
+            source = value.variable if isinstance(value, _FromVariable) else name
+            self.faults.append(Fault(source, _shown(value), str(error)))
+            return None if default is None else kind(default)
+
+
+def _shown(value: str) -> str:
+    text = value if value and value.isprintable() else json.dumps(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
+class Address(NamedTuple):
+    """Where an HTTP port is listened at or asked; port 0 listens at a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `127.0.0.1:9464`, `[::1]:9464` or `:9464`."""
+        host, colon, port = text.rpartition(":")
+        is_port = port.isascii() and port.isdecimal() and int(port[:6]) <= 65_535
+        if not colon or not is_port or (host and not _HOST_NAME.fullmatch(host)):
+            raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:9464")
+        return cls(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def choice(*names: str) -> Kind:
+    """Make the kind that takes one of a few words."""
+
+    def read(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"must be {', '.join(names[:-1])} or {names[-1]}")
+        return text
+
+    return read
+
+
+def integer(low: int, high: int, *words: str) -> Kind:
+    """Make the kind that takes a whole number from low to high, or one of some words."""
+    rule = f"must be {''.join(f'{word} or ' for word in words)}{low} to {high}"
+
+    def read(text: str) -> int | str:
+        if text in words:
+            return text
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(rule)
+        return int(text)
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """Read a length of time."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 86_400:
+        raise ValueError("must be a number of seconds, 0 to 86400")
+    return value
+
+
+def path(text: str) -> Path:
+    """Read a path."""
+    if not text or "\0" in text:
+        raise ValueError("must be a path")
+    return Path(text)
+
+
+def sidecar_socket(text: str) -> str:
+    """Read `embedded`, or the path of a socket: a word without a slash is a misspelling."""
+    if text != "embedded" and "/" not in text:
+        raise ValueError(
+            "must be embedded, or the path of the socket of a sidecar that runs, such as /run/sidecar.sock"
+        )
+    return text
+
+
+def spool_folder(text: str) -> str:
+    """Read `auto`, `none`, or a folder."""
+    if not text:
+        raise ValueError("must be auto, none or a folder")
+    return text
+
+
+def socket_name(text: str) -> str:
+    """Read the name of a socket, relative to Kong's prefix."""
+    if not text or text.startswith("/") or text.endswith("/"):
+        raise ValueError("must be a file's name, relative to Kong's prefix")
+    return text
+
+
+def host_names(text: str) -> str:
+    """Read names, separated by commas."""
+    if not all(_HOST_NAME.fullmatch(name.strip()) for name in text.split(",") if name.strip()):
+        raise ValueError("must be host names, separated by commas")
+    return text
+
+
+def token_file(text: str) -> str:
+    """Read the path of a file with a token, or nothing; the token has to be one that can be used."""
+    if text:
+        from otlp_tracing.sidecar.live.http.options import read_token  # noqa: PLC0415 - a worker loads no sidecar
+
+        try:
+            read_token({}, text)
+        except ConfigError as error:
+            raise ValueError(error.faults[0].rule) from error
+    return text
+
+
+def trace_page(text: str) -> str:
+    """Read the URL of a trace in a backend, or nothing."""
+    if text and (urlsplit(text).scheme not in {"http", "https"} or TRACE_ID not in text):
+        raise ValueError(f"must be an http URL with {TRACE_ID} in it")
+    return text
+
+
+def log_level(text: str) -> str:
+    """Read a level; capitals do not matter."""
+    return str(choice("debug", "info", "warning", "error")(text.lower()))
+
+
+def _option(kind: Kind, default: str, metavar: str, text: str) -> dict[str, Any]:
+    return {"kind": kind, "default": default, "metavar": metavar, "text": text}
+
+
+@dataclass(frozen=True)
+class SidecarOptions:
+    """The options that a sidecar has wherever it runs; `serve` reads them too and hands them on.
+
+    A field is an option: its name, and as metadata what OptionParser.option wants.
+    """
+
+    http: Address = field(
+        metadata=_option(
+            Address.parse, "127.0.0.1:9464", "ADDRESS:PORT", "address of the live page, /healthz, /readyz and /metrics"
+        )
+    )
+    spool: str = field(
+        metadata=_option(
+            spool_folder,
+            "auto",
+            "auto|DIR|none",
+            "folder of the spans that wait; auto: beside the sidecar's socket; none: memory",
+        )
+    )
+    page: str = field(
+        metadata=_option(
+            choice("auto", "on", "off"),
+            "auto",
+            "auto|on|off",
+            "the live page; auto: on if only this machine can reach it, or with a token",
+        )
+    )
+    page_token_file: str = field(
+        metadata=_option(
+            token_file,
+            "",
+            "PATH",
+            f"file with the token that the page asks for; or the token itself as {PREFIX}PAGE_TOKEN",
+        )
+    )
+    page_hosts: str = field(
+        metadata=_option(host_names, "", "NAME,…", "host names of the page, beside localhost and addresses")
+    )
+    trace_url: str = field(
+        metadata=_option(trace_page, "", "URL", f"a trace in your backend, such as http://jaeger/trace/{TRACE_ID}")
+    )
+
+    @staticmethod
+    def add_to(parser: OptionParser, *names: str) -> None:
+        """Add the options, or some of them by the names of their fields."""
+        for one in fields(SidecarOptions):
+            if not names or one.name in names:
+                parser.option(_flag(one.name), **one.metadata)
+
+    @classmethod
+    def from_namespace(cls, options: argparse.Namespace) -> SidecarOptions:
+        """Take the options from all that were read."""
+        return cls(**{one.name: getattr(options, one.name) for one in fields(cls)})
+
+    def page_options(self) -> PageOptions:
+        """Put together the options of the live page.
+
+        Raises:
+            ConfigError: if the token in the environment cannot be used.
+        """
+        from otlp_tracing.sidecar.live.http.options import page_options  # noqa: PLC0415 - a worker loads no sidecar
+
+        return page_options(
+            self.page,
+            self.http.host,
+            os.environ,
+            token_file=self.page_token_file,
+            hosts=self.page_hosts,
+            trace_url=self.trace_url,
+        )
+
+    def to_argv(self) -> list[str]:
+        """Return arguments that are read as these options.
+
+        Each is one word, so that an empty value, or one that begins with a dash, stays a value.
+        """
+        return [f"{_flag(one.name)}={getattr(self, one.name)}" for one in fields(self)]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def add_socket_options(parser: OptionParser) -> None:
+    """Add the two options that name the plugin server's socket."""
+    parser.option("--kong-prefix", path, "/usr/local/kong", "DIR", "Kong's prefix; the socket is in it")
+    parser.option("--socket-name", socket_name, "otlp-tracing.socket", "NAME", "name of the socket in the prefix")
+
+
+def add_plugins_option(parser: OptionParser) -> None:
+    """Add the option that names another folder with a plugin file; tests use it."""
+    parser.option("--plugins", path, None, "DIR", "", hidden=True)

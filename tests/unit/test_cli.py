@@ -1,0 +1,109 @@
+"""Promises of cli.py: every option is checked, from the command line and from the environment alike."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+from unittest import mock
+
+import pytest
+
+from otlp_tracing.cli import COMMANDS, main, parse
+from otlp_tracing.commands.options import PREFIX, OptionParser
+
+REFUSED_IF_EMPTY = {"--kong-prefix", "--socket-name", "--plugins", "--sidecar", "--listen", "--spool"}
+"""Options that take any text but an empty one."""
+
+
+def options_of(command: str) -> list[str]:
+    with mock.patch.object(OptionParser, "option") as option:
+        parse([command])
+    return [call.args[0] for call in option.call_args_list]
+
+
+def every_option() -> list[tuple[str, str]]:
+    return [(command, name) for command in COMMANDS if command != "worker" for name in options_of(command)]
+
+
+@pytest.mark.parametrize(("command", "name"), every_option())
+def test_a_value_is_refused_wherever_it_comes_from(
+    command: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence with the option or its variable, the value and the rule; exit code 2."""
+    value = "" if name in REFUSED_IF_EMPTY else "no such value"
+    variable = PREFIX + name.removeprefix("--").replace("-", "_").upper()
+
+    assert main([command, f"{name}={value}"]) == 2
+    from_command_line = capsys.readouterr().err
+    monkeypatch.setenv(variable, value)
+    assert main([command]) == 2
+    from_environment = capsys.readouterr().err
+
+    shown = value or '""'
+    assert re.fullmatch(rf"otlp-tracing: {name} = {shown}: (must|cannot) .+\n", from_command_line)
+    assert from_environment == from_command_line.replace(name, variable, 1)
+
+
+def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the command line and of the environment together; the command line wins over its variable."""
+    monkeypatch.setenv("OTLP_TRACING_LOG_LEVEL", "loud")
+    monkeypatch.setenv("OTLP_TRACING_WORKERS", "none at all")
+
+    assert main(["serve", "--workers", "65", "--http", "banana"]) == 2
+    assert [line.split(" = ")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "otlp-tracing: --workers",
+        "otlp-tracing: --http",
+        "otlp-tracing: OTLP_TRACING_LOG_LEVEL",
+    ]
+
+
+def test_a_value_from_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read as the same option on the command line is."""
+    monkeypatch.setenv("OTLP_TRACING_HTTP", "[::1]:80")
+    monkeypatch.setenv("OTLP_TRACING_LOG_LEVEL", "DEBUG")
+
+    options = parse(["status"])
+
+    assert options.http == ("::1", 80)
+    assert options.log_level == "debug"
+
+
+def test_an_extra_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`demo` is in a distribution of its own."""
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: ())
+
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == (
+        "otlp-tracing: demo: is not installed; install it with: pip install 'otlp-tracing[demo]'\n"
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line to type stands at the end of each command's help."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+
+    assert ended.value.code == 0
+    assert re.search(r"\nexample:\n  .*otlp-tracing \w+", capsys.readouterr().out)
+
+
+def test_the_internal_command_is_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelled command is answered with the commands that a person may type."""
+    with pytest.raises(SystemExit):
+        main(["serv"])
+
+    assert "worker" not in capsys.readouterr().err
+
+
+def test_the_socket_comes_before_anything_slow() -> None:
+    """`serve` reads its options and reaches the socket without having loaded msgpack, greenlet or the plugin."""
+    code = "import sys; from otlp_tracing.cli import parse; parse(['serve']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    assert "otlp_tracing.kong_server.supervisor" in loaded
+    assert not {"msgpack", "greenlet", "kong_pdk", "gevent", "yaml", "asyncio", "importlib.metadata"} & set(loaded)
