@@ -1,7 +1,7 @@
-"""`otlp-tracing check --redaction FILE [KONG_YML]`: sample requests through a configuration, before and after.
+"""`otlp-tracing check --redaction FILE [KONG_YML]`: sample requests before and after redaction.
 
-Makes Kong's log record of each sample, the spans of that, and redacts them, by the parts that the sidecar
-uses. What it prints are the sample's own values: it is for the person who wrote them.
+Makes Kong's log record of each sample, assembles its spans, and redacts them, with the sidecar's own modules.
+It prints the sample's own values: it is for the person who wrote them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import dataclasses
 import difflib
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,9 @@ from typing import Any
 
 import msgspec
 import yaml
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from otlp_tracing.commands.check import faults_of, plugin_entries, read_declaration
+from otlp_tracing.commands.screen import Cell, Screen, printable
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, Fault
@@ -36,21 +33,19 @@ from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 
-__all__ = ["Sample", "read_samples", "show"]
-
 _REQUEST_LINE = re.compile(r"(?P<method>[A-Z]+) (?P<target>\S+)(?: HTTP/[\d.]+)?")
 _STATUS_LINE = re.compile(r"HTTP/[\d.]+ (?P<status>\d{3}).*")
 _STATUS = re.compile(r"[1-5][0-9]{2}")
 _WORDS = re.compile(r"([/?&=;,:@()\s]+)")
 _SEPARATOR = re.compile(r"^###.*$", re.MULTILINE)
-_MOST_BYTES = 4 << 20  # of a file of samples: thousands of requests, more than anybody reads through
-_LONGEST_SHOWN = 80  # of what stands in the wrong place: enough to find it, in one line
+_MOST_BYTES = 4 << 20  # of a file of samples: thousands of requests
+_LONGEST_SHOWN = 80  # characters of a wrong value: enough to find it, in one line
 _SHAPE = "must be a list of {request: GET /path, headers: {…}, response: {status: …, headers: {…}}, route: …}"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One request and what was answered.
+    """One request and its response.
 
     Args:
         method: such as GET.
@@ -58,7 +53,7 @@ class Sample:
         headers: of the request.
         status: of the response.
         response_headers: of the response.
-        route: name of the route that it is for, whose entry is tried; empty for each entry.
+        route: name of its route, whose entry is tried; empty tries every entry.
     """
 
     method: str
@@ -77,27 +72,27 @@ class _Change:
     rules: tuple[str, ...]
 
 
-def show(samples: Path, kong_yml: Path | None, console: Console | None = None) -> int:
-    """Print what redaction does to each sample under each entry; return the exit code.
+def show(samples: Path, kong_yml: Path | None, screen: Screen | None = None) -> int:
+    """Print each sample under each entry, before and after redaction; return the exit code.
 
     Args:
         samples: as read_samples takes them.
-        kong_yml: whose otlp-tracing entries decide; without it the defaults do.
-        console: to print on; None for stdout.
+        kong_yml: file with the otlp-tracing entries; without it the defaults count.
+        screen: to print on; None for stdout.
 
     Raises:
         ConfigError: for a file that cannot be read, or an entry with a fault.
     """
-    console = console or Console(width=None if sys.stdout.isatty() else 120, markup=False, highlight=False, emoji=False)
-    wanted = list(read_samples(samples))
+    screen = screen or Screen()
+    requests = list(read_samples(samples))
     entries = list(_entries(kong_yml))
     for place, settings in entries:
         redactor = Redactor(settings.redaction)
         for caution in redaction_warnings(settings.redaction):
-            console.print(Text(f"{place or 'the defaults'}: {caution}", style="bold yellow"))
-        for sample in wanted:
-            if _goes_through(sample, place, [other for other, _ in entries]):
-                _print(console, place, sample, _trial(sample, settings, redactor))
+            screen.line((f"{place or 'the defaults'}: {caution}", "yellow"))
+        for sample in requests:
+            if _applies_to(place, sample, [other for other, _ in entries]):
+                _print(screen, place, sample, _changes_of(sample, settings, redactor))
     return 0
 
 
@@ -123,7 +118,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
 def _of_document(path: Path, text: str) -> Iterator[Sample]:
     try:
         document = yaml.safe_load(text)
-    # PyYAML lets out what Python says of a day that no month has, and of lists in lists without end.
+    # PyYAML passes on Python's own errors: for a day that no month has, and for very deep nesting.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError([Fault(str(path), "", f"is not YAML: {' '.join(str(error).split())}")]) from error
     if not isinstance(document, list):
@@ -197,17 +192,17 @@ def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
         yield place, Settings.from_config(entry.get("config") or {})
 
 
-def _goes_through(sample: Sample, place: str, places: Sequence[str]) -> bool:
+def _applies_to(place: str, sample: Sample, places: Sequence[str]) -> bool:
     def is_own(other: str) -> bool:
         return other.endswith(f"route {sample.route}")
 
-    # A route without an entry has its service's or the global one's; which service's, the sample does not say.
+    # A route without an entry has its service's entry or the global one. The sample does not name its service.
     return not sample.route or (is_own(place) if any(map(is_own, places)) else "route " not in place)
 
 
-def _trial(sample: Sample, settings: Settings, redactor: Redactor) -> list[_Change]:
+def _changes_of(sample: Sample, settings: Settings, redactor: Redactor) -> list[_Change]:
     if not settings.capture.request_headers and not settings.capture.response_headers:
-        # Nothing captured would show nothing: then every header of the sample is.
+        # Without any captured header there would be no header to show: so all headers of the sample are captured.
         capture = dataclasses.replace(
             settings.capture, request_headers=tuple(sample.headers), response_headers=tuple(sample.response_headers)
         )
@@ -240,7 +235,7 @@ def _spans(sample: Sample, settings: Settings) -> list[SpanRecord]:
         },
         LogRecord,
     )
-    # The ids are shown nowhere; baggage is captured as the gateway does it.
+    # No output shows the ids; baggage is captured as in the plugin.
     tracer = RequestTracer.of(
         settings.sampling, bytes, settings.propagation, settings.capture, redaction=settings.redaction
     )
@@ -271,33 +266,25 @@ def _text_of(span: SpanRecord, attribute: str) -> str | None:
     return ", ".join(value) if isinstance(value, list) else None if value is None else str(value)
 
 
-def _print(console: Console, place: str, sample: Sample, changes: Sequence[_Change]) -> None:
-    console.print(Text(f"{sample.method} {sample.target}", style="bold"))
-    console.print(Text(f"  by {place or 'the defaults'}", style="dim"))
+def _print(screen: Screen, place: str, sample: Sample, changes: Sequence[_Change]) -> None:
+    screen.line((printable(f"{sample.method} {sample.target}"), "bold"))
+    screen.line((f"  by {place or 'the defaults'}", "dim"))
     if not changes:
-        console.print(Text("  nothing found\n", style="green"))
-        return
-    table = Table(show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("attribute", "before", "after", "rule"):
-        table.add_column(heading, overflow="fold")
+        screen.line(("  nothing found", "green"))
     for change in changes:
         after = "(left out)" if change.after is None else change.after
-        table.add_row(
-            Text(change.attribute),
-            _marked(change.before, change.after, "bold red"),
-            _marked(after, change.before, "bold green"),
-            Text(", ".join(change.rules), style="yellow"),
-        )
-    console.print(table)
-    console.print()
+        screen.line(f"  {printable(change.attribute)}")
+        screen.line("    before  ", *_marked(change.before, change.after, "red"))
+        screen.line("    after   ", *_marked(after, change.before, "green"))
+        screen.line("    by      ", (", ".join(change.rules), "yellow"))
+    screen.line()
 
 
-def _marked(text: str, other: str | None, style: str) -> Text:
-    """Return a text with what the other has not in a style of its own, word by word."""
+def _marked(text: str, other: str | None, style: str) -> Iterator[Cell]:
+    """Yield a text in parts; the words that the other text does not have get the style."""
     if other is None:
-        return Text(text, style=style)
+        yield printable(text), style
+        return
     words, others = _WORDS.split(text), _WORDS.split(other)
-    marked = Text()
     for kind, start, end, *_ in difflib.SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
-        marked.append("".join(words[start:end]), style="" if kind == "equal" else style)
-    return marked
+        yield printable("".join(words[start:end])), "" if kind == "equal" else style

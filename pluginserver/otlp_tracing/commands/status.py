@@ -1,44 +1,60 @@
-"""`otlp-tracing status`: how delivery is, destination by destination, as a table or as JSON."""
+"""`otlp-tracing status`: the state of every destination, as a table or as JSON."""
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions
+from otlp_tracing.commands.screen import Cell, Screen, printable
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.live.http.options import read_token
 
-__all__ = ["narrow_table", "show", "status", "table"]
-
+EXAMPLE = "otlp-tracing status --http 127.0.0.1:9464"
 _SECONDS = 5.0
-_ANY_WIDTH = 10_000  # columns
+_NOT_A_SIDECAR = "another program answers there, not a sidecar"
 _MAX_BYTES = 16 << 20  # thousands of destinations
-_COLOURS = {"ok": "green", "retrying": "yellow", "held": "red", "unknown": "red", "idle": "dim"}
+_COLOURS = {"ok": "green", "retrying": "yellow", "idle": "dim"}
 _WELL = frozenset({"ok", "idle"})
 _MEANINGS = {
     "unknown": "its headers are not known yet: no configuration has named it since the start",
-    "idle": "nothing came for an hour and nothing waits; it goes on with the next span",
+    "idle": "nothing came for an hour and nothing waits; the next span is exported as usual",
 }
+_NO_SIDECAR = (
+    "no sidecar answers there ({}); is `otlp-tracing serve` running, in this container, and with the same --http?"
+)
 
 
-def status(address: str, *, as_json: bool, token: str | None = None) -> int:
-    """Ask a sidecar, show what it says, and return the exit code: 1 if anything fails or does not add up.
+def add_options(parser: OptionParser) -> None:
+    """Add the command's options."""
+    SidecarOptions.add_to(parser, "http", "page_token_file")
+    parser.add_argument("--json", action="store_true", help="print JSON, for a program")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask a sidecar, show its answer, and return the exit code."""
+    token = read_token(os.environ, options.page_token_file)
+    return status(options.http, as_json=options.json, token=token)
+
+
+def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
+    """Ask a sidecar, show its answer, and return the exit code: 1 if anything fails or does not add up.
 
     Args:
-        address: of its HTTP port, as `127.0.0.1:9464`.
+        address: of its HTTP port.
         as_json: for a program instead of a person.
-        token: of the live page, which the sidecar's reports want too; None where there is none.
+        token: of the live page, which the sidecar's reports need too; None where there is no token.
 
     Raises:
-        ConfigError: if nobody answers there, or the token is not the one.
+        ConfigError: if no sidecar answers there, or it wants another token.
     """
     found = _ask(address, token)
     destinations = found.get("destinations", [])
@@ -46,56 +62,44 @@ def status(address: str, *, as_json: bool, token: str | None = None) -> int:
         json.dump(found, sys.stdout, indent=1)
         print()
     else:
-        show(Console(), found)
+        show(Screen(), found)
     is_well = not found.get("spool_trouble") and all(one["state"] in _WELL for one in destinations)
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
 
 
-def show(console: Console, found: Mapping[str, Any]) -> None:
-    """Print what a sidecar says."""
+def show(screen: Screen, found: Mapping[str, Any]) -> None:
+    """Print a sidecar's report: a row a destination, or a row a figure where the screen is too narrow."""
     destinations: Sequence[Mapping[str, Any]] = found.get("destinations", [])
     if found.get("spool_trouble"):
-        console.print(f"[red]spans are in memory alone:[/] {escape(found['spool_trouble'])}")
+        screen.line(("spans are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
     if not destinations:
-        console.print("no destination yet: it takes a request that is traced")
+        screen.line("no destination yet: the first traced request names one")
         return
-    wide = table(destinations)
-    # Asked for the width it would like: cut to a narrow terminal's, a table of eleven columns says nothing.
-    fits = console.measure(wide, options=console.options.update(width=_ANY_WIDTH)).maximum <= console.width
-    console.print(wide if fits else narrow_table(destinations))
+    heads: list[Cell] = [(name, "bold") for name in _FIGURES]
+    rows = [[_cell(name, one) for name in _FIGURES] for one in destinations]
+    if not screen.table([heads, *rows], right=_NUMBERS):
+        for row in rows:
+            screen.line()
+            for (name, style), (text, colour) in zip(heads, row, strict=True):
+                screen.line((name.ljust(14), style), (text, colour))
+        screen.line()
     for one in destinations:
         if reason := one["reason"] or _MEANINGS.get(one["state"]):
-            console.print(f"{escape(one['destination'])} {_state(one)}: {escape(reason)}")
+            screen.line(f"{printable(one['destination'])} ", _cell("state", one), f": {printable(reason)}")
     wrong = sum(abs(one["balance"]) for one in destinations)
-    console.print(
-        f"[red]{wrong} spans are unaccounted for[/]"
-        if wrong
-        else "[green]the books balance:[/] received + restored = exported + rejected + dropped + spooled + in flight"
-    )
+    if wrong:
+        screen.line((f"{wrong} spans are unaccounted for", "red"))
+    else:
+        balance = " received + restored = exported + rejected + dropped + spooled + in flight"
+        screen.line(("the books balance:", "green"), balance)
 
 
-def table(destinations: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay destinations out, one a row."""
-    made = Table(header_style="bold")
-    for name in _FIGURES:
-        made.add_column(name, justify="left" if name in _TEXTS else "right", no_wrap=name == "state")
-    for one in destinations:
-        made.add_row(*(figure(one) for figure in _FIGURES.values()))
-    return made
-
-
-def narrow_table(destinations: Sequence[Mapping[str, Any]]) -> Table:
-    """Lay destinations out below each other, one figure a row: for a terminal of 80 columns."""
-    made = Table(show_header=False)
-    for one in destinations:
-        for name, figure in _FIGURES.items():
-            made.add_row(name, figure(one), end_section=name == list(_FIGURES)[-1])
-    return made
+def _cell(name: str, one: Mapping[str, Any]) -> Cell:
+    return printable(_FIGURES[name](one)), _COLOURS.get(one["state"], "red") if name == "state" else ""
 
 
 def _state(one: Mapping[str, Any]) -> str:
-    since = f" for {_age(one['failing_s'])}" if one["failing_s"] is not None else ""
-    return f"[{_COLOURS.get(one['state'], 'red')}]{one['state']}{since}[/]"
+    return str(one["state"]) + (f" for {_age(one['failing_s'])}" if one["failing_s"] is not None else "")
 
 
 def _received(one: Mapping[str, Any]) -> str:
@@ -119,9 +123,8 @@ def _disk(one: Mapping[str, Any]) -> str:
     return f"{one['spool_bytes'] / (1 << 20):,.1f} of {one['spool_max_bytes'] / (1 << 20):,.0f} MiB"
 
 
-_TEXTS = frozenset({"destination", "state"})
 _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "destination": lambda one: escape(one["destination"]),
+    "destination": lambda one: str(one["destination"]),
     "state": _state,
     "received": _received,
     "exported": lambda one: f"{one['exported']:,}",
@@ -133,19 +136,22 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "last success": lambda one: _age(one["last_success_s"]),
     "disk": _disk,
 }
+_NUMBERS = frozenset(range(2, len(_FIGURES)))  # columns
 
 
-def _ask(address: str, token: str | None) -> Mapping[str, Any]:
+def _ask(address: Address, token: str | None) -> Mapping[str, Any]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(f"http://{address}/delivery", headers=headers)  # http, see above
+    request = urllib.request.Request(f"http://{address}/delivery", headers=headers)  # never https
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             found = json.loads(answer.read(_MAX_BYTES))
     except HTTPError as error:
-        rule = "wants its token: --page-token-file, or OTLP_TRACING_PAGE_TOKEN" if error.code == 401 else str(error)
-        raise ConfigError([Fault("--http", address, rule)]) from error
+        is_locked = error.code == HTTPStatus.UNAUTHORIZED
+        rule = "wants its token: --page-token-file, or OTLP_TRACING_PAGE_TOKEN" if is_locked else _NOT_A_SIDECAR
+        raise ConfigError([Fault("--http", str(address), rule)]) from error
     except (OSError, HTTPException, ValueError) as error:
-        raise ConfigError([Fault("--http", address, f"no sidecar answers there: {error}")]) from error
+        reason = getattr(getattr(error, "reason", error), "strerror", None) or type(error).__name__
+        raise ConfigError([Fault("--http", str(address), _NO_SIDECAR.format(reason.lower()))]) from error
     if not isinstance(found, dict):
-        raise ConfigError([Fault("--http", address, "what answers there is no sidecar")])
+        raise ConfigError([Fault("--http", str(address), _NOT_A_SIDECAR)])
     return found

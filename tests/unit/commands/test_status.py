@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.screen import Screen
 from otlp_tracing.commands.status import show, status
 from otlp_tracing.errors import ConfigError
 
@@ -50,7 +51,7 @@ AWAY = {
 
 
 @contextmanager
-def sidecar(answer: object, token: str | None = None) -> Iterator[str]:
+def sidecar(answer: object, token: str | None = None) -> Iterator[Address]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(answer).encode()
@@ -67,7 +68,7 @@ def sidecar(answer: object, token: str | None = None) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"127.0.0.1:{server.server_port}"
+            yield Address("127.0.0.1", server.server_port)
         finally:
             server.shutdown()
             thread.join()
@@ -75,7 +76,7 @@ def sidecar(answer: object, token: str | None = None) -> Iterator[str]:
 
 def shown(found: dict[str, Any], width: int = 200) -> str:
     screen = io.StringIO()
-    show(Console(file=screen, width=width), found)
+    show(Screen(screen, width), found)
     return screen.getvalue()
 
 
@@ -141,8 +142,8 @@ def test_the_exit_code_says_whether_all_is_well(
 def test_nobody_there_is_one_sentence() -> None:
     """With the address that was asked."""
     with pytest.raises(ConfigError, match=r"127\.0\.0\.1:1: no sidecar answers there"):
-        status("127.0.0.1:1", as_json=False)
-    with sidecar([1]) as address, pytest.raises(ConfigError, match="no sidecar"):
+        status(Address("127.0.0.1", 1), as_json=False)
+    with sidecar([1]) as address, pytest.raises(ConfigError, match="not a sidecar"):
         status(address, as_json=False)
 
 
