@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
 __all__ = ["OK", "ScriptedTransport", "encoded"]
 
-OK = Answer(Verdict.ACCEPTED)
+OK = ExportResult(Action.SUCCESS)
 
 
 def encoded(name: str, padding: int = 0) -> bytes:
@@ -42,7 +42,7 @@ class ScriptedTransport:
         answer: may be set anew at any time.
     """
 
-    def __init__(self, answer: Callable[[list[str]], Answer] = lambda _: OK) -> None:
+    def __init__(self, answer: Callable[[list[str]], ExportResult] = lambda _: OK) -> None:
         self.answer = answer
         self.gate = asyncio.Event()
         self.gate.set()
@@ -54,7 +54,7 @@ class ScriptedTransport:
         self.closed = 0
         self._now = 0
 
-    async def export(self, request: bytes) -> Answer:
+    async def export(self, request: bytes) -> ExportResult:
         """Take a request."""
         message = ExportTraceServiceRequest.FromString(request)
         names = [span.name for span in message.resource_spans[0].scope_spans[0].spans]
@@ -68,7 +68,7 @@ class ScriptedTransport:
         finally:
             self._now -= 1
         answer = self.answer(names)
-        if answer.verdict is Verdict.ACCEPTED:
+        if answer.action is Action.SUCCESS:
             self.accepted += names
         return answer
 

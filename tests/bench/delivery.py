@@ -33,7 +33,7 @@ from bench.sink import running_sink
 from checkout import CHECKOUT
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -143,29 +143,29 @@ async def _deliver(endpoint: str, compression: str, spans: int) -> dict[str, flo
     settings = Settings.from_config({"endpoint": endpoint, "compression": compression})
     requests = _requests()
     with tempfile.TemporaryDirectory(prefix="bench-spool-") as folder:
-        deliveries = Deliveries(Metrics(), {}, lambda on_open: Spool(Path(folder), on_open))
-        await deliveries.spool.start(10)
-        destination = Destination.of(settings, {})
-        delivery = deliveries.to(destination)
+        exporters = ExporterRegistry(Metrics(), {}, lambda on_open: Spool(Path(folder), on_open))
+        await exporters.spool.start(10)
+        destination = Destination.from_settings(settings, {})
+        delivery = exporters.to(destination)
         for number in range(0, _BATCH * 4, 2):  # the connection, and what is loaded with it
-            deliveries.submit(destination, [encode_span(span) for span in requests[number % 256]], 0)
-        deliveries.save(b"", 1)
+            exporters.submit(destination, [encode_span(span) for span in requests[number % 256]], 0)
+        exporters.save(b"", 1)
         while not delivery.is_idle:
             await asyncio.sleep(0.001)
-        before, figures, sent = delivery.books.exported, _Figures(), 0
+        before, figures, sent = delivery.accounting.exported, _Figures(), 0
         while sent < spans:
             for number in range(_REQUESTS_A_COMMIT):
                 encoded = [encode_span(span) for span in requests[number * 4 % 256]]
-                deliveries.submit(destination, encoded, 0)
+                exporters.submit(destination, encoded, 0)
                 sent += len(encoded)
-            deliveries.save(b"bench", sent)
+            exporters.save(b"bench", sent)
             await asyncio.sleep(0)
-            await deliveries.spool.room()
-            while delivery.books.spooled > 20 * _BATCH:
+            await exporters.spool.room()
+            while delivery.accounting.spooled > 20 * _BATCH:
                 await asyncio.sleep(0.001)
         await _until_idle(delivery)
-        found = figures.of(delivery.books.exported - before)
-        await deliveries.close(1)
+        found = figures.of(delivery.accounting.exported - before)
+        await exporters.close(1)
         return found
 
 

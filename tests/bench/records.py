@@ -21,8 +21,8 @@ from pathlib import Path
 from load.traffic import config, log_record
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
@@ -55,9 +55,9 @@ _CONFIG = config("http://127.0.0.1:4317")
 class _Collector:
     """Takes everything."""
 
-    async def export(self, request: bytes) -> Answer:  # noqa: ARG002
+    async def export(self, request: bytes) -> ExportResult:  # noqa: ARG002
         """Take a request."""
-        return Answer(Verdict.ACCEPTED)
+        return ExportResult(Action.SUCCESS)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -90,9 +90,9 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
     totals, takes = [], []
     with tempfile.TemporaryDirectory() as folder:
         metrics = Metrics()
-        deliveries = Deliveries(metrics, {}, lambda on_open: Spool(Path(folder), on_open), lambda _: _Collector())
-        await deliveries.spool.start(5)
-        pipeline = Pipeline(metrics, {}, deliveries, RateKeeper(metrics, time.monotonic), recorder=Recorder())
+        exporters = ExporterRegistry(metrics, {}, lambda on_open: Spool(Path(folder), on_open), lambda _: _Collector())
+        await exporters.spool.start(5)
+        pipeline = Pipeline(metrics, {}, exporters, RateKeeper(metrics, time.monotonic), recorder=Recorder())
         pipeline.configure(_KEY, _CONFIG.encode())
         for number in range(_ROUNDS):
             begun, took = time.process_time(), 0.0
@@ -101,15 +101,15 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
                 for record in records[start : start + _BATCH]:
                     pipeline.take(_KEY, record, _SENDER)
                 took += time.thread_time() - batch_begun
-                safe = deliveries.save(_SENDER, number * _REQUESTS + start + _BATCH)
-                await deliveries.spool.room()
+                safe = exporters.save(_SENDER, number * _REQUESTS + start + _BATCH)
+                await exporters.spool.room()
                 await asyncio.sleep(0)
             if safe is not None:
                 await safe
             await asyncio.sleep(_FLUSH_SECONDS)
             totals.append(time.process_time() - begun)
             takes.append(took)
-        await deliveries.close(5)
+        await exporters.close(5)
     return min(totals), min(takes)
 
 

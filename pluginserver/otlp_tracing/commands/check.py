@@ -122,7 +122,7 @@ def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
     try:
         settings = Settings.from_config(entry.get("config") or {})
         Rules.of(settings.sampling.rules)
-        Destination.of(settings, os.environ)
+        Destination.from_settings(settings, os.environ)
         Redactor(settings.redaction)
     except ConfigError as error:
         faults.extend(error.faults)

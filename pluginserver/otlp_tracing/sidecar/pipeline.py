@@ -20,7 +20,7 @@ from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
@@ -77,7 +77,7 @@ class Pipeline:
     Args:
         metrics: where everything is counted.
         environment: `OTEL_*` variables.
-        deliveries: to every destination.
+        exporters: to every destination.
         rates: told of every request's decision, for the rates that move.
         random_bytes: where ids come from that `access` did not choose.
         clock: monotonic seconds.
@@ -88,7 +88,7 @@ class Pipeline:
         self,
         metrics: Metrics,
         environment: Mapping[str, str],
-        deliveries: Deliveries,
+        exporters: ExporterRegistry,
         rates: RateKeeper,
         *,
         random_bytes: Callable[[int], bytes] = os.urandom,
@@ -102,7 +102,7 @@ class Pipeline:
         self._environment = environment
         self._random_bytes = random_bytes
         self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
-        self._deliveries = deliveries
+        self._exporters = exporters
         self._detected = resource.detect(environment)
         self._methods = HttpMethods(environment)
         self._names = NameGuard(lambda kind: metrics.add(NAMES_REFUSED, kind))
@@ -121,8 +121,8 @@ class Pipeline:
             settings = Settings.from_config(document)
             name = entry_name(document)
             redactor = shared_redactor(settings.redaction)
-            destination = Destination.of(settings, self._environment, self._detected)
-            self._deliveries.to(destination)
+            destination = Destination.from_settings(settings, self._environment, self._detected)
+            self._exporters.to(destination)
             allowance = self._rates.configure(key, name, settings.sampling)
             self._entries[key] = Entry(
                 name,
@@ -208,7 +208,7 @@ class Pipeline:
             except (ValueError, TypeError) as error:
                 # One field that protobuf refuses must not cost the others.
                 _refused.warning("could not encode a span: %s", error)
-        self._deliveries.submit(destination, encoded, len(spans) - len(encoded))
+        self._exporters.submit(destination, encoded, len(spans) - len(encoded))
         return encoded
 
 

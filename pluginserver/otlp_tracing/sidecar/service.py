@@ -17,7 +17,7 @@ from aiohttp import web
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.live.http.app import Health, create_app
@@ -76,16 +76,16 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     """
     stop = _stop_event(options)
     metrics = Metrics()
-    deliveries = Deliveries(metrics, environment, lambda on_open: Spool(options.spool, on_open))
+    exporters = ExporterRegistry(metrics, environment, lambda on_open: Spool(options.spool, on_open))
     # Not before the spool was opened: what an earlier process had spooled must not be taken twice.
-    await deliveries.spool.start(_OPEN_SECONDS)
+    await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = RateKeeper(metrics, time.monotonic)
-    pipeline = Pipeline(metrics, environment, deliveries, rates, recorder=recorder)
-    intake = Receiver(pipeline, rates, deliveries, metrics)
+    pipeline = Pipeline(metrics, environment, exporters, rates, recorder=recorder)
+    intake = Receiver(pipeline, rates, exporters, metrics)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
-    health = Health(lambda: "stopping" if stop.is_set() else None, lambda: deliveries.spool.trouble, deliveries.status)
+    health = Health(lambda: "stopping" if stop.is_set() else None, lambda: exporters.spool.trouble, exporters.status)
     reports = {
         "/redaction": pipeline.redactions.as_json,
         "/sampling": lambda: {"cpu": rates.cpu, "entries": rates.report(), "routes": pipeline.sampling.routes()},
@@ -107,7 +107,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
         ticking.cancel()
         server.close()
         intake.close()
-        await deliveries.close(FLUSH_SECONDS)
+        await exporters.close(FLUSH_SECONDS)
         await runner.cleanup()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from otlp_tracing.config.settings import settings_key
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
 from otlp_tracing.metrics import RECORDS_REFUSED
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.pipeline import Pipeline
@@ -38,24 +38,24 @@ class Sidecar:
 
     def __init__(self, folder: Path) -> None:
         self.metrics = Metrics()
-        self.deliveries = Deliveries(self.metrics, {}, lambda on_open: Spool(folder / "spool", on_open))
+        self.exporters = ExporterRegistry(self.metrics, {}, lambda on_open: Spool(folder / "spool", on_open))
         self.path = folder / "s.sock"
 
     async def start(self) -> None:
-        await self.deliveries.spool.start(5)
+        await self.exporters.spool.start(5)
         rates = RateKeeper(self.metrics, time.monotonic)
-        pipeline = Pipeline(self.metrics, {}, self.deliveries, rates)
-        self._receiver = Receiver(pipeline, rates, self.deliveries, self.metrics)
+        pipeline = Pipeline(self.metrics, {}, self.exporters, rates)
+        self._receiver = Receiver(pipeline, rates, self.exporters, self.metrics)
         self._server = await asyncio.start_unix_server(self._receiver.serve, sock=receiver.bind(self.path))
 
     async def stop(self) -> None:
         self._server.close()
         self._receiver.close()
-        await self.deliveries.close(0)
+        await self.exporters.close(0)
 
     @property
     def received(self) -> int:
-        return sum(one["received"] for one in self.deliveries.status())
+        return sum(one["received"] for one in self.exporters.status())
 
 
 @asynccontextmanager
@@ -104,8 +104,8 @@ def test_a_record_is_acknowledged_once_it_is_stored(tmp_path: Path) -> None:
         async with running(tmp_path) as sidecar:
             peer = await Peer.connect(sidecar)
             stalled = threading.Event()
-            assert sidecar.deliveries.spool._writer is not None
-            stall = sidecar.deliveries.spool._writer.write(lambda _: stalled.wait(10))
+            assert sidecar.exporters.spool._writer is not None
+            stall = sidecar.exporters.spool._writer.write(lambda _: stalled.wait(10))
             peer.send(1, 2)
             while sidecar.received < 2:
                 await asyncio.sleep(0.01)
@@ -132,7 +132,7 @@ def test_what_an_earlier_process_stored_is_not_taken_twice(tmp_path: Path) -> No
             peer.send(1, 2, 3)
             assert await peer.acknowledged() == 3
             assert sidecar.received == 1
-            assert sum(one["restored"] for one in sidecar.deliveries.status()) == 2
+            assert sum(one["restored"] for one in sidecar.exporters.status()) == 2
             peer.writer.close()
 
     asyncio.run(scene())

@@ -15,7 +15,7 @@ from doubles import ManualClock
 from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import RateKeeper
@@ -32,11 +32,11 @@ class Stage:
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self.clock, self.metrics = ManualClock(), Metrics()
-        self.deliveries = Deliveries(
+        self.exporters = ExporterRegistry(
             self.metrics, {}, lambda on_open: Spool(None, on_open), lambda _destination: ScriptedTransport()
         )
         rates = RateKeeper(self.metrics, self.clock)
-        self.pipeline = Pipeline(self.metrics, {}, self.deliveries, rates, clock=clock or self.clock)
+        self.pipeline = Pipeline(self.metrics, {}, self.exporters, rates, clock=clock or self.clock)
         self.pipeline.configure(KEY, json.dumps(CONFIG).encode())
 
     def take(self, context: RequestContext, route: str = "r") -> dict[str, Any]:
@@ -56,14 +56,14 @@ class Stage:
 def reports(
     scene: Callable[[Stage], list[dict[str, Any]]], clock: Callable[[], float] | None = None
 ) -> list[dict[str, Any]]:
-    """Run a scene in a loop, which deliveries need."""
+    """Run a scene in a loop, which exporters need."""
 
     async def run() -> list[dict[str, Any]]:
         stage = Stage(clock)
         try:
             return scene(stage)
         finally:
-            await stage.deliveries.close(1)
+            await stage.exporters.close(1)
 
     return virtual_time.run(run())
 

@@ -21,12 +21,12 @@ from otlp_tracing.metrics import (
 )
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["DROP_REASONS", "Books"]
+__all__ = ["DROP_REASONS", "SpanAccounting"]
 
 DROP_REASONS = ("spool_full", "memory_full", "retry_expired", "too_large", "bad_span", "corrupt")
 
 
-class Books:
+class SpanAccounting:
     """The counts of one destination, here and on /metrics.
 
     Args:
@@ -50,7 +50,7 @@ class Books:
         )
 
     @property
-    def balance(self) -> int:
+    def discrepancy(self) -> int:
         """Spans that came less spans that are accounted for: 0, or a fault of ours."""
         gone = self.exported + self.rejected + sum(self.dropped.values())
         return self.received + self.restored - gone - self.spooled - self.in_flight
@@ -124,7 +124,7 @@ class Books:
             "dropped": dict(self.dropped),
             "spooled": self.spooled,
             "in_flight": self.in_flight,
-            "balance": self.balance,
+            "balance": self.discrepancy,
         }
 
     def _count_dropped(self, spans: int, reason: str) -> None:

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 
-__all__ = ["Pace"]
+__all__ = ["RetryBackoff"]
 
 _FIRST_SECONDS = 1.0
 _FACTOR = 1.6
@@ -18,7 +18,7 @@ _HOLD_SECONDS = 30.0  # a key that is refused is not good a moment later
 _JITTER = 0.2  # so that gateways which lost a collector together do not come back together
 
 
-class Pace:
+class RetryBackoff:
     """The state of one destination: well, or failing since and why.
 
     Args:

@@ -21,7 +21,7 @@ from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
-__all__ = ["Destination", "is_text", "place_of"]
+__all__ = ["Destination", "endpoint_key", "is_text"]
 
 # OTLP's ports. An https:// URL without a port means what it means everywhere: backends that take OTLP over HTTP
 # from the internet do so on 443.
@@ -56,7 +56,7 @@ class Destination:
     batch_export: BatchExport
 
     @classmethod
-    def of(
+    def from_settings(
         cls, settings: Settings, environment: Mapping[str, str], detected: Mapping[str, ResourceValue] | None = None
     ) -> Destination:
         """Resolve a plugin entry's destination.
@@ -82,7 +82,7 @@ class Destination:
         )
 
     @classmethod
-    def described(cls, description: str, environment: Mapping[str, str]) -> tuple[Destination, bool]:
+    def from_description(cls, description: str, environment: Mapping[str, str]) -> tuple[Destination, bool]:
         """Make one of what description() says; its headers can only be the environment's.
 
         Args:
@@ -119,7 +119,7 @@ class Destination:
 
     @property
     def description(self) -> str:
-        """All but secrets, for described()."""
+        """All but secrets, for from_description()."""
         fields = {**self._place(), "gzip": self.gzip, "batch_export": asdict(self.batch_export)}
         return json.dumps(fields, sort_keys=True)
 
@@ -137,7 +137,7 @@ class Destination:
         }
 
 
-def place_of(description: str) -> str:
+def endpoint_key(description: str) -> str:
     """Return what a destination has in common with one that differs in the values of secrets and in limits alone.
 
     Args:

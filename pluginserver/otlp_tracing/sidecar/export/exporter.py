@@ -1,4 +1,4 @@
-"""Delivery to one destination: gather rows into batches, send several at a time, do what the answer asks for.
+"""Exporter to one destination: gather rows into batches, send several at a time, do what the answer asks for.
 
 Nothing leaves the spool before the collector has answered for it. One slow destination delays no other: each
 has a loop, a transport and a pace of its own. While a destination fails, one attempt at a time finds out
@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.sidecar.export.accounting import Books
-from otlp_tracing.sidecar.export.backoff import Pace
+from otlp_tracing.sidecar.export.accounting import SpanAccounting
+from otlp_tracing.sidecar.export.backoff import RetryBackoff
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.in_flight import Piece, Shipment
-from otlp_tracing.sidecar.export.result import Answer, Verdict
-from otlp_tracing.sidecar.export.send_queue import Backlog
+from otlp_tracing.sidecar.export.in_flight import EncodedSpan, InFlightBatch
+from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.send_queue import SendQueue
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
-from otlp_tracing.sidecar.spool.batch import Row
+from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.spool import Spool
 
-__all__ = ["CONCURRENT_REQUESTS", "MAX_BATCH_BYTES", "Delivery"]
+__all__ = ["CONCURRENT_REQUESTS", "MAX_BATCH_BYTES", "Exporter"]
 
 # A request must stay below 4 MiB before compression (OTLP); the rest is for resource and framing.
 MAX_BATCH_BYTES = 3_500_000
@@ -41,12 +41,12 @@ _REFUSES_ALL_SECONDS = 10.0
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
 
-class Delivery:
+class Exporter:
     """Delivers to one destination. Must be made and used in one event loop.
 
     Args:
         destination: where to.
-        books: where every span is accounted for.
+        accounting: where every span is accounted for.
         spool: keeps the rows.
         transport: makes the way to it.
         slots: bounds the requests of all destinations together.
@@ -56,17 +56,17 @@ class Delivery:
     def __init__(
         self,
         destination: Destination,
-        books: Books,
+        accounting: SpanAccounting,
         spool: Spool,
         transport: Callable[[Destination], Transport],
         slots: asyncio.Semaphore,
         *,
         is_known: bool = True,
     ) -> None:
-        self.books = books
+        self.accounting = accounting
         self.last_success_ms: int | None = None
         self._loop = asyncio.get_running_loop()
-        self.pace = Pace(self._loop.time)
+        self.backoff = RetryBackoff(self._loop.time)
         self._made_at = self._used_at = self._loop.time()
         self._spool = spool
         self._new_transport = transport
@@ -79,13 +79,13 @@ class Delivery:
         self._flushing = False
         self._refuses_all_until = float("-inf")
         self._losses, self._failures, self._recoveries = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
-        self.backlog = Backlog(books, spool, self._notice)
+        self.queue = SendQueue(accounting, spool, self._notice)
         self.is_known = self.is_resting = False
         self._set(destination, is_known=is_known)
         self._task = self._begin()
 
     def __repr__(self) -> str:
-        return f"<Delivery {self.label} {self.state} | {self.backlog!r}, {len(self._sending)} requests>"
+        return f"<Exporter {self.label} {self.state} | {self.queue!r}, {len(self._sending)} requests>"
 
     @property
     def label(self) -> str:
@@ -99,9 +99,9 @@ class Delivery:
             return "idle"
         if not self.is_known:
             return "unknown"
-        if not self.pace.is_failing:
+        if not self.backoff.is_failing:
             return "ok"
-        return "held" if self.pace.held else "retrying"
+        return "held" if self.backoff.held else "retrying"
 
     @property
     def age(self) -> float:
@@ -116,20 +116,20 @@ class Delivery:
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing waits and nothing is being sent."""
-        return not (self.backlog.spans or self._sending or self._gathered or self.books.spooled)
+        return not (self.queue.spans or self._sending or self._gathered or self.accounting.spooled)
 
     def submit(self, spans: Sequence[bytes]) -> None:
         """Take the spans of one request over; they are safe once what gathered() returns is."""
         self._used_at = self._loop.time()
-        self.books.receive(len(spans))
+        self.accounting.receive(len(spans))
         self._gathered.append((b"".join(spans), len(spans)))
 
     def refuse(self, spans: int) -> None:
         """Count spans that could not even be encoded."""
-        self.books.receive(spans)
-        self.books.drop(spans, "bad_span")
+        self.accounting.receive(spans)
+        self.accounting.drop(spans, "bad_span")
 
-    def gathered(self) -> list[Row]:
+    def gathered(self) -> list[SpooledBatch]:
         """Return what was submitted since the last time, as rows of whole requests."""
         gathered, self._gathered = self._gathered, []
         return list(self._rows(gathered))
@@ -138,7 +138,7 @@ class Delivery:
         """Do without a loop until wake(), when it is idle; return the way to the collector, to be closed."""
         self._task.cancel()
         self.is_resting = True
-        self.pace = Pace(self._loop.time)  # what failed last says nothing about now
+        self.backoff = RetryBackoff(self._loop.time)  # what failed last says nothing about now
         transport, self._transport = self._transport, None
         return transport
 
@@ -159,7 +159,7 @@ class Delivery:
 
     async def _begin_anew(self) -> None:
         transport, self._transport = self._transport, None
-        self.pace.try_now()
+        self.backoff.try_now()
         self._changed.set()
         if transport is not None:
             await transport.close()
@@ -170,32 +170,32 @@ class Delivery:
         self._changed.set()
         end = self._loop.time() + seconds
         while not self.is_idle and self.is_known and self._loop.time() < end:
-            if self.pace.is_failing and not self._sending:
+            if self.backoff.is_failing and not self._sending:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
         tasks = [self._task, *self._sending]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.backlog.end()
+        await self.queue.end()
         if self._transport is not None:
             await self._transport.close()
 
     def status(self) -> dict[str, Any]:
         """Return how it is, for a person: spans, seconds and words."""
-        now_ms, oldest = self._spool.now_ms(), self.backlog.oldest_at_ms
-        since, success = self.pace.failing_since, self.last_success_ms
+        now_ms, oldest = self._spool.now_ms(), self.queue.oldest_at_ms
+        since, success = self.backoff.failing_since, self.last_success_ms
         return {
             "destination": self.label,
             "protocol": self.destination.protocol,
             "state": self.state,
-            "reason": self.pace.reason,
+            "reason": self.backoff.reason,
             "failing_s": None if since is None else round(self._loop.time() - since, 1),
             "last_success_s": None if success is None else (now_ms - success) / 1000,
             "oldest_s": None if oldest is None else max(now_ms - oldest, 0) / 1000,
-            "spool_bytes": self.backlog.bytes,
-            "spool_max_bytes": self.backlog.max_bytes,
-            **self.books.status(),
+            "spool_bytes": self.queue.bytes,
+            "spool_max_bytes": self.queue.max_bytes,
+            **self.accounting.status(),
         }
 
     def _begin(self) -> asyncio.Task[None]:
@@ -206,40 +206,40 @@ class Delivery:
         self.destination = destination
         self.is_known = is_known
         self._resource = encode_resource(dict(destination.resource_attributes))
-        self.backlog.identity, self.backlog.description = destination.identity, destination.description
-        self.backlog.max_bytes = destination.batch_export.spool_max_bytes
+        self.queue.identity, self.queue.description = destination.identity, destination.description
+        self.queue.max_bytes = destination.batch_export.spool_max_bytes
 
-    def _rows(self, gathered: Sequence[tuple[bytes, int]]) -> Iterator[Row]:
+    def _rows(self, gathered: Sequence[tuple[bytes, int]]) -> Iterator[SpooledBatch]:
         most, now_ms = self.destination.batch_export.send_batch_size, self._spool.now_ms()
         bodies: list[bytes] = []
         spans = size = 0
         for body, count in gathered:
             if bodies and (spans + count > most or size + len(body) > _MAX_ROW_BYTES):
-                yield Row(b"".join(bodies), spans, now_ms)
+                yield SpooledBatch(b"".join(bodies), spans, now_ms)
                 bodies, spans, size = [], 0, 0
             bodies.append(body)
             spans += count
             size += len(body)
         if bodies:
-            yield Row(b"".join(bodies), spans, now_ms)
+            yield SpooledBatch(b"".join(bodies), spans, now_ms)
 
     def _notice(self) -> None:
         # Called for whatever is added; most of it does not make a batch due, and none of it while an outage lasts.
-        is_full = self.backlog.spans >= self.destination.batch_export.send_batch_size
-        if self._sleeps or (is_full and not self.pace.is_failing and self._may_send()):
+        is_full = self.queue.spans >= self.destination.batch_export.send_batch_size
+        if self._sleeps or (is_full and not self.backoff.is_failing and self._may_send()):
             self._changed.set()
 
     def _may_send(self) -> bool:
-        return self.is_known and len(self._sending) < (1 if self.pace.is_failing else CONCURRENT_REQUESTS)
+        return self.is_known and len(self._sending) < (1 if self.backoff.is_failing else CONCURRENT_REQUESTS)
 
     def _delay(self) -> float | None:
-        if not self._may_send() or not self.backlog.spans:
+        if not self._may_send() or not self.queue.spans:
             return None
-        pause = self.pace.delay()
+        pause = self.backoff.delay()
         tuning = self.destination.batch_export
-        if pause or self._flushing or self.pace.is_failing or self.backlog.spans >= tuning.send_batch_size:
+        if pause or self._flushing or self.backoff.is_failing or self.queue.spans >= tuning.send_batch_size:
             return pause
-        oldest = self.backlog.oldest_at_ms
+        oldest = self.queue.oldest_at_ms
         return 0.0 if oldest is None else max(oldest + tuning.timeout - self._spool.now_ms(), 0) / 1000
 
     async def _run(self) -> None:
@@ -260,14 +260,14 @@ class Delivery:
             timer.cancel()
 
     async def _expire(self) -> None:
-        limit, since = self.destination.batch_export.max_retry_time, self.pace.failing_since
-        if limit and since is not None and not self.pace.held and self._loop.time() - since >= limit:
-            await self.backlog.expire(self._spool.now_ms() - limit * 1000)
+        limit, since = self.destination.batch_export.max_retry_time, self.backoff.failing_since
+        if limit and since is not None and not self.backoff.held and self._loop.time() - since >= limit:
+            await self.queue.expire(self._spool.now_ms() - limit * 1000)
 
     async def _send_next(self) -> None:
         await self._slots.acquire()
         try:
-            rows = await self.backlog.take(self.destination.batch_export.send_batch_size, MAX_BATCH_BYTES)
+            rows = await self.queue.take(self.destination.batch_export.send_batch_size, MAX_BATCH_BYTES)
         except BaseException:
             self._slots.release()
             raise
@@ -275,7 +275,7 @@ class Delivery:
             self._slots.release()
             await self._sleep(_DISK_SECONDS)
             return
-        task = asyncio.create_task(self._ship(Shipment(rows, self.backlog, self.books)))
+        task = asyncio.create_task(self._ship(InFlightBatch(rows, self.queue, self.accounting)))
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
@@ -285,29 +285,29 @@ class Delivery:
         self._slots.release()
         self._changed.set()
 
-    async def _ship(self, shipment: Shipment) -> None:
+    async def _ship(self, shipment: InFlightBatch) -> None:
         try:
             if sum(map(len, shipment.bodies)) > MAX_BATCH_BYTES:
                 await self._narrow(shipment)
                 return
             answer = await self._export(shipment.bodies)
-            if answer.verdict is Verdict.ACCEPTED:
+            if answer.action is Action.SUCCESS:
                 shipment.accept(answer.rejected)
-            elif answer.verdict is Verdict.NARROW and shipment.spans > 1 and not self._refuses_all():
+            elif answer.action is Action.SPLIT and shipment.spans > 1 and not self._refuses_all():
                 await self._narrow(shipment)
-            elif answer.verdict in {Verdict.NARROW, Verdict.REJECT}:
+            elif answer.action in {Action.SPLIT, Action.DROP}:
                 shipment.reject()
                 self._say_rejected(shipment.spans, answer)
         except Exception as error:
-            _log.exception("a fault in the delivery to %s; its spans wait", self.label)
-            self.pace.fail(f"{type(error).__name__}: {error}")
+            _log.exception("a fault in the exporter to %s; its spans wait", self.label)
+            self.backoff.fail(f"{type(error).__name__}: {error}")
         finally:
             shipment.close()
 
     def _refuses_all(self) -> bool:
         return self._loop.time() < self._refuses_all_until
 
-    async def _narrow(self, shipment: Shipment) -> None:
+    async def _narrow(self, shipment: InFlightBatch) -> None:
         """Send in halves what was refused whole, until the spans that are meant stand alone."""
         accepted, pieces = 0, shipment.pieces()
         stack = [pieces] if len(pieces) == 1 else _halves(pieces)
@@ -321,12 +321,12 @@ class Delivery:
                     self._losses.warning("dropped a span of %d bytes, more than OTLP allows", len(part[0].span))
                 continue
             answer = await self._export([piece.span for piece in part])
-            if answer.verdict is Verdict.ACCEPTED:
+            if answer.action is Action.SUCCESS:
                 shipment.accept_pieces(part, answer.rejected)
                 accepted += len(part)
-            elif answer.verdict is Verdict.NARROW and len(part) > 1:
+            elif answer.action is Action.SPLIT and len(part) > 1:
                 stack += _halves(part)
-            elif answer.verdict in {Verdict.NARROW, Verdict.REJECT}:
+            elif answer.action in {Action.SPLIT, Action.DROP}:
                 shipment.reject_pieces(part)
                 self._say_rejected(len(part), answer)
             else:
@@ -334,34 +334,34 @@ class Delivery:
         if not accepted and len(pieces) >= _REFUSES_ALL_SPANS:
             self._refuses_all_until = self._loop.time() + _REFUSES_ALL_SECONDS
 
-    async def _export(self, spans: Sequence[bytes]) -> Answer:
+    async def _export(self, spans: Sequence[bytes]) -> ExportResult:
         if self._transport is None:
             self._transport = self._new_transport(self.destination)
         begun = self._loop.time()
         answer = await self._transport.export(request(self._resource, spans))
         component = f"otlp_{'grpc' if self.destination.protocol == 'grpc' else 'http'}_span_exporter"
-        self.books.answered(component, self._loop.time() - begun, answer.error_type)
-        if answer.verdict in {Verdict.RETRY, Verdict.HOLD}:
-            self.pace.fail(answer.reason, answer.delay_s, hold=answer.verdict is Verdict.HOLD)
-            what = "does not let us in" if self.pace.held else "takes nothing"
+        self.accounting.answered(component, self._loop.time() - begun, answer.error_type)
+        if answer.action in {Action.RETRY, Action.HOLD_UNAUTHORIZED}:
+            self.backoff.fail(answer.reason, answer.delay_s, hold=answer.action is Action.HOLD_UNAUTHORIZED)
+            what = "does not let us in" if self.backoff.held else "takes nothing"
             self._failures.warning("%s %s; its spans wait in the spool (%s)", self.label, what, answer.reason)
         else:
             self._succeeded(answer)
         return answer
 
-    def _succeeded(self, answer: Answer) -> None:
-        if self.pace.is_failing:
+    def _succeeded(self, answer: ExportResult) -> None:
+        if self.backoff.is_failing:
             self._recoveries.info("%s answers again", self.label)
-        self.pace.succeed()
-        if answer.verdict is Verdict.ACCEPTED:
+        self.backoff.succeed()
+        if answer.action is Action.SUCCESS:
             self.last_success_ms = self._spool.now_ms()
             if answer.rejected:
                 self._say_rejected(answer.rejected, answer)
 
-    def _say_rejected(self, spans: int, answer: Answer) -> None:
+    def _say_rejected(self, spans: int, answer: ExportResult) -> None:
         self._losses.warning("%s rejected %d spans: %s", self.label, spans, answer.reason)
 
 
-def _halves(pieces: list[Piece]) -> list[list[Piece]]:
+def _halves(pieces: list[EncodedSpan]) -> list[list[EncodedSpan]]:
     middle = len(pieces) // 2
     return [pieces[middle:], pieces[:middle]]

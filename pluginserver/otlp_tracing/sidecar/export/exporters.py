@@ -19,18 +19,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from otlp_tracing.metrics import SPOOL_DEGRADED
-from otlp_tracing.sidecar.export.accounting import Books
-from otlp_tracing.sidecar.export.destination import Destination, place_of
-from otlp_tracing.sidecar.export.exporter import Delivery
+from otlp_tracing.sidecar.export.accounting import SpanAccounting
+from otlp_tracing.sidecar.export.destination import Destination, endpoint_key
+from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
 from otlp_tracing.sidecar.export.http import HttpTransport
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.spool.writer import Opened
+from otlp_tracing.sidecar.spool.writer import OpenedSpool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["Deliveries"]
+__all__ = ["ExporterRegistry"]
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
@@ -42,7 +42,7 @@ REST_SECONDS = 3600.0
 # Awake although they are idle. Past it the quietest rest sooner, at the cost of a new connection for their next
 # span: what a configuration takes that changes every second has a bound.
 MAX_IDLE = 256
-# Endpoints whose books stay on the page and on /metrics while they rest: some fifty series each.
+# Endpoints whose accounting stay on the page and on /metrics while they rest: some fifty series each.
 MAX_RESTING = 32
 _SPOOL_SECONDS = 2.0  # for closing the spool after the flush: both are over before the supervisor's eight seconds
 # Requests of all destinations together, half a megabyte each: a hundred that hang leave room for the others.
@@ -54,8 +54,8 @@ def new_transport(destination: Destination) -> Transport:
     return GrpcTransport(destination) if destination.protocol == "grpc" else HttpTransport(destination)
 
 
-class Deliveries:
-    """Makes deliveries and ends them. Must be made and used in one event loop.
+class ExporterRegistry:
+    """Makes exporters and ends them. Must be made and used in one event loop.
 
     Args:
         metrics: where everything is counted.
@@ -68,17 +68,17 @@ class Deliveries:
         self,
         metrics: Metrics,
         environment: Mapping[str, str],
-        spool: Callable[[Callable[[Opened], None]], Spool],
+        spool: Callable[[Callable[[OpenedSpool], None]], Spool],
         transport: Callable[[Destination], Transport] = new_transport,
     ) -> None:
         self._metrics = metrics
         self._environment = environment
         self._transport = transport
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
-        self._deliveries: dict[bytes, Delivery] = {}
-        self._unknown: dict[bytes, Delivery] = {}
-        self._resting: OrderedDict[str, Delivery] = OrderedDict()  # by endpoint, none of which is awake; the last last
-        self._gathering: dict[Delivery, None] = {}
+        self._exporters: dict[bytes, Exporter] = {}
+        self._unknown: dict[bytes, Exporter] = {}
+        self._resting: OrderedDict[str, Exporter] = OrderedDict()  # by endpoint, none of which is awake; the last last
+        self._gathering: dict[Exporter, None] = {}
         self._becoming: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Future[None] | None = None
         self.senders: dict[bytes, int] = {}
@@ -86,12 +86,12 @@ class Deliveries:
         self._tending = asyncio.create_task(self._tend(), name="replace keys")
         metrics.flag(SPOOL_DEGRADED, lambda: float(self.spool.trouble is not None))
 
-    def to(self, destination: Destination) -> Delivery:
+    def to(self, destination: Destination) -> Exporter:
         """Return the delivery to a destination; of two that differ in limits alone the last one's count."""
-        delivery = self._awake(destination)
-        if delivery.destination != destination:
-            self._run(delivery.become(destination))
-        return delivery
+        exporter = self._awake(destination)
+        if exporter.destination != destination:
+            self._run(exporter.become(destination))
+        return exporter
 
     def submit(self, destination: Destination, spans: list[bytes], refused: int) -> None:
         """Take the spans of one request over; they are safe once what save() returns is done.
@@ -101,12 +101,12 @@ class Deliveries:
             spans: encoded.
             refused: how many more could not be encoded.
         """
-        delivery = self._awake(destination)
+        exporter = self._awake(destination)
         if refused:
-            delivery.refuse(refused)
+            exporter.refuse(refused)
         if spans:
-            delivery.submit(spans)
-            self._gathering[delivery] = None
+            exporter.submit(spans)
+            self._gathering[exporter] = None
 
     def save(self, sender: bytes, number: int) -> asyncio.Future[None] | None:
         """Spool what was submitted.
@@ -121,46 +121,46 @@ class Deliveries:
         """
         if self._gathering:
             gathering, self._gathering = self._gathering, {}
-            batch = [(delivery.backlog, delivery.gathered()) for delivery in gathering]
+            batch = [(exporter.queue, exporter.gathered()) for exporter in gathering]
             self._saving = self.spool.append(batch, {sender: number})
         return None if self._saving is None or self._saving.done() else self._saving
 
     def status(self) -> list[dict[str, Any]]:
         """Return how every destination is."""
-        return [delivery.status() for delivery in (*self._all(), *self._resting.values())]
+        return [exporter.status() for exporter in (*self._all(), *self._resting.values())]
 
     async def close(self, seconds: float) -> None:
         """Flush every destination, for so long at the most, and leave the rest in the spool."""
         self._tending.cancel()
-        await asyncio.gather(*(delivery.close(seconds) for delivery in self._all()))
+        await asyncio.gather(*(exporter.close(seconds) for exporter in self._all()))
         lost = await self.spool.close(_SPOOL_SECONDS)
-        left = sum(delivery.books.spooled for delivery in self._all())
+        left = sum(exporter.accounting.spooled for exporter in self._all())
         if left:
             _log.info("%d spans wait in the spool for the next start", left - lost)
         if lost:
             _log.error("%d spans are lost: they were in memory, and the spool takes nothing", lost)
 
-    def _all(self) -> list[Delivery]:
-        return [*self._deliveries.values(), *self._unknown.values()]
+    def _all(self) -> list[Exporter]:
+        return [*self._exporters.values(), *self._unknown.values()]
 
-    def _awake(self, destination: Destination) -> Delivery:
-        delivery = self._deliveries.get(destination.identity)
-        if delivery is None:
+    def _awake(self, destination: Destination) -> Exporter:
+        exporter = self._exporters.get(destination.identity)
+        if exporter is None:
             resting = self._resting.pop(destination.endpoint, None)
-            is_its_own = resting is not None and resting.backlog.identity == destination.identity
-            delivery = self._found_again(destination) or (resting if is_its_own else None) or self._make(destination)
-            self._deliveries[destination.identity] = delivery
-            if delivery is resting:
-                delivery.wake()
+            is_its_own = resting is not None and resting.queue.identity == destination.identity
+            exporter = self._found_again(destination) or (resting if is_its_own else None) or self._make(destination)
+            self._exporters[destination.identity] = exporter
+            if exporter is resting:
+                exporter.wake()
             elif resting is not None:
                 self._forget(resting)
-        return delivery
+        return exporter
 
-    def _make(self, destination: Destination, *, is_known: bool = True) -> Delivery:
-        books = Books(destination.endpoint, self._metrics)
-        return Delivery(destination, books, self.spool, self._transport, self._slots, is_known=is_known)
+    def _make(self, destination: Destination, *, is_known: bool = True) -> Exporter:
+        accounting = SpanAccounting(destination.endpoint, self._metrics)
+        return Exporter(destination, accounting, self.spool, self._transport, self._slots, is_known=is_known)
 
-    def _found_again(self, destination: Destination) -> Delivery | None:
+    def _found_again(self, destination: Destination) -> Exporter | None:
         digest = self.spool.digest(destination.identity)
         return self._unknown.pop(digest, None) if digest is not None else None
 
@@ -172,71 +172,71 @@ class Deliveries:
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            for delivery in self._all():
-                if delivery.state == "held" or (delivery.state == "unknown" and delivery.age >= _UNKNOWN_SECONDS):
-                    self._replace_key(delivery)
+            for exporter in self._all():
+                if exporter.state == "held" or (exporter.state == "unknown" and exporter.age >= _UNKNOWN_SECONDS):
+                    self._replace_key(exporter)
             self._put_to_rest()
 
     def _put_to_rest(self) -> None:
         idle = sorted((one for one in self._all() if one.is_idle), key=lambda one: one.quiet, reverse=True)
         surplus = len(idle) - MAX_IDLE
         quiet = {one: None for rank, one in enumerate(idle) if rank < surplus or one.quiet >= REST_SECONDS}
-        for awake in (self._deliveries, self._unknown):
+        for awake in (self._exporters, self._unknown):
             for key in [key for key, one in awake.items() if one in quiet]:
                 del awake[key]
-        for delivery in quiet:
-            if (transport := delivery.rest()) is not None:
+        for exporter in quiet:
+            if (transport := exporter.rest()) is not None:
                 self._run(transport.close())
-            if any(one.label == delivery.label for one in self._all()):
+            if any(one.label == exporter.label for one in self._all()):
                 # As when a key was changed: the endpoint goes on under another.
-                self._forget(delivery)
+                self._forget(exporter)
                 continue
-            if (former := self._resting.pop(delivery.label, None)) is not None:
+            if (former := self._resting.pop(exporter.label, None)) is not None:
                 self._forget(former)
-            self._resting[delivery.label] = delivery
+            self._resting[exporter.label] = exporter
         while len(self._resting) > MAX_RESTING:
             self._forget(self._resting.popitem(last=False)[1])
 
-    def _forget(self, delivery: Delivery) -> None:
+    def _forget(self, exporter: Exporter) -> None:
         known = (*self._all(), *self._resting.values())
-        delivery.books.close(is_last=not any(one.label == delivery.label for one in known))
-        if not any(one.backlog.identity == delivery.backlog.identity for one in known):
-            self.spool.forget(delivery.backlog)
+        exporter.accounting.close(is_last=not any(one.label == exporter.label for one in known))
+        if not any(one.queue.identity == exporter.queue.identity for one in known):
+            self.spool.forget(exporter.queue)
 
-    def _replace_key(self, delivery: Delivery) -> None:
-        place = place_of(delivery.backlog.description)
+    def _replace_key(self, exporter: Exporter) -> None:
+        place = endpoint_key(exporter.queue.description)
         others = [
             other
-            for other in self._deliveries.values()
-            if other is not delivery and place_of(other.backlog.description) == place and other.state == "ok"
+            for other in self._exporters.values()
+            if other is not exporter and endpoint_key(other.queue.description) == place and other.state == "ok"
         ]
-        if len(others) == 1 and others[0].last_success_ms is not None and others[0].age <= delivery.age:
-            _log.warning("spans for %s are sent with the key that has replaced theirs", delivery.label)
-            self._run(delivery.borrow(others[0].destination))
+        if len(others) == 1 and others[0].last_success_ms is not None and others[0].age <= exporter.age:
+            _log.warning("spans for %s are sent with the key that has replaced theirs", exporter.label)
+            self._run(exporter.borrow(others[0].destination))
 
-    def _restore(self, opened: Opened) -> None:
+    def _restore(self, opened: OpenedSpool) -> None:
         self.senders.update(opened.senders)
-        known = {self.spool.digest(identity): delivery for identity, delivery in self._deliveries.items()}
+        known = {self.spool.digest(identity): exporter for identity, exporter in self._exporters.items()}
         for stored in opened.destinations:
             lost = opened.lost_spans.get(stored.digest, 0)
             if not stored.rows and not lost:
                 continue
             try:
-                delivery = known.get(stored.digest) or self._remembered(stored)
+                exporter = known.get(stored.digest) or self._remembered(stored)
             except (ValueError, KeyError, TypeError) as error:
                 _log.error("the spool has %d spans for a destination that cannot be read: %r", stored.spans, error)
                 continue
-            delivery.books.restore(stored.spans + lost)
-            delivery.books.drop(lost, "corrupt")
-            delivery.backlog.attach(stored)
-            _log.info("found %d spans for %s in the spool", stored.spans, delivery.label)
+            exporter.accounting.restore(stored.spans + lost)
+            exporter.accounting.drop(lost, "corrupt")
+            exporter.queue.attach(stored)
+            _log.info("found %d spans for %s in the spool", stored.spans, exporter.label)
 
-    def _remembered(self, stored: StoredDestination) -> Delivery:
-        destination, lacks_secrets = Destination.described(stored.description, self._environment)
+    def _remembered(self, stored: StoredDestination) -> Exporter:
+        destination, lacks_secrets = Destination.from_description(stored.description, self._environment)
         if not lacks_secrets and self.spool.digest(destination.identity) == stored.digest:
-            delivery = self._awake(destination)
+            exporter = self._awake(destination)
         else:
-            delivery = self._unknown[stored.digest] = self._make(destination, is_known=False)
+            exporter = self._unknown[stored.digest] = self._make(destination, is_known=False)
             # With the names of the headers that it lacks.
-            delivery.backlog.description = stored.description
-        return delivery
+            exporter.queue.description = stored.description
+        return exporter

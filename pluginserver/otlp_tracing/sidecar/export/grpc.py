@@ -23,7 +23,7 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export.certificates import signature
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
-from otlp_tracing.sidecar.export.result import Answer, Verdict, bounded_delay, grpc_verdict
+from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
 __all__ = ["GrpcTransport"]
@@ -50,7 +50,7 @@ class GrpcTransport:
         self._look_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def export(self, request: bytes) -> Answer:
+    async def export(self, request: bytes) -> ExportResult:
         """Send an encoded request and say what became of it; raises nothing."""
         channel = None
         try:
@@ -64,11 +64,11 @@ class GrpcTransport:
             return self._judge(error, channel)
         except (asyncio.TimeoutError, grpc.aio.UsageError):
             self._renew(channel)
-            return Answer(Verdict.RETRY, "no answer within the deadline", error_type="timeout")
+            return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
         except (ConfigError, OSError, ValueError) as error:
-            return Answer(Verdict.RETRY, str(error), error_type="connection")
+            return ExportResult(Action.RETRY, str(error), error_type="connection")
         partial = response.partial_success
-        return Answer(Verdict.ACCEPTED, partial.error_message[:200], max(partial.rejected_spans, 0))
+        return ExportResult(Action.SUCCESS, partial.error_message[:200], max(partial.rejected_spans, 0))
 
     async def close(self) -> None:
         """Break off what is being sent and let go of every connection."""
@@ -90,7 +90,7 @@ class GrpcTransport:
                 self._channel = await open_channel(self._destination)
             return self._channel
 
-    def _judge(self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel | None) -> Answer:
+    def _judge(self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel | None) -> ExportResult:
         code = error.code().name
         details = (error.details() or "")[:200]
         timed_out = code == "DEADLINE_EXCEEDED"
@@ -100,7 +100,7 @@ class GrpcTransport:
             if timed_out or self._destination.tls.insecure_skip_verify:
                 self._renew(channel)
         delay_s = _retry_delay(error)
-        return Answer(grpc_verdict(code, delay_s), f"{code}: {details}", delay_s=delay_s, error_type=code)
+        return ExportResult(grpc_action(code, delay_s), f"{code}: {details}", delay_s=delay_s, error_type=code)
 
     def _renew(self, channel: grpc.aio.Channel | None) -> None:
         if channel is None or channel is not self._channel:

@@ -33,7 +33,7 @@ _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.keepalive_permit_without_calls", 0),
     # Two channels to one address share their connections otherwise, so a new one would inherit a dead one.
     ("grpc.use_local_subchannel_pool", 1),
-    # Its own retries would not show in the books.
+    # Its own retries would not show in the accounting.
     ("grpc.enable_retries", 0),
 )
 

@@ -21,7 +21,7 @@ from otlp_tracing import __version__
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.result import Answer, Verdict, http_verdict, retry_after
+from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, retry_after
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
 __all__ = ["HttpTransport"]
@@ -55,7 +55,7 @@ class HttpTransport:
         if destination.gzip:
             self._headers["content-encoding"] = "gzip"
 
-    async def export(self, request: bytes) -> Answer:
+    async def export(self, request: bytes) -> ExportResult:
         """Send an encoded request and say what became of it; raises nothing."""
         try:
             body = await asyncio.to_thread(_compress, request) if self._destination.gzip else request
@@ -66,13 +66,13 @@ class HttpTransport:
             ) as response:
                 return _judge(response, await _read(response))
         except asyncio.TimeoutError:
-            return Answer(Verdict.RETRY, "no answer within the deadline", error_type="timeout")
+            return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
         except aiohttp.ClientSSLError as error:
             # The certificates, ours or the collector's, may change.
             self._look_at = 0.0
-            return Answer(Verdict.RETRY, str(error), error_type="connection")
+            return ExportResult(Action.RETRY, str(error), error_type="connection")
         except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
-            return Answer(Verdict.RETRY, str(error) or type(error).__name__, error_type="connection")
+            return ExportResult(Action.RETRY, str(error) or type(error).__name__, error_type="connection")
 
     async def close(self) -> None:
         """Break off what is being sent and let go of every connection."""
@@ -117,16 +117,16 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return answer
 
 
-def _judge(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+def _judge(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
     if response.status // 100 == 2:
         try:
             partial = ExportTraceServiceResponse.FromString(body).partial_success
         except DecodeError:
-            return Answer(Verdict.ACCEPTED)  # whatever else it says
-        return Answer(Verdict.ACCEPTED, _printable(partial.error_message), max(partial.rejected_spans, 0))
+            return ExportResult(Action.SUCCESS)  # whatever else it says
+        return ExportResult(Action.SUCCESS, _printable(partial.error_message), max(partial.rejected_spans, 0))
     reason = f"HTTP {response.status}: {_details(response, body)}"
     delay_s = retry_after(response.headers.get("Retry-After"))
-    return Answer(http_verdict(response.status), reason, delay_s=delay_s, error_type=str(response.status))
+    return ExportResult(http_action(response.status), reason, delay_s=delay_s, error_type=str(response.status))
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:

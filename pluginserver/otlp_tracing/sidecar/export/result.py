@@ -15,67 +15,67 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import time
 
-__all__ = ["Answer", "Verdict", "bounded_delay", "grpc_verdict", "http_verdict", "retry_after"]
+__all__ = ["Action", "ExportResult", "bounded_delay", "grpc_action", "http_action", "retry_after"]
 
 _MAX_DELAY_SECONDS = 3600.0  # a collector that asks for more is asked again after an hour
 
 
-class Verdict(Enum):
+class Action(Enum):
     """What to do with spans that were sent."""
 
-    ACCEPTED = "accepted"
+    SUCCESS = "success"
     RETRY = "retry"
-    HOLD = "hold"
-    NARROW = "narrow"
-    REJECT = "reject"
+    HOLD_UNAUTHORIZED = "hold_unauthorized"
+    SPLIT = "split"
+    DROP = "drop"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ExportResult:
     """What became of one attempt.
 
     Args:
-        verdict: what to do.
+        action: what to do.
         reason: a few words for a person, of the collector or about it.
         rejected: spans of an accepted request that the collector did not take.
         delay_s: what the collector asks to wait, None if it does not say.
         error_type: one word for a failure, of a few: a gRPC status' name, an HTTP status, timeout or connection.
     """
 
-    verdict: Verdict
+    action: Action
     reason: str = ""
     rejected: int = 0
     delay_s: float | None = None
     error_type: str = ""
 
 
-_GRPC: Mapping[str, Verdict] = {
-    "CANCELLED": Verdict.RETRY,
-    "DEADLINE_EXCEEDED": Verdict.RETRY,
-    "ABORTED": Verdict.RETRY,
-    "OUT_OF_RANGE": Verdict.RETRY,
-    "UNAVAILABLE": Verdict.RETRY,
-    "DATA_LOSS": Verdict.RETRY,
-    "UNAUTHENTICATED": Verdict.HOLD,
-    "PERMISSION_DENIED": Verdict.HOLD,
+_GRPC: Mapping[str, Action] = {
+    "CANCELLED": Action.RETRY,
+    "DEADLINE_EXCEEDED": Action.RETRY,
+    "ABORTED": Action.RETRY,
+    "OUT_OF_RANGE": Action.RETRY,
+    "UNAVAILABLE": Action.RETRY,
+    "DATA_LOSS": Action.RETRY,
+    "UNAUTHENTICATED": Action.HOLD_UNAUTHORIZED,
+    "PERMISSION_DENIED": Action.HOLD_UNAUTHORIZED,
     # A collector that cannot read a request says either: it means one span, or all of them.
-    "INVALID_ARGUMENT": Verdict.NARROW,
-    "INTERNAL": Verdict.NARROW,
-    "RESOURCE_EXHAUSTED": Verdict.NARROW,
+    "INVALID_ARGUMENT": Action.SPLIT,
+    "INTERNAL": Action.SPLIT,
+    "RESOURCE_EXHAUSTED": Action.SPLIT,
 }
-_HTTP: Mapping[int, Verdict] = {
-    429: Verdict.RETRY,
-    502: Verdict.RETRY,
-    503: Verdict.RETRY,
-    504: Verdict.RETRY,
-    401: Verdict.HOLD,
-    403: Verdict.HOLD,
-    400: Verdict.NARROW,
-    413: Verdict.NARROW,
+_HTTP: Mapping[int, Action] = {
+    429: Action.RETRY,
+    502: Action.RETRY,
+    503: Action.RETRY,
+    504: Action.RETRY,
+    401: Action.HOLD_UNAUTHORIZED,
+    403: Action.HOLD_UNAUTHORIZED,
+    400: Action.SPLIT,
+    413: Action.SPLIT,
 }
 
 
-def grpc_verdict(code: str, delay_s: float | None) -> Verdict:
+def grpc_action(code: str, delay_s: float | None) -> Action:
     """Judge a status.
 
     Args:
@@ -83,13 +83,13 @@ def grpc_verdict(code: str, delay_s: float | None) -> Verdict:
         delay_s: of its RetryInfo, None without one.
     """
     if code == "RESOURCE_EXHAUSTED" and delay_s is not None:
-        return Verdict.RETRY
-    return _GRPC.get(code, Verdict.REJECT)
+        return Action.RETRY
+    return _GRPC.get(code, Action.DROP)
 
 
-def http_verdict(status: int) -> Verdict:
+def http_action(status: int) -> Action:
     """Judge a status that is not 2xx."""
-    return _HTTP.get(status, Verdict.REJECT)
+    return _HTTP.get(status, Action.DROP)
 
 
 def retry_after(value: str | None) -> float | None:

@@ -1,6 +1,6 @@
 """What waits for one destination, oldest first: some of it in memory, the rest on disk.
 
-As long as delivery keeps up, rows are sent from memory and only deleted on disk. When it does not, they are
+As long as exporter keeps up, rows are sent from memory and only deleted on disk. When it does not, they are
 left on disk and read again when their turn comes, so that a long outage takes no memory. Order is kept but
 for what a disk in trouble leaves in memory.
 """
@@ -11,37 +11,37 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from otlp_tracing.sidecar.export.accounting import Books
-from otlp_tracing.sidecar.spool.batch import Row, StoredDestination
+from otlp_tracing.sidecar.export.accounting import SpanAccounting
+from otlp_tracing.sidecar.spool.batch import SpooledBatch, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.spool.writer import DiskTrouble
+from otlp_tracing.sidecar.spool.writer import DiskError
 
-__all__ = ["Backlog"]
+__all__ = ["SendQueue"]
 
 MAX_WARM_BYTES = 2 << 20  # rows of one destination kept in memory beside the disk: some seconds of traffic
 _LOAD_BYTES = 1 << 20  # read at once: three batches of the usual size
 
 
-class Backlog:
+class SendQueue:
     """Rows that wait, and those that are being sent.
 
     Its owner sets identity and description, which the spool asks for (Owner), and the bound.
 
     Args:
-        books: where every span is accounted for.
+        accounting: where every span is accounted for.
         spool: keeps the rows.
         on_change: called when there is more.
     """
 
-    def __init__(self, books: Books, spool: Spool, on_change: Callable[[], None]) -> None:
+    def __init__(self, accounting: SpanAccounting, spool: Spool, on_change: Callable[[], None]) -> None:
         self.identity = b""
         self.description = ""
         self.max_bytes = 0  # by cost(); past it the oldest are dropped
-        self._books = books
+        self._accounting = accounting
         self._spool = spool
         self._on_change = on_change
-        self._front: deque[Row] = deque()
-        self._back: deque[Row] = deque()  # in memory alone, behind rows on disk
+        self._front: deque[SpooledBatch] = deque()
+        self._back: deque[SpooledBatch] = deque()  # in memory alone, behind rows on disk
         self._warm_bytes = 0
         self._warm_spans = 0
         self._after = self._until = 0  # ids between which rows lie on disk that are not in memory
@@ -53,7 +53,7 @@ class Backlog:
         self._trimming: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Backlog {len(self._front)} + {len(self._back)} rows in memory, {self._cold_rows} on disk alone>"
+        return f"<SendQueue {len(self._front)} + {len(self._back)} rows in memory, {self._cold_rows} on disk alone>"
 
     @property
     def spans(self) -> int:
@@ -85,7 +85,7 @@ class Backlog:
         self._cold_bytes += stored.cost
         self._on_change()
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[SpooledBatch]) -> None:
         """Take rows over that are safe now."""
         for row in rows:
             row.is_waiting = True
@@ -97,7 +97,7 @@ class Backlog:
             self._trimming = asyncio.create_task(self._trim())
         self._on_change()
 
-    def stored(self, row: Row) -> None:
+    def stored(self, row: SpooledBatch) -> None:
         """Know that a row which was in memory alone is on disk."""
         self._know(row.id)
         self._held.add(row.id)
@@ -107,18 +107,18 @@ class Backlog:
         """Know that rows are gone from the disk for good."""
         self._held.difference_update(ids)
 
-    def overflow(self, row: Row) -> None:
+    def overflow(self, row: SpooledBatch) -> None:
         """Drop a waiting row for which memory has no room."""
         self._lose(row, "memory_full")
 
-    async def take(self, max_spans: int, max_bytes: int) -> list[Row]:
+    async def take(self, max_spans: int, max_bytes: int) -> list[SpooledBatch]:
         """Take the oldest rows for sending: as many as fit, one at the least; none if the disk gives none."""
         if self._cold_rows and self._warm_spans < max_spans:
             await self._load()
         if not self._front and not self._cold_rows:
             self._front, self._back = self._back, self._front
         source = self._front or self._back
-        rows: list[Row] = []
+        rows: list[SpooledBatch] = []
         spans = size = 0
         while source:
             row = source[0]
@@ -134,10 +134,10 @@ class Backlog:
             self._warm_spans -= row.spans
             self._warm_bytes -= row.cost
             self._sent_bytes += row.cost
-        self._books.send(spans)
+        self._accounting.send(spans)
         return rows
 
-    def put_back(self, rows: Sequence[Row]) -> None:
+    def put_back(self, rows: Sequence[SpooledBatch]) -> None:
         """Let rows that were not delivered wait again, before all others."""
         for row in reversed(rows):
             row.is_waiting = True
@@ -145,14 +145,14 @@ class Backlog:
             self._warm_spans += row.spans
             self._warm_bytes += row.cost
             self._sent_bytes -= row.cost
-        self._books.put_back(sum(row.spans for row in rows))
+        self._accounting.put_back(sum(row.spans for row in rows))
         self._on_change()
 
-    def rewrite(self, row: Row) -> None:
+    def rewrite(self, row: SpooledBatch) -> None:
         """Let the spool know what is left of a row of which a part was delivered."""
         self._spool.rewrite(row)
 
-    def settle(self, rows: Iterable[Row]) -> None:
+    def settle(self, rows: Iterable[SpooledBatch]) -> None:
         """Forget rows of which every span was delivered or rejected."""
         rows = list(rows)
         self._sent_bytes -= sum(row.cost for row in rows)
@@ -170,7 +170,7 @@ class Backlog:
         if self._trimming is not None:
             await self._trimming
 
-    def _keep(self, row: Row, where: deque[Row]) -> None:
+    def _keep(self, row: SpooledBatch, where: deque[SpooledBatch]) -> None:
         where.append(row)
         self._warm_spans += row.spans
         self._warm_bytes += row.cost
@@ -185,7 +185,7 @@ class Backlog:
         # A destination's ids have its number in front; other destinations' rows lie below.
         self._after = self._after or id_ - 1
 
-    def _chill(self, row: Row) -> None:
+    def _chill(self, row: SpooledBatch) -> None:
         self._know(row.id)
         if not self._cold_rows:
             self._cold_at_ms = row.at_ms
@@ -201,19 +201,19 @@ class Backlog:
             while rows and not rows[0].is_waiting:
                 rows.popleft()
 
-    def _lose(self, row: Row, reason: str) -> None:
+    def _lose(self, row: SpooledBatch, reason: str) -> None:
         row.is_waiting = False
         self._warm_spans -= row.spans
         self._warm_bytes -= row.cost
-        self._books.drop(row.spans, reason)
+        self._accounting.drop(row.spans, reason)
         row.body = b""
         self._skip_dropped()
 
-    def _give_up(self, row: Row, reason: str) -> None:
+    def _give_up(self, row: SpooledBatch, reason: str) -> None:
         self._lose(row, reason)
         self._spool.delete(self, [row])
 
-    def _give_up_until_it_fits(self, rows: deque[Row]) -> None:
+    def _give_up_until_it_fits(self, rows: deque[SpooledBatch]) -> None:
         self._skip_dropped()
         while rows and self.bytes > self.max_bytes:
             self._give_up(rows[0], "spool_full")
@@ -224,7 +224,7 @@ class Backlog:
                 return
             try:
                 loaded = await self._spool.load(self._after, self._until, _LOAD_BYTES, self._held)
-            except DiskTrouble:
+            except DiskError:
                 return
             now_ms = self._spool.now_ms()
             for row in loaded.rows:
@@ -238,7 +238,7 @@ class Backlog:
                 self._count_cold(row.spans, row.cost)
             for row in loaded.broken:
                 self._count_cold(row.spans, row.cost)
-                self._books.drop(row.spans, "corrupt")
+                self._accounting.drop(row.spans, "corrupt")
             if loaded.broken:
                 self._held.update(row.id for row in loaded.broken)
                 self._spool.delete(self, loaded.broken)
@@ -255,7 +255,7 @@ class Backlog:
         self._after = max(self._after, last_id)
         if self._after >= self._until and (self._cold_rows or self._cold_spans):
             # What should have been there went with a broken part of the file.
-            self._books.drop(self._cold_spans, "corrupt")
+            self._accounting.drop(self._cold_spans, "corrupt")
             self._cold_rows = self._cold_spans = self._cold_bytes = 0
 
     async def _trim(self) -> None:
@@ -274,8 +274,8 @@ class Backlog:
             dropped = await self._spool.drop(
                 self._after, self._until, self._held, want=max(want, 0), before_ms=before_ms
             )
-        except DiskTrouble:
+        except DiskError:
             return
         self._count_cold(dropped.spans, dropped.cost, dropped.rows)
-        self._books.drop(dropped.spans, reason)
+        self._accounting.drop(dropped.spans, reason)
         self._looked_at(dropped.last_id)

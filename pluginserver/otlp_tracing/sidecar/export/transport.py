@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from otlp_tracing.sidecar.export.result import Answer
+from otlp_tracing.sidecar.export.result import ExportResult
 
 __all__ = ["ATTEMPT_SECONDS", "Transport"]
 
@@ -14,7 +14,7 @@ ATTEMPT_SECONDS = 10.0  # the specification's default timeout
 class Transport(Protocol):
     """Sends requests; several at a time."""
 
-    async def export(self, request: bytes) -> Answer:
+    async def export(self, request: bytes) -> ExportResult:
         """Send an encoded ExportTraceServiceRequest and say what became of it; raises nothing."""
 
     async def close(self) -> None:

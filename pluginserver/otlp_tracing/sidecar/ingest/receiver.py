@@ -20,7 +20,7 @@ from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.handoff.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import RECORDS_REFUSED
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import Link, RateKeeper
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -106,10 +106,10 @@ class _Patience:
 class Receiver:
     """Takes records over from every process of the gateway, and gives it what rates.py has for it."""
 
-    def __init__(self, pipeline: Pipeline, rates: RateKeeper, deliveries: Deliveries, metrics: Metrics) -> None:
+    def __init__(self, pipeline: Pipeline, rates: RateKeeper, exporters: ExporterRegistry, metrics: Metrics) -> None:
         self._pipeline = pipeline
         self._rates = rates
-        self._deliveries = deliveries
+        self._exporters = exporters
         self._metrics = metrics
         self._taken: OrderedDict[bytes, int] = OrderedDict()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -145,7 +145,7 @@ class Receiver:
             while data := await patience.read(reader, waits=decoder.waits):
                 if self._take_frames(link, decoder, data, acknowledgements):
                     patience = _Patience()
-                await self._deliveries.spool.room()
+                await self._exporters.spool.room()
                 await writer.drain()
                 # None of these has to wait, as a rule: a peer that always has more would leave nobody else a turn.
                 await asyncio.sleep(0)
@@ -162,7 +162,7 @@ class Receiver:
         finally:
             # What came before a broken frame was taken all the same.
             if last:
-                acknowledgements.add(last, self._deliveries.save(link.process, last))
+                acknowledgements.add(last, self._exporters.save(link.process, last))
         return frames
 
     def _take(self, link: Link, frame: Frame) -> int | None:
@@ -190,8 +190,8 @@ class Receiver:
 
     def _recall(self, sender: bytes) -> None:
         # What an earlier process had spooled and could not acknowledge any more comes again.
-        if sender not in self._taken and sender in self._deliveries.senders:
-            self._remember(sender, self._deliveries.senders[sender])
+        if sender not in self._taken and sender in self._exporters.senders:
+            self._remember(sender, self._exporters.senders[sender])
 
     def _remember(self, sender: bytes, number: int) -> None:
         self._taken[sender] = number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["COUNT_BITS", "Row", "StoredDestination", "cost"]
+__all__ = ["COUNT_BITS", "SpooledBatch", "StoredDestination", "cost"]
 
 COUNT_BITS = 42  # 4 * 10^12 rows of each of two million destinations
 
@@ -18,7 +18,7 @@ def cost(body_bytes: int) -> int:
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class SpooledBatch:
     """Spans of whole requests, to be sent, kept and dropped together.
 
     Args:

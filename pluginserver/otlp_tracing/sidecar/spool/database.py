@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.sidecar.spool.batch import COUNT_BITS, Row, StoredDestination, cost
+from otlp_tracing.sidecar.spool.batch import COUNT_BITS, SpooledBatch, StoredDestination, cost
 from otlp_tracing.sidecar.spool.folder import FORMAT
 from otlp_tracing.sidecar.spool.tally import SUFFIX, Tally, read_tally
 
@@ -52,8 +52,8 @@ CREATE TABLE sender (id BLOB PRIMARY KEY, number INTEGER NOT NULL);
 class Loaded:
     """What load() read: rows, those whose bytes are not what was written, and up to which id it looked."""
 
-    rows: list[Row]
-    broken: list[Row]
+    rows: list[SpooledBatch]
+    broken: list[SpooledBatch]
     last_id: int
 
 
@@ -93,7 +93,7 @@ class Database:
     """
 
     def __init__(self, path: Path, salt: bytes | None = None) -> None:
-        # Opened without a transaction of the module's own, and used by the thread that opens it.
+        # OpenedSpool without a transaction of the module's own, and used by the thread that opens it.
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
         try:
             self._open(path, salt)
@@ -191,7 +191,7 @@ class Database:
             for count in counts:
                 self._tally.count(*count)
 
-    def append(self, destination: bytes, description: str, rows: Sequence[Row]) -> list[int]:
+    def append(self, destination: bytes, description: str, rows: Sequence[SpooledBatch]) -> list[int]:
         """Store rows and return their ids, in a transaction.
 
         Args:
@@ -221,7 +221,7 @@ class Database:
             self._book(number, -rows, -spans, -cost_)
         self._connection.execute("DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", (gone,))
 
-    def rewrite(self, row: Row) -> None:
+    def rewrite(self, row: SpooledBatch) -> None:
         """Store what is left of a row of which a part was delivered, in a transaction."""
         self.delete([row.id])
         self._connection.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", _record(row.id, row))
@@ -236,8 +236,8 @@ class Database:
             max_bytes: of their bodies.
             excluded: ids passed over.
         """
-        rows: list[Row] = []
-        broken: list[Row] = []
+        rows: list[SpooledBatch] = []
+        broken: list[SpooledBatch] = []
         size, last, skipped = 0, after, set(excluded)
         cursor = self._connection.execute(
             "SELECT id, spans, at_ms, check_sum, body FROM row WHERE id > ? AND id <= ? ORDER BY id", (after, until)
@@ -250,7 +250,7 @@ class Database:
                 break
             last = id_
             is_sound = zlib.crc32(body) == check_sum
-            (rows if is_sound else broken).append(Row(body, spans, at_ms, id_))
+            (rows if is_sound else broken).append(SpooledBatch(body, spans, at_ms, id_))
             size += len(body)
         else:
             last = until
@@ -320,7 +320,7 @@ class Database:
             if self._tally is not None:
                 self._tally.count(number, 0, 0, 0)
 
-    def adopt(self, destination: StoredDestination, rows: Iterable[Row] = ()) -> None:
+    def adopt(self, destination: StoredDestination, rows: Iterable[SpooledBatch] = ()) -> None:
         """Store a destination and rows under the ids they had in another file, in a transaction."""
         number = destination.first_id >> COUNT_BITS
         if destination.digest not in self._numbers:
@@ -437,5 +437,5 @@ class Database:
         return found[0] if found else None
 
 
-def _record(id_: int, row: Row) -> tuple[int, int, int, int, bytes]:
+def _record(id_: int, row: SpooledBatch) -> tuple[int, int, int, int, bytes]:
     return id_, row.spans, row.at_ms, zlib.crc32(row.body), row.body

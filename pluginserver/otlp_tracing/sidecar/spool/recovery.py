@@ -15,18 +15,18 @@ from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
-from otlp_tracing.sidecar.spool.batch import COUNT_BITS, Row, StoredDestination
+from otlp_tracing.sidecar.spool.batch import COUNT_BITS, SpooledBatch, StoredDestination
 from otlp_tracing.sidecar.spool.database import Database, read_destinations
 from otlp_tracing.sidecar.spool.tally import SUFFIX, read_tally
 
-__all__ = ["Rescue"]
+__all__ = ["Recovery"]
 
 _ROWS_A_TRANSACTION = 500
 _MAX_RANGES = 10_000  # looked into for each destination: two for every row on a broken page, within a second
 _UNREADABLE = (sqlite3.Error, TypeError, ValueError, OverflowError)  # of a schema or a value with a bit that flipped
 
 
-class Rescue:
+class Recovery:
     """A broken file, open for reading. Raises nothing: what cannot be read is not there.
 
     Args:
@@ -72,7 +72,7 @@ class Rescue:
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[SpooledBatch]:
         for destination in self._destinations.values():
             first = destination.first_id
             ranges = deque([(first, first + (1 << COUNT_BITS) - 1)])
@@ -85,7 +85,7 @@ class Rescue:
                 gap = yield from self._between(*ranges.popleft())
                 ranges.extend(_halves(max(gap.start, oldest), min(gap.stop - 1, destination.last_id)))
 
-    def _between(self, first: int, last: int) -> Generator[Row, None, range]:
+    def _between(self, first: int, last: int) -> Generator[SpooledBatch, None, range]:
         """Read rows from both ends of a range of ids; return what lies between broken pages, which may be nothing."""
         after = yield from self._read("SELECT * FROM row WHERE id BETWEEN ? AND ? ORDER BY id", first, last)
         if after is None:
@@ -95,14 +95,14 @@ class Rescue:
         gap = range(rest, last + 1 if before == 0 else before or 0)
         return gap if len(gap) > 1 or len(gap) < last - first + 1 else range(0)
 
-    def _read(self, query: str, *ids: int) -> Generator[Row, None, int | None]:
+    def _read(self, query: str, *ids: int) -> Generator[SpooledBatch, None, int | None]:
         """Read rows; return the id of the last before a broken page, 0 if there was none, None if all was read."""
         met = 0
         try:
             for id_, spans, at_ms, check_sum, body in self._connection.execute(query, ids):
                 met = id_
                 if isinstance(body, bytes) and zlib.crc32(body) == check_sum and all(map(_is_count, (spans, at_ms))):
-                    yield Row(body, spans, at_ms, id_)
+                    yield SpooledBatch(body, spans, at_ms, id_)
         except _UNREADABLE:
             return met
         return None

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Protocol
 
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.sidecar.spool.batch import Row
+from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.database import Database, Dropped, Loaded, digest
-from otlp_tracing.sidecar.spool.writer import DiskTrouble, Opened, Writer
+from otlp_tracing.sidecar.spool.writer import DiskError, OpenedSpool, Writer
 
 __all__ = ["Owner", "Spool"]
 
@@ -44,16 +44,16 @@ class Owner(Protocol):
     def description(self) -> str:
         """All but its secrets, as JSON; stored."""
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[SpooledBatch]) -> None:
         """Take rows over that are safe now."""
 
-    def stored(self, row: Row) -> None:
+    def stored(self, row: SpooledBatch) -> None:
         """Know that a row which was in memory alone is on disk."""
 
     def released(self, ids: Iterable[int]) -> None:
         """Know that rows are gone from the disk for good."""
 
-    def overflow(self, row: Row) -> None:
+    def overflow(self, row: SpooledBatch) -> None:
         """Drop a waiting row for which memory has no room."""
 
 
@@ -69,7 +69,7 @@ class Spool:
     def __init__(
         self,
         folder: Path | None,
-        on_open: Callable[[Opened], None],
+        on_open: Callable[[OpenedSpool], None],
         max_memory_bytes: int = MAX_MEMORY_BYTES,
         mend_seconds: float = _MEND_SECONDS,
     ) -> None:
@@ -82,7 +82,7 @@ class Spool:
         self._digests: dict[Owner, bytes] = {}
         self._takes = False
         self._trouble: str | None = "it is not open yet" if folder else None
-        self._memory: dict[Row, Owner] = {}
+        self._memory: dict[SpooledBatch, Owner] = {}
         self._memory_bytes = 0
         self._undeleted: dict[int, Owner] = {}
         self._pending_bytes = 0
@@ -117,7 +117,7 @@ class Spool:
         self._tending = asyncio.create_task(self._tend(opening), name="spool")
 
     def append(
-        self, batch: Sequence[tuple[Owner, Sequence[Row]]], senders: Mapping[bytes, int]
+        self, batch: Sequence[tuple[Owner, Sequence[SpooledBatch]]], senders: Mapping[bytes, int]
     ) -> asyncio.Future[None]:
         """Take rows over; their owners get them as soon as they are safe.
 
@@ -140,7 +140,7 @@ class Spool:
         return safe
 
     def _store_batch(
-        self, writer: Writer, batch: Sequence[tuple[Owner, Sequence[Row]]], senders: Mapping[bytes, int]
+        self, writer: Writer, batch: Sequence[tuple[Owner, Sequence[SpooledBatch]]], senders: Mapping[bytes, int]
     ) -> asyncio.Future[None]:
         safe: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work = [(self._digest(owner), owner.description, rows) for owner, rows in batch]
@@ -171,7 +171,7 @@ class Spool:
         """Wait until not too much is on its way to the disk."""
         await self._has_room.wait()
 
-    def delete(self, owner: Owner, rows: Iterable[Row]) -> None:
+    def delete(self, owner: Owner, rows: Iterable[SpooledBatch]) -> None:
         """Forget rows that were delivered or dropped."""
         gone = []
         for row in rows:
@@ -181,10 +181,10 @@ class Spool:
         if gone:
             self._delete(owner, gone)
 
-    def rewrite(self, row: Row) -> None:
+    def rewrite(self, row: SpooledBatch) -> None:
         """Store what is left of a row of which a part was delivered; if the disk does not, all of it comes again."""
         if row.id and self._writer is not None and self._takes:
-            copy = Row(row.body, row.spans, row.at_ms, row.id)
+            copy = SpooledBatch(row.body, row.spans, row.at_ms, row.id)
             self._writer.write(lambda database: database.rewrite(copy)).add_done_callback(_ignore)
 
     def forget(self, owner: Owner) -> None:
@@ -195,19 +195,19 @@ class Spool:
             self._writer.write(lambda database: database.forget(digest_)).add_done_callback(_ignore)
 
     async def load(self, after: int, until: int, max_bytes: int, excluded: Iterable[int]) -> Loaded:
-        """Read rows from the disk, see Database.load(). Raises DiskTrouble."""
+        """Read rows from the disk, see Database.load(). Raises DiskError."""
         assert self._writer is not None
         skipped = list(excluded)
         try:
             return await self._writer.read(lambda database: database.load(after, until, max_bytes, skipped))
-        except DiskTrouble as error:
+        except DiskError as error:
             self._troubles.warning("waiting spans cannot be read from the disk: %s", error)
             raise
 
     async def drop(
         self, after: int, until: int, excluded: Iterable[int], *, want: int = 0, before_ms: int = 0
     ) -> Dropped:
-        """Delete the oldest rows, see Database.drop(). Raises DiskTrouble."""
+        """Delete the oldest rows, see Database.drop(). Raises DiskError."""
         assert self._writer is not None
         skipped = list(excluded)
         return await self._writer.write(
@@ -247,7 +247,7 @@ class Spool:
         else:
             self._has_room.set()
 
-    def _keep_in_memory(self, batch: Sequence[tuple[Owner, Sequence[Row]]]) -> None:
+    def _keep_in_memory(self, batch: Sequence[tuple[Owner, Sequence[SpooledBatch]]]) -> None:
         for owner, rows in batch:
             for row in rows:
                 self._memory[row] = owner
@@ -264,7 +264,7 @@ class Spool:
             owner.overflow(row)
             self._forget(row)
 
-    def _forget(self, row: Row) -> bool:
+    def _forget(self, row: SpooledBatch) -> bool:
         if self._memory.pop(row, None) is None:
             return False
         self._memory_bytes -= row.cost
@@ -305,14 +305,14 @@ class Spool:
                 self._opened(await self._writer.open())
             await self._catch_up()
             await self._writer.sync()
-        except DiskTrouble as error:
+        except DiskError as error:
             self._report(error)
             return
         if self._trouble is not None:
             self._said_well.info("spans are spooled in %s", self._folder)
         self._trouble, self._takes = None, True
 
-    def _opened(self, opened: Opened) -> None:
+    def _opened(self, opened: OpenedSpool) -> None:
         self._salt = opened.salt
         self._digests.clear()
         self._on_open(opened)
@@ -324,7 +324,7 @@ class Spool:
             gone = dict(self._undeleted)
             try:
                 await writer.write(lambda database: database.delete(gone))
-            except DiskTrouble:
+            except DiskError:
                 # A full disk takes not even a deletion. If nothing of the file is wanted, a new one is smaller.
                 if await writer.read(lambda database: database.stored_rows()) > len(gone):
                     raise
@@ -337,7 +337,7 @@ class Spool:
         while rows := self._some_in_memory():
             await self._store(rows)
 
-    def _some_in_memory(self) -> list[tuple[Row, Owner]]:
+    def _some_in_memory(self) -> list[tuple[SpooledBatch, Owner]]:
         some, size = [], 0
         for row, owner in self._memory.items():
             # What is being sent now is most likely gone before it is written.
@@ -348,11 +348,12 @@ class Spool:
                     break
         return some
 
-    async def _store(self, rows: list[tuple[Row, Owner]]) -> None:
+    async def _store(self, rows: list[tuple[SpooledBatch, Owner]]) -> None:
         assert self._writer is not None
         work = [(self._digest(owner), owner.description, [row]) for row, owner in rows]
         copies = [
-            (digest_, description, [Row(row.body, row.spans, row.at_ms)]) for digest_, description, (row,) in work
+            (digest_, description, [SpooledBatch(row.body, row.spans, row.at_ms)])
+            for digest_, description, (row,) in work
         ]
         ids = await self._writer.write(lambda database: [database.append(*one)[0] for one in copies])
         for (row, owner), id_ in zip(rows, ids, strict=True):

@@ -23,9 +23,9 @@ from otlp_tracing.errors import TracingError
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.database import Database
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
-from otlp_tracing.sidecar.spool.recovery import Rescue
+from otlp_tracing.sidecar.spool.recovery import Recovery
 
-__all__ = ["SYNC_SECONDS", "DiskTrouble", "Opened", "Writer"]
+__all__ = ["SYNC_SECONDS", "DiskError", "OpenedSpool", "Writer"]
 
 _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
@@ -54,12 +54,12 @@ _UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)  
 T = TypeVar("T")
 
 
-class DiskTrouble(TracingError):
+class DiskError(TracingError):
     """The disk does not do what is asked; the sentence says how."""
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedSpool:
     """What an opened spool holds.
 
     Args:
@@ -97,7 +97,7 @@ class Writer:
     def __init__(
         self,
         folder: Path,
-        on_trouble: Callable[[DiskTrouble], None] = lambda _: None,
+        on_trouble: Callable[[DiskError], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         gather_seconds: float = GATHER_SECONDS,
     ) -> None:
@@ -123,23 +123,23 @@ class Writer:
     def write(self, work: Callable[[Database], T]) -> asyncio.Future[T]:
         """Run `work` in a transaction, its own or one that it shares.
 
-        The future raises DiskTrouble if nothing of it happened.
+        The future raises DiskError if nothing of it happened.
         """
         return self._post(write=work)
 
     def read(self, work: Callable[[Database], T]) -> asyncio.Future[T]:
-        """Run `work` after all that was asked for before; the future raises DiskTrouble if it cannot be had."""
+        """Run `work` after all that was asked for before; the future raises DiskError if it cannot be had."""
         return self._post(other=lambda: self._with_database(work))
 
-    def open(self) -> asyncio.Future[Opened]:
-        """Open the file, a new one if it must be; the future raises DiskTrouble if that is not possible now."""
+    def open(self) -> asyncio.Future[OpenedSpool]:
+        """Open the file, a new one if it must be; the future raises DiskError if that is not possible now."""
         return self._post(other=lambda: self._open(anew=False))
 
     def sync(self) -> asyncio.Future[None]:
-        """Bring what was written to the disk now; the future raises DiskTrouble if it does not take it."""
+        """Bring what was written to the disk now; the future raises DiskError if it does not take it."""
         return self._post(other=lambda: self._with_database(Database.sync))
 
-    def start_anew(self) -> asyncio.Future[Opened]:
+    def start_anew(self) -> asyncio.Future[OpenedSpool]:
         """Throw the file away, of which nothing is wanted any more, and open a new one."""
         return self._post(other=lambda: self._open(anew=True))
 
@@ -208,24 +208,24 @@ class Writer:
         results = self._attempt(lambda: self._with_database(all_of_them))
         self._gather_until = self._clock() + self._gather_seconds
         self._has_free_pages = True
-        return [results] * len(writes) if isinstance(results, DiskTrouble) else results
+        return [results] * len(writes) if isinstance(results, DiskError) else results
 
     def _attempt(self, work: Callable[[], Any] | None) -> Any:
         assert work is not None
         try:
             return work()
-        except DiskTrouble as error:
+        except DiskError as error:
             return error
         except (sqlite3.Error, OSError) as error:
-            return DiskTrouble(str(error))
+            return DiskError(str(error))
         except Exception as error:
             _log.exception("a fault of the spool's own")
-            return DiskTrouble(f"{type(error).__name__}: {error}")
+            return DiskError(f"{type(error).__name__}: {error}")
 
     def _with_database(self, work: Callable[[Database], T]) -> T:
         if self._database is None:
             if self._replaced is None:
-                raise DiskTrouble("it is not open")
+                raise DiskError("it is not open")
             self._rescue()
         assert self._database is not None
         try:
@@ -236,7 +236,7 @@ class Writer:
             self._replace(error)
             return work(self._database)
 
-    def _open(self, *, anew: bool) -> Opened:
+    def _open(self, *, anew: bool) -> OpenedSpool:
         if self._folder is None:
             self._folder = SpoolFolder(self._path)
         if anew and self._database is not None:
@@ -255,7 +255,7 @@ class Writer:
                 self._database = None
             return self._opened(self._replace(error))
 
-    def _opened(self, lost: dict[bytes, int]) -> Opened:
+    def _opened(self, lost: dict[bytes, int]) -> OpenedSpool:
         assert self._folder is not None
         is_new = self._database is None
         if self._database is None:
@@ -271,7 +271,9 @@ class Writer:
         missing.update(lost)
         with self._database.transaction():
             self._database.forget_senders()
-        opened = Opened(self._database.salt, self._database.destinations(), self._database.senders(), dict(missing))
+        opened = OpenedSpool(
+            self._database.salt, self._database.destinations(), self._database.senders(), dict(missing)
+        )
         if is_new:
             with self._database.transaction():
                 self._database.forget()  # nobody knows an id of it yet
@@ -313,7 +315,7 @@ class Writer:
     def _rescue(self) -> dict[bytes, int]:
         """Put what can be read of a broken file into the new one: all of it, or again the next time."""
         assert self._folder is not None
-        old, rescues = self._replaced, [Rescue(aside) for aside in self._folder.unrescued()]
+        old, rescues = self._replaced, [Recovery(aside) for aside in self._folder.unrescued()]
         lost: Counter[bytes] = Counter()
         try:
             database = Database(self._folder.database(), old.salt if old else rescues[0].salt)
@@ -350,7 +352,7 @@ class Writer:
                 self._has_free_pages = self._database.give_back()
         except Exception as error:
             self._sync_at, self._has_free_pages = None, False
-            trouble = DiskTrouble(f"what was written could not be brought to the disk: {error}")
+            trouble = DiskError(f"what was written could not be brought to the disk: {error}")
             with contextlib.suppress(RuntimeError):  # the loop ended before its spool
                 self._loop.call_soon_threadsafe(self._on_trouble, trouble)
 
@@ -369,7 +371,7 @@ def _resolve(done: list[tuple[asyncio.Future[Any], Any]]) -> None:
     for future, result in done:
         if future.done():
             continue
-        if isinstance(result, DiskTrouble):
+        if isinstance(result, DiskError):
             future.set_exception(result)
         else:
             future.set_result(result)

@@ -13,10 +13,10 @@ import pytest
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export import send_queue as backlog
-from otlp_tracing.sidecar.export.backoff import Pace
+from otlp_tracing.sidecar.export.backoff import RetryBackoff
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -24,17 +24,17 @@ _ANSWERS = (
     OK,
     OK,
     OK,
-    Answer(Verdict.RETRY, "UNAVAILABLE: away"),
-    Answer(Verdict.HOLD, "UNAUTHENTICATED: expired"),
-    Answer(Verdict.NARROW, "INVALID_ARGUMENT: no"),
-    Answer(Verdict.REJECT, "UNIMPLEMENTED: no"),
-    Answer(Verdict.ACCEPTED, "too old", rejected=1),
+    ExportResult(Action.RETRY, "UNAVAILABLE: away"),
+    ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED: expired"),
+    ExportResult(Action.SPLIT, "INVALID_ARGUMENT: no"),
+    ExportResult(Action.DROP, "UNIMPLEMENTED: no"),
+    ExportResult(Action.SUCCESS, "too old", rejected=1),
 )
 _LIVES = 4
 _STEPS = 60
 
 
-class _Hasty(Pace):
+class _Hasty(RetryBackoff):
     """Waits a hundredth of the time."""
 
     def delay(self) -> float:
@@ -47,12 +47,12 @@ def test_every_span_is_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """What was submitted is accepted, refused, dropped or spooled: the counts agree over all lives of the process."""
     monkeypatch.setattr(backlog, "MAX_WARM_BYTES", 20_000)
     monkeypatch.setattr(backlog, "_LOAD_BYTES", 10_000)
-    monkeypatch.setattr("otlp_tracing.sidecar.export.exporter.Pace", _Hasty)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporter.RetryBackoff", _Hasty)
     asyncio.run(_lives(tmp_path, random.Random(seed), bound))
 
 
-def _deliveries(folder: Path, transport: ScriptedTransport) -> Deliveries:
-    return Deliveries(Metrics(), {}, lambda on_open: Spool(folder, on_open), lambda _: transport)
+def _exporters(folder: Path, transport: ScriptedTransport) -> ExporterRegistry:
+    return ExporterRegistry(Metrics(), {}, lambda on_open: Spool(folder, on_open), lambda _: transport)
 
 
 async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
@@ -61,34 +61,34 @@ async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
     issued = left = 0
     for life in range(_LIVES):
         transport = ScriptedTransport()
-        deliveries = _deliveries(folder, transport)
-        await deliveries.spool.start(10)
+        exporters = _exporters(folder, transport)
+        await exporters.spool.start(10)
         config = {
             "endpoint": "http://c:1",
             "batch_export": {"send_batch_size": 8, "timeout": 5, "spool_max_bytes": bound},
         }
-        delivery = deliveries.to(Destination.of(Settings.from_config(config), {}))
-        assert delivery.books.restored == left
+        delivery = exporters.to(Destination.from_settings(Settings.from_config(config), {}))
+        assert delivery.accounting.restored == left
         transport.answer = lambda _: chance.choice(_ANSWERS)
         for step in range(_STEPS):
             for _ in range(chance.randrange(6)):
                 names = [f"{life}.{step}.{chance.random()}" for _ in range(chance.randrange(1, 4))]
                 issued += len(names)
                 size = chance.choice((10, 1000, 30_000))
-                deliveries.submit(delivery.destination, [encoded(name, size) for name in names], 0)
-            saved = deliveries.save(b"sender", step + 1)
+                exporters.submit(delivery.destination, [encoded(name, size) for name in names], 0)
+            saved = exporters.save(b"sender", step + 1)
             if saved is not None and chance.random() < 0.5:
                 await saved
             await asyncio.sleep(chance.choice((0, 0, 0.001, 0.01)))
-            assert delivery.books.balance == 0
+            assert delivery.accounting.discrepancy == 0
         if life == _LIVES - 1:
             transport.answer = lambda _: OK
-            delivery.pace.try_now()
+            delivery.backoff.try_now()
             for _ in range(2000):
                 if delivery.is_idle:
                     break
                 await asyncio.sleep(0.005)
-        await deliveries.close(chance.choice((0.0, 0.05)))
+        await exporters.close(chance.choice((0.0, 0.05)))
         status = delivery.status()
         totals += Counter({key: status[key] for key in ("exported", "rejected")})
         totals["dropped"] += sum(status["dropped"].values())

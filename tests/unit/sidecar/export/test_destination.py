@@ -12,7 +12,7 @@ from otlp_tracing.sidecar.export.destination import Destination
 
 
 def destination(config: dict[str, Any] | None = None, **environment: str) -> Destination:
-    return Destination.of(Settings.from_config(config or {}), environment)
+    return Destination.from_settings(Settings.from_config(config or {}), environment)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_entries_that_agree_share_a_destination() -> None:
 
 def test_a_number_of_the_resource_is_one_after_a_restart() -> None:
     """What is written down of a destination gives the same resource, and so the same destination."""
-    made = Destination.of(Settings.from_config({}), {}, {"otlp_tracing.cpu.count": 3})
-    found, _ = Destination.described(made.description, {})
+    made = Destination.from_settings(Settings.from_config({}), {}, {"otlp_tracing.cpu.count": 3})
+    found, _ = Destination.from_description(made.description, {})
 
     assert dict(found.resource_attributes)["otlp_tracing.cpu.count"] == 3
     assert found.identity == made.identity

@@ -13,36 +13,36 @@ import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Delivery
-from otlp_tracing.sidecar.export.exporters import Deliveries
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Exporter
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-DOWN = Answer(Verdict.RETRY, "UNAVAILABLE: nobody is there")
-BAD = Answer(Verdict.NARROW, "INVALID_ARGUMENT: no")
+DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: nobody is there")
+BAD = ExportResult(Action.SPLIT, "INVALID_ARGUMENT: no")
 
 
 class Stage:
-    """Deliveries over scripted transports, with everything in memory."""
+    """ExporterRegistry over scripted transports, with everything in memory."""
 
     def __init__(self) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
         self.metrics = Metrics()
-        self.deliveries = Deliveries(self.metrics, {}, lambda on_open: Spool(None, on_open), self._transport)
+        self.exporters = ExporterRegistry(self.metrics, {}, lambda on_open: Spool(None, on_open), self._transport)
 
     def _transport(self, destination: Destination) -> ScriptedTransport:
         return self.transports.setdefault(destination.endpoint, ScriptedTransport())
 
-    def to(self, name: str = "c", **config: Any) -> tuple[Delivery, ScriptedTransport]:
+    def to(self, name: str = "c", **config: Any) -> tuple[Exporter, ScriptedTransport]:
         settings = Settings.from_config({"endpoint": f"http://{name}:1", "batch_export": config})
-        destination = Destination.of(settings, {})
-        return self.deliveries.to(destination), self._transport(destination)
+        destination = Destination.from_settings(settings, {})
+        return self.exporters.to(destination), self._transport(destination)
 
-    def send(self, delivery: Delivery, *names: str, padding: int = 0) -> None:
+    def send(self, delivery: Exporter, *names: str, padding: int = 0) -> None:
         """One request, of which each name is a span."""
-        self.deliveries.submit(delivery.destination, [encoded(name, padding) for name in names], 0)
-        self.deliveries.save(b"sender", 1)
+        self.exporters.submit(delivery.destination, [encoded(name, padding) for name in names], 0)
+        self.exporters.save(b"sender", 1)
 
 
 def staged(scene: Callable[[Stage], Awaitable[None]]) -> None:
@@ -52,14 +52,14 @@ def staged(scene: Callable[[Stage], Awaitable[None]]) -> None:
     virtual_time.run(run())
 
 
-def books(delivery: Delivery) -> tuple[int, int, int, int]:
+def books(delivery: Exporter) -> tuple[int, int, int, int]:
     """Exported, rejected, dropped and waiting, once the balance has been looked at."""
-    assert delivery.books.balance == 0
+    assert delivery.accounting.discrepancy == 0
     return (
-        delivery.books.exported,
-        delivery.books.rejected,
-        sum(delivery.books.dropped.values()),
-        delivery.books.spooled + delivery.books.in_flight,
+        delivery.accounting.exported,
+        delivery.accounting.rejected,
+        sum(delivery.accounting.dropped.values()),
+        delivery.accounting.spooled + delivery.accounting.in_flight,
     )
 
 
@@ -129,7 +129,7 @@ def test_what_the_collector_asks_to_wait_is_waited() -> None:
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(timeout=1)
-        answers = [Answer(Verdict.RETRY, "RESOURCE_EXHAUSTED: slowly", delay_s=7.0)]
+        answers = [ExportResult(Action.RETRY, "RESOURCE_EXHAUSTED: slowly", delay_s=7.0)]
         collector.answer = lambda _: answers.pop() if answers else OK
         stage.send(delivery, "a")
         await asyncio.sleep(30)
@@ -152,7 +152,7 @@ def test_several_requests_are_under_way() -> None:
         await asyncio.sleep(1)
 
         assert collector.most_at_once == CONCURRENT_REQUESTS
-        assert delivery.books.in_flight == CONCURRENT_REQUESTS
+        assert delivery.accounting.in_flight == CONCURRENT_REQUESTS
         assert books(delivery) == (0, 0, 0, 20)
 
     staged(scene)
@@ -176,8 +176,8 @@ def test_a_slow_destination_delays_no_other() -> None:
     staged(scene)
 
 
-@pytest.mark.parametrize("answer", [Answer(Verdict.REJECT, "UNIMPLEMENTED: no"), BAD])
-def test_what_is_refused_for_good_is_counted_and_not_repeated(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", [ExportResult(Action.DROP, "UNIMPLEMENTED: no"), BAD])
+def test_what_is_refused_for_good_is_counted_and_not_repeated(answer: ExportResult) -> None:
     """A single span that the collector will not have is rejected; the next one is none the worse for it."""
 
     async def scene(stage: Stage) -> None:
@@ -253,7 +253,7 @@ def test_partial_success_is_counted_and_not_repeated() -> None:
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=10)
-        collector.answer = lambda _: Answer(Verdict.ACCEPTED, "too old", rejected=3)
+        collector.answer = lambda _: ExportResult(Action.SUCCESS, "too old", rejected=3)
         stage.send(delivery, *map(str, range(10)))
         await asyncio.sleep(60)
 
@@ -268,7 +268,7 @@ def test_without_authority_spans_are_held() -> None:
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=1, max_retry_time=60)
-        collector.answer = lambda _: Answer(Verdict.HOLD, "UNAUTHENTICATED: expired")
+        collector.answer = lambda _: ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED: expired")
         stage.send(delivery, "a")
         await asyncio.sleep(3600)
         assert delivery.state == "held"
@@ -297,7 +297,7 @@ def test_a_retry_time_bounds_how_long_spans_wait() -> None:
         collector.answer = lambda _: OK
         await asyncio.sleep(15)
         assert collector.accepted == ["young"]
-        assert delivery.books.dropped == {"retry_expired": 1}
+        assert delivery.accounting.dropped == {"retry_expired": 1}
 
     staged(scene)
 
@@ -316,7 +316,7 @@ def test_no_request_is_larger_than_otlp_allows() -> None:
         assert collector.largest < 4 << 20
         assert len(set(collector.accepted)) == 203
         assert MAX_BATCH_BYTES < 4 << 20
-        assert delivery.books.dropped == {"too_large": 1}
+        assert delivery.accounting.dropped == {"too_large": 1}
         assert books(delivery) == (203, 0, 1, 0)
 
     staged(scene)
@@ -334,7 +334,7 @@ def test_past_the_bound_the_oldest_traces_go() -> None:
         await asyncio.sleep(1)
         _, _, dropped, waiting = books(delivery)
         assert dropped + waiting == 200
-        assert delivery.backlog.bytes <= 1 << 20
+        assert delivery.queue.bytes <= 1 << 20
 
         collector.answer = lambda _: OK
         await asyncio.sleep(60)
@@ -358,7 +358,7 @@ def test_the_end_flushes_as_long_as_somebody_answers() -> None:
             stage.send(delivery, "a")
         await asyncio.sleep(0.1)
         begun = asyncio.get_running_loop().time()
-        await stage.deliveries.close(5)
+        await stage.exporters.close(5)
 
         assert asyncio.get_running_loop().time() - begun < 6
         assert [books(delivery) for delivery in (well, down, hung)] == [(1, 0, 0, 0), (0, 0, 0, 1), (0, 0, 0, 1)]
@@ -371,9 +371,9 @@ def test_spans_that_could_not_be_encoded_are_counted() -> None:
 
     async def scene(stage: Stage) -> None:
         delivery, _ = stage.to()
-        stage.deliveries.submit(delivery.destination, [], 2)
+        stage.exporters.submit(delivery.destination, [], 2)
 
-        assert delivery.books.dropped == {"bad_span": 2}
+        assert delivery.accounting.dropped == {"bad_span": 2}
         assert books(delivery) == (0, 0, 2, 0)
 
     staged(scene)
@@ -384,7 +384,7 @@ def test_how_long_the_collector_takes_is_measured() -> None:
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=1)
-        answers = [Answer(Verdict.RETRY, "UNAVAILABLE: no", error_type="UNAVAILABLE")]
+        answers = [ExportResult(Action.RETRY, "UNAVAILABLE: no", error_type="UNAVAILABLE")]
         collector.answer = lambda _: answers.pop() if answers else OK
         stage.send(delivery, "a")
         await asyncio.sleep(10)

@@ -14,15 +14,15 @@ from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.metrics import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.exporter import Delivery
-from otlp_tracing.sidecar.export.exporters import MAX_RESTING, REST_SECONDS, Deliveries
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.exporter import Exporter
+from otlp_tracing.sidecar.export.exporters import MAX_RESTING, REST_SECONDS, ExporterRegistry
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-DOWN = Answer(Verdict.RETRY, "UNAVAILABLE: nobody is there")
-REFUSED = Answer(Verdict.HOLD, "UNAUTHENTICATED: expired")
+DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: nobody is there")
+REFUSED = ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED: expired")
 
 
 def destination(key: str = "", environment: dict[str, str] | None = None, **config: Any) -> Destination:
@@ -30,16 +30,16 @@ def destination(key: str = "", environment: dict[str, str] | None = None, **conf
     settings = Settings.from_config(
         {"endpoint": "http://c:1", "headers": headers, "batch_export": {"send_batch_size": 1}, **config}
     )
-    return Destination.of(settings, environment or {})
+    return Destination.from_settings(settings, environment or {})
 
 
 class Life:
-    """The deliveries of one process; what each key's transport was sent."""
+    """The exporters of one process; what each key's transport was sent."""
 
     def __init__(self, folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
         self.metrics = Metrics()
-        self.deliveries = Deliveries(
+        self.exporters = ExporterRegistry(
             self.metrics, environment or {}, lambda on_open: Spool(folder, on_open), self._transport
         )
 
@@ -49,13 +49,13 @@ class Life:
     def with_key(self, key: str) -> ScriptedTransport:
         return self.transports.setdefault(key, ScriptedTransport())
 
-    def send(self, delivery: Delivery, *names: str) -> asyncio.Future[None] | None:
-        self.deliveries.submit(delivery.destination, [encoded(name) for name in names], 0)
-        return self.deliveries.save(b"sender", 1)
+    def send(self, delivery: Exporter, *names: str) -> asyncio.Future[None] | None:
+        self.exporters.submit(delivery.destination, [encoded(name) for name in names], 0)
+        return self.exporters.save(b"sender", 1)
 
     def states(self) -> dict[str, str]:
         """By endpoint; each has one row."""
-        rows = self.deliveries.status()
+        rows = self.exporters.status()
         states = {row["destination"]: row["state"] for row in rows}
         assert len(states) == len(rows)
         assert not any(row["balance"] for row in rows)
@@ -66,18 +66,18 @@ class Life:
         return sum(task.get_name().startswith("deliver to") for task in asyncio.all_tasks())
 
     async def __aenter__(self) -> Life:
-        await self.deliveries.spool.start(5)
+        await self.exporters.spool.start(5)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.deliveries.close(0)
+        await self.exporters.close(0)
 
 
 async def left_behind(folder: Path, to: Destination, *names: str) -> None:
     """A process that cannot deliver ends."""
     async with Life(folder) as life:
         life.with_key(dict(to.headers).get("x-api-key", "")).answer = lambda _: DOWN
-        saved = life.send(life.deliveries.to(to), *names)
+        saved = life.send(life.exporters.to(to), *names)
         assert saved is not None
         await saved
 
@@ -97,9 +97,9 @@ def test_spans_of_an_earlier_process_are_delivered_at_once(tmp_path: Path) -> No
         await left_behind(tmp_path, destination(), "a", "b")
         async with Life(tmp_path) as life:
             await until(lambda: len(life.with_key("").accepted) == 2)
-            (status,) = life.deliveries.status()
+            (status,) = life.exporters.status()
             assert (status["restored"], status["exported"], status["balance"]) == (2, 2, 0)
-            assert life.deliveries.to(destination()).books.restored == 2
+            assert life.exporters.to(destination()).accounting.restored == 2
 
     asyncio.run(scene())
 
@@ -110,13 +110,13 @@ def test_spans_wait_for_their_headers(tmp_path: Path) -> None:
     async def scene() -> None:
         await left_behind(tmp_path, destination("one"), "a")
         async with Life(tmp_path) as life:
-            (status,) = life.deliveries.status()
+            (status,) = life.exporters.status()
             assert (status["state"], status["spooled"]) == ("unknown", 1)
-            saved = life.send(life.deliveries.to(destination("other")), "b")
+            saved = life.send(life.exporters.to(destination("other")), "b")
             assert saved is not None
             await saved
             await until(lambda: life.with_key("other").accepted == ["b"])
-            life.deliveries.to(destination("one"))
+            life.exporters.to(destination("one"))
             await until(lambda: life.with_key("one").accepted == ["a"])
             assert life.with_key("other").accepted == ["b"]
         assert not any(b"one" in path.read_bytes() for path in tmp_path.iterdir())
@@ -131,7 +131,7 @@ def test_headers_of_the_environment_are_known_at_once(tmp_path: Path) -> None:
         variables = {"OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=one"}
         await left_behind(tmp_path, destination(environment=variables), "a")
         async with Life(tmp_path, {"OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=two"}) as life:
-            assert [one["state"] for one in life.deliveries.status()] == ["unknown"]
+            assert [one["state"] for one in life.exporters.status()] == ["unknown"]
         async with Life(tmp_path, variables) as life:
             await until(lambda: life.with_key("one").accepted == ["a"])
 
@@ -143,13 +143,13 @@ def test_limits_are_the_last_configurations() -> None:
 
     async def scene() -> None:
         async with Life() as life:
-            first = life.deliveries.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
-            second = life.deliveries.to(destination(batch_export={"spool_max_bytes": 3 << 20}))
+            first = life.exporters.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
+            second = life.exporters.to(destination(batch_export={"spool_max_bytes": 3 << 20}))
             await asyncio.sleep(0)
 
             assert first is second
-            assert first.backlog.max_bytes == 3 << 20
-            assert life.deliveries.to(destination("other")) is not first
+            assert first.queue.max_bytes == 3 << 20
+            assert life.exporters.to(destination("other")) is not first
 
     virtual_time.run(scene())
 
@@ -161,16 +161,16 @@ def test_a_refused_key_is_replaced_by_the_one_that_works(working: int) -> None:
     async def scene() -> None:
         async with Life() as life:
             life.with_key("old").answer = lambda _: REFUSED
-            old = life.deliveries.to(destination("old"))
+            old = life.exporters.to(destination("old"))
             life.send(old, "held")
             await asyncio.sleep(100)
             for number in range(working):
-                life.send(life.deliveries.to(destination(f"new {number}")), f"fresh {number}")
+                life.send(life.exporters.to(destination(f"new {number}")), f"fresh {number}")
             await asyncio.sleep(100)
 
             assert ("held" in life.with_key("new 0").accepted) is (working == 1)
             assert old.state == ("ok" if working == 1 else "held")
-            assert old.books.balance == 0
+            assert old.accounting.discrepancy == 0
 
     virtual_time.run(scene())
 
@@ -182,7 +182,7 @@ def test_a_key_that_was_never_seen_again_is_replaced_after_a_while(tmp_path: Pat
         await left_behind(tmp_path, destination("old"), "a")
         monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._LOOK_SECONDS", 0.05)
         async with Life(tmp_path) as life:
-            life.send(life.deliveries.to(destination("new")), "b")
+            life.send(life.exporters.to(destination("new")), "b")
             await until(lambda: life.with_key("new").accepted == ["b"])
             await asyncio.sleep(0.2)
             assert life.with_key("new").accepted == ["b"]
@@ -201,19 +201,19 @@ def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
         async with Life(tmp_path) as life:
             collector = life.with_key("")
             collector.answer = lambda _: DOWN
-            delivery = life.deliveries.to(to)
+            delivery = life.exporters.to(to)
             for number in range(60):
-                life.deliveries.submit(delivery.destination, [encoded(f"{number}", 200_000)], 0)
-                saved = life.deliveries.save(b"sender", number + 1)
+                life.exporters.submit(delivery.destination, [encoded(f"{number}", 200_000)], 0)
+                saved = life.exporters.save(b"sender", number + 1)
                 assert saved is not None
                 await saved
-            await until(lambda: delivery.backlog.bytes <= 4 << 20)
+            await until(lambda: delivery.queue.bytes <= 4 << 20)
             assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 14 << 20
-            dropped = delivery.books.dropped["spool_full"]
-            assert delivery.books.balance == 0
+            dropped = delivery.accounting.dropped["spool_full"]
+            assert delivery.accounting.discrepancy == 0
             assert 35 < dropped < 50
             collector.answer = lambda _: OK
-            await until(lambda: delivery.books.exported == 60 - dropped)
+            await until(lambda: delivery.accounting.exported == 60 - dropped)
             # One batch was being sent when others had to go, and was not dropped in their place.
             youngest = 60 - dropped - 10
             arrived = sorted(map(int, collector.accepted))
@@ -230,17 +230,17 @@ def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path) -> None:
         await left_behind(tmp_path, to, *(f"earlier {number}" for number in range(10)))
         holder = SpoolFolder(tmp_path)
         async with Life(tmp_path) as life:
-            collector, delivery = life.with_key(""), life.deliveries.to(to)
+            collector, delivery = life.with_key(""), life.exporters.to(to)
             collector.answer = lambda _: DOWN
             for number in range(10):
                 life.send(delivery, f"memory {number}")
             holder.close()
-            await until(lambda: delivery.books.restored == 10 and life.deliveries.spool.trouble is None)
+            await until(lambda: delivery.accounting.restored == 10 and life.exporters.spool.trouble is None)
             for number in range(10):
                 saved = life.send(delivery, f"later {number}")
                 assert saved is not None
                 await saved
-            assert delivery.books.spooled + delivery.books.in_flight == 30
+            assert delivery.accounting.spooled + delivery.accounting.in_flight == 30
             collector.answer = lambda _: OK
             await delivery.become(delivery.destination)
             await until(lambda: len(collector.accepted) >= 30)
@@ -248,9 +248,9 @@ def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path) -> None:
 
             expected = [f"{when} {number}" for when in ("earlier", "memory", "later") for number in range(10)]
             assert sorted(collector.accepted) == sorted(expected)
-            assert delivery.books.balance == 0
+            assert delivery.accounting.discrepancy == 0
         async with Life(tmp_path) as life:
-            assert life.deliveries.status() == []
+            assert life.exporters.status() == []
 
     asyncio.run(scene())
 
@@ -260,7 +260,7 @@ def test_a_quiet_destination_rests_and_comes_back() -> None:
 
     async def scene() -> None:
         async with Life() as life:
-            delivery = life.deliveries.to(destination())
+            delivery = life.exporters.to(destination())
             life.send(delivery, "a")
             await asyncio.sleep(REST_SECONDS - 60)
             assert (life.states(), life.loops()) == ({"http://c:1": "ok"}, 1)
@@ -282,13 +282,13 @@ def test_a_configuration_wakes_its_destination() -> None:
 
     async def scene() -> None:
         async with Life() as life:
-            life.deliveries.to(destination())
+            life.exporters.to(destination())
             await asyncio.sleep(REST_SECONDS + 60)
             assert life.states() == {"http://c:1": "idle"}
-            life.deliveries.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
+            life.exporters.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
             await asyncio.sleep(0)
 
-            (status,) = life.deliveries.status()
+            (status,) = life.exporters.status()
             assert (status["state"], status["spool_max_bytes"]) == ("ok", 2 << 20)
 
     virtual_time.run(scene())
@@ -300,7 +300,7 @@ def test_a_destination_that_spans_wait_for_does_not_rest() -> None:
     async def scene() -> None:
         async with Life() as life:
             life.with_key("").answer = lambda _: DOWN
-            life.send(life.deliveries.to(destination()), "a")
+            life.send(life.exporters.to(destination()), "a")
             await asyncio.sleep(3 * REST_SECONDS)
             assert life.states() == {"http://c:1": "retrying"}
             life.with_key("").answer = lambda _: OK
@@ -320,10 +320,10 @@ def test_a_destination_at_rest_is_not_failing() -> None:
     async def scene() -> None:
         async with Life() as life:
             life.with_key("").answer = lambda _: DOWN
-            life.send(life.deliveries.to(destination(batch_export={"max_retry_time": 60})), "a")
+            life.send(life.exporters.to(destination(batch_export={"max_retry_time": 60})), "a")
             await asyncio.sleep(REST_SECONDS + 300)
 
-            (status,) = life.deliveries.status()
+            (status,) = life.exporters.status()
             assert (status["state"], status["reason"], status["failing_s"]) == ("idle", "", None)
             assert status["dropped"] == {"retry_expired": 1}
 
@@ -336,16 +336,16 @@ def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
     async def scene() -> None:
         async with Life() as life:
             for number in range(5):
-                life.send(life.deliveries.to(destination(f"key {number}")), f"{number}")
+                life.send(life.exporters.to(destination(f"key {number}")), f"{number}")
                 await asyncio.sleep(REST_SECONDS / 2)
             await asyncio.sleep(REST_SECONDS / 4)
 
-            assert len(life.deliveries.status()) <= 2
+            assert len(life.exporters.status()) <= 2
             assert life.metrics.value(SPANS_RECEIVED, destination="http://c:1") == 5
             assert len(life.metrics._readers[SPANS_SPOOLED.name, "http://c:1"]) <= 2
             await asyncio.sleep(REST_SECONDS)
             assert life.states() == {"http://c:1": "idle"}
-            life.send(life.deliveries.to(destination("key 5")), "5")
+            life.send(life.exporters.to(destination("key 5")), "5")
             await asyncio.sleep(1)
             assert life.states() == {"http://c:1": "ok"}
             assert life.metrics.value(SPANS_EXPORTED, destination="http://c:1") == 6
@@ -361,7 +361,7 @@ def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
         async with Life() as life:
             first = destination(endpoint=endpoints[0])
             for endpoint in endpoints:
-                life.send(life.deliveries.to(destination(endpoint=endpoint)), "a")
+                life.send(life.exporters.to(destination(endpoint=endpoint)), "a")
                 await asyncio.sleep(20)
             await asyncio.sleep(REST_SECONDS + 60)
             exported = [
@@ -370,8 +370,8 @@ def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
 
             assert list(life.states()) == endpoints[8:]
             assert exported == [None] * 8 + [1] * MAX_RESTING
-            life.deliveries.submit(first, [encoded("b")], 0)
-            life.deliveries.save(b"sender", 1)
+            life.exporters.submit(first, [encoded("b")], 0)
+            life.exporters.save(b"sender", 1)
             await asyncio.sleep(1)
             assert life.states()[endpoints[0]] == "ok"
             assert life.metrics.value(SPANS_EXPORTED, destination=endpoints[0]) == 1
@@ -388,7 +388,7 @@ def test_destinations_without_end_are_not_all_awake(monkeypatch: pytest.MonkeyPa
     async def scene() -> None:
         async with Life() as life:
             for number in range(2 * awake):
-                life.send(life.deliveries.to(destination(f"{number}", endpoint=f"http://c{number}:1")), "a")
+                life.send(life.exporters.to(destination(f"{number}", endpoint=f"http://c{number}:1")), "a")
                 await asyncio.sleep(1)
             await asyncio.sleep(20)
 
@@ -414,13 +414,13 @@ def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
             for turn in range(2):
                 for number, endpoint in enumerate(names):
                     to = destination(f"{number}", endpoint=endpoint)
-                    life.send(life.deliveries.to(to), f"{turn}")
-                await until(lambda: len(life.deliveries.status()) == 1)
-            await life.deliveries.spool.load(0, 0, 1, [])
+                    life.send(life.exporters.to(to), f"{turn}")
+                await until(lambda: len(life.exporters.status()) == 1)
+            await life.exporters.spool.load(0, 0, 1, [])
             assert [life.with_key(str(number)).accepted for number in range(4)] == [["0", "1"]] * 4
-            assert len(life.deliveries.spool._digests) == 1
-            assert life.deliveries.spool._writer is not None
-            known = await life.deliveries.spool._writer.read(lambda database: database.destinations())
+            assert len(life.exporters.spool._digests) == 1
+            assert life.exporters.spool._writer is not None
+            known = await life.exporters.spool._writer.read(lambda database: database.destinations())
             assert 1 <= len(known) <= 2
             assert all(not one.rows for one in known)
 

@@ -18,7 +18,7 @@ from otlp_tracing.sidecar.export import grpc as grpc_transport
 from otlp_tracing.sidecar.export import grpc_channel
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing_devtools.fake_collector import OtlpSink, ScriptedAnswer
 
@@ -39,7 +39,7 @@ def retry_info(seconds: float) -> tuple[str, bytes]:
 def played(scene: Callable[[OtlpSink, GrpcTransport], Awaitable[None]]) -> None:
     async def run() -> None:
         async with OtlpSink() as sink:
-            transport = GrpcTransport(Destination.of(Settings.from_config({"endpoint": sink.endpoint}), {}))
+            transport = GrpcTransport(Destination.from_settings(Settings.from_config({"endpoint": sink.endpoint}), {}))
             try:
                 await scene(sink, transport)
             finally:
@@ -59,15 +59,15 @@ def test_each_status_means_what_otlp_says(with_retry_info: bool) -> None:
             sink.script(ScriptedAnswer(code, "why", trailers=[retry_info(7.5)] if with_retry_info else []))
             answer = await transport.export(REQUEST)
             expected = (
-                Verdict.RETRY
+                Action.RETRY
                 if code.name in RETRY or (code.name == "RESOURCE_EXHAUSTED" and with_retry_info)
-                else Verdict.HOLD
+                else Action.HOLD_UNAUTHORIZED
                 if code.name in HOLD
-                else Verdict.NARROW
+                else Action.SPLIT
                 if code.name in NARROW
-                else Verdict.REJECT
+                else Action.DROP
             )
-            assert (answer.verdict, answer.reason) == (expected, f"{code.name}: why")
+            assert (answer.action, answer.reason) == (expected, f"{code.name}: why")
             assert answer.delay_s == (7.5 if with_retry_info else None)
 
     played(scene)
@@ -78,7 +78,7 @@ def test_a_request_arrives_as_it_was_written() -> None:
 
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:
         sink.script(ScriptedAnswer(rejected_spans=1, message="too old"))
-        assert await transport.export(REQUEST) == Answer(Verdict.ACCEPTED, "too old", 1)
+        assert await transport.export(REQUEST) == ExportResult(Action.SUCCESS, "too old", 1)
         assert [span.name for span in sink.spans] == ["a"]
 
     played(scene)
@@ -91,10 +91,10 @@ def test_nobody_there_is_an_answer_too() -> None:
         port = sink.port
         await sink.stop()
         answer = await transport.export(REQUEST)
-        assert answer.verdict is Verdict.RETRY
+        assert answer.action is Action.RETRY
         await sink.start(port)
         for _ in range(100):
-            if (await transport.export(REQUEST)).verdict is Verdict.ACCEPTED:
+            if (await transport.export(REQUEST)).action is Action.SUCCESS:
                 return
             await asyncio.sleep(0.05)
         raise AssertionError("not within five seconds")
@@ -116,9 +116,9 @@ def test_who_does_not_answer_gets_a_new_connection(monkeypatch: pytest.MonkeyPat
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:
         sink.script(ScriptedAnswer(delay_s=1.0))
         answer = await transport.export(REQUEST)
-        assert (answer.verdict, answer.error_type) == (Verdict.RETRY, "DEADLINE_EXCEEDED")
+        assert (answer.action, answer.error_type) == (Action.RETRY, "DEADLINE_EXCEEDED")
         monkeypatch.setattr(grpc_transport, "ATTEMPT_SECONDS", 20.0)  # the next one is to be answered
-        assert (await transport.export(REQUEST)).verdict is Verdict.ACCEPTED
+        assert (await transport.export(REQUEST)).action is Action.SUCCESS
         assert len(opened) == 2
 
     played(scene)
@@ -129,9 +129,9 @@ def test_certificates_that_cannot_be_read_are_an_answer_too() -> None:
 
     async def run() -> None:
         config = {"endpoint": "https://127.0.0.1:1", "tls": {"ca_cert": "/not/there.pem"}}
-        transport = GrpcTransport(Destination.of(Settings.from_config(config), {}))
+        transport = GrpcTransport(Destination.from_settings(Settings.from_config(config), {}))
         answer = await transport.export(REQUEST)
-        assert answer.verdict is Verdict.RETRY
+        assert answer.action is Action.RETRY
         assert "tls.ca_cert" in answer.reason
 
     asyncio.run(run())

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.http import HttpTransport
-from otlp_tracing.sidecar.export.result import Answer, Verdict
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 
 
 class Collector:
@@ -44,7 +44,7 @@ def played(scene: Callable[[Collector, HttpTransport], Awaitable[None]], path: s
         async with TestServer(app) as server:
             endpoint = f"http://{server.host}:{server.port}{path}"
             settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf", **config})
-            transport = HttpTransport(Destination.of(settings, {}))
+            transport = HttpTransport(Destination.from_settings(settings, {}))
             try:
                 await scene(collector, transport)
             finally:
@@ -55,7 +55,7 @@ def played(scene: Callable[[Collector, HttpTransport], Awaitable[None]], path: s
 
 
 async def _send(_: Collector, transport: HttpTransport) -> None:
-    assert await transport.export(b"a request") == Answer(Verdict.ACCEPTED)
+    assert await transport.export(b"a request") == ExportResult(Action.SUCCESS)
 
 
 @pytest.mark.parametrize(("path", "expected"), [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp/x", "/otlp/x")])
@@ -88,30 +88,30 @@ def test_compression_can_be_off() -> None:
                     partial_success=ExportTracePartialSuccess(rejected_spans=3)
                 ).SerializeToString(),
             },
-            Answer(Verdict.ACCEPTED, rejected=3),
+            ExportResult(Action.SUCCESS, rejected=3),
         ),
-        ({"status": 202, "body": b"thank you"}, Answer(Verdict.ACCEPTED)),
-        ({"status": 503, "headers": {"Retry-After": "7"}}, Answer(Verdict.RETRY, "HTTP 503: ", delay_s=7.0)),
-        ({"status": 429, "headers": {"Retry-After": "soon"}}, Answer(Verdict.RETRY, "HTTP 429: ")),
-        ({"status": 502}, Answer(Verdict.RETRY, "HTTP 502: ")),
-        ({"status": 504}, Answer(Verdict.RETRY, "HTTP 504: ")),
-        ({"status": 401, "text": "no\x1b key"}, Answer(Verdict.HOLD, "HTTP 401: no  key")),
-        ({"status": 403}, Answer(Verdict.HOLD, "HTTP 403: ")),
+        ({"status": 202, "body": b"thank you"}, ExportResult(Action.SUCCESS)),
+        ({"status": 503, "headers": {"Retry-After": "7"}}, ExportResult(Action.RETRY, "HTTP 503: ", delay_s=7.0)),
+        ({"status": 429, "headers": {"Retry-After": "soon"}}, ExportResult(Action.RETRY, "HTTP 429: ")),
+        ({"status": 502}, ExportResult(Action.RETRY, "HTTP 502: ")),
+        ({"status": 504}, ExportResult(Action.RETRY, "HTTP 504: ")),
+        ({"status": 401, "text": "no\x1b key"}, ExportResult(Action.HOLD_UNAUTHORIZED, "HTTP 401: no  key")),
+        ({"status": 403}, ExportResult(Action.HOLD_UNAUTHORIZED, "HTTP 403: ")),
         (
             {
                 "status": 400,
                 "body": Status(code=3, message="bad span").SerializeToString(),
                 "content_type": "application/x-protobuf",
             },
-            Answer(Verdict.NARROW, "HTTP 400: bad span"),
+            ExportResult(Action.SPLIT, "HTTP 400: bad span"),
         ),
-        ({"status": 413}, Answer(Verdict.NARROW, "HTTP 413: ")),
-        ({"status": 404, "text": "x" * 5000}, Answer(Verdict.REJECT, "HTTP 404: " + "x" * 200)),
-        ({"status": 500}, Answer(Verdict.REJECT, "HTTP 500: ")),
-        ({"status": 301, "headers": {"Location": "/elsewhere"}}, Answer(Verdict.REJECT, "HTTP 301: ")),
+        ({"status": 413}, ExportResult(Action.SPLIT, "HTTP 413: ")),
+        ({"status": 404, "text": "x" * 5000}, ExportResult(Action.DROP, "HTTP 404: " + "x" * 200)),
+        ({"status": 500}, ExportResult(Action.DROP, "HTTP 500: ")),
+        ({"status": 301, "headers": {"Location": "/elsewhere"}}, ExportResult(Action.DROP, "HTTP 301: ")),
     ],
 )
-def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: Answer) -> None:
+def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: ExportResult) -> None:
     """Status, Retry-After and body, as far as they are readable; a redirection is not followed."""
 
     async def scene(collector: Collector, transport: HttpTransport) -> None:
@@ -127,9 +127,9 @@ def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: Answ
 def test_nobody_there_is_an_answer_too() -> None:
     """What cannot be connected to, resolved or verified is tried again."""
 
-    async def run(endpoint: str) -> Answer:
+    async def run(endpoint: str) -> ExportResult:
         settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf"})
-        transport = HttpTransport(Destination.of(settings, {}))
+        transport = HttpTransport(Destination.from_settings(settings, {}))
         try:
             return await transport.export(b"")
         finally:
@@ -137,5 +137,5 @@ def test_nobody_there_is_an_answer_too() -> None:
 
     for endpoint in ("http://127.0.0.1:1", "http://nowhere.invalid:4318", "https://127.0.0.1:1"):
         answer = asyncio.run(run(endpoint))
-        assert answer.verdict is Verdict.RETRY
+        assert answer.action is Action.RETRY
         assert answer.reason

@@ -7,19 +7,19 @@ from email.utils import format_datetime
 
 import pytest
 
-from otlp_tracing.sidecar.export.result import Verdict, grpc_verdict, http_verdict, retry_after
+from otlp_tracing.sidecar.export.result import Action, grpc_action, http_action, retry_after
 
 
 def test_a_status_without_a_place_in_the_table_is_final() -> None:
     """What OTLP does not call retryable is not retried."""
-    assert {grpc_verdict(code, None) for code in ("UNKNOWN", "NOT_FOUND", "UNIMPLEMENTED")} == {Verdict.REJECT}
-    assert {http_verdict(status) for status in (302, 404, 405, 415, 500, 501, 505)} == {Verdict.REJECT}
+    assert {grpc_action(code, None) for code in ("UNKNOWN", "NOT_FOUND", "UNIMPLEMENTED")} == {Action.DROP}
+    assert {http_action(status) for status in (302, 404, 405, 415, 500, 501, 505)} == {Action.DROP}
 
 
 def test_exhausted_resources_are_worth_a_retry_only_if_the_collector_says_when() -> None:
     """RESOURCE_EXHAUSTED without RetryInfo means that this request is too much."""
-    assert grpc_verdict("RESOURCE_EXHAUSTED", None) is Verdict.NARROW
-    assert grpc_verdict("RESOURCE_EXHAUSTED", 0.0) is Verdict.RETRY
+    assert grpc_action("RESOURCE_EXHAUSTED", None) is Action.SPLIT
+    assert grpc_action("RESOURCE_EXHAUSTED", 0.0) is Action.RETRY
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from doubles import ManualClock
 from otlp_tracing.config.settings import Load, Sampling
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, encode
-from otlp_tracing.sidecar.export.exporters import Deliveries
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -24,8 +24,8 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
     """Speak to a receiver as a gateway of that version does; return what it sends until it has set rates."""
     metrics = Metrics()
     rates = RateKeeper(metrics, clock)
-    deliveries = Deliveries(metrics, {}, lambda on_open: Spool(None, on_open))
-    receiver = Receiver(Pipeline(metrics, {}, deliveries, rates), rates, deliveries, metrics)
+    exporters = ExporterRegistry(metrics, {}, lambda on_open: Spool(None, on_open))
+    receiver = Receiver(Pipeline(metrics, {}, exporters, rates), rates, exporters, metrics)
     rates.configure(KEY, "entry", Sampling(1.0, "follow", load=Load(0.8)))
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     serving = asyncio.create_task(receiver.serve(*await asyncio.open_unix_connection(sock=theirs)))
@@ -42,7 +42,7 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
         received += decoder.feed(data)
     writer.close()
     await serving
-    await deliveries.close(1)
+    await exporters.close(1)
     return received
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from otlp_tracing.sidecar.spool.batch import Row
+from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.database import Database
 
 _BLOCK = 512  # what a disk writes whole
@@ -50,7 +50,7 @@ class SpoolFile(RuleBasedStateMachine):
             self._written += 1
             bodies.append(b"%d " % self._written + b"x" * size)
         with self._database.transaction():
-            ids = self._database.append(destination, "{}", [Row(body, 2, self._written) for body in bodies])
+            ids = self._database.append(destination, "{}", [SpooledBatch(body, 2, self._written) for body in bodies])
         assert not set(ids) & set(self._states[-1])
         self._states.append({**self._states[-1], **dict(zip(ids, bodies, strict=True))})
 
@@ -70,7 +70,7 @@ class SpoolFile(RuleBasedStateMachine):
         self._written += 1
         body = b"%d again " % self._written + b"x" * size
         with self._database.transaction():
-            self._database.rewrite(Row(body, 2, self._written, id_))
+            self._database.rewrite(SpooledBatch(body, 2, self._written, id_))
         self._states.append({**self._states[-1], id_: body})
 
     @rule(want=st.integers(1, 20_000), data=st.data())
@@ -94,7 +94,7 @@ class SpoolFile(RuleBasedStateMachine):
 
         try:
             with self._database.transaction():
-                self._database.append(_DESTINATIONS[0], "{}", [Row(b"never", 2, 0)])
+                self._database.append(_DESTINATIONS[0], "{}", [SpooledBatch(b"never", 2, 0)])
                 raise NoMore
         except NoMore:
             pass
@@ -139,7 +139,7 @@ class SpoolFile(RuleBasedStateMachine):
         state = self._states[-1]
         for stored in self._database.destinations():
             mine = [body for id_, body in state.items() if stored.first_id < id_ <= stored.last_id]
-            costs = [Row(body, 2, 0).cost for body in mine]
+            costs = [SpooledBatch(body, 2, 0).cost for body in mine]
             assert (stored.rows, stored.spans, stored.cost) == (len(mine), 2 * len(mine), sum(costs))
         assert self._all_rows() == state
 

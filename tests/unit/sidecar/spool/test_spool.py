@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.sidecar.spool.batch import Row
+from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.database import Database
-from otlp_tracing.sidecar.spool.recovery import Rescue
+from otlp_tracing.sidecar.spool.recovery import Recovery
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, Opened, Writer
+from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, OpenedSpool, Writer
 
 
 class Owner:
@@ -28,22 +28,22 @@ class Owner:
     def __init__(self, name: str = "a") -> None:
         self.identity = name.encode()
         self.description = f'{{"name": "{name}"}}'
-        self.rows: list[Row] = []
+        self.rows: list[SpooledBatch] = []
         self.gone: list[int] = []
-        self.dropped: list[Row] = []
+        self.dropped: list[SpooledBatch] = []
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[SpooledBatch]) -> None:
         for row in rows:
             row.is_waiting = True
         self.rows += rows
 
-    def stored(self, row: Row) -> None:
+    def stored(self, row: SpooledBatch) -> None:
         assert row.id
 
     def released(self, ids: Iterable[int]) -> None:
         self.gone += ids
 
-    def overflow(self, row: Row) -> None:
+    def overflow(self, row: SpooledBatch) -> None:
         self.dropped.append(row)
 
 
@@ -51,7 +51,7 @@ class Life:
     """One process on a spool."""
 
     def __init__(self, folder: Path, max_memory_bytes: int = 1 << 20) -> None:
-        self.opened: list[Opened] = []
+        self.opened: list[OpenedSpool] = []
         self.spool = Spool(folder, self.opened.append, max_memory_bytes, mend_seconds=0.02)
 
     async def __aenter__(self) -> Life:
@@ -71,8 +71,8 @@ class Life:
         return bodies
 
 
-def row(text: str = "spans", spans: int = 2) -> Row:
-    return Row(text.encode(), spans, 1_000)
+def row(text: str = "spans", spans: int = 2) -> SpooledBatch:
+    return SpooledBatch(text.encode(), spans, 1_000)
 
 
 async def until(condition: object) -> None:
@@ -332,9 +332,9 @@ def test_whatever_bit_of_the_first_page_flips_the_spool_is_used(tmp_path: Path) 
 
 def test_a_rescue_that_was_cut_short_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the same process when the disk takes something again, and by the next one."""
-    into = Rescue.into
+    into = Recovery.into
 
-    def cut_short(rescue: Rescue, database: Database) -> dict[bytes, int]:
+    def cut_short(rescue: Recovery, database: Database) -> dict[bytes, int]:
         with database.transaction():
             into(rescue, database)
             raise sqlite3.OperationalError("database or disk is full")
@@ -345,7 +345,7 @@ def test_a_rescue_that_was_cut_short_is_made_again(tmp_path: Path, monkeypatch: 
             await life.spool.append([(Owner(), [row(text) for text in texts])], {})
         with closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
             connection.execute("DELETE FROM meta")
-        monkeypatch.setattr(Rescue, "into", cut_short)
+        monkeypatch.setattr(Recovery, "into", cut_short)
         async with Life(tmp_path) as life:
             assert life.spool.trouble is not None
         async with Life(tmp_path) as life:

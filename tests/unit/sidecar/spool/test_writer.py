@@ -11,7 +11,7 @@ import pytest
 
 from otlp_tracing.sidecar.spool import writer as module
 from otlp_tracing.sidecar.spool.database import Database
-from otlp_tracing.sidecar.spool.writer import DiskTrouble, Writer
+from otlp_tracing.sidecar.spool.writer import DiskError, Writer
 
 LONG = 3600.0
 
@@ -75,7 +75,7 @@ def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
 
 def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written and acknowledged is not safe then, though every write succeeds."""
-    troubles: list[DiskTrouble] = []
+    troubles: list[DiskError] = []
 
     def fail(_: int) -> None:
         raise OSError(5, "Input/output error")
@@ -87,7 +87,7 @@ def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytes
         await writer.write(nothing)
         while not troubles:
             await asyncio.sleep(0.01)
-        with pytest.raises(DiskTrouble):
+        with pytest.raises(DiskError):
             await writer.sync()
         monkeypatch.undo()
         await writer.sync()
