@@ -25,7 +25,10 @@ _running: list[RunningGateway] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --kong and --protocol."""
+    """Add --kong, --kong-version and --protocol."""
+    parser.addoption(
+        "--kong-version", choices=["3.4", "3.9"], default="3.9", help="of the Kong that the stand-in plays"
+    )
     parser.addoption("--kong", type=Path, metavar="PATH", help="run the end-to-end tests on this `kong` command")
     parser.addoption(
         "--protocol", choices=["msgpack", "protobuf"], default="msgpack", help="what Kong and the plugin server speak"
@@ -46,10 +49,12 @@ def start_gateway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
     """Give a context manager that runs a gateway: `start_gateway(declaration, server=…, environment=…)`."""
     kong = pytestconfig.getoption("--kong")
     PluginServer.protocol = pytestconfig.getoption("--protocol")
+    major, minor = pytestconfig.getoption("--kong-version").split(".")
+    StandIn.version = int(major), int(minor)
     if kong is not None:
-        RealKong.executable = kong.resolve()
         if not kong.is_file():
             pytest.exit(f"--kong: there is no {kong}", returncode=pytest.ExitCode.USAGE_ERROR)
+        RealKong.use(kong.resolve())
 
     @contextlib.contextmanager
     def start(

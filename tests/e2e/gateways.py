@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -33,7 +34,9 @@ _START_SECONDS = 40.0  # several Python processes and Kong, on a machine that ma
 _STOP_SECONDS = 30.0
 _READ_TIMEOUT_SECONDS = 1
 _LOG_LINES = 60
+_HTTP2_BESIDE_HTTP1 = (3, 6)  # nginx 1.25; before, a clear-text listener with http2 takes no HTTP/1.1
 _PROBE_PATH = "/is-the-plugin-up"
+_PROBE_HEADER = "x-probe-trace-id"
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class RunningGateway(ABC):
     """
 
     is_kong: bool
+    version: tuple[int, int]
+    """Of Kong, or of the Kong that the stand-in plays."""
 
     def __init__(
         self,
@@ -86,6 +91,7 @@ class RunningGateway(ABC):
         self._kong_yml = folder / "kong.yml"
         self._kong_yml.write_text(yaml.dump(_with_probe(declaration), Dumper=_PlainYaml, allow_unicode=True))
         self._port, self._status_port = free_port(), free_port()
+        self._http2_port = self._port
         self._environment = {**_own_environment(), **(environment or {})}
         self.start()
 
@@ -93,6 +99,11 @@ class RunningGateway(ABC):
     def url(self) -> str:
         """The proxy."""
         return f"http://{HOST}:{self._port}"
+
+    @property
+    def http2_url(self) -> str:
+        """The proxy, for clients that speak HTTP/2 without TLS; a listener of its own where Kong needs that."""
+        return f"http://{HOST}:{self._http2_port}"
 
     @property
     def status_url(self) -> str:
@@ -144,12 +155,20 @@ class RunningGateway(ABC):
         wait_for(lambda: accepts(str(self.prefix / f"{NAME}.socket")), _START_SECONDS, f"{NAME}.socket accepts")
         wait_for(lambda: self._answers(self._status_port, status_path, 200), _START_SECONDS, "the status listener")
         wait_for(lambda: self._answers(self.server.http_port, "/readyz", 200), _START_SECONDS, "the sidecar")
-        wait_for(lambda: self._answers(self._port, _PROBE_PATH, 204), _START_SECONDS, "the proxy, with the plugin")
+        wait_for(lambda: self._runs_plugin(self._port), _START_SECONDS, "the proxy, with the plugin")
 
     @staticmethod
     def _answers(port: int, path: str, status: int) -> bool:
         try:
             return fetch(f"http://{HOST}:{port}", path).status == status
+        except (OSError, IndexError):
+            return False
+
+    @staticmethod
+    def _runs_plugin(port: int) -> bool:
+        """Tell by the trace id in the answer; a Kong 3.4 answers before it runs the plugin."""
+        try:
+            return _PROBE_HEADER in fetch(f"http://{HOST}:{port}", _PROBE_PATH).headers
         except (OSError, IndexError):
             return False
 
@@ -166,6 +185,8 @@ class StandIn(RunningGateway):
     """`python -m otlp_tracing_devtools.fake_kong`, as a process of its own."""
 
     is_kong = False
+    version = (3, 9)
+    """Set by the option --kong-version."""
     _process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -175,7 +196,7 @@ class StandIn(RunningGateway):
             *("--listen", f"{HOST}:{self._port}", "--status-listen", f"{HOST}:{self._status_port}"),
             *("--prefix", str(self.prefix), "--plugin-server-name", NAME),
             *("--query-cmd", shlex.join(self.server.query), "--start-cmd", shlex.join(self.server.start)),
-            *("--read-timeout", str(_READ_TIMEOUT_SECONDS)),
+            *self._options,
         ]
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
@@ -204,16 +225,9 @@ class StandIn(RunningGateway):
         port = free_port()
         socket = str(self.prefix / f"{NAME}.socket")
         command = [
-            *(
-                sys.executable,
-                "-m",
-                "otlp_tracing_devtools.fake_kong",
-                str(self._kong_yml),
-                "--listen",
-                f"{HOST}:{port}",
-            ),
-            *("--plugin-server-name", NAME, "--plugin-server-socket", socket),
-            *("--query-cmd", shlex.join(self.server.query), "--read-timeout", str(_READ_TIMEOUT_SECONDS)),
+            *(sys.executable, "-m", "otlp_tracing_devtools.fake_kong", str(self._kong_yml)),
+            *("--listen", f"{HOST}:{port}", "--plugin-server-name", NAME, "--plugin-server-socket", socket),
+            *("--query-cmd", shlex.join(self.server.query), *self._second_start, *self._options),
         ]
         with self._log_file.open("ab") as log:
             while True:
@@ -223,7 +237,7 @@ class StandIn(RunningGateway):
                 second.kill()
                 second.wait()
         try:
-            wait_for(lambda: self._answers(port, _PROBE_PATH, 204), _START_SECONDS, "the second stand-in")
+            wait_for(lambda: self._runs_plugin(port), _START_SECONDS, "the second stand-in")
             yield f"http://{HOST}:{port}"
         finally:
             second.terminate()
@@ -232,6 +246,16 @@ class StandIn(RunningGateway):
     def log(self) -> str:
         """Return its log, in which the plugin server's lines are."""
         return self._log_file.read_text(errors="replace")
+
+    @property
+    def _options(self) -> Sequence[str]:
+        version = ".".join(map(str, self.version))
+        return "--kong", version, "--read-timeout", str(_READ_TIMEOUT_SECONDS)
+
+    @property
+    def _second_start(self) -> Sequence[str]:
+        # Kong 3.4 calls no plugin server that it did not start.
+        return ("--start-cmd", "sleep infinity") if self.version < (3, 5) else ()
 
     @property
     def _log_file(self) -> Path:
@@ -243,7 +267,15 @@ class RealKong(RunningGateway):
 
     is_kong = True
     executable: Path
-    """The `kong` command; set by the option --kong."""
+    """The `kong` command; set with `version` by the option --kong."""
+
+    @classmethod
+    def use(cls, executable: Path) -> None:
+        """Run on this `kong` command from now on."""
+        printed = subprocess.run([executable, "version"], capture_output=True, text=True, check=True).stdout
+        found = re.search(r"\b(\d+)\.(\d+)\.\d", printed)
+        assert found, f"{executable} version printed {printed!r}"
+        cls.executable, cls.version = executable, (int(found[1]), int(found[2]))
 
     def start(self) -> None:
         """Start it, with its plugin server, and wait until both answer."""
@@ -287,11 +319,15 @@ class RealKong(RunningGateway):
 
     def _configuration(self) -> dict[str, object]:
         plugin_server = f"pluginserver_{NAME.replace('-', '_')}"
+        listen = f"{HOST}:{self._port} http2"
+        if self.version < _HTTP2_BESIDE_HTTP1:
+            self._http2_port = free_port()
+            listen = f"{HOST}:{self._port}, {HOST}:{self._http2_port} http2"
         return {
             "prefix": self.prefix,
             "database": "off",
             "declarative_config": self._kong_yml,
-            "proxy_listen": f"{HOST}:{self._port} http2",
+            "proxy_listen": listen,
             "status_listen": f"{HOST}:{self._status_port}",
             "admin_listen": "off",
             "admin_gui_listen": "off",
@@ -313,7 +349,12 @@ class RealKong(RunningGateway):
 
 def _with_probe(declaration: Mapping[str, Any]) -> dict[str, Any]:
     """Add a route that the gateway answers itself once the plugin has run; its requests are not sampled."""
-    tracing = {"name": NAME, "config": {"endpoint": f"http://{HOST}:4317", "sampling": {"rate": 0}}}
+    config = {
+        "endpoint": f"http://{HOST}:4317",
+        "sampling": {"rate": 0},
+        "propagation": {"response_header": _PROBE_HEADER},
+    }
+    tracing = {"name": NAME, "config": config}
     probe = {
         "name": "probe",
         "url": f"http://{HOST}",

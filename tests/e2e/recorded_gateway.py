@@ -24,8 +24,6 @@ from e2e.upstreams import RecordingUpstream
 
 __all__ = ["RecordedPorts", "recorded_declaration", "recorded_upstreams"]
 
-_GATEWAY_PORTS = (8000, 8200, 8281)
-
 
 @dataclass(frozen=True)
 class RecordedPorts:
@@ -39,9 +37,9 @@ class RecordedPorts:
 
     def renumbered(self, gateway: RunningGateway) -> Mapping[int, int]:
         """Return this run's port for each of the recordings'."""
-        own = int(gateway.url.rpartition(":")[2])
+        own, http2 = (int(url.rpartition(":")[2]) for url in (gateway.url, gateway.http2_url))
         upstreams = {9080: self.echo, 9082: self.streaming, 9083: self.websocket, 9090: self.grpc, 9099: self.dead}
-        return {**dict.fromkeys(_GATEWAY_PORTS, own), **upstreams}
+        return {8000: own, 8200: own, 8281: http2, **upstreams}
 
 
 def recorded_declaration(ports: RecordedPorts, endpoint: str) -> Mapping[str, Any]:

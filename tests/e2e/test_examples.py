@@ -168,7 +168,7 @@ def test_an_error_is_recorded_where_it_happens(shop: Shop, spans_at_sink: SpanSo
 
 def test_the_client_starts_traces_and_tries_again(shop: Shop, spans_at_sink: SpanSource) -> None:
     """The client prints a trace id a request; a 502 is tried three times, in one trace, over HTTP and over gRPC."""
-    address = shop.gateway.url.removeprefix("http://")
+    address = shop.gateway.http2_url.removeprefix("http://")
     done = subprocess.run(
         [sys.executable, "-m", "shop.client", shop.gateway.url, "--users", "1,3", "--grpc", address],
         env=dict(shop.environment), capture_output=True, text=True, check=True, timeout=SECONDS,

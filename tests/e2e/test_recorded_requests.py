@@ -62,7 +62,7 @@ class Call:
 
 def _by_http2(gateway: RunningGateway, caller: Caller) -> int:
     async def run() -> int:
-        async with Http2Client(gateway.url) as client:
+        async with Http2Client(gateway.http2_url) as client:
             head, _ = await client.fetch("/echo/h2", (_CURL[0].lower(), _CURL[1]), caller.header())
             return int(head.get(":status") or 0)
 
@@ -91,7 +91,7 @@ def _by_websocket(gateway: RunningGateway, caller: Caller) -> int:
 
 def _by_grpc(path: str, *, stream: bool = False) -> Callable[[RunningGateway, Caller], int]:
     def call(gateway: RunningGateway, caller: Caller) -> int:
-        with grpc.insecure_channel(gateway.url.removeprefix("http://")) as channel:
+        with grpc.insecure_channel(gateway.http2_url.removeprefix("http://")) as channel:
             make: Any = channel.unary_stream if stream else channel.unary_unary
             try:
                 answer = make(path)(b"hello", metadata=[caller.header()], timeout=10)
@@ -154,7 +154,7 @@ def assert_spans(
     """Give a function that holds a trace against a file."""
 
     def look(name: str, caller: Caller) -> None:
-        expected = expected_spans(name, ports.renumbered(gateway))
+        expected = expected_spans(name, ports.renumbered(gateway), gateway.version)
         spans = wait_for_trace(spans_at_sink, caller.trace_id, len(expected))
         server, *children = spans
 

@@ -1,4 +1,4 @@
-"""A stand-in for Kong Gateway 3.9.1: a double for demos and tests, not a gateway.
+"""A stand-in for Kong Gateway 3.9.1 or 3.4.2: a double for demos and tests, not a gateway.
 
 It reads a declarative kong.yml, routes, balances and proxies HTTP and gRPC, and runs external plugins over
 MessagePack or ProtoBuf as Kong does, phase by phase, down to what throws where and which bytes are

@@ -16,6 +16,7 @@ from pathlib import Path
 from otlp_tracing.errors import TracingError
 from otlp_tracing_devtools.fake_kong.gateway import StandInGateway
 from otlp_tracing_devtools.fake_kong.plugin_description import PluginServerCommands
+from otlp_tracing_devtools.fake_kong.version import NEWEST, Version, parse_version
 
 __all__ = ["main"]
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--main-env", default="", metavar="NAMES", help="variables for the start command, as Kong's nginx_main_env"
     )
+    parser.add_argument("--kong", type=_version, default=NEWEST, metavar="VERSION", help="3.4 or 3.9; default: 3.9")
     parser.add_argument("--read-timeout", type=float, default=60.0, metavar="SECONDS")
     return parser
 
@@ -57,6 +59,13 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
+
+
+def _version(text: str) -> Version:
+    try:
+        return parse_version(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} {error}") from None
 
 
 def _plugin_servers(options: argparse.Namespace) -> list[PluginServerCommands]:
@@ -79,6 +88,7 @@ async def _run(options: argparse.Namespace) -> None:
         options.listen,
         status_listen=options.status_listen,
         read_timeout_s=options.read_timeout,
+        version=options.kong,
     )
     async with gateway:
         print(gateway.url, flush=True)

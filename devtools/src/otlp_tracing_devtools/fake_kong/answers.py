@@ -14,10 +14,10 @@ from typing import Any
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.lua_values import encode_json, encode_text, to_text
+from otlp_tracing_devtools.fake_kong.version import REQUEST_ID
 
-__all__ = ["SERVER", "OwnAnswer", "error_answer", "failure_answer", "in_grpc", "table_answer"]
+__all__ = ["OwnAnswer", "error_answer", "failure_answer", "in_grpc", "table_answer"]
 
-SERVER = "kong/3.9.1"  # the release whose behaviour this is; a plugin sees it in the log record
 _JSON = "application/json; charset=utf-8"
 _GRPC = "application/grpc"
 _MESSAGES = {
@@ -84,7 +84,8 @@ def _message(status: int) -> str:
 
 
 def _json_answer(context: RequestContext, status: int, message: str) -> OwnAnswer:
-    body = f'{{\n  "message":"{message}",\n  "request_id":"{context.id}"\n}}'
+    request_id = f',\n  "request_id":"{context.id}"' if context.version >= REQUEST_ID else ""
+    body = f'{{\n  "message":"{message}"{request_id}\n}}'
     return OwnAnswer(status, encode_text(body), Headers([("Content-Type", _JSON)]))
 
 

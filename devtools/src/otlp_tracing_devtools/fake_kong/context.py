@@ -16,6 +16,7 @@ from otlp_tracing_devtools.fake_kong.entities import Consumer, Credential, Route
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.paths import split_target
 from otlp_tracing_devtools.fake_kong.router import Match
+from otlp_tracing_devtools.fake_kong.version import NEWEST, Version
 
 __all__ = ["Peer", "RequestContext", "Timings", "TlsInfo", "now_ms"]
 
@@ -98,6 +99,7 @@ class RequestContext:
     client_port: int
     server_port: int
     node_id: str
+    version: Version = NEWEST
     tls: TlsInfo | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(16))
     times: Timings = field(default_factory=Timings)

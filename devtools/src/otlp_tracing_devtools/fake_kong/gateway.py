@@ -32,7 +32,9 @@ from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginRpc
 from otlp_tracing_devtools.fake_kong.prometheus import Prometheus
 from otlp_tracing_devtools.fake_kong.protobuf_rpc import ProtoBufRpc
 from otlp_tracing_devtools.fake_kong.proxy import Proxy
+from otlp_tracing_devtools.fake_kong.readiness import Readiness
 from otlp_tracing_devtools.fake_kong.router import Router
+from otlp_tracing_devtools.fake_kong.version import NEWEST, UNMANAGED_SERVERS, Version
 
 __all__ = ["StandInGateway"]
 
@@ -43,7 +45,7 @@ _STOP_GRACE_S = 5.0  # for requests and log phases in work; Kong's worker_shutdo
 
 
 class StandInGateway:
-    """A double of Kong Gateway 3.9.1 for demos and tests, on one machine, in this process.
+    """A stand-in for Kong Gateway, for demos and tests, on one machine, in this process.
 
     It behaves like Kong where a plugin can tell the difference; what it leaves out is in the package's
     docstring. Start it with `start()` and end it with `stop()`, or use it with `async with`.
@@ -54,6 +56,7 @@ class StandInGateway:
         listen: host and port of the proxy; port 0 takes a free one.
         status_listen: host and port of /metrics and /status; None for none.
         read_timeout_s: `nginx_proxy_lua_socket_read_timeout`; how long a plugin server may be silent.
+        version: of the Kong that it plays, one of `version.RELEASES`.
         tls: makes the proxy's listener speak TLS, and HTTP/2 over it if the context offers `h2` by ALPN.
     """
 
@@ -65,6 +68,7 @@ class StandInGateway:
         *,
         status_listen: tuple[str, int] | None = None,
         read_timeout_s: float = 60.0,
+        version: Version = NEWEST,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._declaration = read_declaration(declaration) if isinstance(declaration, Path) else declaration
@@ -72,9 +76,10 @@ class StandInGateway:
         self._listen = listen
         self._status_listen = status_listen
         self._read_timeout_s = read_timeout_s
+        self._version = version
         self._tls = tls
         self.node_id = str(uuid.uuid4())
-        self._prometheus = Prometheus(self.node_id)
+        self._prometheus = Prometheus(self.node_id, version)
         self._stack = contextlib.AsyncExitStack()
         self._listener: Listener | None = None
         self._status_listener: Listener | None = None
@@ -102,7 +107,7 @@ class StandInGateway:
     async def start(self) -> None:
         """Query and start the plugin servers, check the declaration, listen.
 
-        Requests are taken at once, as by Kong: until a plugin server is up they get 500. Wait for it with
+        Requests are taken at once, as by Kong. Until a plugin server is up they get 500, or pass without it on 3.4.
         `wait_for_plugin_servers`.
 
         Raises:
@@ -120,11 +125,12 @@ class StandInGateway:
 
     async def _start(self) -> None:
         descriptions = [await query(server) for server in self._servers]
-        phases = Phases(PluginChain(self._declaration.plugins, self._plugins(descriptions)))
+        phases = Phases(PluginChain(self._declaration.plugins, self._plugins(descriptions), self._version))
         self._say_what_is_idle()
         self._start_processes()
         self._stack.push_async_callback(phases.stop, _STOP_GRACE_S)
-        proxy = Proxy(Router(self._declaration.routes), Balancer(self._declaration.upstreams), phases, self.node_id)
+        router, balancer = Router(self._declaration.routes), Balancer(self._declaration.upstreams)
+        proxy = Proxy(router, balancer, phases, self.node_id, self._version)
 
         async def handle(request: ClientRequest, responder: Responder) -> None:
             self._prometheus.count_request()
@@ -177,9 +183,12 @@ class StandInGateway:
         return plugins
 
     def _external(self, server: PluginServerCommands, description: PluginDescription) -> Plugin:
-        speak = ProtoBufRpc if description.protocol.startswith("ProtoBuf") else MsgPackRpc
-        rpc: PluginRpc = speak(server.socket, self._read_timeout_s)
-        external = ExternalPlugin(description.name, rpc)
+        rpc: PluginRpc
+        if description.protocol.startswith("ProtoBuf"):
+            rpc = ProtoBufRpc(server.socket, self._read_timeout_s, self._version)
+        else:
+            rpc = MsgPackRpc(server.socket, self._read_timeout_s)
+        external = ExternalPlugin(description.name, rpc, self._readiness_of(server))
         self._stack.push_async_callback(rpc.close)
         runner = ExternalRunner(external, self._declaration)
         return Plugin(
@@ -190,6 +199,15 @@ class StandInGateway:
             runner=runner,
             refused_scopes=description.refused_scopes,
         )
+
+    def _readiness_of(self, server: PluginServerCommands) -> Readiness | None:
+        if self._version >= UNMANAGED_SERVERS:
+            return None
+        readiness = Readiness(server.socket)
+        if server.start_cmd is not None:
+            readiness.start()
+            self._stack.push_async_callback(readiness.stop)
+        return readiness
 
     def _start_processes(self) -> None:
         for server in self._servers:

@@ -2,7 +2,8 @@
 
 Knows when to start and close; knows no protocol and no plugin's meaning.
 
-Source: get_instance_id and reset_instance in kong/runloop/plugin_servers/plugin.lua of Kong 3.9.1.
+Source: get_instance_id and reset_instance in kong/runloop/plugin_servers/plugin.lua of Kong 3.9.1, and in init.lua of
+3.4.2.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing_devtools.fake_kong.plugin_rpc import InstanceConfig, PdkCaller, PluginError, PluginRpc, RpcError
+from otlp_tracing_devtools.fake_kong.readiness import Readiness
 
 __all__ = ["ExternalPlugin"]
 
@@ -32,11 +34,18 @@ class _Instance:
 
 
 class ExternalPlugin:
-    """One plugin of a plugin server, with its instances in one worker."""
+    """One plugin of a plugin server, with its instances in one worker.
 
-    def __init__(self, name: str, rpc: PluginRpc) -> None:
+    Args:
+        name: the plugin's.
+        rpc: speaks to its server.
+        readiness: of the server, as Kong 3.4 looks; None for a Kong that does not look.
+    """
+
+    def __init__(self, name: str, rpc: PluginRpc, readiness: Readiness | None = None) -> None:
         self.name = name
         self.rpc = rpc
+        self._readiness = readiness
         rpc.on_new_server = self.reset
         self._instances: dict[str, _Instance] = {}
 
@@ -82,13 +91,15 @@ class ExternalPlugin:
         try:
             await asyncio.wait_for(instance.started.wait(), _CLAIM_WAIT_S)
         except asyncio.TimeoutError:
-            self._instances.pop(config.key, None)
+            if self._readiness is None:
+                self._instances.pop(config.key, None)
             raise RpcError(f"Could not claim instance_id for {self.name} (key: {config.key})") from None
         return self._instances.get(config.key)
 
     async def _start(self, config: InstanceConfig, previous: _Instance | None) -> Any:
         claim = _Instance(config.sequence, asyncio.Event())
         self._instances[config.key] = claim
+        self._check_readiness(config)
         try:
             claim.id = await self.rpc.start_instance(config)
         except BaseException:
@@ -100,3 +111,12 @@ class ExternalPlugin:
         if previous:
             await self.rpc.close_instance(previous.id)
         return claim.id
+
+    def _check_readiness(self, config: InstanceConfig) -> None:
+        """Let the request pass while a Kong 3.4 has not reached the server. If it gave up, the claim stays."""
+        if self._readiness is None or self._readiness.is_ready:
+            return
+        if self._readiness.is_dead:
+            raise RpcError("no such file or directory")
+        del self._instances[config.key]
+        raise RpcError(f"plugin server is not ready, {self.name} will not be executed in this request")

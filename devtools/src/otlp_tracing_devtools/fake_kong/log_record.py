@@ -1,8 +1,8 @@
-"""What `kong.log.serialize()` returns, field by field as Kong 3.9.1 has it.
+"""The table that `kong.log.serialize()` returns, field by field as Kong 3.9.1 and 3.4.2 have it.
 
 Reads a finished request; changes nothing. Not there, since no bundled tracing plugin runs: `trace_id`.
 
-Source: kong/pdk/log.lua of Kong 3.9.1; transcripts 01-25.
+Source: kong/pdk/log.lua of Kong 3.9.1 and 3.4.2; transcripts 01-25 and kong-3.4.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from otlp_tracing_devtools.fake_kong.entities import DEFAULT_WORKSPACE_ID
 from otlp_tracing_devtools.fake_kong.lua_values import EMPTY_ARRAY, encode_json
 from otlp_tracing_devtools.fake_kong.paths import decode_query
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
+from otlp_tracing_devtools.fake_kong.version import RECEIVE_LATENCY, REQUEST_ID, SIXTEEN_DIGITS, SOURCE
 
 __all__ = ["serialize"]
 
@@ -31,7 +32,7 @@ def serialize(context: RequestContext) -> bytes:
     root = _record(context)
     for key, value, mode in context.serialize_values:
         _set_value(root, key, value, mode)
-    return encode_json(root)
+    return encode_json(root, 16 if context.version >= SIXTEEN_DIGITS else 14)
 
 
 def _record(context: RequestContext) -> dict[str, Any]:
@@ -49,15 +50,18 @@ def _record(context: RequestContext) -> dict[str, Any]:
             "kong": times.kong_ms,
             "proxy": times.waiting_ms,
             "request": times.total_ms / 1000 * 1000,  # $request_time is in seconds
-            "receive": times.receive_ms,
         },
         "tries": EMPTY_ARRAY if context.tries == [] else context.tries,
         "client_ip": context.client_ip,
         "started_at": times.start_ms,
-        "source": _SOURCES[context.source],
-        "workspace": DEFAULT_WORKSPACE_ID,
-        "workspace_name": "default",
     }
+    if context.version >= SOURCE:
+        root["source"] = _SOURCES[context.source]
+    if context.version >= RECEIVE_LATENCY:
+        root["latencies"]["receive"] = times.receive_ms
+        root["workspace"], root["workspace_name"] = DEFAULT_WORKSPACE_ID, "default"
+    else:
+        root["latencies"]["kong"] += times.receive_ms
     root.update(_entities(context))
     return {name: value for name, value in root.items() if value is not None}
 
@@ -66,7 +70,7 @@ def _request(context: RequestContext) -> dict[str, Any]:
     headers = context.headers.as_lua_table()
     headers.update((name, "REDACTED") for name in _REDACTED if name in headers)
     request: dict[str, Any] = {
-        "id": context.id,
+        **({"id": context.id} if context.version >= REQUEST_ID else {}),
         "uri": context.target,
         "url": f"{context.scheme}://{context.host}:{context.server_port}{context.target}",
         "querystring": decode_query(context.query),

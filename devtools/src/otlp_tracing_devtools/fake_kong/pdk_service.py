@@ -17,6 +17,7 @@ from otlp_tracing_devtools.fake_kong.paths import escape
 from otlp_tracing_devtools.fake_kong.pdk_method import BEFORE_ANSWER, IN_ACCESS, IN_LOG, Method, PdkEvent
 from otlp_tracing_devtools.fake_kong.pdk_request import first_header, multi_map
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError, RequestExited
+from otlp_tracing_devtools.fake_kong.version import HEADER_LISTS
 
 __all__ = ["SERVICE_METHODS", "header_values"]
 
@@ -56,7 +57,12 @@ def _type_name(value: Any) -> str:
 
 
 def _set_header(event: PdkEvent, name: Any, value: Any) -> None:
-    values = header_values(name, value)
+    if isinstance(value, (list, dict)) and event.context.version < HEADER_LISTS:
+        raise PluginError(f'invalid header value for "{name}": got table, expected string, number or boolean')
+    _set_values(event, name, header_values(name, value))
+
+
+def _set_values(event: PdkEvent, name: str, values: list[str]) -> None:
     if name.lower() == "host":
         event.context.upstream_host = values[0] if values else None
     event.context.headers.set(name, values)
@@ -79,7 +85,7 @@ def _clear_header(event: PdkEvent, name: Any) -> None:
 
 def _set_headers(event: PdkEvent, headers: Any) -> None:
     for name, values in _checked_headers(headers):
-        _set_header(event, name, values)
+        _set_values(event, name, values)
 
 
 def _checked_headers(headers: Any) -> list[tuple[str, list[str]]]:

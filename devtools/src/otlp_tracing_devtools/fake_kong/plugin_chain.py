@@ -17,6 +17,7 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.entities import DEFAULT_WORKSPACE_ID, PluginEntry
 from otlp_tracing_devtools.fake_kong.vault import resolve
+from otlp_tracing_devtools.fake_kong.version import CONFIG_WORKSPACE, NEWEST, Version
 
 __all__ = ["ConfiguredPlugin", "Plugin", "PluginChain", "PluginRunner"]
 
@@ -61,7 +62,9 @@ class ConfiguredPlugin:
 class PluginChain:
     """Every configured plugin, highest priority first."""
 
-    def __init__(self, entries: Sequence[PluginEntry], plugins: Mapping[str, Plugin]) -> None:
+    def __init__(
+        self, entries: Sequence[PluginEntry], plugins: Mapping[str, Plugin], version: Version = NEWEST
+    ) -> None:
         """Check and complete every entry's configuration.
 
         Raises:
@@ -69,7 +72,7 @@ class PluginChain:
         """
         sequence = itertools.count(1)
         faults: list[Fault] = []
-        configured = [_configure(entry, plugins, next(sequence), faults) for entry in entries]
+        configured = [_configure(entry, plugins, next(sequence), faults, version) for entry in entries]
         if faults:
             raise ConfigError(faults)
         self._by_name: dict[str, list[ConfiguredPlugin]] = {}
@@ -90,7 +93,7 @@ class PluginChain:
 
 
 def _configure(
-    entry: PluginEntry, plugins: Mapping[str, Plugin], sequence: int, faults: list[Fault]
+    entry: PluginEntry, plugins: Mapping[str, Plugin], sequence: int, faults: list[Fault], version: Version
 ) -> ConfiguredPlugin | None:
     plugin = plugins.get(entry.name)
     if plugin is None:
@@ -107,16 +110,16 @@ def _configure(
         if found:
             return None
         config = resolve(plugin.fields, config)
-    return ConfiguredPlugin(plugin, entry, sequence, config | _own_keys(entry, sequence))
+    return ConfiguredPlugin(plugin, entry, sequence, config | _own_keys(entry, sequence, version))
 
 
-def _own_keys(entry: PluginEntry, sequence: int) -> dict[str, Any]:
+def _own_keys(entry: PluginEntry, sequence: int, version: Version) -> dict[str, Any]:
     """What Kong adds to a configuration before it hands it to a plugin: transcripts 16 and 43."""
     keys = {
         "__seq__": sequence,
         "__key__": entry.cache_key,
         "__plugin_id": entry.id,
-        "__ws_id": DEFAULT_WORKSPACE_ID,
+        "__ws_id": DEFAULT_WORKSPACE_ID if version >= CONFIG_WORKSPACE else None,
         "route_id": entry.route_id,
         "service_id": entry.service_id,
         "consumer_id": entry.consumer_id,

@@ -15,6 +15,7 @@ from otlp_tracing_devtools.fake_kong.client_side import ClientRequest, Responder
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin, Plugin
+from otlp_tracing_devtools.fake_kong.version import METRICS_WORKSPACE, RELEASES, Version
 
 __all__ = ["Prometheus"]
 
@@ -37,8 +38,9 @@ Series = tuple[str, Labels]
 class Prometheus:
     """Counts finished requests and renders the counts; labels come from the declaration, so they are bounded."""
 
-    def __init__(self, node_id: str) -> None:
+    def __init__(self, node_id: str, version: Version) -> None:
         self._node_id = node_id
+        self._version = version
         self._requests = 0
         self._counters: Counter[Series] = Counter()
         self._histograms: dict[Series, tuple[tuple[int, ...], Counter[int], list[int]]] = {}
@@ -59,7 +61,8 @@ class Prometheus:
         config = plugin.config
         base = (("service", context.service.name or ""), ("route", (context.route.name if context.route else "") or ""))
         consumer = context.consumer.username if config["per_consumer"] and context.consumer else None
-        tail = (("workspace", "default"), ("consumer", consumer or ""))
+        workspace = (("workspace", "default"),) if self._version >= METRICS_WORKSPACE else ()
+        tail = (*workspace, ("consumer", consumer or ""))
         if config["status_code_metrics"]:
             status = (("code", str(context.status)), ("source", _SOURCES[context.source]))
             self._counters["kong_http_requests_total", (*base, *status, *tail)] += 1
@@ -68,7 +71,7 @@ class Prometheus:
             for direction, size in sizes.items():
                 self._counters["kong_bandwidth_bytes", (*base, ("direction", direction), *tail)] += size
         if config["latency_metrics"]:
-            self._observe_latencies(context, (*base, tail[0]))
+            self._observe_latencies(context, (*base, *workspace))
 
     def _observe_latencies(self, context: RequestContext, labels: Labels) -> None:
         times = context.times
@@ -95,7 +98,7 @@ class Prometheus:
         yield "# TYPE kong_nginx_requests_total gauge"
         yield f'kong_nginx_requests_total{{{node},subsystem="http"}} {self._requests}'
         yield "# TYPE kong_node_info gauge"
-        yield f'kong_node_info{{{node},version="3.9.1"}} 1'
+        yield f'kong_node_info{{{node},version="{RELEASES[self._version]}"}} 1'
         for name in sorted({name for name, _ in self._counters}):
             yield f"# TYPE {name} counter"
             for (series, labels), value in sorted(self._counters.items()):

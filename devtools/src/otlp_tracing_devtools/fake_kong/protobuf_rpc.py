@@ -27,6 +27,7 @@ from otlp_tracing_devtools.fake_kong.protobuf_codec import (
 )
 from otlp_tracing_devtools.fake_kong.protobuf_schema import CALLS
 from otlp_tracing_devtools.fake_kong.rpc_connections import ConnectionPool, PluginConnection
+from otlp_tracing_devtools.fake_kong.version import NEWEST, PROTOBUF_ERRORS_END_REQUESTS, Version
 
 __all__ = ["ProtoBufRpc", "run_event"]
 
@@ -57,9 +58,9 @@ class ProtoBufRpc:
     """One worker's connection pool and message counter for one plugin server."""
 
     lost_words: tuple[str, ...] = ("no plugin instance", "closed")
-    errors_end_requests = True
 
-    def __init__(self, socket: Path, read_timeout_s: float) -> None:
+    def __init__(self, socket: Path, read_timeout_s: float, version: Version = NEWEST) -> None:
+        self.errors_end_requests = version >= PROTOBUF_ERRORS_END_REQUESTS
         self.on_new_server: Callable[[], None] = lambda: None  # ProtoBuf has no notifications
         self._pool = ConnectionPool(socket, FrameDecoder)
         self._read_timeout_s = read_timeout_s

@@ -8,9 +8,9 @@ kong/runloop/handler.lua of Kong 3.9.1.
 
 from __future__ import annotations
 
-from otlp_tracing_devtools.fake_kong.answers import SERVER
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.headers import Headers
+from otlp_tracing_devtools.fake_kong.version import REQUEST_ID, VIA_WITH_PROTOCOL, server_name
 
 __all__ = ["add_latency_headers", "answer_headers", "drop_connection_headers", "upstream_headers"]
 
@@ -48,7 +48,6 @@ def upstream_headers(context: RequestContext, host: str, body_length: int | None
 def _add_forwarded(lines: Headers, context: RequestContext) -> None:
     client = context.headers
     forwarded_for = client.get("x-forwarded-for")
-    own_via = f"{context.http_version:g} {SERVER}"
     via = client.get("via")
     lines.set("X-Forwarded-For", f"{forwarded_for}, {context.client_ip}" if forwarded_for else context.client_ip)
     lines.set("X-Forwarded-Proto", context.scheme)
@@ -58,8 +57,13 @@ def _add_forwarded(lines: Headers, context: RequestContext) -> None:
     if context.match and context.match.prefix != "/":
         lines.set("X-Forwarded-Prefix", context.match.prefix)
     lines.set("X-Real-IP", context.client_ip)
-    lines.set("X-Kong-Request-Id", context.id)
-    lines.set("Via", f"{via}, {own_via}" if via else own_via)
+    if context.version >= REQUEST_ID:
+        lines.set("X-Kong-Request-Id", context.id)
+    if context.version >= VIA_WITH_PROTOCOL:
+        own_via = f"{context.http_version:g} {server_name(context.version)}"
+        lines.set("Via", f"{via}, {own_via}" if via else own_via)
+    elif via:
+        lines.set("Via", via)
     if "trailers" in client.tokens("te"):
         lines.set("TE", "trailers")
 
@@ -73,13 +77,16 @@ def answer_headers(upstream: Headers, context: RequestContext) -> Headers:
         lines.add(name, value)
     via = upstream.get("via")
     add_latency_headers(lines, context)
-    own_via = f"{_upstream_version(context)} {SERVER}"
-    lines.set("Via", f"{via}, {own_via}" if via else own_via)
+    if context.version >= VIA_WITH_PROTOCOL and via:
+        lines.set("Via", f"{via}, {_own_via(context)}")
     return lines
 
 
-def _upstream_version(context: RequestContext) -> str:
-    return "2" if context.service and context.service.is_grpc else "1.1"
+def _own_via(context: RequestContext) -> str:
+    name = server_name(context.version)
+    if context.version < VIA_WITH_PROTOCOL:
+        return name
+    return f"{'2' if context.service and context.service.is_grpc else '1.1'} {name}"
 
 
 def add_latency_headers(lines: Headers, context: RequestContext) -> None:
@@ -87,9 +94,10 @@ def add_latency_headers(lines: Headers, context: RequestContext) -> None:
     if context.proxied:
         lines.set("X-Kong-Upstream-Latency", str(context.times.waiting_ms))
         lines.set("X-Kong-Proxy-Latency", str(context.times.kong_ms))
-        lines.set("Via", f"{_upstream_version(context)} {SERVER}")
+        lines.set("Via", _own_via(context))
     else:
         lines.set("X-Kong-Response-Latency", str(context.times.kong_ms))
     if "server" not in lines:
-        lines.set("Server", SERVER)
-    lines.set("X-Kong-Request-Id", context.id)
+        lines.set("Server", server_name(context.version))
+    if context.version >= REQUEST_ID:
+        lines.set("X-Kong-Request-Id", context.id)

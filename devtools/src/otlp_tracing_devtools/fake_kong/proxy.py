@@ -26,6 +26,7 @@ from otlp_tracing_devtools.fake_kong.proxied_headers import drop_connection_head
 from otlp_tracing_devtools.fake_kong.request_body import BodyTooLargeError, RequestBody
 from otlp_tracing_devtools.fake_kong.router import Router
 from otlp_tracing_devtools.fake_kong.upstream import Timeouts, UpstreamAnswer, UpstreamError, UpstreamRequest
+from otlp_tracing_devtools.fake_kong.version import NEWEST, Version
 
 __all__ = ["Proxy"]
 
@@ -36,15 +37,18 @@ _CLIENT_CLOSED = 499  # nginx's status for a client that did not wait
 class Proxy:
     """Handles requests for one worker."""
 
-    def __init__(self, router: Router, balancer: Balancer, phases: Phases, node_id: str) -> None:
+    def __init__(
+        self, router: Router, balancer: Balancer, phases: Phases, node_id: str, version: Version = NEWEST
+    ) -> None:
         self._router = router
         self._balancer = balancer
         self._phases = phases
         self._node_id = node_id
+        self._version = version
 
     async def handle(self, request: ClientRequest, responder: Responder) -> None:
         """Answer one request, then start its log phases; the client never waits for those."""
-        context = _context(request, self._node_id)
+        context = _context(request, self._node_id, self._version)
         collected: list[ConfiguredPlugin] = []
         try:
             await self._answer(context, request, responder, collected)
@@ -154,7 +158,7 @@ class Proxy:
         return await exchange(address.ip, address.port, request, timeouts, tls)
 
 
-def _context(request: ClientRequest, node_id: str) -> RequestContext:
+def _context(request: ClientRequest, node_id: str, version: Version) -> RequestContext:
     tls = request.end.tls
     client_ip, client_port = request.end.peer
     return RequestContext(
@@ -166,6 +170,7 @@ def _context(request: ClientRequest, node_id: str) -> RequestContext:
         client_port=client_port,
         server_port=request.end.server_port,
         node_id=node_id,
+        version=version,
         tls=TlsInfo(tls.version() or "", (tls.cipher() or ("",))[0]) if tls else None,
         received_bytes=lambda: request.received_bytes,
     )
