@@ -35,7 +35,7 @@ def stable(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **parts,
         "tries": tries,
-        "workspace": (record["workspace"], record["workspace_name"]),
+        "workspace": (record.get("workspace"), record.get("workspace_name")),
         "request": {name: request[name] for name in ("method", "uri", "querystring")},
         "response": (response["status"], sorted(response["headers"])),
         "unproxied": record["latencies"]["proxy"] == -1,

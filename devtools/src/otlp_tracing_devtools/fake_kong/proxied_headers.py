@@ -97,7 +97,8 @@ def add_latency_headers(lines: Headers, context: RequestContext) -> None:
         lines.set("Via", _own_via(context))
     else:
         lines.set("X-Kong-Response-Latency", str(context.times.kong_ms))
-    if "server" not in lines:
+    named_in_via = context.proxied and context.version < VIA_WITH_PROTOCOL
+    if "server" not in lines and not named_in_via:
         lines.set("Server", server_name(context.version))
     if context.version >= REQUEST_ID:
         lines.set("X-Kong-Request-Id", context.id)
