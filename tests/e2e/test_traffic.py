@@ -79,7 +79,7 @@ def test_the_server_span_describes_the_request(gateway: RunningGateway, collecto
     }
     assert http | kong == {name: server.attributes.get(name) for name in http | kong}
     assert server.attributes["kong.latency.kong_ms"] >= 0
-    assert len(server.attributes["kong.request.id"]) == 32
+    assert len(server.attributes.get("kong.request.id", "")) == (32 if gateway.version >= (3, 5) else 0)
 
 
 def test_the_client_span_describes_the_try(
