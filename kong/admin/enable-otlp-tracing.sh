@@ -1,7 +1,7 @@
 #!/bin/sh
-# Enables the plugin through Kong's Admin API: what kong.yml declares, for a Kong with a database, without its two routes
-# that turn requests away (order-reports with its key and consumer, order-search with its limit).
-# May be repeated: every entity has an id or name of its own, and is put where it is. Needs curl.
+# Enables the plugin through Kong's Admin API, for a Kong with a database. It creates the entities of kong.yml except the
+# two routes that reject requests (order-reports with its key and consumer, order-search with its limit).
+# It may be repeated: every entity has a fixed id or name and is sent with PUT. Needs curl.
 #   KONG_ADMIN_URL       the Admin API, http://localhost:8001 unless set
 #   KONG_ADMIN_TOKEN     sent as Kong-Admin-Token, if set
 #   OTLP_ENDPOINT        the collector, http://otel-collector:4317 unless set
@@ -12,7 +12,7 @@ set -eu
 admin=${KONG_ADMIN_URL:-http://localhost:8001}
 endpoint=${OTLP_ENDPOINT:-http://otel-collector:4317}
 
-# Secrets go through files and stdin, never through arguments, which every process can read.
+# Secrets are passed in files and on stdin. Arguments can be read by every process.
 credentials=$(mktemp)
 trap 'rm -f "$credentials"' EXIT
 [ -z "${KONG_ADMIN_TOKEN:-}" ] || printf 'header = "Kong-Admin-Token: %s"\n' "$KONG_ADMIN_TOKEN" >"$credentials"

@@ -1,23 +1,23 @@
 #!/bin/sh
-# Starts the plugin server, then Kong: a request that met none would be answered with 500 on Kong 3.9, and on 3.4,
-# which gives a plugin server up after 20 s, go untraced for ever. Kong's own start_cmd takes over from it.
-# Everything but `kong docker-start` goes to Kong's entrypoint as it is.
+# Starts the plugin server, then Kong. Without a plugin server Kong 3.9 answers requests with 500. Kong 3.4 gives a
+# plugin server up after 20 s and never traces again. Kong's own start_cmd takes over from this one.
+# Any command but `kong docker-start` is passed unchanged to Kong's entrypoint.
 set -eu
 
 prefix=${KONG_PREFIX:-/usr/local/kong}
 
-# Where both look for the socket. Kong's entrypoint removes every socket that lies in the prefix itself.
+# Both look for the socket here. Kong's entrypoint removes every socket directly in the prefix.
 export OTLP_TRACING_KONG_PREFIX="$prefix"
 export OTLP_TRACING_SOCKET_NAME="${OTLP_TRACING_SOCKET_NAME:-otlp-tracing/plugin-server.sock}"
 export KONG_PLUGINSERVER_OTLP_TRACING_SOCKET="$prefix/$OTLP_TRACING_SOCKET_NAME"
 
-# A worker for each of Kong's, where their number is given: in a container, cores are no measure.
+# One worker for each Kong worker, if their number is set. In a container the number of cores is misleading.
 case ${KONG_NGINX_WORKER_PROCESSES:-auto} in
     *[!0-9]*) ;;
     *) export OTLP_TRACING_WORKERS="${OTLP_TRACING_WORKERS:-$KONG_NGINX_WORKER_PROCESSES}" ;;
 esac
 
-# Secrets in files, as Kong's entrypoint takes its own; OTLP_HEADER is there for {vault://env/otlp-header}.
+# Secrets in files, in the way of Kong's entrypoint. OTLP_HEADER is for {vault://env/otlp-header}.
 for name in OTLP_HEADER OTEL_EXPORTER_OTLP_HEADERS; do
     eval "file=\${${name}_FILE:-}"
     if [ -n "$file" ]; then
@@ -30,7 +30,7 @@ for name in OTLP_HEADER OTEL_EXPORTER_OTLP_HEADERS; do
     unset "${name}_FILE"
 done
 
-# nginx hands on only the variables that it is told to; without their values, which may be secret.
+# nginx passes on only variables that it is told by name. Their values may be secret and are not written here.
 for name in $(env | sed -n 's/^\(\(OTEL\|OTLP_TRACING\|GRPC\|SSL_CERT\)_[A-Za-z0-9_]*\|[A-Za-z]*_[Pp][Rr][Oo][Xx][Yy]\)=.*/\1/p'); do
     KONG_NGINX_MAIN_ENV="${KONG_NGINX_MAIN_ENV:+$KONG_NGINX_MAIN_ENV; env }$name"
 done
@@ -38,9 +38,9 @@ export KONG_NGINX_MAIN_ENV
 
 if [ "${1:-} ${2:-}" = "kong docker-start" ] && [ "${KONG_ROLE:-traditional}" != control_plane ]; then
     (umask 077 && mkdir -p "$(dirname "$KONG_PLUGINSERVER_OTLP_TRACING_SOCKET")")
-    # Its parent, this process, becomes nginx: it ends when Kong does.
+    # Its parent is this process, which becomes nginx. So the plugin server ends when Kong ends.
     /usr/local/otlp-tracing/bin/otlp-tracing serve &
-    # Tracing is never the outage: Kong starts either way.
+    # Kong starts in either case: tracing must not cause an outage.
     /usr/local/otlp-tracing/bin/otlp-tracing probe --wait "${OTLP_TRACING_START_TIMEOUT:-15}" || true
 fi
 

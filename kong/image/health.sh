@@ -1,6 +1,6 @@
 #!/bin/sh
-# Whether this container can serve: Kong runs, and so does the plugin server, without which Kong 3.9 answers 500.
-# The sidecar is not asked: a gateway without it serves as well.
+# Tells whether this container can serve: Kong and the plugin server run. Without the plugin server Kong 3.9 answers 500.
+# The sidecar is not checked, because a gateway serves without it.
 set -eu
 kong health
 [ "${KONG_ROLE:-traditional}" = control_plane ] ||

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the venv of an image, in two steps of which the first changes seldom:
-#   install.sh dependencies SOURCE VENV    what the package needs, at the locked versions
-#   install.sh package SOURCE VENV         the package, as a wheel; then away with what nobody runs
+# Makes the venv of an image in two steps. The first step changes rarely:
+#   install.sh dependencies SOURCE VENV    the package's dependencies, at the locked versions
+#   install.sh package SOURCE VENV         the package, as a wheel; then removes unused files
 # Needs python3 and python3-venv of Debian or Ubuntu.
 set -eu
 step=$1
@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_QUIET=1 PIP_NO_COMPILE=1 PIP_ROOT_USE
 dependencies() {
     python3 -m venv "$venv"
     "$venv/bin/pip" install --require-hashes -r "$source/requirements.lock"
-    # What builds the wheel has a venv of its own, which stays behind.
+    # The build tools have a venv of their own, which is not copied into the image.
     python3 -m venv /tmp/build
     /tmp/build/bin/pip install --require-hashes -r "$source/requirements-build.lock"
 }
@@ -28,7 +28,7 @@ package() {
     # Sources of what is compiled, and gevent's tests.
     find "$venv" \( -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' -o -name '*.cpp' \) -delete
     rm -rf "$venv"/lib/python3*/site-packages/g*/tests
-    # Kong's user may not write here: what is not compiled now is compiled at every start.
+    # Kong's user may not write here, so modules that are not compiled now would be compiled at every start.
     "$venv/bin/python" -m compileall -q "$venv"
     "$venv/bin/otlp-tracing" dump >/dev/null
 }
