@@ -1,13 +1,13 @@
-"""The head decision against OpenTelemetry's own consistent sampler, and against what the traces kept say of all.
+"""The head decision against OpenTelemetry's own consistent sampler, and estimates of all traces from the kept ones.
 
-The peer is the SDK's composite sampler (experimental as of 1.45). It takes a rate to 56 bits, where ours
-keeps the four digits that the specification has by default: so it is asked for the probability that our
-`th` states, at which both must agree on every id, and for the configured rate, at which they may differ on
-ids between the two thresholds alone, one in 100,000 at the most.
+The peer is the SDK's composite sampler (experimental as of 1.45). It takes a rate to 56 bits, ours keeps the four
+digits that the specification has by default. So the test compares two rates. At the probability that our `th` states,
+both must agree on every id. At the configured rate they may differ only on ids between the two thresholds, at most one
+in 100,000.
 
-The bound on an estimate is computed, not chosen: a trace kept with probability p counts 1/p, the variance
-of the sum is that of independent draws, and four standard deviations are passed once in 16,000 trials; the
-seeds are fixed, so these do not.
+The bound on an estimate is computed, not chosen. A trace kept with probability p counts 1/p, and the variance of the
+sum is that of independent draws. Four standard deviations are passed once in 16,000 trials. The seeds are fixed, so
+the result does not change.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def off_by(contexts: Sequence[RequestContext]) -> float:
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1, 0.5, 1.0])
 def test_adjusted_counts_estimate_the_requests(rate: float) -> None:
-    """Each trace kept stands for 1/p requests: together all of them, within what chance allows."""
+    """Each kept trace represents 1/p requests: together they represent all requests, within the limits of chance."""
     tracer = RequestTracer.of(Sampling(rate, "follow"), random.Random(4).randbytes)
 
     assert abs(off_by([tracer.begin({}) for _ in range(20_000)])) < DEVIATIONS

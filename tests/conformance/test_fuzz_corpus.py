@@ -1,4 +1,4 @@
-"""What has ever broken a parser, and inputs worth keeping, do not break one again."""
+"""Inputs that once broke a parser, and other useful inputs, do not break one again."""
 
 from __future__ import annotations
 

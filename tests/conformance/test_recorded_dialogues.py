@@ -1,7 +1,7 @@
 """The recorded MessagePack dialogues drive the server: Kong's bytes in, the recorded answers out, byte for byte.
 
-The plugin is a double that makes the calls which the recorded one made, event by event; what it gets for
-them is what Kong sent. Numbers of instances and events are the recorded ones.
+The plugin is a double that makes the recorded calls, event by event, and gets Kong's recorded replies. Numbers of
+instances and events are the recorded ones.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def dialogue_of(path: Path) -> list[tuple[bytes, bytes]]:
 
 
 def replay(pairs: Sequence[tuple[bytes, bytes]]) -> MsgPackEvents:
-    """Return a server whose plugin and numbers are the recorded ones."""
+    """Return a server with the recorded plugin and the recorded numbers."""
     results = [read(answer)[3] for _, answer in pairs]
     scripts: dict[int, list[dict[str, Any]]] = {}
     for result in results:

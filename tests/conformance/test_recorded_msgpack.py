@@ -34,7 +34,7 @@ def named(path: Path) -> str:
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=named)
 def test_every_recorded_request_is_read(path: Path) -> None:
-    """What Kong sent gives the recorded requests, message by message, all at once, and byte by byte."""
+    """Kong's bytes give the recorded requests, message by message, all at once, and byte by byte."""
     sent = messages(path, "kong->plugin")
     expected = [Request(*message[1:]) for message in recorded(path, "kong->plugin")]
     whole, bytewise = Decoder(), Decoder()
@@ -47,7 +47,7 @@ def test_every_recorded_request_is_read(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=named)
 def test_every_recorded_request_reads_as_it_was_noted(path: Path) -> None:
-    """The recorder wrote down what it saw; the method and the message's number are those that we read."""
+    """The recorder's method and message number are those that the parser reads."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     noted = [line["msg"] for line in lines if line.get("dir") == "kong->plugin" and "msg" in line]
     read = list(Decoder().feed(b"".join(messages(path, "kong->plugin"))))
@@ -57,7 +57,7 @@ def test_every_recorded_request_reads_as_it_was_noted(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=named)
 def test_every_recorded_answer_is_written(path: Path) -> None:
-    """What Kong understood, from its own plugin server, is byte for byte what ours writes."""
+    """Bytes that Kong understood, from its own plugin server, equal the bytes that this server writes."""
     answers = recorded(path, "plugin->kong")
     written = [
         encode_result(identifier, result) if error is None else encode_error(identifier, error)

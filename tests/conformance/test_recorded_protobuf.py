@@ -22,7 +22,7 @@ FROM_KONG, TO_KONG = "kong->plugin", "plugin->kong"
 
 @dataclass
 class Written:
-    """A frame in a dialogue: who wrote it; the method that a reply answers, or that an argument belongs to."""
+    """A frame in a dialogue: its writer, and the method that a reply answers or that an argument belongs to."""
 
     direction: str
     frame: bytes
@@ -30,7 +30,7 @@ class Written:
 
 
 def pieces(path: Path, direction: str) -> dict[int, list[bytes]]:
-    """What was written, piece by piece, on each connection."""
+    """The written bytes, piece by piece, on each connection."""
     found: dict[int, list[bytes]] = {}
     for line in map(json.loads, path.read_text().splitlines()):
         if line["dir"] == direction:
@@ -58,7 +58,7 @@ def written(path: Path) -> Iterator[Written]:
 
 
 def plain(message: Any) -> Any:
-    """What a Value holds, read by google.protobuf."""
+    """The content of a Value, read by google.protobuf."""
     kind = message.WhichOneof("kind")
     if kind == "list_value":
         return [plain(item) for item in message.list_value.values]
@@ -106,7 +106,7 @@ def test_frames_come_in_any_pieces(path: Path, direction: str) -> None:
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=named)
 def test_every_call_of_kongs_is_read(path: Path) -> None:
-    """Each call is what the recorder noted in words."""
+    """Each call is the one that the recorder noted in words."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     notes = [line["note"] for line in lines if line["dir"] == FROM_KONG and line["note"].startswith("sequence: ")]
     calls = [rpc.decode_call(one.frame) for one in written(path) if one.direction == FROM_KONG and not one.method]
@@ -124,7 +124,7 @@ def test_every_call_of_kongs_is_read(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=named)
 def test_every_reply_of_kongs_is_read(path: Path) -> None:
-    """Each reply is what google.protobuf makes of it, bytes that are not UTF-8 included."""
+    """Each reply equals google.protobuf's reading of it, bytes that are not UTF-8 included."""
     replies = [one for one in written(path) if one.method and one.direction == FROM_KONG]
 
     assert len(replies) > 20

@@ -51,7 +51,7 @@ REQUESTS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("path", EXPECTED, ids=lambda path: str(path.relative_to(TESTDATA / "expected_spans")))
 def test_the_expected_spans_keep_to_the_registry(path: Path) -> None:
-    """What a person wrote for a recorded request is right by the conventions too."""
+    """The spans that a person wrote for a recorded request follow the conventions too."""
     for span in yaml.safe_load(path.read_text())["spans"]:
         shown = SpanRecord(b"", b"", None, span["name"], span["kind"], 0, 0, span["attributes"], 0, "",
                            span["status"] == "error")  # fmt: skip

@@ -1,7 +1,6 @@
-"""`python -m tests.corpora`: write the corpora of tests/testdata/redaction/ anew, by the tools they come from.
+"""`python -m tests.corpora`: write the corpora of tests/testdata/redaction/ again, with the tools they come from.
 
-Needs Go and the network. Random parts of the samples differ from run to run; what is committed is what the
-tests hold redaction to.
+Needs Go and the network. Random parts of the samples differ from run to run. The tests use the committed samples.
 """
 
 from __future__ import annotations

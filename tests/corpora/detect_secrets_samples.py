@@ -17,7 +17,7 @@ SAMPLES = 6
 
 
 def main() -> None:
-    """Print secrets, and near misses: what is left of one without its end, if the detector finds nothing in it."""
+    """Print secrets and near misses. A near miss is a secret without its end, if the detector finds nothing in it."""
     random.seed(1)
     generator = rstr.Rstr(random)
     kinds = {}

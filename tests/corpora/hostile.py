@@ -1,4 +1,4 @@
-"""Values of a KiB made to cost redaction what they can."""
+"""Values of a KiB that cost redaction as much as possible."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CATASTROPHIC = {
 
 
 def hostile_values() -> Mapping[str, str]:
-    """Return values by what is hostile about them."""
+    """Return values by the kind of attack."""
     chance = random.Random(1)
     anchors = "".join(f"{shape.anchor} " for shape in KEY_SHAPES)
     pieces = {

@@ -1,7 +1,7 @@
-"""The corpora as they lie in tests/testdata/redaction/.
+"""The corpora as stored in tests/testdata/redaction/.
 
-Every sample is written backwards in base64: these are strings that look like secrets by design, and forges and
-scanners that guard repositories stop a push for them, or revoke what they take for a real one.
+Every sample is written backwards in base64, because these strings look like secrets by design. Forges and scanners
+that guard repositories would stop a push for them, or revoke a string that they think is a real secret.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the fault tests share: a plugin server and the load on it, over both protocols.
+"""Fixtures of the fault tests: a plugin server and the load on it, over both protocols.
 
 Each test is long: `--fault-rounds=3` is the quick form.
 """

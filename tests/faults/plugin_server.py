@@ -140,7 +140,7 @@ def _loops(pid: int) -> bool:
 
 
 def group_at(prefix: Path) -> dict[str, list[int]]:
-    """Return the pids of every plugin server process at a prefix, by role, whoever its parent is by now."""
+    """Return the pids of every plugin server process at a prefix, by role, with any parent."""
     found: dict[str, list[int]] = defaultdict(list)
     for process in descendants(0):
         if process.role and any(str(prefix) in argument for argument in process.command) and alive(process.pid):

@@ -82,7 +82,7 @@ def _is_closed(connection: socket.socket) -> bool:
 
 
 def test_garbage_is_closed_and_touches_nobody(group: Group) -> None:
-    """What breaks the protocol closes its own connection, whatever else is going on."""
+    """A connection that breaks the protocol closes alone, whatever else happens."""
     with load_on(group) as load:
         for name, garbage in GARBAGE[group.protocol].items():
             with _connect(group) as connection:
@@ -109,7 +109,7 @@ def test_a_request_that_cannot_be_served_is_answered(group: Group) -> None:
 
 
 def test_half_frames_and_random_bytes_cost_nothing(group: Group, rounds: int) -> None:
-    """Connections that never finish a frame, or send anything at all, leave no memory and disturb nobody."""
+    """Connections that never finish a frame, or send anything at all, leave no memory and disturb no other."""
     source = random.Random(1)
     halves: dict[str, Callable[[], bytes]] = {
         "msgpack": lambda: _pack("plugin.HandleEvent", {"InstanceId": 1})[: source.randrange(1, 30)],

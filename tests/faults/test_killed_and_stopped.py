@@ -67,7 +67,7 @@ def test_a_stopped_worker_is_replaced(group: Group, rounds: int) -> None:
 
 @pytest.mark.parametrize("role", ["serve", "sidecar"])
 def test_a_stopped_process_that_serves_no_events_is_not_missed(group: Group, role: str, rounds: int) -> None:
-    """The supervisor or the sidecar may stand still, and go on later."""
+    """The supervisor or the sidecar may be stopped, and continue later."""
     with load_on(group) as load:
         for _ in range(rounds):
             (victim,) = group.wait_until_whole()[role]

@@ -66,7 +66,7 @@ KINDS = (ValueError, KeyError)
 
 @pytest.fixture
 def probed(prefix: Path, protocol: str, tmp_path: Path) -> Iterator[Group]:
-    """Give a plugin server whose plugin raises."""
+    """Give a plugin server with a plugin that raises."""
     plugins = tmp_path / "plugins"
     plugins.mkdir()
     (plugins / "otlp-tracing.py").write_text(_PROBE)
@@ -98,9 +98,9 @@ def _lets_go(workers: Sequence[int], before: Sequence[Figures]) -> bool:
 
 
 def _is_flat(seen: Sequence[Figures]) -> bool:
-    # What leaks grows with every batch, however many there are. The garbage collector's oldest generation is let grow
-    # once, by 7 MiB of tracebacks over MessagePack, in one batch or over some of them, sooner or later: the median of
-    # the last ones does not know it then.
+    # A leak grows with every batch, however many there are. The garbage collector's oldest generation may grow once,
+    # by 7 MiB of tracebacks over MessagePack, in one batch or over several, early or late. The median of the last
+    # batches does not contain it.
     last = seen[-_BATCHES - 1 :]
     return median(new.resident_bytes - old.resident_bytes for old, new in pairwise(last)) < _MAX_GROWTH_BYTES
 

@@ -16,7 +16,7 @@ from faults.under_load import load_on, serves
 
 pytestmark = pytest.mark.timeout(900)
 
-# Starts what it is given and lives on, as an nginx worker of Kong does.
+# Starts the given command and lives on, as an nginx worker of Kong does.
 _PARENT = "import shlex, subprocess, sys; subprocess.Popen(shlex.split(sys.argv[1])).wait()"
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_left_after_sigterm(group: Group) -> None:
 
 @pytest.mark.parametrize("victims", [["parent"], ["parent", "serve"]], ids=["Kong", "Kong and the supervisor"])
 def test_nothing_outlives_kong(prefix_group: Group, victims: list[str]) -> None:
-    """When Kong is killed every process ends, even if nobody is left who could tell them to."""
+    """When Kong is killed every process ends, even if no process is left that could stop them."""
     parent = prefix_group.start([sys.executable, "-c", _PARENT])
     pids = {"parent": parent.pid, "serve": prefix_group.wait_until_whole()["serve"][0]}
     for name in victims:

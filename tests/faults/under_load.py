@@ -1,4 +1,4 @@
-"""Load from two processes while something happens, and what its result must be."""
+"""Load from two processes while something happens, and checks of its result."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from load.clients import LoadClient, load_clients
 __all__ = ["Load", "load_on", "serves"]
 
 CLIENTS = 2
-_RATE = 150  # a client; well below what the machine can, so that nothing waits for a core
+_RATE = 150  # a client; well below the machine's capacity, so that nothing waits for a core
 _MAX_SECONDS = 900
 _PROBE_REQUESTS = 50
 
 
 class Load:
-    """What the clients saw; empty until they have ended.
+    """The clients' results; empty until they have ended.
 
     Args:
         clients: that are under way.

@@ -1,4 +1,4 @@
-"""`python -m fuzz`: a number of inputs for every parser; what breaks one is written to the corpus.
+"""`python -m fuzz`: a number of inputs for every parser. An input that breaks one is written to the corpus.
 
 The seed of a run is printed: with it a run can be repeated. Exit codes: 0 the invariant held, 1 it did not.
 """
@@ -25,7 +25,7 @@ _SLOWEST_SECONDS = 2.0  # of CPU time, for a single input; a machine that stalls
 
 
 def main() -> int:
-    """Fuzz, and say what was found."""
+    """Fuzz, and report the results."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="for each parser (default %(default)s)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 def fuzz(name: str, inputs: int, seed: int) -> str:
-    """Fuzz one parser; return a line that tells what became of it."""
+    """Fuzz one parser. Return a line with the result."""
     target, source = TARGETS[name], random.Random(f"{name} {seed}")
     seeds = target.seeds()
     refused, began, at_start = 0, time.monotonic(), _peak_kib()

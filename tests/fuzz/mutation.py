@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 __all__ = ["mutate", "split"]
 
-# What length fields, tags and types are made of: the ends of every range.
+# Values of length fields, tags and types: the ends of every range.
 _TELLING = (0x00, 0x01, 0x7F, 0x80, 0x90, 0x9F, 0xA0, 0xC0, 0xC1, 0xC6, 0xC9, 0xD9, 0xDB, 0xDD, 0xDF, 0xE0, 0xFF)
 
 

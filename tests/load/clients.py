@@ -74,7 +74,7 @@ class LoadClient:
         self._await(SETTLED)
 
     def result(self) -> dict[str, Any]:
-        """Wait until its time is up, and return what it says."""
+        """Wait until its time is up, and return its report."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         self._process.wait(_END_SECONDS)
@@ -84,7 +84,7 @@ class LoadClient:
         return result
 
     def end(self) -> dict[str, Any]:
-        """Let it finish what is under way, and return what it says."""
+        """Let it finish running requests, and return its report."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         return self.result()
@@ -99,7 +99,7 @@ class LoadClient:
                     pipe.close()
 
     def close(self) -> None:
-        """End it, and forget what it said."""
+        """End it, and discard its report."""
         self.kill()
         self._errors.close()
 

@@ -10,15 +10,15 @@ __all__ = ["Heartbeat"]
 
 _BEAT_SECONDS = 0.01
 _MISSED_SECONDS = 0.02  # between two beats; less is any scheduler's
-_REMEMBERED = 10_000  # gaps; what is asked for are the last minutes
+_REMEMBERED = 10_000  # gaps; only the last minutes are asked for
 
 
 class Heartbeat:
     """A thread that wakes a hundred times a second, and remembers when it could not.
 
-    A client that is not running takes an answer late that came in time. What it measures is the client's own time
-    alone: the thread needs what every other of this process needs, a core and Python's lock, and stands still when
-    they do. One that blocks in the kernel has neither and leaves no gap, nor does a server that stands still.
+    A client that is not running reads an answer late that came in time. This thread measures the client's own time
+    alone. It needs the same two things as every other thread of the process, a core and Python's lock, and stops when
+    they are missing. A thread that blocks in the kernel has neither and leaves no gap. Nor does a server that stops.
     """
 
     def __init__(self) -> None:

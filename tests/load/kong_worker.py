@@ -22,7 +22,7 @@ __all__ = ["KongWorker", "Rpc"]
 
 _CLAIM_SECONDS = 0.1
 _MAX_WAITS = 100
-_STOOD_STILL_SECONDS = 0.4  # half of what the server lets an event wait
+_STOOD_STILL_SECONDS = 0.4  # half of the time that the server lets an event wait
 _MAX_REPEATS = 50  # Kong repeats without end; by then the server does nothing but close
 
 
@@ -46,7 +46,7 @@ class KongWorker:
 
     Args:
         rpc: the protocol.
-        tally: what happened.
+        tally: counts the results.
         heartbeat: of this process.
     """
 

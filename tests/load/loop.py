@@ -1,8 +1,8 @@
 """One thread, one epoll, many tasks: generators that wait for a connection's bytes, or for time to pass.
 
-A task yields a Connection and is sent the bytes that arrive on it, b"" when the peer has closed; or it
-yields seconds. Knows sockets and time, not what is spoken. Events are taken in the order in which epoll
-gives them, as nginx does, and only then the timeouts.
+A task yields a Connection and is sent the bytes that arrive on it, b"" when the peer has closed; or it yields seconds.
+The loop knows sockets and time, and no protocol. Events are taken in the order in which epoll gives them, as nginx
+does, and only then the timeouts.
 
 Source: lua-nginx-module, ngx_http_lua_socket_tcp.c (setkeepalive, keepalive_close_handler); nginx,
 ngx_process_events_and_timers and ngx_epoll_process_events (time is read when epoll returns).
@@ -29,7 +29,7 @@ class ReadTimeoutError(Exception):
 
 
 class ResetError(Exception):
-    """The peer has closed the connection with bytes of ours unread."""
+    """The peer has closed the connection and has not read all of our bytes."""
 
 
 class UnreachableError(Exception):
@@ -59,7 +59,7 @@ class Loop:
         self._read_timeout = read_timeout
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
-        self._waiting: dict[Connection, float] = {}  # to the deadline; the oldest stands first
+        self._waiting: dict[Connection, float] = {}  # to the deadline; the oldest is first
         self._sleeping: list[tuple[float, int, Task]] = []
         self._tasks = 0
         self._started = 0
@@ -75,7 +75,8 @@ class Loop:
         while self._tasks:
             # Twice: to a process that was stopped while it waited Python says that nothing came, without a look.
             ready = self._epoll.poll(self._patience()) or self._epoll.poll(0)
-            # Once, as nginx does: what comes while events are taken, however long that lasts, comes before its timeout.
+            # Once, as nginx does: bytes that come while events are taken, however long that lasts, come before a
+            # timeout.
             now = time.monotonic()
             for descriptor, _ in ready:
                 self._receive(descriptor)
@@ -90,7 +91,7 @@ class Loop:
         self._epoll.register(connection.socket.fileno(), select.EPOLLIN)
 
     def close(self, connection: Connection) -> None:
-        """Close a connection that nobody waits for."""
+        """Close a connection that no task waits for."""
         if self._connections.pop(connection.socket.fileno(), None):
             connection.socket.close()
 
@@ -141,7 +142,7 @@ class Loop:
 
 
 class Pool:
-    """Idle connections to one unix socket: the one used last is taken first, the oldest goes when it is full.
+    """Idle connections to one unix socket: the one used last is taken first, the oldest is closed when it is full.
 
     Args:
         loop: looks after them.
@@ -160,7 +161,7 @@ class Pool:
         """Give an idle connection, or open one.
 
         Raises:
-            UnreachableError: nobody listens, or the backlog is full.
+            UnreachableError: no process listens, or the backlog is full.
         """
         if self._idle:
             return self._idle.pop()
@@ -174,7 +175,7 @@ class Pool:
         return connection
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection, even one whose answer is still to come, as Kong does."""
+        """Keep a connection, even one with an outstanding answer, as Kong does."""
         self._idle.append(connection)
         if len(self._idle) > self._size:
             self.discard(self._idle[0])

@@ -42,13 +42,13 @@ class MsgPackRpc:
         return result["Id"]
 
     def handle_event(self, instance: int, phase: str, request: int, field: Any) -> Task:
-        """Run an event to its end; return what it has set with set_serialize_value, or the field it was given.
+        """Run an event to its end. Return the field that it has set with set_serialize_value, or the given one.
 
         Args:
             instance: its id.
             phase: access or log.
             request: which of the header sets it has.
-            field: what `access` has set.
+            field: set by `access`.
         """
         call = msgpack.packb({"InstanceId": instance, "EventName": phase})
         step = yield from self._call(_METHOD_HEADS["HandleEvent"] + call)

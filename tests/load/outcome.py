@@ -18,9 +18,9 @@ class UnpluggedError(Exception):
 
 
 class StoodStillError(UnpluggedError):
-    """The same, while this process stood still, and so perhaps the whole machine.
+    """The same, while this process did not run, and so perhaps the whole machine.
 
-    What has waited for nine tenths of a second the server closes unanswered, since Kong does not wait longer.
+    The server closes an event that has waited for nine tenths of a second unanswered, since Kong does not wait longer.
     """
 
 
@@ -29,7 +29,7 @@ class Answered500Error(Exception):
 
 
 class Reset500Error(Answered500Error):
-    """The same, because the connection was gone with bytes that nobody had read, which Kong 3.9 does not repeat."""
+    """The same, because the connection was closed with unread bytes, which Kong 3.9 does not repeat."""
 
 
 class NoInstanceError(Exception):
@@ -37,7 +37,7 @@ class NoInstanceError(Exception):
 
 
 class Tally:
-    """Counts what happened to requests and to their events."""
+    """Counts the results of requests and of their events."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -59,12 +59,12 @@ class Tally:
         self.__init__()  # type: ignore[misc]  # the same object, as new
 
     def event(self, phase: str, seconds: float, failure: Exception | None) -> None:
-        """Count one event, and what failed in it.
+        """Count one event, and its failure.
 
         Args:
             phase: access or log.
-            seconds: that it took, without those in which this process stood still.
-            failure: what failed.
+            seconds: that it took, without those in which this process did not run.
+            failure: the kind of failure, if any.
         """
         self._seconds.append(seconds)
         self.unanswered += seconds > _UNANSWERED_SECONDS

@@ -1,4 +1,4 @@
-"""What /proc says about a process: the CPU time, memory, threads and descriptors it uses."""
+"""Figures of a process from /proc: its CPU time, memory, threads and descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True)
 class Figures:
-    """What a process holds."""
+    """The resources of a process."""
 
     resident_bytes: int
     threads: int
@@ -33,13 +33,13 @@ def system_seconds(pid: int) -> float:
 
 
 def waited_seconds(pid: int) -> float:
-    """Return for how long the main thread could have run and had no core (proc(5), schedstat); 0 if nobody counts."""
+    """Return for how long the main thread could have run and had no core (proc(5), schedstat); 0 if not counted."""
     path = Path(f"/proc/{pid}/schedstat")
     return int(path.read_text().split()[1]) / 1e9 if path.exists() else 0.0
 
 
 def figures(pid: int) -> Figures:
-    """Return what a process holds now."""
+    """Return the resources that a process has now."""
     fields = _stat(pid)
     return Figures(int(fields[21]) * _PAGE_BYTES, int(fields[17]), len(os.listdir(f"/proc/{pid}/fd")))
 

@@ -1,7 +1,7 @@
 """The client's side of `ProtoBuf:1`, as Kong 3.9.1 speaks it: one connection carries a whole event.
 
-Kong writes a frame in two pieces, its length and its bytes. What Kong has no way to repeat is a 500 to
-its client: a read timeout, a connection that is reset, a write that fails.
+Kong writes a frame in two pieces, its length and its bytes. If Kong cannot repeat an event, its client gets a 500:
+after a read timeout, a connection that is reset, a write that fails.
 
 Source: kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1; kong/include/kong/pluginsocket.proto.
 """
@@ -103,7 +103,7 @@ class ProtoBufRpc:
 
 
 class _Event:
-    """What Kong knows about the request while one of its events runs."""
+    """Kong's knowledge about the request while one of its events runs."""
 
     def __init__(self, request: int, field: Any) -> None:
         self.done = False

@@ -1,7 +1,7 @@
-"""The requests that the load is made of: headers, and the log record that Kong writes for one.
+"""The requests of the load: headers, and the log record that Kong writes for one.
 
-A third of the requests carry a traceparent; the record is one that a real Kong wrote, with the field put
-in that `access` has set. What is the same for every request is made once.
+A third of the requests carry a traceparent. The record is one that a real Kong wrote, with the field that `access` has
+set. The part that every request has in common is built once.
 """
 
 from __future__ import annotations

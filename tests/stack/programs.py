@@ -29,10 +29,10 @@ _STOP_SECONDS = 10.0
 
 
 class ProgramMissing(Exception):
-    """A program is not here; the message says how to get it.
+    """A missing program. The message says how to get it.
 
     Args:
-        message: for whoever wants to run it.
+        message: for a person who wants to run it.
         package: of Debian, that brings it, if one does.
     """
 
@@ -95,8 +95,8 @@ class Program:
 
     Args:
         command: program and arguments.
-        log: takes what it writes.
-        environment: added to ours.
+        log: receives its output.
+        environment: added to the environment of this process.
     """
 
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -111,7 +111,7 @@ class Program:
         return self._process is None or self._process.poll() is not None
 
     def tail(self) -> str:
-        """Return the end of what it wrote."""
+        """Return the end of its output."""
         return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
 
     def start(self) -> None:

@@ -45,12 +45,12 @@ def alertmanager_configuration(target: Path) -> Path:
 
 
 def collector_overrides(target: Path, addresses: Mapping[str, str], zipkin: str) -> Path:
-    """Write what differs here from kong/collector/collector.yaml with zipkin.yaml over it, for a further --config.
+    """Write the differences from kong/collector/collector.yaml with zipkin.yaml over it, for a further --config.
 
     Args:
         target: an existing folder.
         addresses: `host:port` as shipped to `host:port` here.
-        zipkin: the URL that takes Zipkin's spans.
+        zipkin: the URL that receives Zipkin's spans.
     """
     metrics_host, _, metrics_port = addresses["otel-collector:8888"].rpartition(":")
     shipped = yaml.safe_load((FOLDER / "collector" / "collector.yaml").read_text())

@@ -1,7 +1,7 @@
 """The whole stack on this machine: gateway, services, Collector, Jaeger, Prometheus, Alertmanager.
 
-The shipped files of kong/ drive all of it, with local addresses. Zipkin's place is taken by a double that
-keeps what it is sent, since Zipkin comes from no package here.
+The shipped files of kong/ configure all of it, with local addresses. A double replaces Zipkin, which no package here
+contains. It keeps all received spans.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARTS = (
     "prometheus:9090", "alertmanager:9093",
     "user-service:8080", "order-service:8080", "order-service:9090",
 )  # fmt: skip
-"""What listens, by the addresses that the shipped files have for it."""
+"""The listeners, by the addresses that the shipped files have for them."""
 
 _START_SECONDS = 60.0
 
@@ -43,7 +43,7 @@ StartGateway = Callable[[dict[str, Any]], contextlib.AbstractContextManager[Runn
 
 
 class ZipkinDouble:
-    """Takes what a Zipkin exporter sends: POST /api/v2/spans, JSON. A double. Use it with `with`."""
+    """Accepts spans of a Zipkin exporter: POST /api/v2/spans, JSON. A double. Use it with `with`."""
 
     def __init__(self) -> None:
         self.spans: list[dict[str, Any]] = []
@@ -63,7 +63,7 @@ class ZipkinDouble:
 
     @property
     def url(self) -> str:
-        """Where spans go."""
+        """URL for spans."""
         return f"http://{HOST}:{self._server.server_address[1]}/api/v2/spans"
 
     def __enter__(self) -> ZipkinDouble:
@@ -77,11 +77,11 @@ class ZipkinDouble:
 
 @dataclass(frozen=True)
 class Stage:
-    """What runs.
+    """The running programs.
 
     Args:
         gateway: the stand-in or Kong.
-        zipkin: what the collector exports to beside Jaeger.
+        zipkin: the collector's second destination, beside Jaeger.
         addresses: `host:port` as shipped to `host:port` here.
     """
 

@@ -56,7 +56,9 @@ def test_only_what_the_collector_explains_is_muted(url: str) -> None:
     explained = {"http://otel-collector:4317", "https://otel-collector.observability:4318"}
 
     def muted() -> list[str]:
-        """Return whose alerts are muted, once every alert is routed and what explains others is known as well."""
+        """Return the gateways with muted alerts, once every alert is routed and the alerts that mute others are known
+        too.
+        """
         with urlopen(url, timeout=10) as answer:  # noqa: S310 - http, ours
             found: list[dict[str, Any]] = json.load(answer)
         settled = len(found) == len(alerts) and all(one["status"]["state"] != "unprocessed" for one in found)

@@ -31,13 +31,13 @@ def test_the_collector_accepts(file: Path) -> None:
 
 @pytest.mark.parametrize("file", ["zipkin.yaml", "debug.yaml"])
 def test_the_collector_accepts_what_is_merged(file: str) -> None:
-    """A file for a further backend goes over collector.yaml."""
+    """A file for a further backend can be merged over collector.yaml."""
     _validate(_program(programs.collector), _COLLECTOR / "collector.yaml", _COLLECTOR / file)
 
 
 @pytest.mark.timeout(1800)
 def test_a_collector_with_datadog_accepts_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """datadog.yaml goes over collector.yaml, in a collector that contains the exporter."""
+    """datadog.yaml can be merged over collector.yaml, in a collector that contains the exporter."""
     monkeypatch.setenv("DD_API_KEY", "not-a-key")
     program = _program(programs.datadog_collector)
 
@@ -131,7 +131,7 @@ def test_amtool_accepts_the_routing() -> None:
 
 
 def test_rules_and_panels_use_metrics_that_exist() -> None:
-    """Whatever of ours a rule or a panel names is in the table of docs/metrics.md."""
+    """Every metric of otlp-tracing in a rule or a panel is in the table of docs/metrics.md."""
     table = (shipped.FOLDER.parent / "docs" / "metrics.md").read_text()
     ours = set(re.findall(r"`(otlp_tracing_\w+)`", table))
     histograms = {f"{name}_{part}" for name in ours for part in ("bucket", "sum", "count")}

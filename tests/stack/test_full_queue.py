@@ -1,4 +1,4 @@
-"""A backend that is away or refuses, with the shipped collector in front, and what its metrics say of that."""
+"""A backend that is away or refuses, behind the shipped collector, and the collector's metrics meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SMALL_QUEUE = {"queue_size": _QUEUED_SPANS, "batch": {"flush_timeout": "100ms",
 
 
 Exporters = Callable[[str], dict[str, Any]]
-"""Makes what a shipped file's exporter needs here, from the backend's `host:port`."""
+"""Makes the settings of a shipped file's exporter for this test, from the backend's `host:port`."""
 
 
 class _Ports(NamedTuple):
@@ -68,7 +68,7 @@ def _to_tail_collectors(backend: str) -> dict[str, Any]:
 
 @pytest.fixture
 def short_folder() -> Iterator[Path]:
-    """Give an empty folder whose path leaves room for a socket's name."""
+    """Give an empty folder with a path short enough for a socket's name."""
     with tempfile.TemporaryDirectory(prefix="otlp-tracing-") as folder:
         yield Path(folder)
 
@@ -166,7 +166,7 @@ def _overrides(file: str, exporters: Exporters, ports: _Ports) -> dict[str, Any]
 
 
 def _export(ports: _Ports) -> bytes | tuple[grpc.StatusCode, str]:
-    """Export one span; return its id if it was taken, else how it was refused."""
+    """Export one span. Return its id if it was accepted, or how it was refused."""
     span = Span(trace_id=os.urandom(16), span_id=os.urandom(8), name="waits")
     request = ExportTraceServiceRequest(resource_spans=[ResourceSpans(scope_spans=[ScopeSpans(spans=[span])])])
     with grpc.insecure_channel(f"{HOST}:{ports.receiver}") as channel:

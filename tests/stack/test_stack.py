@@ -1,4 +1,4 @@
-"""The stack as shipped, with the real programs: what goes in at the gateway is seen everywhere."""
+"""The stack as shipped, with the real programs: a request to the gateway is visible in all of them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_trace_can_be_read_from_jaeger(running: Stage, traced: Caller) -> No
 
 
 def test_zipkin_gets_the_same_spans(running: Stage, traced: Caller) -> None:
-    """What the collector sends to Zipkin has the gateway's SERVER span in Zipkin's form."""
+    """The collector's export to Zipkin has the gateway's SERVER span in Zipkin's form."""
 
     def server_span() -> Mapping[str, Any] | None:
         ours = (span for span in running.zipkin.spans if span["traceId"] == traced.trace_id)
@@ -193,6 +193,6 @@ def _services(running: Stage, caller: Caller) -> set[str]:
 def _trace(running: Stage, trace_id: str) -> dict[str, Any] | None:
     try:
         found = running.read("jaeger:16686", f"/api/traces/{trace_id}")
-    except OSError:  # 404 as long as there is none
+    except OSError:  # 404 while there is no such trace
         return None
     return found["data"][0] if found["data"] else None

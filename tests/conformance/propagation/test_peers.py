@@ -1,8 +1,8 @@
 """Our formats beside opentelemetry-python's propagators: one context from the same headers, and back.
 
-Where both follow a format they must agree. Where they do not, DIFFERENCES says what each makes of a header
-and why, and a test holds both to it: a peer that changes shows here. Datadog's format has no peer among
-these: its library instruments the process that imports it.
+Where both follow a format they must agree. Where they do not, DIFFERENCES has both readings of a header and the
+reason, and a test holds both to it: a peer that changes is noticed. Datadog's format has no peer here, because its
+library instruments the process that imports it.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def test_where_we_differ_there_is_a_reason(
 @pytest.mark.parametrize("sampled", [True, False])
 @pytest.mark.parametrize("name", PEERS)
 def test_what_we_write_they_read(name: str, sampled: bool) -> None:
-    """Every format we write means to them what it means to us."""
+    """Every format that the plugin writes has the same meaning for its peer."""
     context = SpanContext(bytes.fromhex(T), bytes.fromhex(S), int(sampled))
     trace_id = "0" * 16 + T[16:] if name == "ot" else T
 

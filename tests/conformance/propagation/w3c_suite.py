@@ -1,8 +1,8 @@
 """Run the W3C's own validation suite for Trace Context against a gateway with the plugin.
 
-The suite posts to a service which URLs to call, and examines the headers of those calls. The service here
-adds nothing and checks nothing: it makes each call through the gateway, with the trace headers as it got
-them, byte for byte. What the suite examines is therefore the gateway's work alone.
+The suite posts the URLs to call to a service, and examines the headers of these calls. The service here adds nothing
+and checks nothing: it makes each call through the gateway, with unchanged trace headers, byte for byte. So the suite
+examines the gateway's work alone.
 
     suite ──▶ relay ──▶ gateway with the plugin ──▶ suite
 
@@ -38,7 +38,7 @@ class Relay:
     """The service that the suite asks to call it back.
 
     Args:
-        gateway: the host and port that every call goes to.
+        gateway: host and port of every call.
     """
 
     def __init__(self, gateway: tuple[str, int]) -> None:

@@ -1,6 +1,6 @@
-"""Redaction held to samples that nobody here made, and the table of it in docs/redaction.md.
+"""Redaction held to samples of other projects, and the table of it in docs/redaction.md.
 
-`UPDATE_DOCS=1 make test` writes the table anew; `python -m tests.corpora` the samples.
+`UPDATE_DOCS=1 make test` writes the table again; `python -m tests.corpora` the samples.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ DOCUMENT = DOCS / "redaction.md"
 SECRETS = ("gitleaks", "detect-secrets", "faker")
 ORDINARY = ("urls", "user-agents")
 
-# Kinds whose bare secrets the tool itself finds, and which redaction does not look for, each with the reason.
+# Kinds with bare secrets that the tool itself finds and redaction does not look for, each with the reason.
 NOT_BY_FORM = {
     "detect-secrets": {
         "Artifactory Credentials": "`AP` and a digit before anything: also the beginning of words and names",
     },
 }
-# What gitleaks and detect-secrets call clean can have an e-mail address in it, or a sensitive name.
+# Samples that gitleaks and detect-secrets call clean can contain an e-mail address or a sensitive name.
 OTHER_KINDS = {"email", "sensitive_key"}
 MEASURE = Measure()
 
@@ -91,7 +91,7 @@ def test_a_text_around_a_secret_gives_it_away() -> None:
 
 @pytest.mark.parametrize("name", [*SECRETS, *ORDINARY])
 def test_what_is_no_secret_is_left(name: str) -> None:
-    """At most 1 % of what only looks like one, and of ordinary URLs and user agents."""
+    """At most 1 % of near misses, and of ordinary URLs and user agents, are redacted."""
     assert false_positives(name).share <= 0.01
 
 

@@ -16,7 +16,7 @@ _STOP_SECONDS = 10.0
 
 
 class Background:
-    """Runs coroutines elsewhere. Use it with `with`; `opened` and `closing` are for what is built on it."""
+    """Runs coroutines in another thread. Use it with `with`. `opened` and `closing` are for subclasses."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

@@ -14,7 +14,7 @@ _PREFIX = "otlp_tracing_spans_"
 
 @dataclass(frozen=True)
 class Books:
-    """What /metrics says of one destination, in spans; `dropped` by reason."""
+    """The figures of /metrics for one destination, in spans. `dropped` is by reason."""
 
     received: int = 0
     restored: int = 0
@@ -37,7 +37,7 @@ class Books:
 
     @property
     def lost(self) -> Mapping[str, int]:
-        """Spans that will not be delivered, by what is said about them."""
+        """Spans that will not be delivered, by the reason that is reported."""
         return {**self.dropped, "rejected": self.rejected}
 
 

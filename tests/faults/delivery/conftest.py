@@ -1,4 +1,4 @@
-"""What the tests of delivery share."""
+"""Fixtures of the delivery tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pause_s(pytestconfig: pytest.Config) -> float:
-    """Give the seconds by which a bound on the clock may be passed: what no stopwatch sees of a shared machine.
+    """Give the seconds by which a bound on the clock may be passed, for delays of a shared machine that cannot be
+    measured.
 
-    A soak has a machine of its own, and none to spare.
+    A soak has a machine of its own and gets no extra seconds.
     """
     return 0.0 if pytestconfig.getoption("--fault-seconds") >= FULL_SECONDS else 1.5
 

@@ -22,8 +22,8 @@ class GrpcProxy(Background):
 
     Args:
         target_port: the collector's.
-        code: what to answer to the n-th export, from 0, instead of passing it on; None passes it on.
-        loses: whether the n-th export's answer is lost, after the collector took it.
+        code: the answer to the n-th export, from 0, instead of passing it on; None passes it on.
+        loses: whether the n-th export's answer is lost after the collector accepted it.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class GrpcProxy(Background):
         super().__init__()
         self.port = free_port()
         self.calls = 0
-        self.lost_spans = 0  # of exports whose answers were lost
+        self.lost_spans = 0  # of exports with a lost answer
         self.answered: list[grpc.StatusCode] = []
         self._target = f"{HOST}:{target_port}"
         self._code = code

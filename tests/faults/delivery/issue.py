@@ -1,7 +1,7 @@
-"""Requests with known span ids: what a producer hands over, and what must arrive of it.
+"""Requests with known span ids, issued by a producer, and checks of the spans that arrive.
 
-Each request of a run has a number, and both of its spans carry it in their ids. Everything else about a span
-follows from the number, so a receiver can tell of any span whether it was issued, and whether it is whole.
+Each request of a run has a number, and both of its spans carry it in their ids. Everything else about a span follows
+from the number, so a receiver can tell of any span whether it was issued, and whether it is whole.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _STARTED_MS = 1_795_327_875_925
 _TOOK_MS = 7
 # Letters only: a payload must look like none of the things that redaction looks for.
 _LETTERS = bytes.maketrans(b"0123456789abcdef", b"ghijklmnopqrstuv")
-_PAD_LETTERS = 1000  # a value; what is longer may be cut by redaction
+_PAD_LETTERS = 1000  # a value; redaction may cut a longer one
 
 
 class Run:
@@ -38,14 +38,14 @@ class Run:
 
     def __init__(self, name: int, pads: int = 0) -> None:
         self.name = name
-        self._first: dict[int, Any] = {}  # by kind, what all spans have in common
+        self._first: dict[int, Any] = {}  # by kind, the attributes that all spans have in common
         self.issued = 0  # numbers below this one have been handed over
         self._pads = {f"x-pad-{number}": "z" * _PAD_LETTERS for number in range(pads)}
         self._head, self._tail = self._template()
 
     @property
     def captured_headers(self) -> list[str]:
-        """What the plugin entry has to capture, so that a span can be checked."""
+        """The headers that the plugin entry has to capture, so that a span can be checked."""
         return ["x-payload", *self._pads]
 
     def log(self, number: int) -> bytes:
@@ -72,7 +72,7 @@ class Run:
         return place if run == self.name and place < self.issued * SPANS_A_REQUEST else None
 
     def fault(self, span: Span) -> str | None:
-        """Say what of an issued span is not as it was handed over."""
+        """Describe each difference between a span and the span that was issued."""
         place = self.place(span)
         assert place is not None
         number, is_client = divmod(place, SPANS_A_REQUEST)
@@ -114,7 +114,7 @@ class Run:
         return digest.encode().translate(_LETTERS).decode()
 
     def _template(self) -> tuple[str, str]:
-        # What is the same for all requests is put together once: a run may have a million.
+        # The part that all requests have in common is built once, because a run may have a million requests.
         record: dict[str, Any] = {
             "response": {"status": 200, "size": 971},
             "latencies": {"request": _TOOK_MS, "kong": 6, "proxy": 0, "receive": 1},

@@ -1,4 +1,4 @@
-"""What arrived: every span of every run, how often, and whether it was what was issued."""
+"""Every span of every run that arrived, how often, and whether it equals the issued span."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ledger:
     """The book of a receiver. Thread-safe.
 
     Args:
-        runs: whose spans are expected; any other is a fault.
+        runs: the runs with expected spans; any other span is a fault.
     """
 
     def __init__(self, *runs: Run) -> None:

@@ -1,4 +1,4 @@
-"""Runs a process on a C library whose disk fails or stalls, and whose wall clock jumps, when a test says so."""
+"""Runs a process with a C library that lets the disk fail or stall, and the wall clock jump, when a test says so."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CONTROL = struct.Struct("qqqqq")
 
 
 class LibcDouble:
-    """The double, compiled into a folder; without a C compiler the test is skipped.
+    """The double, compiled into a folder. Without a C compiler the test is skipped.
 
     Args:
         folder: for it.
-        disk: the folder whose disk fails.
+        disk: the folder on the disk that fails.
     """
 
     def __init__(self, folder: Path, disk: Path) -> None:

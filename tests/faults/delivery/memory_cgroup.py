@@ -18,7 +18,8 @@ _ROOT = Path("/sys/fs/cgroup")
 
 @contextlib.contextmanager
 def bounded(max_bytes: int, root: Path = _ROOT) -> Iterator[Callable[[int], None]]:
-    """Give what puts a process, by its id, into a cgroup that may take so much; without one the test is skipped.
+    """Give a function that puts a process, by its id, into a cgroup with a memory limit. Without cgroups the test is
+    skipped.
 
     Source: the kernel's admin-guide/cgroup-v2.rst ("Memory", "No Internal Process Constraint") and
     cgroup-v1/memory.rst.

@@ -1,9 +1,9 @@
-"""The conservation oracle: what every fault test is judged by.
+"""The conservation oracle, which judges every fault test.
 
-- every acknowledged span is delivered, or counted as dropped or rejected;
-- every delivered span was issued, and is what was issued;
-- of a hundred delivered spans at most one is a repetition, but for what was under way when a fault came;
-- the books of the destination balance.
+- Every acknowledged span is delivered, or counted as dropped or rejected.
+- Every delivered span was issued, and is unchanged.
+- At most one of a hundred delivered spans is a repetition, apart from spans in flight when a fault came.
+- The books of the destination balance.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def assert_conserved(
     assert ledger.faults == []
     assert missing == counted, said
     assert counted == given_up, said
-    # What had arrived when its answer was lost comes twice, rightly: in a short run that is more than a hundredth.
+    # Spans that had arrived when their answer was lost come twice, rightly. In a short run they are more than a
+    # hundredth.
     under_way = IN_FLIGHT_SPANS * (faults if faults < _MANY_FAULTS else 1) if max_repeated else 0
     assert ledger.repeated <= max(max_repeated * ledger.distinct(), under_way), said
     assert books.balance, said

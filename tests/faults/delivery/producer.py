@@ -18,7 +18,7 @@ from otlp_tracing.plugin.emitter import MAX_RING_BYTES, Emitter, Origin
 __all__ = ["Producer"]
 
 _STEP_SECONDS = 0.005
-_LONG_SECONDS = 0.05  # calls that took less are none that anybody could feel
+_LONG_SECONDS = 0.05  # calls that took less cannot be noticed
 
 
 class Producer:
@@ -26,8 +26,8 @@ class Producer:
 
     Args:
         socket: the sidecar's.
-        run: whose requests they are; no other producer issues of it.
-        config: the plugin entry's configuration; `origin` is made of it, and may be set anew.
+        run: the run of the requests; no other producer issues requests of it.
+        config: the plugin entry's configuration; `origin` is made of it, and may be replaced.
         max_ring_bytes: the emitter's.
     """
 
@@ -81,7 +81,7 @@ class Producer:
 
     @property
     def slowest_call_s(self) -> float:
-        """Seconds that the slowest call of the emitter took of its caller, but for those in which nobody ran here."""
+        """Seconds that the slowest call of the emitter took, without the time in which no process ran here."""
         return max(
             (max(cpu, ended - begun - self._heartbeat.missed(begun, ended)) for begun, ended, cpu in self._long_calls),
             default=0.0,
@@ -95,7 +95,7 @@ class Producer:
 
     @property
     def ring_bytes(self) -> int:
-        """What the records that are kept take, as they lie there; not what the emitter thinks of it."""
+        """The memory of the kept records, as they are stored, and not as the emitter estimates it."""
         with self.emitter._lock:
             return sum(len(one.frame) for kept in (self.emitter._waiting, self.emitter._unacknowledged) for one in kept)
 

@@ -1,6 +1,6 @@
 """A double of a collector that answers as a test tells it to, over gRPC and over HTTP.
 
-It keeps no spans, only what became of each: a test of an hour has millions.
+It keeps no spans, only the state of each, because a test of an hour has millions.
 
 Source: opentelemetry-proto, docs/specification.md; google/rpc/error_details.proto (RetryInfo).
 """
@@ -38,18 +38,18 @@ from faults.delivery.stalls import heartbeat
 
 __all__ = ["OK", "Answer", "Attempt", "Receiver", "ServerTls"]
 
-_MAX_MESSAGE_BYTES = 64 << 20  # above what a collector takes, so that a test can see a batch over it
+_MAX_MESSAGE_BYTES = 64 << 20  # more than a collector accepts, so that a test can see a batch over the limit
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _PROTOBUF = "application/x-protobuf"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered to one export.
+    """The answer to one export.
 
     Args:
-        code: of gRPC; another than OK takes nothing over.
-        status: of HTTP, where that is spoken.
+        code: of gRPC; any other than OK accepts nothing.
+        status: of HTTP, if that is the protocol.
         retry_after_s: sent as RetryInfo, or as Retry-After.
         rejected: spans refused by partial success, the first of the request.
         message: with an error or a partial success.
@@ -77,7 +77,7 @@ _GONE = Answer(grpc.StatusCode.UNAVAILABLE, 503, message="the receiver let go")
 
 @dataclass(frozen=True)
 class ServerTls:
-    """What a receiver shows, and whom it listens to.
+    """The receiver's certificate, and the clients that it accepts.
 
     Args:
         pair: its certificate and key.
@@ -136,9 +136,9 @@ class Receiver(Background):
     """The double. Use it with `with`; everything may be called from the test's thread.
 
     Args:
-        ledger: where spans that are taken over are written down.
+        ledger: records the accepted spans.
         options: gRPC server arguments, such as `grpc.max_connection_age_ms`.
-        tls: what it shows, if it speaks TLS.
+        tls: its certificates, if it speaks TLS.
     """
 
     def __init__(
@@ -174,11 +174,13 @@ class Receiver(Background):
 
     @property
     def broken_off_after_s(self) -> list[float]:
-        """Seconds after which the sidecar broke attempts off that had no answer, but for those in which nobody ran."""
+        """Seconds after which the sidecar cancelled attempts without an answer, without the time in which no process
+        ran.
+        """
         return [ended - begun - heartbeat().missed(begun, ended) for begun, ended in tuple(self._broken_off)]
 
     def stop(self) -> None:
-        """Stop listening, break off what is open."""
+        """Stop listening, and cancel open requests."""
         self.call(self.closing())
 
     def start(self, tls: ServerTls | None = None) -> None:
@@ -197,7 +199,7 @@ class Receiver(Background):
             options=[
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.so_reuseport", 0),
-                # The sidecar's keepalive is none of this double's business, unless a test makes it.
+                # This double ignores the sidecar's keepalive, unless a test changes that.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
                 *self._options,
             ]

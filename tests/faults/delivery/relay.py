@@ -1,4 +1,4 @@
-"""A TCP relay between the sidecar and a receiver: the network, and what goes wrong with it."""
+"""A TCP relay between the sidecar and a receiver: the network and its faults."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Relay(Background):
         return len(self._flows)
 
     def freeze(self) -> None:
-        """Let existing connections go silent, as when a firewall has forgotten them; new ones work."""
+        """Make existing connections silent, as when a firewall has forgotten them. New connections work."""
         self.call(self._freeze())
 
     def reset(self) -> None:
@@ -53,7 +53,7 @@ class Relay(Background):
         self.call(self._reset())
 
     def refuse(self) -> None:
-        """Stop listening, and reset what is open."""
+        """Stop listening, and reset open connections."""
         self.call(self._refuse())
 
     def listen(self) -> None:

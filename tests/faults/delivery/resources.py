@@ -1,4 +1,4 @@
-"""Watch what a process takes while something goes on."""
+"""Watch the resources of a process during a test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INTERVAL_SECONDS = 0.1
 
 @contextlib.contextmanager
 def watched(look: Callable[[], T]) -> Iterator[list[T]]:
-    """Collect what `look` returns, ten times a second, for as long as the block runs."""
+    """Collect the results of `look`, ten times a second, for as long as the block runs."""
     seen = [look()]
     stop = threading.Event()
 

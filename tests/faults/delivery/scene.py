@@ -1,4 +1,4 @@
-"""Producer, sidecar and receiver, put together: what a fault happens to."""
+"""Producer, sidecar and receiver together: the system that a fault hits."""
 
 from __future__ import annotations
 
@@ -87,10 +87,10 @@ class Scene:
         )
 
     def wait_until_noted(self) -> None:
-        """Wait until the disk, too, knows what was delivered: a kill from then on repeats none of it.
+        """Wait until the disk, too, has recorded the deliveries, so that a kill from then on repeats no span.
 
-        A delivered row is deleted with the next transaction, some 20 ms later. What is acknowledged now was
-        written after that; it waits for a collector that is away until the test lets it `listen` again.
+        A delivered row is deleted with the next transaction, some 20 ms later. A span that is acknowledged now was
+        written after that. It waits for a collector that is away until the test lets it `listen` again.
         """
         self.relay.refuse()
         self.send(1)
@@ -116,7 +116,7 @@ def scenes(
         http: OTLP over HTTP instead of gRPC.
         receiver_options: gRPC server arguments.
         sidecar: arguments of Sidecar.
-        start: start the sidecar, else the test does.
+        start: start the sidecar; False leaves that to the test.
         ring_bytes: bound of the emitter's ring.
         fields: of the plugin entry.
     """

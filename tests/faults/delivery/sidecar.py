@@ -25,16 +25,16 @@ __all__ = ["Sidecar"]
 
 _UP_SECONDS = 60.0
 _END_SECONDS = 60.0  # how soon it has to be is for a test to say
-_OPENING = "it is not open yet"  # what /readyz says of a spool of which nobody knows yet what it holds
+_OPENING = "it is not open yet"  # the answer of /readyz while the content of the spool is not known yet
 _LOG_LINES = 60
 
 
 class Sidecar:
-    """One sidecar after another, at the same socket, port and spool. Use it with `with`, it starts then.
+    """One sidecar after another, at the same socket, port and spool. Use it with `with`, which starts it.
 
     Args:
         folder: for socket, spool and log; a short path, sockets have room for 107 characters.
-        spool: somewhere else.
+        spool: another folder for the spool.
         environment: variables beside those of this process.
         wrapper: a command that runs the one that follows it.
         started: called with the pid after each start, before it serves.
@@ -167,7 +167,7 @@ class Sidecar:
         return samples(self.url, "otlp_tracing_spool_degraded") > 0
 
     def spool_bytes(self) -> int:
-        """Return what the spool's files take."""
+        """Return the bytes of the spool's files."""
         total = 0
         for path in self.spool.rglob("*"):
             with contextlib.suppress(OSError):
@@ -180,7 +180,7 @@ class Sidecar:
         return self._process.wait(_END_SECONDS)
 
     def log(self) -> str:
-        """Return what it has said."""
+        """Return its log."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def tail(self) -> str:

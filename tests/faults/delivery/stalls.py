@@ -1,7 +1,7 @@
-"""Tells the time that the product took from the time that the machine took: a test must not fail for the second.
+"""Separates the product's time from the machine's: a test must not fail because the machine was busy.
 
-A bound on the clock is a promise of the product for a machine on which it gets to run. On one that is shared, this
-process or the sidecar may wait for a core for seconds; that is measured here, and taken off what a test measures.
+A bound on the clock is a promise of the product for a machine on which it can run. On a shared machine this process or
+the sidecar may wait for a core for seconds. That time is measured here, and subtracted from a test's measurement.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def heartbeat() -> Heartbeat:
 
 
 class Stopwatch:
-    """Measures, from its making on, the seconds in which the product could run.
+    """Measures the seconds in which the product could run, from its creation on.
 
     Args:
-        pid: the process whose waiting for a core is not counted either; its main thread's, as that has the loop.
+        pid: the process; time in which its main thread, which has the loop, waits for a core is not counted either.
     """
 
     def __init__(self, pid: int) -> None:

@@ -1,4 +1,4 @@
-"""What a collector can answer: every code, delays it asks for, partial success, batches and spans it will not have."""
+"""Every answer of a collector: all codes, requested delays, partial success, refused batches and refused spans."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Seconds = Callable[[float, float], float]
 REPEATED = {Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.ABORTED, Code.OUT_OF_RANGE, Code.UNAVAILABLE, Code.DATA_LOSS}
 # Not repeated by the table, but nothing is wrong with the spans: they are held until somebody mends the credentials.
 HELD = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}
-# Not repeated as they are, but in halves: what the collector cannot take may be one span of many.
+# Repeated in halves, and not unchanged: the collector may refuse one span of many.
 CUT = {Code.INVALID_ARGUMENT, Code.INTERNAL}
 GIVEN_UP = set(Code) - REPEATED - HELD - CUT - {Code.OK, Code.RESOURCE_EXHAUSTED}
 REPEATED_STATUSES, HELD_STATUSES, GIVEN_UP_STATUSES = {429, 502, 503, 504}, {401, 403}, {404, 405, 422, 500, 501}
@@ -46,14 +46,16 @@ CUT_STATUSES = {400, 413}
 
 _CASE = "x-case"
 _SPANS = 20
-# A batch goes when it has as many, however long the machine takes to bring them together: never a part of one.
+# A batch is sent when it has this many spans, however long the machine takes to collect them, and never in part.
 _WHOLE = {"timeout": 60_000, "send_batch_size": _SPANS}
 _REFUSES_ALL_SECONDS = 10.0  # for which a collector that refused all of a batch is asked for whole ones alone
 _LOOK_SECONDS = 10.0  # between two looks for a key that has replaced one
 
 
 class _Table:
-    """Answers each case's first two attempts with what the case says, later ones with OK; what is held, always so."""
+    """Answers each case's first two attempts as the case says, later ones with OK. Held spans always get the case's
+    answer.
+    """
 
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         self._answers = answers
@@ -72,13 +74,15 @@ def _is_held(answer: Answer) -> bool:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a receiver saw, and for how long the sidecar had waited for a core at which moments (monotonic)."""
+    """The attempts that a receiver saw, and how long the sidecar had waited for a core at which moments (monotonic)."""
 
     attempts: Mapping[str, list[Attempt]]
     waited: Sequence[tuple[float, float]]
 
     def keeps(self, case: str, delay: float, pause_s: float) -> bool:
-        """Tell whether attempts came after a delay, to a fifth; what held a process up is no reason to be late."""
+        """Tell whether attempts came after a delay, to a fifth. Time in which a process was held up does not count as
+        late.
+        """
         return all(
             0.8 * delay <= later.at - earlier.at
             and later.at - earlier.at - self._held_up(earlier.at, later.at) <= 1.2 * delay + pause_s
@@ -122,7 +126,7 @@ def _outcomes(answers: Mapping[str, Answer], folder: Any, seconds: float, http: 
         producer.close()
 
         assert books.balance, books
-        assert books.waiting == held  # the next attempt at what is held may be under way
+        assert books.waiting == held  # the next attempt of held spans may be under way
         assert ledger.faults == []
         assert ledger.repeated == 0
         assert len(missing) == held + sum(books.lost.values()), books
@@ -194,7 +198,7 @@ def test_every_http_status_is_answered_as_the_protocol_has_it(folder: Any, secon
 
 @pytest.mark.parametrize("http", [False, True], ids=["grpc", "http"])
 def test_a_partial_success_is_counted_and_not_repeated(start_scene: StartScene, http: bool) -> None:
-    """Fault 16: what a collector says it rejected is counted, said in one line, and not sent again."""
+    """Fault 16: spans that a collector reports as rejected are counted, logged in one line, and not sent again."""
     with start_scene(http=http, batch_export=_WHOLE) as scene:
         scene.receiver.script.default = Answer(rejected=3, message="three are too many")
         scene.send(_SPANS // SPANS_A_REQUEST)
@@ -265,7 +269,7 @@ def _poisoned(log: bytes, **fields: Any) -> bytes:
     return json.dumps(record).encode()
 
 
-# What made an SDK's exporter give up the whole batch: one field of one span.
+# One such field of one span made an SDK's exporter give up the whole batch.
 POISON: dict[str, dict[str, Any]] = {
     "lone surrogate in the path": {"request__uri": "/\ud800"},
     "lone surrogate in the method": {"request__method": "\udfff"},
@@ -287,7 +291,9 @@ POISON: dict[str, dict[str, Any]] = {
 
 
 def test_poison_costs_no_neighbour(start_scene: StartScene) -> None:
-    """Fault 18: spans that cannot be encoded, one in a hundred, cost nobody else; what becomes of them is counted."""
+    """Fault 18: spans that cannot be encoded, one in a hundred, do not affect other spans, and each of them is
+    counted.
+    """
     with start_scene() as scene:
         scene.send(100)
         poison = Producer(scene.sidecar.socket, Run(scene.run.name + (1 << 29)), entry(scene.destination, scene.run))
@@ -340,7 +346,7 @@ def test_a_collector_that_takes_nothing_at_all(start_scene: StartScene) -> None:
 
 
 def test_a_key_that_is_refused_is_replaced(start_scene: StartScene) -> None:
-    """Fault 15: what a collector does not let in for its key is delivered soon after a configuration has a good one."""
+    """Fault 15: spans refused for their key are delivered soon after a configuration has a good one."""
     good, bad = ["x-key: good"], ["x-key: bad"]
     with start_scene(headers=bad) as scene:
         scene.receiver.script.choose = lambda metadata, _spans: (

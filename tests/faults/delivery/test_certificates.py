@@ -139,7 +139,7 @@ def test_the_clients_certificate_is_replaced(start: Callable[[ServerTls], Any]) 
 
 
 def test_a_certificate_is_missing_for_a_while(start: Callable[[ServerTls], Any]) -> None:
-    """Fault 19: a file that is not there yet holds spans back, named in the log; they go when it comes."""
+    """Fault 19: a file that is not there yet holds spans back and is named in the log; they are sent when it comes."""
     with start(ServerTls(AUTHORITY.issue("collector"))) as secured:
         (secured.files / "ca").unlink()
         secured.send(10)

@@ -50,7 +50,7 @@ def test_the_clock_jumps(start_scene: StartScene, folder: Path, max_retry_time: 
         scene.producer.wait_until_acknowledged()
         scene.wait_until_delivered()
         scene.relay.refuse()
-        for jump in (600.0, *jumps):  # the first is what a machine that was asleep sees
+        for jump in (600.0, *jumps):  # the first is seen on a machine that was asleep
             scene.send(10)
             double.jump(jump)
             assert_no_negative_duration(scene)
@@ -63,9 +63,9 @@ def test_the_clock_jumps(start_scene: StartScene, folder: Path, max_retry_time: 
 
 @pytest.mark.parametrize("ppm", [500, -500, 100_000, -100_000])
 def test_the_clock_is_slewed(start_scene: StartScene, folder: Path, seconds: Seconds, ppm: int) -> None:
-    """Fault 24: a clock that is brought right little by little, fast or slow, delays nothing and expires nothing.
+    """Fault 24: a clock that is corrected slowly, fast or slow, delays nothing and expires nothing.
 
-    500 parts in a million are what the kernel allows NTP (adjtimex(2)), 100,000 what chrony takes at the most.
+    The kernel allows NTP 500 parts in a million (adjtimex(2)), chrony uses at most 100,000.
     """
     double = LibcDouble(folder, folder / "spool")
     batches = {"timeout": 1000, "send_batch_size": 512, "max_retry_time": 3600}
@@ -124,7 +124,7 @@ def test_the_clock_jumped_during_a_request(start_scene: StartScene) -> None:
 
 
 def assert_no_negative_duration(scene: Scene) -> None:
-    """Look at what is shown of the destinations, and at the spans."""
+    """Read the reports about the destinations, and the spans."""
     status = json.loads(fetch(scene.sidecar.url, "/delivery").text())
     shown = {
         name: value

@@ -69,7 +69,7 @@ def _producing(sidecar: Sidecar, endpoint: str) -> Iterator[Producer]:
 
 
 def _arrived(collector: Collector) -> Counter[str]:
-    """Count the spans in the collector's file by id; a line that a kill cut short is none."""
+    """Count the spans in the collector's file by id. A line that a kill cut short does not count."""
     found: Counter[str] = Counter()
     for line in collector.text().split("\n"):
         with contextlib.suppress(json.JSONDecodeError):
@@ -97,7 +97,8 @@ def test_the_collector_is_killed_and_started_again(
 ) -> None:
     """A collector killed and started again loses nothing that it had not written; few spans come twice.
 
-    What it answers OK and then loses with its memory is its own: it is killed when its file has all that it took.
+    Spans that it answers with OK and loses with its memory are its own loss. So it is killed when its file has all
+    accepted spans.
     """
     with _producing(sidecar, collector.endpoint) as producer:
         for _ in range(min(rounds, 10)):
@@ -132,9 +133,11 @@ def test_the_collector_is_restarted_under_load(collector: Collector, sidecar: Si
 
 
 def test_the_collector_hangs(collector: Collector, sidecar: Sidecar, seconds: Seconds) -> None:
-    """A collector that is stopped for longer than an attempt may take loses nothing; what it had read comes twice.
+    """A collector that is stopped for longer than an attempt may take loses nothing; spans that it had read come
+    twice.
 
-    What lies in its sockets when it goes on was given up by the sidecar: those batches are counted, and are few.
+    The sidecar has given up the batches in the collector's sockets when the collector continues. These are counted,
+    and few.
     """
     with _producing(sidecar, collector.endpoint) as producer:
         with producer.sending(_RATE):
@@ -147,10 +150,10 @@ def test_the_collector_hangs(collector: Collector, sidecar: Sidecar, seconds: Se
 
 
 def test_a_proxy_answers_every_code(collector: Collector, sidecar: Sidecar, seconds: Seconds) -> None:
-    """Every code in place of the collector's answer: nothing is lost but what a code says is not to be sent again.
+    """Every code in place of the collector's answer: only spans that a code forbids to send again are lost.
 
-    One export in six is answered so, in turn by each code; one answer in a hundred and fifty is lost after the
-    collector took the batch, which is what can make a span come twice.
+    One export in six is answered so, in turn by each code. One answer in a hundred and fifty is lost after the
+    collector accepted the batch. Only such a span can come twice.
     """
     codes = [grpc.StatusCode[name] for name in (*_REPEATED, *_HELD)]
     calm = threading.Event()
@@ -167,7 +170,7 @@ def test_a_proxy_answers_every_code(collector: Collector, sidecar: Sidecar, seco
             wait_for(
                 lambda: time.monotonic() > until and set(proxy.answered) == set(codes), 400, "each code was answered"
             )
-        calm.set()  # what waits would take minutes: each answer of these is a pause
+        calm.set()  # spans that wait would take minutes, because each of these answers is a pause
         settle(sidecar, [producer], proxy.endpoint, 120)
         books = sidecar.books(proxy.endpoint)
 

@@ -1,4 +1,4 @@
-"""Configurations change for months: endpoints move, keys are changed. What a destination takes, it gives back."""
+"""Configurations change for months: endpoints move, keys change. A destination releases its resources."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _EACH = MAX_IDLE + 64  # in each round: more than stay awake
 _MOST_ROUNDS = 7
 _REST_SECONDS = 60.0  # it looks every ten
 _MAX_DESCRIPTORS = MAX_IDLE + 32  # a connection each, and those that a sidecar has anyway
-# In a round. 10 kB for each plugin entry, of which 4,096 are remembered, and what chance takes; a destination that
-# stays awake takes 45 kB, which would be 14 MiB.
+# In a round: 10 kB for each plugin entry, of which 4,096 are remembered, and a random part. A destination that stays
+# awake takes 45 kB, which would be 14 MiB.
 _MAX_GROWTH_BYTES = 9 << 20
 
 
@@ -55,7 +55,7 @@ def test_destinations_one_after_another(
             return scene.sidecar.figures()
 
         seen = [use(0), use(_EACH)]
-        # What is there once, pools and arenas, comes with the second round or with one of the next.
+        # Things that exist once, such as pools and arenas, come with the second round or with one of the next.
         while not _is_flat(seen) and len(seen) < _MOST_ROUNDS:
             seen.append(use(len(seen) * _EACH))
         page = scene.sidecar.metrics()

@@ -1,4 +1,4 @@
-"""The spool's disk fills up, fails, or gives back something else than what was written."""
+"""The spool's disk fills up, fails, or returns bytes that differ from the written ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Seconds = Callable[[float, float], float]
 
 _START_SECONDS = 2.0
 _PAGE_BYTES = 4096
-_FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
+_FELT_SECONDS = 0.25  # the longest time that Kong waits for an answer
 _REQUESTS = 2000
 _SPOOLED_REQUESTS = 8000  # some ten megabytes, more than SQLite's log holds
 
@@ -83,7 +83,7 @@ def test_the_disk_fails(start_scene: StartScene, folder: Path, error: int) -> No
 
 
 def test_the_disk_stalls(start_scene: StartScene, folder: Path) -> None:
-    """Fault 21: while the disk takes its time nothing is acknowledged, not even what is repeated; nobody feels it."""
+    """Fault 21: while the disk is slow nothing is acknowledged, not even repeated records, and no request waits."""
     double = LibcDouble(folder, folder / "spool")
     with start_scene(sidecar={"environment": double.environment}) as scene:
         scene.send(100)
@@ -93,7 +93,7 @@ def test_the_disk_stalls(start_scene: StartScene, folder: Path) -> None:
             for _ in range(3):
                 scene.producer.pump()
                 wait_for(scene.sidecar.ready, 60, "it answers")
-                scene.producer.close()  # it connects again, and repeats what was not acknowledged
+                scene.producer.close()  # it connects again, and repeats the records that were not acknowledged
             until = time.monotonic() + 1.0
             while time.monotonic() < until:
                 scene.producer.pump()
@@ -102,7 +102,7 @@ def test_the_disk_stalls(start_scene: StartScene, folder: Path) -> None:
         scene.sidecar.start()
 
         assert kept == 100
-        # What was delivered just before is repeated: that it was could not be noted either.
+        # Spans delivered just before are repeated: the disk could not record their delivery either.
         scene.assert_conserved(max_repeated=1)
         assert scene.producer.slowest_call_s < _FELT_SECONDS
 
@@ -184,9 +184,8 @@ class Image:
     def readable(self, folder: Path) -> int:
         """Return the spans in rows that SQLite still finds by their ids in the spool as it is, byte for byte.
 
-        The others are those that the damage affects: a row on a page that was hit, or on one that is found through
-        it; with the log, whatever it had from the hit on, since SQLite reads it up to the first frame that is not as
-        it was written.
+        The damage affects all other rows. Such a row is on a page that was hit, or on a page that is found through it.
+        In the log, it is every row from the hit on, since SQLite reads the log up to the first changed frame.
         """
         copy = folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
@@ -207,10 +206,12 @@ class Image:
                 yield id_, (spans, zlib.crc32(body))
 
     def start(self) -> int:
-        """Start a sidecar on it, and judge: it starts soon, serves, and its books balance. Return what it restored."""
+        """Start a sidecar on it and check that it starts soon, serves, and has balanced books. Return the number it
+        restored.
+        """
         scene = self._scene
         scene.sidecar.start()
-        # CPU time: how long it takes by the clock depends on who else uses the machine.
+        # CPU time, because the time by the clock depends on other users of the machine.
         took = cpu_seconds(scene.sidecar.pid)
         scene.producer.send(1)
         scene.producer.wait_until_acknowledged()
@@ -230,11 +231,12 @@ def _flip(path: Path, at: int) -> None:
 
 
 def test_the_spool_is_damaged(scene: Scene, folder: Path, rounds: int) -> None:
-    """Fault 22: one bit, a cut, or garbage anywhere in its files costs what it hit; the sidecar starts and serves.
+    """Fault 22: one bit, a cut, or garbage anywhere in its files costs only the damaged rows; the sidecar starts and
+    serves.
 
-    Where and how is drawn: with more rounds from more places. What it hit is what SQLite itself cannot find any more;
-    where that is the first page, which says what the file is, all of it. The books say how much, and nothing that is
-    delivered is other than it was.
+    Place and kind are random: more rounds try more places. Damaged are the rows that SQLite itself cannot find any
+    more. If the first page is hit, which describes the file, these are all rows. The books say how many, and no
+    delivered span differs from the issued one.
     """
     image = Image(scene, folder, _SPOOLED_REQUESTS)
     source = random.Random(22)

@@ -26,10 +26,10 @@ from otlp_tracing.plugin.emitter import MAX_RING_BYTES
 
 pytestmark = pytest.mark.timeout(3600)
 
-_FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
+_FELT_SECONDS = 0.25  # the longest time that Kong waits for an answer
 _BACK_SECONDS = 2.0
 _FRAME_COST = 1.5  # Python's objects around a frame of a kilobyte
-_IDLE_BYTES = 6 << 20  # what the process of the test takes and gives back by itself
+_IDLE_BYTES = 6 << 20  # memory that the test's process takes and releases by itself
 _RATE = 500
 
 _EMITTER = emitter.__name__
@@ -53,10 +53,11 @@ def test_nothing_happens(scene: Scene) -> None:
 def test_the_sidecar_is_stopped(
     start_scene: StartScene, seconds: Callable[[float, float], float], pause_s: float, ring_bytes: int | None
 ) -> None:
-    """Fault 2: SIGSTOP is not felt, takes no more memory than the ring, and what was given up is counted exactly.
+    """Fault 2: SIGSTOP delays no request, takes no more memory than the ring, and given-up records are counted
+    exactly.
 
     Memory is that of the process which hands over, and of the receiver, which is idle meanwhile. In the second case
-    what is handed over would take many times as much as the ring may have.
+    the records would take many times as much as the ring may have.
     """
     with start_scene(ring_bytes=ring_bytes, pads=0 if ring_bytes is None else 8) as scene:
         for _ in range(20):

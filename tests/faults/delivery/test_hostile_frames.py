@@ -1,4 +1,4 @@
-"""Processes that send the sidecar what they should not: each is closed, costs nothing, and no other notices."""
+"""Processes that send invalid frames to the sidecar: each is closed, costs nothing, and affects no other."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _seconds_until_closed(scene: Scene, connection: socket.socket) -> float:
 def _undisturbed(scene: Scene, max_growth_bytes: int = _MAX_GROWTH_BYTES) -> Iterator[None]:
     """Hold that another process's requests arrive meanwhile, and that memory and descriptors do not grow."""
     for _ in range(3):
-        scene.send(1000)  # what a pause of this process makes it hand over at once is no growth later
+        scene.send(1000)  # records that a pause of this process lets it send at once are not growth later
         scene.wait_until_delivered()
     before = scene.sidecar.figures()
     with scene.producer.sending(100):
@@ -108,9 +108,9 @@ def _undisturbed(scene: Scene, max_growth_bytes: int = _MAX_GROWTH_BYTES) -> Ite
 
 
 def test_hostile_frames_close_their_connection(scene: Scene, pause_s: float) -> None:
-    """Fault 29: what breaks the protocol is closed within a second, and the sidecar is none the larger for it.
+    """Fault 29: a connection that breaks the protocol is closed within a second, and the sidecar does not grow by it.
 
-    Even with what a shared machine is given that is less than the three seconds after which silence is closed.
+    The bound holds on a shared machine too, because it is less than the three seconds after which silence is closed.
     """
     open_after = {}
     with _undisturbed(scene):
@@ -127,7 +127,7 @@ def test_hostile_frames_close_their_connection(scene: Scene, pause_s: float) -> 
 
 
 def test_random_bytes(scene: Scene, rounds: int) -> None:
-    """Fault 29: random bytes, with and without a greeting, disturb nobody."""
+    """Fault 29: random bytes, with and without a greeting, disturb no other process."""
     source = random.Random(29)
     with _undisturbed(scene):
         for number in range(50 * rounds):
@@ -137,7 +137,9 @@ def test_random_bytes(scene: Scene, rounds: int) -> None:
 
 
 def test_unfinished_frames_are_not_waited_for(scene: Scene, pause_s: float) -> None:
-    """Fault 29: who sends a byte a second, or begins and goes silent, is closed after five seconds at the most."""
+    """Fault 29: a sender of a byte a second, or one that begins and falls silent, is closed after at most five
+    seconds.
+    """
     with _undisturbed(scene), contextlib.ExitStack() as stack:
         stopwatch = Stopwatch(scene.sidecar.pid)
         waiting = {stack.enter_context(_connection(scene)): name for name in ("slow", "silent", "mute")}

@@ -41,7 +41,7 @@ def test_connections_go_silent(start_scene: StartScene, pause_s: float, http: bo
 def test_connections_are_reset_all_the_time(start_scene: StartScene, seconds: Seconds, http: bool) -> None:
     """Fault 14: a RST every 100 ms loses nothing, and does not make the sidecar connect more than once a second."""
     lasting = seconds(60, 6)
-    batches = {"timeout": 1000, "send_batch_size": 512}  # what is sent often connects often, if it has to
+    batches = {"timeout": 1000, "send_batch_size": 512}  # frequent sending means frequent connecting, if necessary
     with start_scene(http=http, batch_export=batches) as scene:
         scene.send(1)
         scene.wait_until_delivered()

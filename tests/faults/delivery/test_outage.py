@@ -44,7 +44,7 @@ def test_the_collector_is_away(
         scene.wait_until_delivered()
         with watched(lambda: scene.sidecar.figures().resident_bytes) as resident, scene.producer.sending(rate):
             scene.relay.refuse()
-            # As long as the fault lasts: what waits then is two seconds of work at the least pace that is allowed.
+            # As long as the fault lasts: waiting spans are two seconds of work at the lowest rate that is allowed.
             time.sleep(seconds(600, 10))
             arrived = scene.ledger.distinct()
             scene.relay.listen()
@@ -74,7 +74,7 @@ def test_the_collector_is_away(
 def test_the_spool_is_full(start_scene: StartScene, seconds: Seconds) -> None:
     """Fault 10: past its bound the spool gives up the oldest traces, whole, counts each span, and holds the bound."""
     bound = int(seconds(64, 4)) << 20
-    # SQLite's log of writes, four mebibytes; and what comes at once, in the log and before room was made for it.
+    # SQLite's log of writes, four mebibytes, and records that come at once, in the log and before room was made.
     slack = max(bound // 4, 6 << 20)
     at_once = 500
     batches = {"timeout": 200, "send_batch_size": 512, "spool_max_bytes": bound}
@@ -88,7 +88,7 @@ def test_the_spool_is_full(start_scene: StartScene, seconds: Seconds) -> None:
         settle(scene.sidecar, [scene.producer], scene.destination, 60)
         books = scene.sidecar.books(scene.destination)
         delivered = scene.ledger.delivered(scene.run)
-        # One attempt at a time looks whether the collector is back: what it had in hand is not given up for room.
+        # One attempt at a time tests whether the collector is back. Its spans are not given up to make room.
         oldest = _since_a_gap(delivered)
         in_hand = {place for place in delivered if place < oldest}
 

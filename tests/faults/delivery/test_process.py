@@ -1,4 +1,4 @@
-"""The sidecar's process ends, however: what it has acknowledged is delivered by the next."""
+"""The sidecar's process ends in many ways, and the next one delivers all acknowledged spans."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from faults.delivery.scene import Scene
 
 pytestmark = pytest.mark.timeout(3600)
 
-_FELT_SECONDS = 0.25  # what Kong waits for an answer at the most
-_GRACE_SECONDS = 10.0  # what Kong gives a plugin server between SIGTERM and SIGKILL
+_FELT_SECONDS = 0.25  # the longest time that Kong waits for an answer
+_GRACE_SECONDS = 10.0  # the time that Kong gives a plugin server between SIGTERM and SIGKILL
 _RATE = 500
 
 
@@ -40,7 +40,7 @@ def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int, pause_
 
 
 def test_the_sidecar_is_killed_while_nobody_takes_anything(scene: Scene, rounds: int) -> None:
-    """Fault 1: what several lives have left in the spool is restored by each, and delivered once by the last."""
+    """Fault 1: spans that several lives have left in the spool are restored by each, and delivered once by the last."""
     scene.relay.refuse()
     for life in range(rounds):
         scene.send(200)
@@ -56,7 +56,7 @@ def test_the_sidecar_is_killed_while_nobody_takes_anything(scene: Scene, rounds:
 
 
 def test_a_killed_sidecar_repeats_little(scene: Scene, rounds: int) -> None:
-    """Fault 1: what the collector is known to have taken is not sent again by the next life."""
+    """Fault 1: spans that the collector is known to have accepted are not sent again by the next life."""
     for _ in range(rounds):
         scene.send(2000)
         scene.wait_until_delivered()

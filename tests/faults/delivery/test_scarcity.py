@@ -38,7 +38,7 @@ def _connections(scene: Scene, count: int) -> Iterator[list[socket.socket]]:
 
 
 def _endure(scene: Scene, lasting: float) -> None:
-    """Start the sidecar again whenever it has died of what it lacks."""
+    """Start the sidecar again whenever it has died of the scarce resource."""
     until = time.monotonic() + lasting
     while time.monotonic() < until:
         time.sleep(0.2)
@@ -62,7 +62,7 @@ def _deliver(scene: Scene) -> None:
 
 
 def test_descriptors_run_out(scene: Scene) -> None:
-    """Fault 26: with 64 descriptors and no more, who is connected is served, nothing spins, and it passes."""
+    """Fault 26: with 64 descriptors and no more, connected processes are served, nothing spins, and it passes."""
     scene.send(100)
     scene.wait_until_delivered()
     resource.prlimit(scene.sidecar.pid, resource.RLIMIT_NOFILE, (64, 64))
@@ -114,7 +114,7 @@ def test_memory_is_short(start_scene: StartScene, seconds: Seconds) -> None:
 
 
 def test_address_space_is_short(start_scene: StartScene, seconds: Seconds) -> None:
-    """Fault 26: when no memory is given out any more it goes on, or starts again, and loses nothing."""
+    """Fault 26: when no memory is given out any more it continues, or starts again, and loses nothing."""
     with start_scene() as scene:
         scene.send(100)
         scene.wait_until_delivered()
@@ -131,7 +131,7 @@ def test_address_space_is_short(start_scene: StartScene, seconds: Seconds) -> No
 
 
 def test_hardly_any_cpu(scene: Scene, seconds: Seconds) -> None:
-    """Fault 26: with a twentieth of a core requests wait in the ring and arrive later; nobody feels it.
+    """Fault 26: with a twentieth of a core records wait in the ring and arrive later, and no request waits.
 
     The quota is a double: the process is stopped 95 of every 100 ms.
     """

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(90_000)
 
 _RATE = 300
 _RECOVERED_SECONDS = 60.0
-_SETTLED_ROUNDS = 3  # after so many, what is allocated at first use has been
+_SETTLED_ROUNDS = 3  # after this many, all allocations at first use have happened
 
 
 def _kill(scene: Scene, _lasting: float) -> None:
