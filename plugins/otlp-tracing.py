@@ -1,8 +1,8 @@
-"""The Kong plugin `otlp-tracing`: what a plugin server loads.
+"""The Kong plugin `otlp-tracing`, the file that a plugin server loads.
 
-Runs in `otlp-tracing serve` and, over MessagePack, in Kong's own kong-python-pluginserver. Kong executes
-this file before it is a module of its own, and runs every .py beside it as a plugin: so it holds names
-only, and nothing else may lie in this folder.
+Runs in `otlp-tracing serve` and, over MessagePack, in Kong's own kong-python-pluginserver. Kong executes this file
+before it is a module of its own, and runs every .py beside it as a plugin. So it holds names only, and no other file
+may be in this folder.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ class Plugin:
         self._phases = Phases(config, process_emitter())
 
     def access(self, kong: Any) -> None:
-        """Decide and propagate, before the request goes upstream."""
+        """Decide and propagate, before the request is sent upstream."""
         self._phases.access(kong)
 
     def log(self, kong: Any) -> None:

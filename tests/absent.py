@@ -1,6 +1,6 @@
-"""What a test does where a program that it needs is not here: it skips, but in CI not what a package would bring.
+"""The reaction of a test to a missing program: it skips. In CI it fails if a package would bring the program.
 
-A skip there would be green for ever. What needs root, Go or a real Kong may be missing in CI too: .ci/run says so.
+A skip there would be green for ever. Root, Go or a real Kong may be missing in CI too: .ci/run says so.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _SIMULATION_SECONDS = 60.0
 
 
 def absent(reason: str, *packages: str) -> NoReturn:
-    """Skip the test; with CI set, fail it where apt-get could have installed what it needs.
+    """Skip the test. With CI set, fail it if apt-get could have installed the missing program.
 
     Args:
-        reason: what is missing.
+        reason: the missing program.
         packages: of Debian, that bring it; none if it comes from elsewhere.
     """
     if os.environ.get("CI") and packages and _installable(packages):

@@ -6,4 +6,4 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 DOCS = CHECKOUT / "docs"
 TESTDATA = CHECKOUT / "tests" / "testdata"
 TRANSCRIPTS = TESTDATA / "transcripts"
-"""What real Kongs said to a plugin server, recorded."""
+"""Recorded messages of real Kongs to a plugin server."""

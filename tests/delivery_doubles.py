@@ -1,4 +1,4 @@
-"""What the tests of spool and delivery share: spans that a name tells apart, and a scripted way to a collector."""
+"""Doubles for the tests of spool and export: spans with a name, and a scripted transport to a collector."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def encoded(name: str, padding: int = 0) -> bytes:
 
 
 class ScriptedTransport:
-    """Answers what `answer` says to the names of the spans of a request, once `gate` is set.
+    """Answers with the result of `answer` for the names of a request's spans, once `gate` is set.
 
     Args:
-        answer: may be set anew at any time.
+        answer: may be replaced at any time.
     """
 
     def __init__(self, answer: Callable[[list[str]], ExportResult] = lambda _: OK) -> None:

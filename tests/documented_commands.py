@@ -16,15 +16,15 @@ __all__ = ["CHECKOUT", "SHOWN", "commands_of", "documents", "shipped"]
 SHOWN: dict[str, dict[str, Any]] = yaml.safe_load(
     (CHECKOUT / "tests" / "testdata" / "documented_commands.yaml").read_text()
 )
-"""Every command, and how it is shown to work; the file says what the keys mean."""
+"""Every command, and how it is shown to work. The file explains its keys."""
 
-# What a command begins with, behind any variables. In running text `make demo` is a command and `text/html` is none.
+# The start of a command, behind any variables. In running text `make demo` is a command and `text/html` is not.
 PROGRAMS = (
     r"(?:[\w./~-]*/)?(?:amtool|curl|deck|docker|env|git|kong|kubectl|kustomize|make|openssl|otelcol-contrib|otlp-tracing"
     r"|pip|pipx|podman|printf|promtool|pytest|python3?|sh|sudo|systemctl|uv)"
 )
 COMMAND = re.compile(rf"(?:[A-Z][A-Z0-9_]*=\S* +)*{PROGRAMS} +\S")
-# What Kong is told to run.
+# A command that Kong runs.
 DIRECTIVE = re.compile(r"\s*(?:#.*|pluginserver_\w+_cmd *= *(?P<command>.+))?")
 COMMENT = re.compile(r"\s{2,}#\s.*|\s{2,}(?:#.*)?$")
 SHELLS = frozenset({"sh", "bash", "shell", "console"})
@@ -37,7 +37,7 @@ def documents() -> list[Path]:
 
 
 def shipped() -> list[Path]:
-    """Every file taken home, whose first comment may say how it is used."""
+    """Every shipped file that may explain its use in its first comment."""
     files = [path for folder in ("kong", "examples") for path in sorted((CHECKOUT / folder).rglob("*"))]
     return [
         *sorted(CHECKOUT.glob("Dockerfile*")),
@@ -46,7 +46,7 @@ def shipped() -> list[Path]:
 
 
 def commands_of(path: Path) -> list[str]:
-    """Find a file's commands, each as it stands, without the comment behind it."""
+    """Find a file's commands, unchanged, without the comment behind each."""
     lines = path.read_text().splitlines()
     return list(_of_document(lines) if path.suffix == ".md" else _of_first_comment(lines))
 
@@ -77,7 +77,7 @@ def _of_first_comment(lines: list[str]) -> Iterator[str]:
         if not line.startswith("#"):
             return
         found = re.match(r"#(?: {3,}|\t)(?P<command>\S.*)", line)
-        # Variables with what they mean, as a script lists them, are no commands.
+        # Variables with their meaning, as a script lists them, are not commands.
         if found and not re.match(r"[A-Z_, ]+(?:\s{2,}|$)", found["command"]):
             yield COMMENT.sub("", re.sub(r"\s{3,}.*", "", found["command"]))
 

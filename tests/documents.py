@@ -1,4 +1,4 @@
-"""Tables in the documents that tests hold to what the code does; `UPDATE_DOCS=1 make test` writes them anew."""
+"""Tables in the documents that tests compare with the code; `UPDATE_DOCS=1 make test` writes them again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["hold"]
 
 
 def hold(path: Path, name: str, table: str) -> None:
-    """Compare what stands between a document's two markers with a table, or put it there."""
+    """Compare the text between a document's two markers with a table, or write the table there."""
     begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
     text = path.read_text()
     head, _, rest = text.partition(begin)

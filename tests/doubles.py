@@ -1,4 +1,4 @@
-"""Doubles that the tests share, named as what they are."""
+"""Doubles that several tests use, each named as a double."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class FakeKong:
-    """A `kong` object whose answers are scripted; an unknown PDK method fails, and calls are counted.
+    """A `kong` object with scripted answers. An unknown PDK method fails, and calls are counted.
 
     Args:
         answers: by PDK method; an exception is raised, anything else returned.

@@ -1,4 +1,4 @@
-"""Kong's log records side by side: what two of the same kind of request have in common."""
+"""Kong's log records side by side: the parts that two requests of the same kind have in common."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["shape", "stable", "without_zipkin"]
 
 
 def without_zipkin(record: dict[str, Any]) -> dict[str, Any]:
-    """Take out what the bundled tracing plugins put into a recorded record."""
+    """Remove the fields that the bundled tracing plugins put into a recorded record."""
     record.pop("trace_id", None)
     headers = record["request"]["headers"]
     record["request"]["headers"] = {name: value for name, value in headers.items() if not name.startswith("x-b3-")}
@@ -25,7 +25,7 @@ def shape(value: Any) -> Any:
 
 
 def stable(record: dict[str, Any]) -> dict[str, Any]:
-    """Give what has no time, no address and no random id in it; ids of routes and services are not random."""
+    """Give the parts without a time, an address or a random id; ids of routes and services are not random."""
     request, response = record["request"], record["response"]
     tries = [(one.get("state"), one.get("code"), one["ip"]) for one in record.get("tries", [])]
     parts: dict[str, Any] = {name: record.get(name) for name in ("upstream_uri", "upstream_status", "source")}

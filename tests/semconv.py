@@ -19,7 +19,7 @@ _TYPES: Mapping[str, type] = {"string": str, "int": int}
 
 
 def faults(span: SpanRecord) -> list[str]:
-    """Return what is wrong with a span's attributes; what is missing is missing()'s."""
+    """Return the faults in a span's attributes; missing() has the missing ones."""
     found = list(attribute_faults(span.attributes))
     if span.is_error != ("error.type" in span.attributes):
         found.append(f"{span.name}: error.type is for spans with the status ERROR, and for all of them")

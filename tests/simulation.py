@@ -1,7 +1,7 @@
-"""A gateway's sampling in simulated time: real tracers, allowances, frames and controller; doubles of all else.
+"""A gateway's sampling in simulated time: real tracers, allowances, frames and controller, and doubles of the rest.
 
-Requests come by chance (a Poisson process) at a rate that changes with time, each to one of several workers;
-the record of each reaches the controller when the request has ended.
+Requests come by chance (a Poisson process) at a rate that changes with time, each to one of several workers. The
+record of each reaches the controller when the request has ended.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Simulation:
         self.start_sidecar()
 
     def start_sidecar(self) -> None:
-        """Start a sidecar that knows nothing; the workers go on with what they were told."""
+        """Start a sidecar that knows nothing. The workers continue with their last rates."""
         self.rates = RateKeeper(self.metrics, self.clock)
         self.rates.configure(KEY, "entry", self.sampling)
         self.links = [Link(b"%08d" % worker, self._receiver(worker)) for worker in range(self.workers)]
@@ -114,7 +114,7 @@ class Simulation:
                 heapq.heappush(ended, (at + kind.seconds, number, worker, context))
 
     def kept(self, since: float = 0.0, until: float = float("inf"), path: str | None = None) -> list[RequestContext]:
-        """Return what was decided for the traces kept in a part of the time."""
+        """Return the decisions for the traces kept in a part of the time."""
         return [
             context
             for at, where, context in self.seen

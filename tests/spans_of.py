@@ -1,7 +1,7 @@
-"""Spans of records that no Kong was asked for, for the tests of assembly.
+"""Spans of invented records, for the tests of assembly.
 
-Every span that is made here is held against the semantic conventions (semconv.py): what a unit test makes
-up is part of what the spans can carry.
+Every span that is made here is held against the semantic conventions (semconv.py), because a span of a unit test is a
+span that the product can make.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GRPC: dict[str, Any] = {
     "source": "upstream",
     "tries": [{}],
 }
-"""What makes a gRPC call of a record."""
+"""The fields that make a record a gRPC call."""
 
 _BASIS: dict[str, Any] = {
     "request": {"method": "GET", "uri": "/a/b", "url": "http://gw:8000/a/b", "headers": {"host": "gw:8000"}},

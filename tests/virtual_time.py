@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when there is nothing to do: hours take milliseconds."""
+"""An event loop with a clock that advances only when there is nothing to do: hours take milliseconds."""
 
 from __future__ import annotations
 

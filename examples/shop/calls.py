@@ -24,14 +24,14 @@ async def call_http(session: ClientSession, method: str, url: str, json: object 
         aiohttp.ClientError, TimeoutError: nothing came back; the span has the reason.
     """
     headers: dict[str, str] = {}
-    # The query stays out of the span: it may hold what is nobody's business.
+    # The query stays out of the span, because it may hold private data.
     attributes = {"http.request.method": method, "url.full": url.partition("?")[0]}
     with _tracer.start_as_current_span(method, kind=SpanKind.CLIENT, attributes=attributes) as span:
         propagate.inject(headers)
         answer = await session.request(method, url, headers=headers, json=json)
         await answer.read()
         span.set_attribute("http.response.status_code", answer.status)
-        if answer.status >= 400:  # to a caller a 404 is a failure, to the one who answers it is not
+        if answer.status >= 400:  # a 404 is a failure for the caller, and not for the server
             span.set_attribute("error.type", str(answer.status))
             span.set_status(Status(StatusCode.ERROR))
         return answer

@@ -1,8 +1,8 @@
-"""A client of the gateway that starts the trace itself, with baggage, and repeats what failed on the way.
+"""A client of the gateway that starts the trace itself, with baggage, and retries failed requests.
 
     python -m shop.client http://127.0.0.1:8000 --users 1,2,3,9 --grpc 127.0.0.1:8000
 
-Prints one line a request, with its trace id, for whoever looks for it in the backend.
+Prints one line a request, with its trace id, to search for in the backend.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CALL_SECONDS = 10.0
 
 @asynccontextmanager
 async def _journey(name: str) -> AsyncIterator[trace.Span]:
-    """Put everything inside into one trace, with baggage for all who are called."""
+    """Put everything inside into one trace, with baggage for all called services."""
     token = context.attach(baggage.set_baggage("client.name", "shop.client"))
     try:
         with _tracer.start_as_current_span(name) as span:
@@ -43,10 +43,10 @@ async def _journey(name: str) -> AsyncIterator[trace.Span]:
 
 
 async def visit(session: ClientSession, gateway: str, user_id: str) -> tuple[int, str]:
-    """Ask for a user; give the status, 0 if nothing came back, and the trace id.
+    """Ask for a user. Give the status, 0 without an answer, and the trace id.
 
-    A 502, 503 or 504 and a connection that fails are tried again: each attempt has a span of its own, and what
-    became of the last is the journey's.
+    A 502, 503 or 504 and a connection that fails are tried again. Each attempt has a span of its own, and the result
+    of the last is the result of the journey.
     """
     async with _journey("visit user") as span:
         status = 0
@@ -81,7 +81,7 @@ async def list_orders(gateway: str, user_id: str) -> tuple[str, str]:
 
 
 async def run(gateway: str, users: list[str], rpc: str | None) -> None:
-    """Visit every user, one after the other, and say what came back."""
+    """Visit every user, one after the other, and print the answers."""
     async with ClientSession(timeout=ClientTimeout(total=_CALL_SECONDS)) as session:
         for user_id in users:
             status, trace_id = await visit(session, gateway, user_id)

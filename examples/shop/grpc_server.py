@@ -15,7 +15,7 @@ from shop import red
 __all__ = ["ServerSpans"]
 
 _tracer = trace.get_tracer(__name__)
-# What is the server's fault; the rest is the caller's. Source: semantic conventions, rpc/grpc.md.
+# Codes that are the server's fault; the others are the caller's. Source: semantic conventions, rpc/grpc.md.
 _FAULTS = {
     grpc.StatusCode.UNKNOWN,
     grpc.StatusCode.DEADLINE_EXCEEDED,

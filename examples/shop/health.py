@@ -1,7 +1,6 @@
-"""/healthz says that the process runs, /readyz whether what it depends on answers.
+"""/healthz says that the process runs, /readyz whether its dependencies answer.
 
-Probes come every few seconds from everywhere: they make no spans here, and the gateway's kong.yml samples
-them at 0.
+Probes come every few seconds from everywhere: they make no spans here, and the gateway's kong.yml samples them at 0.
 """
 
 from __future__ import annotations

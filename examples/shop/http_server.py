@@ -1,4 +1,4 @@
-"""SERVER spans for an aiohttp service, by hand: what an instrumentation library would do, on a page."""
+"""SERVER spans for an aiohttp service, by hand: the work of an instrumentation library, on a page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shop import red
 __all__ = ["server_spans"]
 
 _tracer = trace.get_tracer(__name__)
-_PROBES = {"/healthz", "/readyz"}  # every few seconds from everywhere, and nobody looks at their traces
+_PROBES = {"/healthz", "/readyz"}  # every few seconds from everywhere, and without use as traces
 
 
 @web.middleware

@@ -1,4 +1,4 @@
-"""order-service: the orders of users, over gRPC and, for whoever has only HTTP, as JSON.
+"""order-service: the orders of users, over gRPC and, for callers with HTTP only, as JSON.
 
 User 1 is an ordinary one, user 2 has a list that takes its time, user 3 one that cannot be read.
 

@@ -27,13 +27,13 @@ _LAST_EXPORT_MS = 2_000
 
 @contextlib.contextmanager
 def telemetry(service_name: str, version: str = "1.0.0") -> Iterator[None]:
-    """Export until the block ends, then send what is left.
+    """Export until the block ends, then send the rest.
 
-    The providers become the global ones, so every module asks for its tracer and its meter once, at import, and
-    keeps them: `trace.get_tracer(__name__)` gives a proxy that finds the provider by itself.
+    The providers become the global ones, so every module asks for its tracer and its meter once, at import, and keeps
+    them: `trace.get_tracer(__name__)` gives a proxy that finds the provider by itself.
 
     Args:
-        service_name: service.name of the resource; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before it.
+        service_name: service.name of the resource; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override it.
         version: service.version.
     """
     resource = Resource({"service.name": service_name, "service.version": version}).merge(_from_environment())

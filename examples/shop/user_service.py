@@ -1,4 +1,4 @@
-"""user-service: users, with their orders and what they may like, which it asks for at the same time.
+"""user-service: users, with their orders and recommendations, which it asks for at the same time.
 
 python -m shop.user_service --listen 127.0.0.1:8081 --orders 127.0.0.1:9090
 """
@@ -63,13 +63,13 @@ async def _show_user(request: web.Request) -> web.Response:
     user_id = request.match_info["id"]
     if user_id not in _USERS:
         return web.json_response({"message": "no such user"}, status=404)
-    # Baggage goes to whoever is called from here on: facts that they may want, never secrets.
+    # Baggage is sent to every service that is called from here on: useful facts, never secrets.
     token = context.attach(baggage.set_baggage("request.source", "user-service"))
     try:
         # Both at once: their spans lie side by side under ours, since each task begins with our context.
         orders, likes = await asyncio.gather(_orders_of(request.app, user_id), _likes_of(user_id))
     except grpc.aio.AioRpcError as error:
-        # The CLIENT span has the failure; this one gets what we make of it.
+        # The CLIENT span has the failure; this span has our answer to it.
         trace.get_current_span().set_attribute("app.orders.failure", error.code().name)
         return web.json_response({"message": "orders cannot be read"}, status=502)
     finally:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: what a traced request costs, beside the stock plugin server and Kong's own plugins."""
+"""`python -m tests.bench`: the cost of a traced request, beside the stock plugin server and Kong's own plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our own code takes of a request in the plugin server: `access` and `log` from bytes to bytes, without sockets.
+"""CPU time of the plugin server's own code for a request: `access` and `log` from bytes to bytes, without sockets.
 
     python -m bench.dialogues msgpack|protobuf      (in tests/)
 
@@ -40,7 +40,7 @@ _RECORD = log_record({"trace_id": "1" * 32, "span_id": "2" * 16, "upstream_span_
 
 
 def dialogue_us(protocol: str) -> float:
-    """Measure in a process of its own, whose emitter is pumped by nobody."""
+    """Measure in a process of its own, in which no thread pumps the emitter."""
     command = [sys.executable, "-m", "bench.dialogues", protocol]
     environment = {**os.environ, HOSTED_VARIABLE: "1"}
     return float(

@@ -17,7 +17,7 @@ _BEGIN, _END = "<!-- results -->", "<!-- /results -->"
 
 
 def write_document(results: Results, circumstances: Mapping[str, Any], seconds: float) -> None:
-    """Replace what stands between the markers."""
+    """Replace the text between the markers."""
     head, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
     _, _, tail = rest.partition(_END)
     lines = [_BEGIN, *_lines(results, circumstances, seconds), _END]

@@ -1,7 +1,7 @@
-"""What a worker that is killed costs a real Kong's clients: SIGKILL, over and over, at half and at full load.
+"""The cost of a killed worker for a real Kong's clients: SIGKILL, over and over, at half and at full load.
 
-Two workers serve, and the one that works is killed. Over MessagePack no request fails. Over ProtoBuf those do whose
-bytes the worker had not read yet, which Kong 3.9 answers with 500 (docs/decisions/0010-two-protocols.md).
+Two workers serve, and the busy one is killed. Over MessagePack no request fails. Over ProtoBuf a request fails if the
+worker had not read its bytes yet: Kong 3.9 answers it with 500 (docs/decisions/0010-two-protocols.md).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FULL_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Kills:
-    """What came of some kills.
+    """The result of some kills.
 
     Args:
         subject: protocol and load.
@@ -59,7 +59,7 @@ def measure(command: Path, kills: int, say: Callable[[str], None]) -> list[Kills
     Args:
         command: the `kong` command.
         kills: how many of each kind.
-        say: told what goes on.
+        say: called with lines about the progress.
 
     Raises:
         WrkMissingError: there is no wrk.

@@ -125,7 +125,7 @@ class Kong:
             "nginx_proxy_lua_socket_read_timeout": "1s",
             "mem_cache_size": "32m",
             "lmdb_map_size": "32m",
-            # Kong's workers become `nobody` when root starts it, who may not enter a temporary folder.
+            # Kong's workers become `nobody` when root starts it, and that user may not enter a temporary folder.
             **({"nginx_user": "root root"} if os.geteuid() == 0 else {}),
         }
         if self._server:

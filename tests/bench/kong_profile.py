@@ -1,7 +1,7 @@
-"""Where the CPU time of a request goes: in Kong's nginx worker by what its Lua does, in our processes by kind.
+"""CPU time of a request by part: in Kong's nginx worker by Lua function, in our processes by kind.
 
-A run of its own: the profiler in nginx (lua/) costs some percent of what it measures. A sample belongs to the first
-of NGINX_GROUPS that its stack shows.
+It is a run of its own, because the profiler in nginx (lua/) costs some percent of the measured time. A sample belongs
+to the first of NGINX_GROUPS that its stack shows.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measure(command: Path, seconds: float, say: Callable[[str], None]) -> dict[s
     Args:
         command: the `kong` command.
         seconds: of load on each.
-        say: told what goes on.
+        say: called with lines about the progress.
 
     Raises:
         WrkMissingError: there is no wrk.

@@ -13,7 +13,7 @@ __all__ = ["CpuMeter", "Measurement", "median"]
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured; None where a subject has no such process.
+    """One measurement; None where a subject has no such process.
 
     Args:
         requests_per_second: answered.
@@ -22,7 +22,7 @@ class Measurement:
         server_us: CPU time of the plugin server's processes a request.
         sidecar_us: likewise, of its sidecar.
         nginx_us: likewise, of Kong's nginx worker.
-        failed: requests that went without the plugin, or failed.
+        failed: requests without the plugin, and failed requests.
     """
 
     requests_per_second: float
@@ -35,7 +35,7 @@ class Measurement:
 
     @property
     def requests_per_cpu_second(self) -> float | None:
-        """What one core of its own would let the plugin server do."""
+        """The rate of the plugin server with one core of its own."""
         return 1e6 / self.server_us if self.server_us else None
 
 

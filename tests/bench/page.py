@@ -1,11 +1,10 @@
-"""`python -m tests.bench.page`: what the live page costs the sidecar, and how it does at 2,000 requests/s.
+"""`python -m tests.bench.page`: the cost of the live page for the sidecar, and its behaviour at 2,000 requests/s.
 
-Three sidecars run side by side and take turns: without a page, with one that nobody looks at, and with one that
-is looked at, by a client that reads the stream and asks for the figures by route as the page does. Records
-are handed over as the plugin server hands them over; CPU time a record is what counts, for it is steadier than
-the clock. All three are started anew several times, since where a process has its memory, and how its hashes fall,
-is worth as many per cent as the page. With a Chromium here, a real page is then opened and used while 2,000
-requests come each second.
+Three sidecars run side by side and take turns: one without a page, one with a closed page, and one with an open page.
+A client plays the open page: it reads the stream and asks for the figures by route. Records are sent as the plugin
+server sends them. CPU time a record is compared, because it is steadier than the clock. All three are restarted
+several times: the place of a process in memory, and its hash seeds, change as many per cent as the page costs. With a
+Chromium here, a real page is then opened and used while 2,000 requests come each second.
 """
 
 from __future__ import annotations
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steady: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         for number in range(options.starts):
             with running_sidecars(folder / str(number)) as sidecars:
-                # Open all the time, as a page is: what one costs in its first second is not what it costs.
+                # Open all the time, as a page is: the first second of a client costs more than the later ones.
                 with looking(sidecars[2]):
                     for figures, rate in ((full, None), (steady, RATE)):
                         for name, found in rounds(sidecars, endpoint, options.rounds, options.seconds, rate).items():
@@ -182,7 +181,7 @@ def _records() -> list[bytes]:
 
 @contextlib.contextmanager
 def looking(sidecar: Sidecar) -> Iterator[None]:
-    """Ask for what an open page asks for, and throw it away."""
+    """Request everything that an open page requests, and discard it."""
     done = threading.Event()
     stream = http.client.HTTPConnection(HOST, sidecar.port, timeout=30)
     stream.request("GET", "/events")
@@ -277,7 +276,7 @@ def lines(full: Figures, steady: Figures, used: Mapping[str, Any] | None) -> Ite
 
 
 def _more(figures: Figures, name: str) -> str:
-    """Compare round by round, so that what slowed a round down slowed both."""
+    """Compare round by round, so that a slow round affects both sides."""
     base = figures["no page"]
     ratios = [one[1] / other[1] for one, other in zip(figures[name], base, strict=True)]
     return "" if figures[name] is base else f"{100 * (statistics.median(ratios) - 1):+.1f} %"

@@ -1,6 +1,6 @@
 """`python -m tests.bench.redaction`: CPU time of redaction, for an ordinary span and for the worst values known.
 
-What it found: a clean span costs less than 10 µs; no value of a KiB costs a millisecond, the dearest are those of
+Results: a clean span costs less than 10 µs. No value of a KiB costs a millisecond; the most expensive are those for
 which the budget stops the search. `--docs` writes the table into docs/redaction.md.
 """
 
@@ -38,7 +38,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko
 ALL = list(CONTENT_DETECTORS)
 
 Row = tuple[str, float, float]
-"""What was measured, microseconds of CPU, at most."""
+"""The measured microseconds of CPU, at most."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +80,7 @@ def _rows() -> Iterator[Row]:
 
 
 def _values(place: str) -> Iterator[tuple[str, str]]:
-    # A value of its own for each repetition would be fairer to caches of names; one does for all else.
+    # A new value for each repetition would be fairer to caches of names. In all other respects one value is enough.
     yield from hostile_values().items()
     if place == "url.query":
         yield "names nobody sent before, others each time", "*"

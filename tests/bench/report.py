@@ -57,7 +57,7 @@ KILLS_COLUMNS = ("kills", "requests", "requests/s", "failed", "failed a kill")
 
 
 def circumstances() -> dict[str, Any]:
-    """Say what was measured, when and on what."""
+    """Tell the subject, the time and the machine of the measurement."""
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
@@ -136,7 +136,7 @@ def _print_table(console: Console, title: str, headings: Sequence[str], rows: It
 
 
 def _print_figures(console: Console, title: str, figures: Mapping[str, Measurement]) -> None:
-    # A column that nobody has is left out.
+    # A column without any figure is left out.
     columns = [
         (heading, attribute, form)
         for heading, (attribute, form) in COLUMNS.items()
@@ -159,5 +159,5 @@ def _print_targets(console: Console, reached: Sequence[Target]) -> None:
 
 
 def written(value: float | None, form: str) -> str:
-    """Write a figure, or nothing where there is none."""
+    """Write a figure, or nothing if it is missing."""
     return "" if value is None else form.format(value)

@@ -1,4 +1,4 @@
-"""What one run of the command has measured."""
+"""The measurements of one run of the command."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ class Results:
 
     @property
     def targets(self) -> list[Target]:
-        """What the figures should come to, and what they do."""
+        """The target ratios, and the measured ones."""
         return targets(self.medians("without_kong"), self.medians("with_kong"), self.kills)

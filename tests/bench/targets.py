@@ -1,4 +1,4 @@
-"""What the figures should come to: ratios, since they hold on another machine too."""
+"""Targets for the figures. They are ratios, since these hold on another machine too."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Target:
     """One ratio.
 
     Args:
-        text: what is compared.
-        bound: what it should be, as shown.
-        ratio: what it is.
-        met: it is.
+        text: the compared figures.
+        bound: the target, as shown.
+        ratio: the measured ratio.
+        met: whether it meets the target.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Target:
 
 
 def targets(without: Figures, with_: Figures, kills: Sequence[Kills]) -> list[Target]:
-    """Compare what was measured, with Kong and without."""
+    """Compare the measurements, with Kong and without."""
     killed = [one for one in kills if one.subject.startswith(with_kong.MSGPACK)]
     return [
         *(_without_kong(without) if without else []),

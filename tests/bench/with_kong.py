@@ -1,7 +1,7 @@
 """Kong with one nginx worker and one tracing plugin each, under wrk.
 
-Every Kong runs all the time, and the rounds go from one to the next. The upstream is a plain nginx server
-that one more Kong has included; it takes what the bundled plugins export as well.
+Every Kong runs all the time, and the rounds visit one after the other. The upstream is a plain nginx server that one
+more Kong has included. It also accepts the exports of the bundled plugins.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def measure(command: Path, rounds: int, seconds: float, say: Callable[[str], Non
         command: the `kong` command.
         rounds: how many.
         seconds: of load on each subject in each round.
-        say: told what goes on.
+        say: called with lines about the progress.
     """
     found: dict[str, list[Measurement]] = {name: [] for name in SUBJECTS}
     with contextlib.ExitStack() as stack:
@@ -88,7 +88,7 @@ def measure(command: Path, rounds: int, seconds: float, say: Callable[[str], Non
 
 @contextlib.contextmanager
 def running_upstream(command: Path, folder: Path) -> Iterator[str]:
-    """Run a Kong whose nginx has a server of its own; give that server's URL."""
+    """Run a Kong with one more server in its nginx; give that server's URL."""
     folder.mkdir()
     port = free_port()
     included = folder / "upstream.conf"

@@ -1,7 +1,7 @@
 """Plugin servers beside each other, driven by two load clients, without Kong.
 
-Every server runs all the time; the rounds go from one to the next and begin again, so that what else
-the machine does hits all of them.
+Every server runs all the time. The rounds visit one after the other and begin again, so that other work of the machine
+hits all of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def measure(rounds: int, seconds: float, say: Callable[[str], None]) -> dict[str
     Args:
         rounds: how many.
         seconds: of load on each subject in each round.
-        say: told what goes on.
+        say: called with lines about the progress.
     """
     found: dict[str, list[Measurement]] = {name: [] for name in SUBJECTS}
     with contextlib.ExitStack() as stack:

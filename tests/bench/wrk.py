@@ -25,7 +25,7 @@ class WrkMissingError(Exception):
 
 @dataclass(frozen=True)
 class Said:
-    """What wrk reports; `failed` are answers with a status other than 2xx or 3xx, and broken connections."""
+    """The report of wrk. `failed` are answers with a status other than 2xx or 3xx, and broken connections."""
 
     requests: int
     requests_per_second: float

@@ -1,4 +1,4 @@
-"""The system's Chromium, and a page that tells what went wrong on it."""
+"""The system's Chromium, and a page that reports its errors."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 __all__ = ["NO_CHROMIUM", "chromium_path", "launch", "opened"]
 
-# For what the page does at once or every two seconds, on a machine that may stand still for some.
+# For things that the page does at once or every two seconds, on a machine that may stop for some seconds.
 _PATIENCE_MS = 30_000
 NO_CHROMIUM = "no Chromium here: `apt-get install chromium`, or name one with CHROMIUM=/path/to/chromium"
 
 
 def chromium_path() -> str | None:
-    """Return where it is, None where there is none."""
+    """Return its path, or None if there is no Chromium."""
     named = os.environ.get("CHROMIUM")
     return named or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -32,7 +32,7 @@ def launch(playwright: Playwright) -> Browser:
 
 @contextlib.contextmanager
 def opened(browser: Browser, **context: Any) -> Iterator[tuple[Page, list[str]]]:
-    """Give an empty page, and the list of what its console complains about: violations of its policy too."""
+    """Give an empty page, and the list of complaints of its console: violations of its policy too."""
     with contextlib.closing(browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **context})) as window:
         page = window.new_page()
         page.set_default_timeout(_PATIENCE_MS)

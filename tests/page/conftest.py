@@ -1,4 +1,4 @@
-"""What the page's tests share: a shop behind a gateway, and a browser that looks at the sidecar's page."""
+"""Fixtures of the page's tests: a shop behind a gateway, and a browser that opens the sidecar's page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[ThreadedOtlpSink]:
-    """Give the backend that spans go to."""
+    """Give the backend that receives the spans."""
     with ThreadedOtlpSink() as running:
         yield running
 
@@ -51,7 +51,7 @@ def gateway(
 
 @pytest.fixture
 def page(browser: Browser, gateway: RunningGateway) -> Iterator[Page]:
-    """Give the page, open and live; fails the test if the browser complained or went anywhere else."""
+    """Give the page, open and live. Fails the test if the browser complained or contacted another host."""
     with opened(browser) as (page, complaints):
         asked: set[str] = set()
         page.on("request", lambda request: asked.add(urlsplit(request.url).netloc))

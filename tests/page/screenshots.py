@@ -25,7 +25,7 @@ from page.shop import requests_of_a_shop, running_shop, shop_declaration, shop_g
 FOLDER = DOCS / "screenshots"
 SIZES = {"wide": (1360, 850), "narrow": (412, 860)}
 THEMES = ("light", "dark")
-MAX_BYTES = 300_000  # of a picture in the README, for whoever reads it over a slow line
+MAX_BYTES = 300_000  # of a picture in the README, for readers with a slow line
 
 
 def trace(page: Page) -> None:
@@ -52,13 +52,13 @@ def delivery(page: Page) -> None:
 
 
 def redaction(page: Page) -> None:
-    """Show what was found."""
+    """Show the findings."""
     page.get_by_role("link", name="Redaction").click()
     page.wait_for_selector(".findings")
 
 
 def trial(page: Page) -> None:
-    """Show what other rules would have kept."""
+    """Show the effect of other rules."""
     page.get_by_role("link", name="Try it").click()
     page.get_by_role("button", name="Try these rules").click()
     page.wait_for_selector(".answer")

@@ -24,7 +24,7 @@ SECRET = "pl4nted-s3cret-value"
 
 TRACE_URL = "http://jaeger.test:16686/trace/{trace_id}"
 
-# What each path does: seconds to wait at the least, and the status.
+# The behaviour of each path: seconds to wait at the least, and the status.
 _BEHAVIOUR: Mapping[str, tuple[float, int]] = {
     "/api/users/1": (0.012, 200),
     "/api/users/2": (0.034, 200),
@@ -98,12 +98,12 @@ def running_shop() -> Iterator[str]:
 def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str, Any]:
     """Configure the gateway: eight services, one of them behind two addresses of which one is dead.
 
-    Redaction of what the reports service is asked for is a dry run. Partners, who call from outside, are
-    not believed: each of their requests starts a trace of its own, which is linked to theirs and kept.
+    Redaction of requests to the reports service is a dry run. Partners, which call from outside, are not trusted: each
+    of their requests starts a trace of its own, which is linked to theirs and kept.
 
     Args:
         address: of running_shop.
-        endpoint: where spans go.
+        endpoint: destination of the spans.
         config: of the plugin, which is enabled globally.
     """
     entry = tracing(
@@ -140,7 +140,7 @@ def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str,
 
 
 def shop_gateway(folder: Path, declared: Mapping[str, Any], *variables: str) -> StandIn:
-    """Start the stand-in gateway with a plugin server whose sidecar has a page.
+    """Start the stand-in gateway with a plugin server and a sidecar that has a page.
 
     Args:
         folder: an empty one.
@@ -164,7 +164,7 @@ def send(gateway: RunningGateway, target: str, method: str = "GET", headers: Seq
 
 
 def requests_of_a_shop(gateway: RunningGateway, count: int, seed: int = 7) -> None:
-    """Send a mixed lot of requests, whose traces start at the gateway."""
+    """Send a mixed lot of requests with traces that start at the gateway."""
     chosen = random.Random(seed).choices(_REQUESTS, [one.weight for one in _REQUESTS], k=count)
     for one in chosen:
         agent = ("User-Agent", "shop-web/4.2")

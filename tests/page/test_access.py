@@ -1,4 +1,4 @@
-"""Promises about who sees the page, and what it says when the sidecar is not there."""
+"""Promises about access to the page, and about the page while the sidecar is away."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_name_bound_to_this_address_gets_nothing(gateway: RunningGateway) -> N
 
 
 def test_a_sidecar_that_ends_is_said_and_found_again(browser: Browser, gateway: RunningGateway) -> None:
-    """What was seen stays to be read; the next sidecar's traces come without a reload."""
+    """Traces that were seen stay readable; the next sidecar's traces come without a reload."""
     before = send(gateway, "/api/users/1")
     with opened(browser) as (page, _):
         page.goto(gateway.sidecar_url)
@@ -70,7 +70,7 @@ def test_a_sidecar_that_ends_is_said_and_found_again(browser: Browser, gateway: 
         expect(page.locator(f'.trace[data-trace="{before}"]')).to_be_visible()
         (sidecar,), (serve,) = gateway.processes()["sidecar"], gateway.processes()["serve"]
 
-        os.kill(serve, signal.SIGSTOP)  # who starts the next one: not before the page has been looked at
+        os.kill(serve, signal.SIGSTOP)  # starts the next one only after the page has been checked
         try:
             os.kill(sidecar, signal.SIGKILL)
             expect(page.get_by_text("not connected")).to_be_visible()

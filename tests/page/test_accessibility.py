@@ -1,4 +1,4 @@
-"""Promises about people who cannot see the page, or not well: what axe-core finds is nothing.
+"""Promises about people that cannot see the page, or not well: axe-core finds no fault.
 
 Source: https://github.com/dequelabs/axe-core, its rules for WCAG 2.2 A and AA and its best practices.
 """
@@ -29,7 +29,7 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_no_view_has_a_violation(browser: Browser, gateway: RunningGateway, theme: str, width: str) -> None:
-    """In both themes, at both widths, with what opens on them."""
+    """In both themes, at both widths, with everything that opens on them."""
     window = {"viewport": {"width": WIDTHS[width], "height": 900}, "reduced_motion": "reduce"}  # no colour half-way
     with opened(browser, color_scheme=theme, **window) as (page, complaints):
         page.goto(gateway.sidecar_url)

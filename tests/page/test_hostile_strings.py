@@ -19,7 +19,7 @@ from page.traces import attributes, open_trace, row
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\u202e'
 SHOWN = HOSTILE.replace("\u202e", "\\u{202e}")
-# What is left of it where the protocol has no room: no blank and no slash in a host, no = in a tracestate's value.
+# The part that the protocol has room for: no blank and no slash in a host, no = in a tracestate's value.
 HOST = '<img\x0bsrc="x"onerror="window.hacked=1"><script>window.hacked=1<script>'
 STATE = "<img src><script>window.hacked++</script>"
 METHOD = "<IMG><SCRIPT>"
@@ -27,7 +27,7 @@ METHOD = "<IMG><SCRIPT>"
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[ThreadedOtlpSink]:
-    """Give a backend whose every answer is an error with such a text."""
+    """Give a backend that answers every export with an error and such a text."""
     with ThreadedOtlpSink() as running:
         running.sink.default_answer = ScriptedAnswer(grpc.StatusCode.UNAVAILABLE, HOSTILE)
         yield running
@@ -37,7 +37,7 @@ def sink() -> Iterator[ThreadedOtlpSink]:
 def gateway(
     browser: Browser, shop: str, sink: ThreadedOtlpSink, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningGateway]:
-    """Give a gateway whose service, route and rule have such names; a real Kong would refuse the first two."""
+    """Give a gateway with such names of service, route and rule; a real Kong would refuse the first two."""
     assert browser
     route = {"name": f"route {HOSTILE}", "paths": ["/"], "strip_path": False}
     service = {"name": f"service {HOSTILE}", "url": f"http://{shop}", "routes": [route]}
@@ -67,7 +67,7 @@ def send(gateway: RunningGateway) -> str:
 
 
 def assert_all_is_text(page: Page) -> None:
-    """Nothing in the view that is shown became an element, ran, or turns the direction of what follows."""
+    """Nothing in the view that is shown became an element, ran, or turns the direction of the text after it."""
     assert page.locator("main").locator("img, script, iframe").count() == 0
     assert page.evaluate("window.hacked") is None
     assert "\u202e" not in page.locator("main").inner_text()

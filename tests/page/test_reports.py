@@ -79,7 +79,7 @@ def test_what_was_delivered_is_counted(page: Page, gateway: RunningGateway, sink
 
 
 def test_a_collector_that_is_away_is_seen(browser: Browser, gateway_without_collector: RunningGateway) -> None:
-    """The state, since when and why; what waits is on disk, and still all of it is somewhere."""
+    """The state, since when and why. Waiting spans are on disk, and all of them are still somewhere."""
     with opened(browser) as (page, _):
         page.goto(f"{gateway_without_collector.sidecar_url}/#delivery")
         sent = [send(gateway_without_collector, "/api/users/1") for _ in range(3)]
@@ -96,7 +96,7 @@ def test_a_collector_that_is_away_is_seen(browser: Browser, gateway_without_coll
 
 
 def test_what_was_given_up_is_seen_with_its_reason(browser: Browser, impatient_gateway: RunningGateway) -> None:
-    """By the name that the metric has, and in words; what is dropped is in the balance."""
+    """By the name that the metric has, and in words. Dropped spans are in the balance."""
     with opened(browser) as (page, _):
         page.goto(f"{impatient_gateway.sidecar_url}/#delivery")
         spans = spans_of(impatient_gateway, send(impatient_gateway, "/api/users/1"))
@@ -123,7 +123,7 @@ def test_what_was_redacted_is_counted_without_its_value(page: Page, gateway: Run
 
 
 def test_a_dry_run_stands_beside_what_is_live(page: Page, gateway: RunningGateway) -> None:
-    """What it let go is counted apart, and said to have left as it was."""
+    """Findings that it reported only are counted apart, with the note that they left unchanged."""
     address = "jane.roe@example.com"
     fetch(gateway.url, f"/api/reports/monthly?for={address}")
     trace_id = send(gateway, f"/api/reports/monthly?for={address}")

@@ -46,12 +46,12 @@ def test_percentiles_are_those_of_the_route(page: Page, gateway: RunningGateway)
     for name in ("p50", "p95", "p99"):
         text = cell(page, "reports", name).inner_text()
         milliseconds = float(text.split()[0]) * (1000 if text.endswith(" s") else 1)
-        assert milliseconds == pytest.approx(took_ms, rel=0.04)  # and what rounding to three digits takes
+        assert milliseconds == pytest.approx(took_ms, rel=0.04)  # and the error of rounding to three digits
     assert took_ms >= 600
 
 
 def test_an_exemplar_opens(page: Page, gateway: RunningGateway) -> None:
-    """A route's newest trace is one click away; a caller who decided about it is named."""
+    """A route's newest trace is one click away, and a caller that decided about it is named."""
     trace_id = send(gateway, "/api/search?q=1")
 
     page.get_by_role("link", name="Routes").click()
@@ -73,7 +73,7 @@ def test_a_route_leads_to_its_traces(page: Page, gateway: RunningGateway) -> Non
 
 
 def test_a_column_may_be_chosen_before_the_figures_come(page: Page, gateway: RunningGateway) -> None:
-    """On a slow sidecar the table's head is there first: a click on it is no error, and sorts what comes."""
+    """On a slow sidecar the table's head is there first: a click on it is no error, and sorts the later rows."""
     send(gateway, "/api/users/1")
     asked: list[Route] = []
 

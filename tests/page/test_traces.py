@@ -19,7 +19,7 @@ from page.traces import attributes, kept_trace, open_trace, row
 
 
 def test_a_request_appears_as_it_is_made(page: Page, gateway: RunningGateway) -> None:
-    """Without a reload: what was asked, what came back, and why its trace is kept."""
+    """Without a reload, a row shows the request, its answer, and the reason why its trace is kept."""
     trace_id = send(gateway, "/api/users/9?page=3")
 
     shown = row(page, trace_id)
@@ -44,7 +44,7 @@ def test_its_waterfall_has_the_spans_that_were_exported(
     ids = "nodes => nodes.map(node => node.dataset.span)"
     everything = detail.locator(".span").evaluate_all(ids)
     assert sorted(everything) == sorted(span.span_id for span in whole_trace(SinkReader(sink), trace_id))
-    spans = detail.locator(".span:not(.internal)")  # what a slow machine adds
+    spans = detail.locator(".span:not(.internal)")  # the extra time of a slow machine
     assert spans.evaluate_all(ids) == [span.span_id for span in exported]
     expect(spans.nth(0)).to_contain_text("GET /api/stock")
     expect(spans.nth(1)).to_contain_text("connection_error")
@@ -79,7 +79,7 @@ def test_a_span_shows_its_attributes(page: Page, gateway: RunningGateway) -> Non
     detail = open_trace(page, trace_id)
     server = attributes(detail)
     spans = detail.locator(".span")
-    for number in range(spans.count() - 1):  # the try stands last; on a slow machine Kong's own time is before it
+    for number in range(spans.count() - 1):  # the try is last; on a slow machine Kong's own time is before it
         spans.nth(number).press("ArrowDown")
     client = attributes(detail)
     spans.first.click()
@@ -240,7 +240,7 @@ def test_the_keys_do_what_the_help_says(page: Page, gateway: RunningGateway) -> 
 
 
 def test_a_paused_list_stays_and_says_what_waits(page: Page, gateway: RunningGateway) -> None:
-    """Until it is told to go on."""
+    """A paused list stays until it is continued."""
     first = send(gateway, "/api/users/1")
     expect(row(page, first)).to_be_visible()
 
@@ -254,7 +254,7 @@ def test_a_paused_list_stays_and_says_what_waits(page: Page, gateway: RunningGat
 
 
 def test_a_page_that_comes_later_sees_what_came_before(page: Page, gateway: RunningGateway) -> None:
-    """What is there is there at once; a link to a trace opens it, also one that is gone."""
+    """Existing traces are shown at once. A link to a trace opens it, also one that is no longer kept."""
     requests_of_a_shop(gateway, 20)
     trace_id = send(gateway, "/api/users/1")
 

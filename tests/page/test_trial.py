@@ -95,7 +95,7 @@ def test_hostile_rules_stay_text(page: Page, gateway: RunningGateway) -> None:
 
 
 def test_a_trial_changes_nothing(page: Page, gateway: RunningGateway) -> None:
-    """What is in force stays so."""
+    """The rules in force stay so."""
     try_rules(page, "rate: 0\nparent: ignore\nkeep: {errors: false}")
     expect(page.locator('[data-figure="kept"]')).to_have_text("0")
 

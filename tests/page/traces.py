@@ -1,4 +1,4 @@
-"""Where things stand on the page's view of traces."""
+"""Positions on the page's view of traces."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def kept_trace(gateway: RunningGateway, trace_id: str) -> dict[str, Any]:
 
 
 def attributes(detail: Locator) -> dict[str, str]:
-    """Return what is shown of the chosen span, by name."""
+    """Return the shown attributes of the chosen span, by name."""
     names, values = (
         detail.locator(".attributes dt").all_inner_texts(),
         detail.locator(".attributes dd").all_inner_texts(),

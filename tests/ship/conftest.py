@@ -1,8 +1,7 @@
-"""What the tests of what is shipped share: the image, built on a double of Kong's, and tools that check files.
+"""Fixtures of the tests of shipped files: the image, built on a double of Kong's, and tools that check files.
 
-What is downloaded is kept in OTLP_TRACING_CACHE, ~/.cache/otlp-tracing unless set, as the collector is. A tool
-that is not there is no failure but a skip that says so; with CI set, one that a package brings is a failure
-(absent.py).
+Downloads are kept in OTLP_TRACING_CACHE, ~/.cache/otlp-tracing unless set, like the collector. A missing tool skips
+the test and says so. With CI set, a missing tool that a package brings is a failure (absent.py).
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ def real_kong(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture(scope="session")
 def run() -> Callable[..., str]:
-    """Give a function that runs a command, wants it to end well, and returns what it wrote."""
+    """Give a function that runs a command, expects success, and returns its output."""
 
     def do(*command: str | Path, **environment: str) -> str:
         done = subprocess.run(

@@ -1,7 +1,7 @@
 """Images built with buildah, and containers of them, on a machine without a container engine or a registry.
 
-A container here is what a runtime makes of an image, as far as these tests look: its files as the root, mount and
-pid namespaces of its own, its user, its environment, its volumes; the network is the machine's. Needs root.
+A container here has the parts of a real one that these tests look at: its files as the root, mount and pid namespaces
+of its own, its user, its environment, its volumes. The network is the machine's. Needs root.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Image:
 
     Args:
         root: its files.
-        config: what it says of user, environment, entrypoint and so on, in Docker's names.
+        config: its user, environment, entrypoint and so on, in Docker's names.
     """
 
     root: Path
@@ -48,7 +48,7 @@ class Image:
         return dict(line.split("=", 1) for line in self.config["Env"])
 
     def size_bytes(self) -> int:
-        """Return what its files take."""
+        """Return the size of its files."""
         return sum(path.lstat().st_size for path in self.root.rglob("*") if not path.is_dir() or path.is_symlink())
 
     def ids(self, user: str) -> tuple[int, int]:
@@ -81,7 +81,7 @@ class Buildah:
         self._containers: list[str] = []
 
     def build(self, context: Path, containerfile: Path, tag: str, *options: str) -> Image:
-        """Build an image, or take from the last run what has not changed."""
+        """Build an image, or reuse the unchanged parts of the last run."""
         # The machine's own way to package indexes: certificates it trusts, and an index of its own if it has one.
         pip_conf = self._scratch / "pip.conf"
         index = os.environ.get("PIP_INDEX_URL")
@@ -99,7 +99,7 @@ class Buildah:
         return Image(Path(self._run("mount", container).strip()), inspected["Docker"]["config"])
 
     def close(self) -> None:
-        """Let go of the images' files."""
+        """Unmount the images' files."""
         if self._containers:
             self._run("rm", *self._containers)
 
@@ -116,8 +116,8 @@ class Container:
     """A container of an image. Use it with `with`.
 
     Args:
-        image: what it is of.
-        log: file for what it writes.
+        image: the image.
+        log: file for its output.
         command: instead of the image's entrypoint and command.
         environment: added to the image's.
         volumes: folders and files of this machine, by their place in the container.
@@ -179,7 +179,7 @@ class Container:
         return self._process is not None and self._process.poll() is None
 
     def output(self) -> str:
-        """Return what it wrote."""
+        """Return its output."""
         return self.log.read_text(errors="replace")
 
     def __enter__(self) -> Container:

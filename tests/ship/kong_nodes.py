@@ -64,7 +64,7 @@ class Postgres:
 
     @property
     def settings(self) -> dict[str, object]:
-        """What Kong needs to reach it."""
+        """The settings with which Kong reaches it."""
         return {
             "database": "postgres",
             "pg_host": HOST,
@@ -95,7 +95,7 @@ class KongNode:
     Args:
         executable: the `kong` command.
         folder: an empty one.
-        settings: of kong.conf, added to what every node has here.
+        settings: of kong.conf, added to those that every node has here.
         plugin_server: whether it runs one; a control plane needs the description only.
     """
 
@@ -150,7 +150,7 @@ class KongNode:
         self.run("migrations", "bootstrap", "-c", str(self._conf))
 
     def answers(self, port: int, path: str) -> int:
-        """Return the status of an answer, 0 if there is none."""
+        """Return the status of an answer, 0 without an answer."""
         try:
             return fetch(f"http://{HOST}:{port}", path).status
         except (OSError, IndexError, ValueError):

@@ -32,7 +32,7 @@ def test_in_ci_what_a_package_brings_has_to_be_here(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("packages_known")
 @pytest.mark.parametrize("packages", [(), ("unknown",)], ids=["from elsewhere", "a package that apt-get does not know"])
 def test_in_ci_what_cannot_be_had_is_skipped(monkeypatch: pytest.MonkeyPatch, packages: tuple[str, ...]) -> None:
-    """With CI set, what no package brings is a skip."""
+    """With CI set, a missing program that no package brings is a skip."""
     monkeypatch.setenv("CI", "true")
 
     with pytest.raises(pytest.skip.Exception, match="needs a tool"):
@@ -41,7 +41,7 @@ def test_in_ci_what_cannot_be_had_is_skipped(monkeypatch: pytest.MonkeyPatch, pa
 
 @pytest.mark.usefixtures("packages_known")
 def test_in_ci_without_root_it_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With CI set, who may not install packages skips."""
+    """With CI set, a user that may not install packages skips."""
     monkeypatch.setenv("CI", "true")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
 

@@ -1,4 +1,4 @@
-"""The compose files: loaded as docker compose loads them, and wired: what is named is there and listens."""
+"""The compose files, loaded as docker compose loads them: every named host exists and listens."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def listens_at(service: Mapping[str, Any]) -> set[int]:
 
 
 def addresses(project: Project) -> Iterator[tuple[str, str, int]]:
-    """Yield who calls, whom, and at which port."""
+    """Yield the calling service, the called service, and the port."""
     for name, service in services(project):
         for value in (*(service.get("environment") or {}).values(), *(service.get("command") or ())):
             for host, port in re.findall(r"(?:^|//)([a-z][a-z-]+):(\d+)", value or ""):

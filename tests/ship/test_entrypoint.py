@@ -1,4 +1,4 @@
-"""The image's entrypoint by itself: what it does before there is a Kong."""
+"""The image's entrypoint by itself: its work before there is a Kong."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("variable", ["OTLP_HEADER_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE"])
 def test_a_secret_that_cannot_be_read_ends_it(variable: str, tmp_path: Path) -> None:
-    """Without its secret Kong is not started: the one line says which variable, which file, and for whom."""
+    """Without its secret Kong is not started: the one line names the variable, the file and the user."""
     missing = tmp_path / "missing"
     done = start({variable: str(missing)})
 

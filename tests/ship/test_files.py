@@ -1,4 +1,4 @@
-"""What is shipped as files, by the tools that know such files."""
+"""The shipped files, checked by the tools that know such files."""
 
 from __future__ import annotations
 

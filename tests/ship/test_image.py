@@ -1,4 +1,4 @@
-"""`Dockerfile.kong`, built on a double of Kong's image: what is in it, as whom it runs, and that it traces."""
+"""`Dockerfile.kong`, built on a double of Kong's image: its content, its user, and a first trace."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def the_one(container: Container, role: str) -> Process | None:
 
 
 def test_the_image_adds_little(kong_image: Image, base_image: Image) -> None:
-    """What the image adds to Kong's stays within its measure."""
+    """The size that the image adds to Kong's stays within its bound."""
     added = (kong_image.size_bytes() - base_image.size_bytes()) / 1e6
     print(f"the image adds {added:.0f} MB")
 
@@ -134,7 +134,9 @@ def test_the_plugin_describes_itself(kong_image: Image, tmp_path: Path) -> None:
 
 
 def test_the_first_request_is_traced(gateway: Gateway, sink: ThreadedOtlpSink) -> None:
-    """With `FROM`, a kong.yml and nothing more, the very first request is served and traced: nobody comes too early."""
+    """With `FROM`, a kong.yml and nothing more, the very first request is served and traced: no request comes too
+    early.
+    """
     with gateway:
         wait_for(lambda: accepts((HOST, gateway.proxy)), 60, "the proxy listens")
         caller = Caller.new()

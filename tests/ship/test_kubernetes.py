@@ -186,7 +186,7 @@ def test_the_admin_api_stays_in_the_pod(pod: Manifest, manifests: dict[str, Mani
 
 
 def test_the_declaration_is_kongs_with_other_addresses() -> None:
-    """The cluster's kong.yml declares what kong/kong.yml does, but for addresses and the header, and has no faults."""
+    """The cluster's kong.yml equals kong/kong.yml, but for addresses and the header, and has no faults."""
     here = (CHECKOUT / "kong" / "kong.yml").read_text()
     there = FOLDER / "base" / "kong.yml"
     back = there.read_text().replace('"{vault://env/otlp-header}"', '"x-api-key: your-api-key"')

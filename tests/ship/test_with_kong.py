@@ -1,4 +1,4 @@
-"""What is shipped, on a real Kong (--kong=…): with PostgreSQL and the Admin API, in hybrid mode, in the image."""
+"""The shipped files on a real Kong (--kong=…): with PostgreSQL and the Admin API, in hybrid mode, in the image."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SCRIPT = CHECKOUT / "kong" / "admin" / "enable-otlp-tracing.sh"
 
 @dataclass(frozen=True)
 class Around:
-    """What stands around a Kong: a collector's double and an upstream."""
+    """The programs around a Kong: a collector's double and an upstream."""
 
     sink: ThreadedOtlpSink
     upstream: RecordingUpstream
 
     @property
     def spans(self) -> SinkReader:
-        """What has arrived."""
+        """The spans that have arrived."""
         return SinkReader(self.sink)
 
 

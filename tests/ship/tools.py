@@ -14,7 +14,7 @@ from checkout import CHECKOUT
 
 __all__ = ["CHECKOUT", "ToolMissing", "cache_folder", "compose_config", "debian_base", "go_tool", "kubernetes_schemas"]
 
-_DEBIAN = "bookworm"  # what Kong's Debian image is made of; and the Python of it, 3.11
+_DEBIAN = "bookworm"  # the base of Kong's Debian image, and its Python, 3.11
 _BUILD_SECONDS = 900
 
 

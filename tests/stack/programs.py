@@ -32,7 +32,7 @@ class ProgramMissing(Exception):
     """A missing program. The message says how to get it.
 
     Args:
-        message: for a person who wants to run it.
+        message: for a person without it.
         package: of Debian, that brings it, if one does.
     """
 
