@@ -17,7 +17,7 @@ HeaderLines = Sequence[tuple[str, str | bytes]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; header names in lower case, of two with one name the last."""
+    """An answer. Header names are in lower case; of two with one name it has the last."""
 
     status: int
     headers: Mapping[str, str]

@@ -32,7 +32,7 @@ def collector_binary(*builder: Path) -> Path:
     """Return the collector, building it at the first time, which takes minutes.
 
     Args:
-        builder: what the official builder is to build; nothing for what most tests need.
+        builder: a configuration of the official builder; empty for the collector of most tests.
 
     Raises:
         CollectorMissing: Go is missing, or the build failed.
@@ -48,7 +48,7 @@ class Collector:
 
     Args:
         binary: from `collector_binary`.
-        folder: an empty one, for its configuration, its log and what it collects.
+        folder: an empty one, for its configuration, its log and the collected spans.
     """
 
     def __init__(self, binary: Path, folder: Path) -> None:
@@ -80,7 +80,7 @@ class Collector:
         assert not self._ended(), self.log()
 
     def stop(self) -> None:
-        """Stop it; it writes what it has."""
+        """Stop it. It writes the spans that it has."""
         if self._process is not None:
             end(self._process, _STOP_SECONDS)
             self._process = None
@@ -115,7 +115,7 @@ class Collector:
         return self._file.read_text() if self._file.exists() else ""
 
     def log(self) -> str:
-        """Return what it says about itself, with its debug exporter's lines."""
+        """Return its log, with the lines of its debug exporter."""
         return self._log.read_text(errors="replace")
 
     def __enter__(self) -> Collector:

@@ -13,7 +13,7 @@ __all__ = ["metric", "samples", "snapshot"]
 
 
 def metric(gateway: RunningGateway, name: str, **labels: str) -> float:
-    """Sum a sidecar's series that have these labels, whatever others they have; 0 where there is none."""
+    """Sum a sidecar's series that have these labels, whatever others they have; 0 if there is no such series."""
     return samples(gateway.sidecar_url, name, **labels)
 
 
@@ -23,7 +23,7 @@ def samples(url: str, name: str, **labels: str) -> float:
 
 
 def snapshot(url: str) -> Callable[..., float]:
-    """Read a /metrics page once; return what sums its series, as `samples` does: figures of one moment."""
+    """Read a /metrics page once. Return a function that sums its series, as `samples` does: figures of one moment."""
     answer = fetch(url, "/metrics")
     assert answer.status == 200
     series = [sample for family in text_string_to_metric_families(answer.text()) for sample in family.samples]

@@ -11,7 +11,8 @@ HOST = "127.0.0.1"
 
 # Below Linux's default net.ipv4.ip_local_port_range: no outgoing connection takes one before it is used.
 _RANGE = range(18_000, 32_000)
-# For as long as this process lives: what is given out is listened on only later, and other test runs look as well.
+# For as long as this process lives: a given port is listened on only later, and other test runs look for ports as
+# well.
 _claims: list[socket.socket] = []
 
 

@@ -1,4 +1,4 @@
-"""A TCP relay that keeps what a client sent: what is on the wire, where a server's library does not say."""
+"""A TCP relay that keeps the bytes of a client: the wire format, where a server's library does not show it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RecordingRelay:
 
     @property
     def sent(self) -> bytes:
-        """What clients have sent so far."""
+        """The bytes that clients have sent so far."""
         return bytes(self._sent)
 
     def __enter__(self) -> RecordingRelay:
@@ -72,7 +72,7 @@ def _copy(source: socket.socket, target: socket.socket, record: bytearray | None
 
 
 def grpc_messages(sent: bytes) -> list[tuple[bool, bytes]]:
-    """Find the gRPC messages in what an HTTP/2 client sent on one connection, one unary call after another.
+    """Find the gRPC messages in an HTTP/2 client's bytes of one connection, one unary call after another.
 
     Returns:
         For each call whether its message says that it is compressed, and the message's bytes.

@@ -21,7 +21,7 @@ CLIENT, SERVER = Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER
 
 @dataclass(frozen=True)
 class SeenSpan:
-    """One span with what stood around it."""
+    """One span with its resource and its scope."""
 
     trace_id: str
     span_id: str

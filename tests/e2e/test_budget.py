@@ -28,8 +28,8 @@ from otlp_tracing.sampling import threshold
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _BUDGET = 10
-_SECONDS = 60.0  # what is saved and spent again is a twelfth of a minute's budget
-_WARM_UP_SECONDS = 5.0  # what was saved at the start is spent, and the shares are told
+_SECONDS = 60.0  # the part that is saved and spent again is a twelfth of a minute's budget
+_WARM_UP_SECONDS = 5.0  # the savings of the start are spent, and the workers know their shares
 _RARE = 4
 _REASON, _PROBABILITY = "otlp_tracing.sampling.reason", "otlp_tracing.sampling.probability"
 
@@ -79,7 +79,7 @@ def _timed_route(gateway: RunningGateway, name: str) -> tuple[float, dict[str, A
 
 @contextlib.contextmanager
 def _bursts(*urls: str) -> Iterator[None]:
-    """Send as fast as it goes for two seconds of three, from two clients to each URL."""
+    """Send as fast as possible for two seconds of three, from two clients to each URL."""
     ends = threading.Event()
 
     def send(url: str) -> None:

@@ -25,7 +25,7 @@ from load.heartbeat import Heartbeat
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _SECONDS = 30.0
-_LONGEST_SECONDS = 2.5  # the read timeout of one second, and what a busy machine adds
+_LONGEST_SECONDS = 2.5  # the read timeout of one second, and the delay of a busy machine
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def gateway(
 
 @dataclass
 class Traffic:
-    """Requests in a thread, one after another, with what came of them."""
+    """Requests in a thread, one after another, with their results."""
 
     gateway: RunningGateway
     statuses: Counter[int | str] = field(default_factory=Counter)
@@ -117,7 +117,7 @@ def test_no_request_fails_when_a_process_is_killed(
 def test_a_process_that_hangs_delays_no_request_for_long(
     gateway: RunningGateway, spans_at_sink: SinkReader, role: str
 ) -> None:
-    """Stopped but alive: requests are answered within the read timeout, and tracing comes back when it goes on."""
+    """Stopped but alive: requests are answered within the read timeout, and tracing comes back when it continues."""
     _wait_until_traced(gateway, spans_at_sink)
     stopped, heartbeat = gateway.processes()[role], Heartbeat()
     for pid in stopped:

@@ -1,4 +1,4 @@
-"""Promises of `otlp-tracing demo` as somebody watches it, who ends it with Ctrl-C."""
+"""Promises of `otlp-tracing demo` to a person that watches it and ends it with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RunningDemo:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[RunningDemo]:
-    """Give a demo that was just started; what is left of it in the end is killed."""
+    """Give a demo that was just started. Its remaining processes are killed at the end."""
     output = tmp_path / "output"
     with output.open("wb") as log:
         process = subprocess.Popen(command_line("demo"), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -56,7 +56,7 @@ def demo(tmp_path: Path) -> Iterator[RunningDemo]:
 
 
 def test_the_demo_goes_on_until_ctrl_c(demo: RunningDemo) -> None:
-    """Requests go on after the first ones while the page answers; Ctrl-C ends all of it, and is no failure."""
+    """Requests continue after the first ones while the page answers; Ctrl-C ends all of it, and is no failure."""
     wait_for(lambda: "Ctrl-C ends it." in demo.said(), _PERFORM_SECONDS, "the demo says how it is ended")
     steady = re.search(r"watched at (http://\S+)/ as well; Ctrl-C ends it\.", demo.said())
     assert steady

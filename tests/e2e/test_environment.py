@@ -1,4 +1,4 @@
-"""What environment variables say where the plugin's configuration says nothing, or points at one."""
+"""Environment variables that fill unset fields of the plugin's configuration, or that a field refers to."""
 
 from __future__ import annotations
 

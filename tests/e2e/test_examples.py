@@ -133,7 +133,7 @@ def test_one_trace_goes_through_gateway_and_services(shop: Shop, spans_at_sink: 
 
 
 def test_baggage_reaches_the_service_behind_the_service(shop: Shop, spans_at_sink: SpanSource) -> None:
-    """What user-service puts into its baggage is an attribute of a span of order-service."""
+    """A member that user-service puts into its baggage is an attribute of a span of order-service."""
     caller = Caller.new()
     shop.gateway.get("/api/users/1", [caller.header()])
 
@@ -185,7 +185,7 @@ def test_the_client_starts_traces_and_tries_again(shop: Shop, spans_at_sink: Spa
 
 
 def test_health_tells_of_dependencies_and_makes_no_spans(shop: Shop, spans_at_sink: SpanSource) -> None:
-    """/readyz names order-service and how long it took; nobody's trace has a probe."""
+    """/readyz names order-service and how long it took; no trace has a probe."""
     answer = fetch(f"http://{shop.users}", "/readyz")
 
     assert answer.status == 200

@@ -1,4 +1,4 @@
-"""What the plugin's configuration says about the way to the collector: headers, compression, TLS."""
+"""The plugin's settings for the way to the collector: headers, compression, TLS."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_configured_headers_go_with_every_export(gateway: RunningGateway, sinks:
 
 
 def test_exports_are_compressed_on_the_wire(gateway: RunningGateway, sinks: Sinks) -> None:
-    """The bytes that go to a collector are gzip, and what is in them is the export."""
+    """The bytes that are sent to a collector are gzip, and contain the export."""
     assert _traced(gateway, "/plain/1", sinks.plain)
 
     (is_compressed, message), *_ = grpc_messages(sinks.relay.sent)

@@ -77,7 +77,7 @@ def test_the_answer_is_the_same_and_the_request_is_traced(
 
 
 def test_two_traceparents_start_a_new_trace(gateway: RunningGateway, upstream: RecordingUpstream) -> None:
-    """Neither of the two is believed, and one traceparent of ours goes upstream."""
+    """Neither of the two is trusted, and one traceparent of the gateway is sent upstream."""
     marker = Caller.new().span_id
 
     gateway.get(f"/traced/{marker}", _CASES["two-traceparents"].headers)

@@ -1,4 +1,4 @@
-"""What an operator sees: health, metrics, log lines of other plugins, an orderly end."""
+"""The operator's view: health, metrics, log lines of other plugins, an orderly end."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_other_log_plugins_get_the_trace_id(gateway: RunningGateway, spans_at_si
 def test_stopping_leaves_no_process_and_no_span_behind(
     start_gateway: StartGateway, upstream: RecordingUpstream, start_collector: Callable[[], Collector]
 ) -> None:
-    """What waits for a batch is sent before the end, and of the plugin server nothing is left."""
+    """Spans that wait for a batch are sent before the end, and no process of the plugin server is left."""
     with start_collector() as collector:
         entry = tracing(collector.endpoint, batch_export={"timeout": 600_000})
         with start_gateway(declaration(service("api", upstream.url, [entry]))) as gateway:

@@ -36,7 +36,7 @@ def _received(gateway: RunningGateway, destination: str) -> float:
 
 
 def _books_balance(gateway: RunningGateway, destination: str) -> bool:
-    """Tell whether every span has arrived or been given up; what waits moves from one reading to the next."""
+    """Tell whether every span has arrived or been given up; waiting spans move from one reading to the next."""
     answered = sum(metric(gateway, name, destination=destination) for name in _ANSWERED_FOR)
     return _received(gateway, destination) == answered
 

@@ -1,4 +1,4 @@
-"""Requests that the gateway ends itself, and upstreams that fail: what the spans say of them."""
+"""The spans of requests that the gateway ends itself, and of upstreams that fail."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _request(
 
 
 def test_a_401_belongs_to_the_callers_trace(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
-    """A request that an authentication plugin ends is a SERVER span without a try, and no error of ours."""
+    """A request that an authentication plugin ends is a SERVER span without a try, and no error of the gateway."""
     status, (server,) = _request(gateway, spans_at_sink, "/private/1", spans=1)
 
     assert (status, server.attributes["http.response.status_code"]) == (401, 401)
@@ -63,7 +63,7 @@ def test_a_401_belongs_to_the_callers_trace(gateway: RunningGateway, spans_at_si
 
 
 def test_a_consumer_is_named(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
-    """With the right key the span says whose request it was."""
+    """With the right key the span names the consumer of the request."""
     status, (server, _) = _request(gateway, spans_at_sink, "/private/1", ("apikey", "letmein"), spans=2)
 
     assert status == 200
@@ -71,7 +71,7 @@ def test_a_consumer_is_named(gateway: RunningGateway, spans_at_sink: SinkReader)
 
 
 def test_the_key_of_key_auth_is_redacted(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
-    """Kong's default name for a key in the query, `apikey`, is one of those whose values never leave."""
+    """The value of `apikey`, Kong's default name for a key in the query, never leaves."""
     status, spans = _request(gateway, spans_at_sink, "/private/1?apikey=letmein", spans=2)
 
     assert status == 200
@@ -128,7 +128,7 @@ def test_a_retry_is_a_span_of_its_own(
 
 
 def test_a_502_has_a_span_for_every_try(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
-    """An upstream that nobody answers for: each try an error, the request a 502."""
+    """An upstream without a listener: each try is an error, the request a 502."""
     status, (server, first, second) = _request(gateway, spans_at_sink, "/dead/1", spans=3)
 
     assert (status, server.is_error, server.attributes["error.type"]) == (502, True, "502")

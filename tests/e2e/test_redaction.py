@@ -179,7 +179,7 @@ def _shown(gateway: RunningGateway, callers: Sequence[Caller]) -> list[bytes]:
 
 
 def _page(gateway: RunningGateway, path: str) -> bytes:
-    """Return a page, or nothing where there is none."""
+    """Return a page, or nothing if it is missing."""
     try:
         answer = fetch(gateway.sidecar_url, path)
     except OSError:
@@ -188,7 +188,7 @@ def _page(gateway: RunningGateway, path: str) -> bytes:
 
 
 def _events(gateway: RunningGateway, trace_id: bytes) -> bytes:
-    """Return what the stream of events begins with, up to and with the one that a trace is in."""
+    """Return the first events of the stream, up to and with the one that contains a trace."""
     seen = b""
     with socket.create_connection((HOST, gateway.server.http_port), _SECONDS) as connection:
         connection.sendall(f"GET /events HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())

@@ -80,7 +80,7 @@ class RedactingCollector(Collector):
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[AttributeValue | None]:
-    """Return what the processor leaves of each case."""
+    """Return each case as the processor leaves it."""
     try:
         binary = collector_binary(_BUILDER)
     except CollectorMissing as reason:
@@ -102,7 +102,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> list[AttributeValue | No
 
 
 def test_what_each_does_with_the_same_input(theirs: list[AttributeValue | None]) -> None:
-    """The table in the documentation is what was seen."""
+    """The table in the documentation equals the results."""
     hold(_DOCUMENT, "collector", "\n".join(_table(theirs)))
 
 

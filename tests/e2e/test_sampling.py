@@ -83,7 +83,7 @@ def test_a_kept_trace_says_so_upstream(
 def test_a_trace_that_is_not_kept_is_propagated_all_the_same(
     gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader, case: tuple[str, str | None, str]
 ) -> None:
-    """A rate of 0 keeps no new trace, a caller that did not sample is followed; the trace goes on, unsampled."""
+    """A rate of 0 keeps no new trace. A caller that did not sample is followed, and the trace continues unsampled."""
     path, flags, sent = case
     before = _not_sampled(gateway)
 
@@ -100,7 +100,7 @@ def test_a_trace_that_is_not_kept_is_propagated_all_the_same(
 def test_half_the_traces_are_those_above_the_threshold(
     gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader, path: str, flags: str | None
 ) -> None:
-    """At a rate of 0.5 exactly the traces are kept whose id's last 56 bits are in the upper half."""
+    """At a rate of 0.5 exactly those traces are kept in which the last 56 bits of the id are in the upper half."""
     sent = dict(_traceparent(gateway, upstream, path, flags) for _ in range(_MANY))
 
     expected = {trace_id for trace_id in sent if int(trace_id[-14:], 16) >= _HALF}
@@ -130,7 +130,7 @@ def _reason(
 
 
 def _kept_after(gateway: RunningGateway) -> tuple[str, int]:
-    # The marker goes through the same entry, so that it arrives after what is looked for.
+    # The marker passes through the same entry, so that it arrives after the spans that the test looks for.
     caller = Caller.new()
     return caller.trace_id, gateway.get(f"/ruled/{caller.span_id}", [caller.header("01")]).status
 

@@ -75,7 +75,7 @@ def gateway(
 def test_a_request_is_traced_end_to_end(
     gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader
 ) -> None:
-    """In every mode of the stock server the caller's trace goes on, upstream and into the spans."""
+    """In every mode of the stock server the caller's trace continues, upstream and in the spans."""
     caller = Caller.new()
 
     assert gateway.get(f"/api/{caller.span_id}", [caller.header()]).status == 200

@@ -47,7 +47,7 @@ def _request(
 
 
 def test_a_request_is_a_server_span_with_a_client_span_under_it(gateway: RunningGateway, collector: Collector) -> None:
-    """Names, kinds and parents say what the gateway did: it was called, and it called the upstream."""
+    """Names, kinds and parents tell the gateway's work: it was called, and it called the upstream."""
     server, client = _request(gateway, collector, "/users/42")
 
     assert (server.name, server.kind) == ("GET /users", SERVER)
@@ -112,7 +112,7 @@ def test_resource_and_scope_say_who_speaks(gateway: RunningGateway, collector: C
 def test_the_upstream_is_called_as_a_child_of_the_client_span(
     gateway: RunningGateway, collector: Collector, upstream: RecordingUpstream
 ) -> None:
-    """The caller's trace goes on, and the parent-id that the upstream sees is the CLIENT span's id."""
+    """The caller's trace continues, and the parent-id that the upstream sees is the CLIENT span's id."""
     caller = Caller.new()
 
     gateway.get(f"/users/{caller.span_id}", [caller.header("03"), ("tracestate", "vendor=1")])
@@ -171,7 +171,7 @@ def test_two_destinations_get_each_their_own(
 
 
 def test_secrets_of_the_query_never_arrive(gateway: RunningGateway, collector: Collector) -> None:
-    """The values of sensitive parameters are nowhere in what the collector wrote; the others are."""
+    """The values of sensitive parameters are nowhere in the collector's file; the others are."""
     caller = Caller.new()
     query = "token=s3cr3t-one&page=7&apiKey=s3cr3t-two&X-Amz-Signature=s3cr3t-three"
 

@@ -70,7 +70,7 @@ class RecordingUpstream:
             return list(self._seen)
 
     def request(self, marker: str) -> SeenRequest:
-        """Return the one request whose target holds the marker; it may be about to arrive."""
+        """Return the one request with the marker in its target; it may be about to arrive."""
         (found,) = wait_for(
             lambda: [request for request in self.requests if marker in request.target],
             5,
@@ -119,7 +119,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def _read(stream: BufferedIOBase) -> SeenRequest:
-    """Read a request, its head as Latin-1, as any byte may be in it; what is in the body is nobody's matter."""
+    """Read a request. Its head is read as Latin-1, because any byte may be in it; its body is ignored."""
     request_line, *lines = iter(lambda: stream.readline().decode("latin-1").rstrip("\r\n"), "")
     method, target, _ = request_line.split(" ")
     pairs = (line.partition(":") for line in lines)
