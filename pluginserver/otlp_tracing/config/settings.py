@@ -1,148 +1,167 @@
-"""A plugin entry's configuration as typed values.
+"""A plugin entry's settings: each is declared once, with its type, default, range and description.
 
-Knows the shape, not where values come from: Kong hands the configuration over as JSON with its
-defaults filled in, `check` reads it from a file, the sidecar gets it in a frame. Fields that nothing
-reads yet are in the schema only.
+schema.py makes Kong's schema from these classes, test_docs.py the table of docs/configuration.md. Kong hands
+the configuration over as JSON with its defaults filled in, `check` reads it from a file, the sidecar gets it in
+a frame. Fields that are None are unset. Patterns mean the same to Lua and to Python (see validation.py).
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations`: compiling the annotations again would take a worker 10 ms at its start.
 import dataclasses
-import functools
 import hashlib
 import json
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.config.declaration import about, fields_of, hints_of
 from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
-
-__all__ = [
-    "BatchExport",
-    "Budget",
-    "Capture",
-    "DetectorMode",
-    "Keep",
-    "KeyValue",
-    "Load",
-    "Pattern",
-    "Propagation",
-    "Redaction",
-    "Sampling",
-    "SamplingRule",
-    "Settings",
-    "Span",
-    "Tls",
-    "entry_config",
-    "entry_name",
-    "settings_key",
-    "user_config",
-]
 
 T = TypeVar("T")
 
 RedactionMode = Literal["mask", "hash", "drop"]
 
-_FIELD_NAMES = frozenset(name for field in SCHEMA for name in field)
-_PLUGIN_ID = "__plugin_id"  # Kong's id of the entry, added to what an instance is started with
-_MAX_STREAMS = 64  # shares of a budget; more rules than a person keeps in order, half a kilobyte in a frame
+_PLUGIN_ID = "__plugin_id"  # Kong's id of the entry, which Kong adds to the configuration of an instance
+_MAX_STREAMS = 64  # shares of a budget: half a kilobyte in a frame
 _LONGEST_NAME = 64  # characters; Kong's ids have 36
 
+_HEADER_LINE = "^[A-Za-z0-9_.-]+: *[^\x01-\x1f ][^\x01-\x1f]*$"
+_HEADER_NAME = {"match": "^[A-Za-z0-9_-]+$"}
+_NOT_EMPTY = {"len_min": 1}
+_PATH_OR_PEM = "absolute path of a file, or the PEM text"
+_EXTRACTABLE = ["w3c", "b3", "jaeger", "datadog", "ot", "aws", "gcp"]
+_INJECTABLE = ["w3c", "b3", "b3-single", "jaeger", "datadog", "ot", "aws", "gcp"]
+_DETECTORS = ("email", "jwt", "credentials", "credit_card", "iban", "cloud_key", "private_key", "phone", "ip")
+_SENSITIVE_KEYS = (
+    "password", "passwd", "passphrase", "pwd", "token", "jwt", "secret", "key", "apikey", "auth", "credit_card", "ssn",
+    "social_security", "authorization", "x-api-key", "x-auth-token", "cookie", "set-cookie", "session_id",
+    # The last word alone gives these away, unless a client writes them as one word.
+    "accesskey", "accesstoken", "authtoken", "clientsecret", "csrftoken", "idtoken", "jsessionid", "phpsessid",
+    "privatekey", "refreshtoken", "secretkey", "sessiontoken", "xsrftoken",
+    # All names that the HTTP semantic conventions have listed between 1.41 and today.
+    "AWSAccessKeyId", "Signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig",
+    "X-Goog-Signature",
+)  # fmt: skip
 
+
+# A field is a line; or its type, its description and its rules are a line each.
+# fmt: off
 @dataclass(frozen=True, slots=True)
 class KeyValue:
     """One resource attribute."""
 
-    key: str
-    value: str
+    key: Annotated[str, about("Attribute name, such as service.name.", len_min=1)]
+    value: Annotated[str, about("Attribute value, such as kong-gateway.", referenceable=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """TLS towards the collector; certificates are absolute paths or PEM texts, None where unset."""
+    """TLS towards the collector."""
 
-    ca_cert: str | None
-    client_cert: str | None
-    client_key: str | None
-    insecure_skip_verify: bool
+    ca_cert: Annotated[str | None, about(
+        f"Certificate of the authority that signed the collector's: {_PATH_OR_PEM}. Unset: the authorities of the "
+        "system.")] = None
+    client_cert: Annotated[str | None, about(
+        f"Client certificate for mutual TLS: {_PATH_OR_PEM}. Needs client_key.")] = None
+    client_key: Annotated[str | None, about(
+        f"Private key of client_cert: {_PATH_OR_PEM}.", encrypted=True, referenceable=True)] = None
+    insecure_skip_verify: Annotated[bool, about("Accept any certificate of the collector. For tests only.")] = False
 
 
 @dataclass(frozen=True, slots=True)
 class BatchExport:
-    """When a batch is sent, after `timeout` milliseconds or at `send_batch_size` spans, and what waits meanwhile.
+    """Size and age of a batch, and bounds on the spans that wait."""
 
-    Args:
-        max_retry_time: seconds; 0 means for ever.
-        spool_max_bytes: on disk.
-    """
-
-    timeout: int
-    send_batch_size: int
-    max_retry_time: int = 0
-    spool_max_bytes: int = 1 << 30
+    timeout: Annotated[int, about(
+        "Longest time before a batch is exported, in milliseconds.", between=[1, 600_000])] = 5000
+    send_batch_size: Annotated[int, about(
+        "Number of spans at which a batch is exported at once.", between=[1, 8192])] = 512
+    max_retry_time: Annotated[int, about(
+        "Longest time that a failed export is retried, in seconds; then its spans are dropped. 0: without end.",
+        between=[0, 2_592_000])] = 0
+    spool_max_bytes: Annotated[int, about(
+        "Disk space for the spans that wait for this destination, in bytes. Beyond it the oldest traces are "
+        "dropped.", between=[1_048_576, 1_099_511_627_776])] = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingRule:
     """A rate for the requests that all of the lists match; an empty list matches every request."""
 
-    name: str
-    methods: tuple[str, ...]
-    paths: tuple[str, ...]
-    hosts: tuple[str, ...]
-    headers: tuple[str, ...]
-    rate: float
+    name: Annotated[str, about(
+        "Name of the rule, up to 128 characters. It is recorded on the spans that it decided.",
+        match="^[^\x01-\x1f]+$")]
+    methods: Annotated[tuple[str, ...], about(
+        "Request methods, such as GET. Empty: all.", elements={"match": "^[A-Z]+$"})]
+    paths: Annotated[tuple[str, ...], about(
+        "Paths, * allowed (/health*); with a leading ~ a regular expression. Empty: all.",
+        elements=_NOT_EMPTY)]
+    hosts: Annotated[tuple[str, ...], about(
+        "Host names, * allowed as the first label. Empty: all.", elements=_NOT_EMPTY)]
+    headers: Annotated[tuple[str, ...], about(
+        "Request headers as `name: value`, * allowed in the value. A request must have all of them.",
+        elements={"match": "^[A-Za-z0-9_-]+: *[^ ].*$"})]
+    rate: Annotated[float, about("Share of the matching traces that is kept.", between=[0, 1])]
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What is kept after the response, whatever was decided before it; 0 ms means no request is too slow."""
+    """Requests that are kept after the response, whatever the head decision."""
 
-    errors: bool = True
-    slower_than_ms: int = 0
-    statuses: tuple[int, ...] = ()
+    errors: Annotated[bool, about("Keep requests that ended with a 5xx, or whose upstream failed.")] = True
+    slower_than_ms: Annotated[int, about(
+        "Keep requests that took longer, in milliseconds. 0: off.", between=[0, 3_600_000])] = 0
+    statuses: Annotated[tuple[int, ...], about(
+        "Keep requests with these response statuses.", elements={"between": [100, 599]})] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many traces a second the entry keeps on this gateway; 0 means as many as its rates give."""
+    """An upper bound on kept traces."""
 
-    traces_per_second: float = 0
+    traces_per_second: Annotated[float, about(
+        "Traces that this entry keeps per second, all workers of this gateway together. Rates are lowered to stay"
+        " below it. 0: no bound.", between=[0, 1_000_000])] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Shares of the machine's CPU, 0 to 1: above `high` rates fall, below `low` they recover; off without `high`."""
+    """Bounds on the CPU load that move the rates."""
 
-    high: float | None = None
-    low: float = 0.3
+    high: Annotated[float | None, about(
+        "Load above which rates are halved, every five seconds.", between=[0, 1])] = None
+    low: Annotated[float, about(
+        "Load below which rates are raised by half, up to the configured rates.", between=[0, 1])] = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Share of traces kept, 0 to 1, whether a caller's decision goes before it, and what else decides."""
+    """The head decision's rates, and everything that changes them."""
 
-    rate: float
-    parent: Literal["follow", "ignore"]
-    rules: tuple[SamplingRule, ...] = ()
-    keep: Keep = Keep()
-    budget: Budget = Budget()
-    load: Load = Load()
+    rate: Annotated[float, about(
+        "Share of traces that is kept if no rule and no caller decides. The decision agrees with OpenTelemetry's "
+        "consistent probability samplers.", between=[0, 1])] = 1.0
+    parent: Annotated[Literal["follow", "ignore"], about(
+        "follow: the caller's sampled flag decides. ignore: the gateway decides.")] = "follow"
+    rules: Annotated[tuple[SamplingRule, ...], about(
+        "Rules in order; the first that matches a request sets its rate.")] = ()
+    budget: Annotated[Budget, about("An upper bound on kept traces.")] = Budget()
+    load: Annotated[Load, about(
+        "Lowers the rates while the CPU load of the machine is high. Unset high: off.")] = Load()
+    keep: Annotated[Keep, about("Requests that are kept after the response, whatever was decided before it.")] = Keep()
 
     @property
     def moves(self) -> bool:
-        """Its rates change with what the sidecar measures."""
+        """Tell whether rates change with measurements of the sidecar."""
         return self.budget.traces_per_second > 0 or self.load.high is not None
 
     @property
     def streams(self) -> dict[str, float]:
-        """What a budget is divided among: the entry's own rate, named "", and its rules by name; with the rates.
+        """The streams that share a budget, with their rates: the entry's own, named "", and its rules by name.
 
-        Rules of one name are one stream, whose rate is the highest of theirs; rules past the bound are part
-        of the entry's own. The order is that of the shares in a Rates frame.
+        Rules of one name are one stream, with the highest of their rates; rules past the bound are part
+        of the entry's own stream. The order is that of the shares in a Rates frame.
         """
         streams = {"": self.rate}
         for rule in self.rules:
@@ -153,66 +172,100 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Propagation:
-    """How trace context enters and leaves the gateway; formats by the names that the schema has for them."""
+    """How trace context enters and leaves the gateway."""
 
-    extract: tuple[str, ...] = ("w3c", "b3", "jaeger", "datadog")
-    inject: tuple[str, ...] = ("w3c",)
-    clear: tuple[str, ...] = ()
-    incoming: Literal["trust", "ignore", "restart_and_link"] = "trust"
-    baggage: Literal["pass", "strip"] = "pass"
-    response_header: str | None = None
+    extract: Annotated[tuple[str, ...], about(
+        "Formats that are read from a request, in this order; the first that is found counts. b3 is read in both "
+        "of its forms.", elements={"one_of": _EXTRACTABLE})] = ("w3c", "b3", "jaeger", "datadog")
+    inject: Annotated[tuple[str, ...], about(
+        "Formats that are written to the upstream request. The format that the caller used is written too, if "
+        "extract names it: so no header still carries the caller's span.", elements={"one_of": _INJECTABLE})] = ("w3c",)
+    clear: Annotated[tuple[str, ...], about(
+        "Request headers that are removed before the upstream; headers of inject stay.", elements=_HEADER_NAME)] = ()
+    incoming: Annotated[Literal["trust", "ignore", "restart_and_link"], about(
+        "trust: continue the caller's trace. ignore: start a new trace. restart_and_link: start a new trace that "
+        "links to the caller's. With the last two, no trace header and no baggage of the caller is sent upstream."
+    )] = "trust"
+    baggage: Annotated[Literal["pass", "strip"], about(
+        "pass: send the baggage of a caller whose trace is continued upstream. strip: remove it.")] = "pass"
+    response_header: Annotated[str | None, about(
+        "Response header that returns the trace id to the client; in Server-Timing it is the metric trace. Unset:"
+        " no header.", **_HEADER_NAME)] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What of a request is recorded beyond the conventions: baggage members and headers, by name."""
+    """Attributes beyond the semantic conventions, by name."""
 
-    baggage: tuple[str, ...] = ()
-    request_headers: tuple[str, ...] = ()
-    response_headers: tuple[str, ...] = ()
+    baggage: Annotated[tuple[str, ...], about(
+        "Baggage members that are recorded as baggage.*.", elements=_NOT_EMPTY)] = ()
+    request_headers: Annotated[tuple[str, ...], about(
+        "Request headers that are recorded as http.request.header.*.", elements=_HEADER_NAME)] = ()
+    response_headers: Annotated[tuple[str, ...], about(
+        "Response headers that are recorded as http.response.header.*.", elements=_HEADER_NAME)] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which names attributes have: the current ones, or the former ones beside them."""
+    """The attribute names on spans."""
 
-    semconv: Literal["stable", "dup"]
+    semconv: Annotated[Literal["stable", "dup"], about(
+        "stable: the stable HTTP semantic conventions. dup: the old attribute names as well.")] = "stable"
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A person's own pattern, in RE2's syntax; its mode is None where it is that of all."""
+    """A user's own pattern; without a mode it has the mode of the entry."""
 
-    name: str
-    pattern: str
-    mode: RedactionMode | None = None
+    name: Annotated[str, about("Name of the pattern in reports.", match="^[A-Za-z0-9_.-]+$")]
+    pattern: Annotated[str, about("Regular expression in RE2's syntax.", len_min=1)]
+    mode: Annotated[RedactionMode | None, about("Mode for the findings of this pattern. Unset: redaction.mode.")] = None
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorMode:
     """How one detector's findings are replaced."""
 
-    detector: str
-    mode: RedactionMode
+    detector: Annotated[str, about(
+        "Detector whose mode this is; sensitive_key: findings by name.", one_of=[*_DETECTORS, "sensitive_key"])]
+    mode: Annotated[RedactionMode, about("Mode for the findings of this detector.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """What is replaced, by name and by content, and with what; the key is a file's path or the key itself."""
+    """Which values are replaced, by name and by content, and how."""
 
-    sensitive_keys: tuple[str, ...]
-    query: Literal["sensitive", "all", "none"]
-    safe_query: tuple[str, ...]
-    extra_sensitive_keys: tuple[str, ...] = ()
-    detectors: tuple[str, ...] = ()
-    patterns: tuple[Pattern, ...] = ()
-    mode: RedactionMode = "mask"
-    modes: tuple[DetectorMode, ...] = ()
-    hash_key: str | None = None
-    dry_run: bool = False
+    sensitive_keys: Annotated[tuple[str, ...], about(
+        "Names whose values are redacted: of query parameters, headers and baggage, and in any text before = or "
+        ":. Names are compared by words: api_key, apiKey, apikey and X-Api-Keys are the same name, monkey is not.",
+        elements=_NOT_EMPTY)] = _SENSITIVE_KEYS
+    extra_sensitive_keys: Annotated[tuple[str, ...], about(
+        "Names that are added to sensitive_keys.", elements=_NOT_EMPTY)] = ()
+    query: Annotated[Literal["sensitive", "all", "none"], about(
+        "Query parameters that are redacted: those with sensitive names, all, or none. With all, a parameter "
+        "without = is redacted too.")] = "sensitive"
+    safe_query: Annotated[tuple[str, ...], about(
+        "Query parameters that are never redacted by name.", elements=_NOT_EMPTY)] = ()
+    detectors: Annotated[tuple[str, ...], about(
+        "Kinds of secrets and personal data that are searched for in values.",
+        elements={"one_of": list(_DETECTORS)})] = _DETECTORS[:7]
+    patterns: Annotated[tuple[Pattern, ...], about(
+        "Your own patterns, in RE2's syntax; ^ and $ are the ends of a value. The size of all patterns of an "
+        "entry together is bounded.")] = ()
+    mode: Annotated[RedactionMode, about(
+        "mask: write [REDACTED], in URLs REDACTED. hash: write a keyed pseudonym, the same for equal values. "
+        "drop: remove the parameter or attribute.")] = "mask"
+    modes: Annotated[tuple[DetectorMode, ...], about(
+        "Modes of single detectors; sensitive_key: findings by name.")] = ()
+    hash_key: Annotated[str | None, about(
+        "Key of the pseudonyms, at least 16 bytes: absolute path of a file, or a vault reference to the key. "
+        "Unset: hash works as mask.", encrypted=True, referenceable=True)] = None
+    dry_run: Annotated[bool, about(
+        "Only report the findings of detectors and patterns, and leave the values. Sensitive names, headers with "
+        "credentials and userinfo in URLs are redacted all the same.")] = False
 
     def mode_of(self, rule: str) -> RedactionMode:
-        """Return how what a detector or an own pattern finds is replaced; the last word of several counts."""
+        """Return the mode for the findings of a detector or an own pattern; of several entries the last counts."""
         own = {one.detector: one.mode for one in self.modes}
         own |= {one.name: one.mode for one in self.patterns if one.mode}
         return own.get(rule, self.mode)
@@ -220,60 +273,83 @@ class Redaction:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One plugin entry. `endpoint` is None where the environment decides."""
+    """One plugin entry."""
 
-    endpoint: str | None
-    protocol: Literal["grpc", "http/protobuf"]
-    headers: tuple[str, ...]
-    resource_attributes: tuple[KeyValue, ...]
-    tls: Tls
-    compression: Literal["gzip", "none"]
-    batch_export: BatchExport
-    sampling: Sampling
-    redaction: Redaction
-    propagation: Propagation
-    capture: Capture
-    span: Span
+    endpoint: Annotated[str | None, about(
+        "The collector, as http://host:port; https:// turns TLS on. Over HTTP, a path replaces /v1/traces. Unset:"
+        " OTEL_EXPORTER_OTLP_ENDPOINT, otherwise localhost, port 4317 (HTTP: 4318).",
+        match="^https?://[^/ @]+/?[^ @]*$",
+        err="must be http://host:port or https://host:port, without user or password", referenceable=True)] = None
+    protocol: Annotated[Literal["grpc", "http/protobuf"], about(
+        "Protocol of OTLP: gRPC, or protobuf over HTTP.")] = "grpc"
+    headers: Annotated[tuple[str, ...], about(
+        "Headers that are sent with every export, each as `name: value`.",
+        elements={"encrypted": True, "referenceable": True, "match": _HEADER_LINE,
+                  "err": "must be a line `name: value`, or wholly a reference {vault://…}"})] = ()
+    resource_attributes: Annotated[tuple[KeyValue, ...], about(
+        "Attributes of the resource that the spans belong to.")] = ()
+    tls: Annotated[Tls, about("TLS towards the collector; used if the endpoint starts with https://.")] = Tls()
+    compression: Annotated[Literal["gzip", "none"], about("Compression of exports.")] = "gzip"
+    batch_export: Annotated[BatchExport, about("How spans are batched, and how long they may wait.")] = BatchExport()
+    propagation: Annotated[Propagation, about("How trace context enters and leaves the gateway.")] = Propagation()
+    sampling: Annotated[Sampling, about("Which traces are kept.")] = Sampling()
+    capture: Annotated[Capture, about(
+        "Attributes beyond the semantic conventions; redaction applies to them.")] = Capture()
+    redaction: Annotated[Redaction, about("Values that must not leave the machine.")] = Redaction()
+    span: Annotated[Span, about("How spans are written.")] = Span()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """Read what Kong handed over or a user wrote.
+    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+        """Read a configuration from Kong or from a user.
 
         Args:
-            config: the entry's `config`; fields may be left out, and what Kong adds (`__seq__`,
-                `route_id`, `$refs`, …) is passed over.
+            config: the entry's `config`; fields may be left out, and fields that Kong adds (`__seq__`,
+                `route_id`, `$refs`, …) are ignored.
 
         Raises:
-            ConfigError: with every fault there is.
+            ConfigError: with every fault.
         """
-        completed, faults = complete(SCHEMA, user_config(config))
-        faults = faults or list(_faults_beyond_the_schema(completed))
+        completed, faults = complete(fields_of(typing.cast(Any, cls)), user_config(config))
         if faults:
+            raise ConfigError(faults)
+        return cls.from_completed(completed)
+
+    @classmethod
+    def from_completed(cls, completed: Mapping[str, Any]) -> "Settings":
+        """Read a configuration in which validation.complete found no fault.
+
+        Raises:
+            ConfigError: with every fault that the schema cannot find.
+        """
+        if faults := list(_faults_beyond_the_schema(completed)):
             raise ConfigError(faults)
         return _build(cls, completed)
 
+# fmt: on
+
 
 def user_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what Kong adds to a configuration: whatever the schema does not name."""
-    return {name: value for name, value in config.items() if name in _FIELD_NAMES}
+    """Return the fields of a configuration that the schema names, without those that Kong adds."""
+    names = hints_of(Settings)
+    return {name: value for name, value in config.items() if name in names}
 
 
 def entry_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the sidecar is told of an entry: what a user wrote, and Kong's id of the entry."""
+    """Return the configuration for the sidecar: the user's fields, and Kong's id of the entry."""
     name = entry_name(config)
     return {**user_config(config), **({_PLUGIN_ID: name} if name else {})}
 
 
 def entry_name(config: Mapping[str, Any]) -> str:
-    """Return Kong's id of the entry; empty where there is none, as outside of Kong."""
+    """Return Kong's id of the entry; empty without an id, as outside of Kong."""
     name = config.get(_PLUGIN_ID)
     return name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
 
 
 def settings_key(config: Mapping[str, Any]) -> bytes:
-    """Name an entry by its configuration and Kong's id: 16 bytes, the same in every process.
+    """Return the key of an entry, a digest of its configuration and Kong's id: 16 bytes, the same in every process.
 
-    Two entries that say the same have a key each: a budget is an entry's own.
+    Two entries with equal configurations have different keys, because each has a budget of its own.
     """
     canonical = json.dumps(entry_config(config), sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).digest()
@@ -283,19 +359,12 @@ def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:
     for number, name in enumerate(completed["propagation"]["clear"], 1):
         if name.lower() == "host":
             # kong/pdk/service/request.lua, set_headers: throws for a Host without a value, on every request.
-            yield Fault(f"propagation.clear[{number}]", json.dumps(name), "cannot be removed: no request goes without")
+            yield Fault(f"propagation.clear[{number}]", json.dumps(name), "cannot be removed: every request needs it")
 
 
 def _build(cls: type[T], data: Mapping[str, Any]) -> T:
-    hints = _hints(typing.cast(Any, cls))
-    names = [field.name for field in dataclasses.fields(typing.cast(Any, cls))]
-    return cls(**{name: _convert(hints[name], data[name]) for name in names})
-
-
-@functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    # Each call compiles the annotations anew: half of what reading a configuration took.
-    return typing.get_type_hints(cls)
+    hints = hints_of(typing.cast(Any, cls))
+    return cls(**{name: _convert(hint, data[name]) for name, hint in hints.items()})
 
 
 def _convert(hint: Any, value: Any) -> Any:

@@ -1,12 +1,11 @@
 """The part of Kong's schema language that external plugins use: fill in defaults, find every fault.
 
-Kong applies a plugin's schema itself when a configuration reaches it. `otlp-tracing check` and the
-stand-in gateway apply it here, so that a fault is found before Kong sees the file, in the same words
-for every field. Pure: knows no plugin and no file.
+Kong applies a plugin's schema itself, in its Admin API and at its start. `otlp-tracing check` and the
+stand-in Kong apply it here, so that a fault is found before Kong reads the file. Pure: knows no plugin and no file.
 
 Supported: types string, number, integer, boolean, array, set, map, record; `required`, `default`,
 `one_of`, `between`, `match`, `len_min`, `err`, `referenceable`, `elements`, `values`, `fields`, and
-`encrypted`, which marks a secret: its value is never part of a fault.
+`encrypted`, which marks a secret: its value is never part of a fault, nor is a value in its place or around it.
 
 Source: kong/db/schema/init.lua and metaschema.lua of Kong 3.9.1.
 """
@@ -16,15 +15,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from otlp_tracing.errors import Fault
 
-__all__ = ["FieldList", "complete", "is_vault_reference"]
-
 FieldList = Sequence[Mapping[str, Mapping[str, Any]]]
-"""Kong's way to keep fields in order: a list of one-entry maps, name to definition."""
+"""Fields in order, as Kong writes them: a list of maps with one entry each, name to definition."""
 
 _TYPE_NAMES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -39,12 +36,12 @@ _TYPE_NAMES: Mapping[str, tuple[type, ...]] = {
 
 
 def complete(fields: FieldList, config: object) -> tuple[dict[str, Any], list[Fault]]:
-    """Fill in what is left out and list all that is wrong.
+    """Fill in defaults and list all faults.
 
     Args:
         fields: a record's fields, as a plugin's schema has them.
-        config: what a user wrote; `None` and an empty list count as an empty record, since Lua's empty
-            table is either.
+        config: of any type; `None` and an empty list count as an empty record, since Lua's empty table
+            is both a record and a list.
 
     Returns:
         The configuration with every default filled in (unset optional fields are `None`), and the
@@ -56,20 +53,30 @@ def complete(fields: FieldList, config: object) -> tuple[dict[str, Any], list[Fa
 
 
 def is_vault_reference(value: object) -> bool:
-    """Tell whether Kong would ask a vault for this value: the whole string is `{vault://…}`."""
+    """Tell whether Kong reads this value from a vault: the whole string is `{vault://…}`."""
     return isinstance(value, str) and value.startswith("{vault://") and value.endswith("}")
+
+
+def unknown_field(path: str, known: Iterable[str]) -> Fault:
+    """Return the fault of a field that does not exist, with the name that was probably meant."""
+    import difflib  # noqa: PLC0415 - a worker, which starts with a configuration that Kong has checked, needs none
+
+    known = list(known)
+    close = difflib.get_close_matches(path.rpartition(".")[2].lower(), known, 1)
+    return Fault(
+        path,
+        "",
+        f"no such field; did you mean {close[0]}?" if close else f"no such field; there are {', '.join(known)}",
+    )
 
 
 def _complete_record(fields: FieldList, config: object, path: str, faults: list[Fault]) -> dict[str, Any]:
     if not isinstance(config, dict):
-        faults.append(Fault(path or "config", _shown(config), "must be a record of named fields"))
+        shown = "" if _holds_a_secret({"type": "record", "fields": fields}) else _shown(config)
+        faults.append(Fault(path or "config", shown, "must be a record of named fields"))
         return {}
     definitions = dict(_definitions(fields))
-    faults.extend(
-        Fault(_join(path, str(name)), "", f"no such field; there are {', '.join(definitions)}")
-        for name in config
-        if name not in definitions
-    )
+    faults.extend(unknown_field(_join(path, str(name)), definitions) for name in config if name not in definitions)
     return {name: _complete(definition, config.get(name), _join(path, name), faults)
             for name, definition in definitions.items()}  # fmt: skip
 
@@ -86,9 +93,9 @@ def _complete(definition: Mapping[str, Any], value: object, path: str, faults: l
         return None
     if kind in {"array", "set"} and value == {}:
         value = []
-    shown = "" if definition.get("encrypted") else _shown(value)
+    shown = "" if _holds_a_secret(definition) else _shown(value)
     if not _has_type(kind, value):
-        faults.append(Fault(path, shown, f"must be {_article(kind)} {kind}"))
+        faults.append(Fault(path, shown, f"must be {_article(kind)} {kind}{_form(definition)}"))
         return value
     if definition.get("referenceable") and is_vault_reference(value):
         return value
@@ -120,9 +127,21 @@ def _broken_rules(definition: Mapping[str, Any], value: Any) -> Iterator[str]:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    # Kong reads `match` as a Lua pattern, we as a regular expression. The schemas served here keep to
-    # what means the same in both: literals, `.`, `?`, `*`, `+`, `^`, `$` and plain character classes.
+    # Kong reads `match` as a Lua pattern, this as a regular expression. The schemas keep to the syntax that
+    # means the same in both: literals, `.`, `?`, `*`, `+`, `^`, `$` and plain character classes.
     return re.fullmatch(pattern.removeprefix("^").removesuffix("$"), value, re.DOTALL) is not None
+
+
+def _holds_a_secret(definition: Mapping[str, Any]) -> bool:
+    inner = [definition.get("elements"), *(one for _, one in _definitions(definition.get("fields", ())))]
+    return bool(definition.get("encrypted")) or any(map(_holds_a_secret, filter(None, inner)))
+
+
+def _form(definition: Mapping[str, Any]) -> str:
+    elements = definition.get("elements", {})
+    if elements.get("type") == "record":
+        return f" of records {{{', '.join(name for name, _ in _definitions(elements['fields']))}}}"
+    return f" of {elements['type']}s" if elements else ""
 
 
 def _has_type(kind: str, value: object) -> bool:

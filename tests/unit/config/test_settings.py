@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otlp_tracing.config.settings import (
-    Capture,
     KeyValue,
-    Propagation,
     Sampling,
     SamplingRule,
     Settings,
@@ -89,12 +87,9 @@ def test_a_budgets_streams_are_bounded() -> None:
     assert len(Sampling(1.0, "follow", tuple(many)).streams) == 64
 
 
-def test_propagation_is_as_the_schema_has_it() -> None:
-    """What code gets that names no propagation is what a user gets who configures none."""
-    settings = Settings.from_config({})
-
-    assert settings.propagation == Propagation()
-    assert settings.capture == Capture()
+def test_defaults_are_declared_once() -> None:
+    """Settings that code makes without a value are the settings of an entry without a value."""
+    assert Settings.from_config({}) == Settings()
 
 
 def test_propagation_is_read() -> None:

@@ -54,10 +54,10 @@ def test_every_fault_is_found_at_once() -> None:
         ({"name": 3}, "name = 3: must be a string"),
         ({"name": "x", "size": 2.5}, "size = 2.5: must be an integer"),
         ({"name": "x", "size": True}, "size = true: must be an integer"),
-        ({"name": "x", "kinds": "a"}, 'kinds = "a": must be an array'),
+        ({"name": "x", "kinds": "a"}, 'kinds = "a": must be an array of strings'),
         ({"name": "x", "inner": "on"}, 'inner = "on": must be a record of named fields'),
         ({"name": "x", "labels": {"a": "b"}}, 'labels.a = "b": must be an integer'),
-        ("text", 'config = "text": must be a record of named fields'),
+        ("text", "config: must be a record of named fields"),
     ],
 )
 def test_types_are_held(config: object, fault: str) -> None:
@@ -68,6 +68,35 @@ def test_types_are_held(config: object, fault: str) -> None:
 def test_a_secret_is_not_shown() -> None:
     """A fault in an encrypted field names the field and the rule, never the value."""
     assert faults({"name": "x", "key": "hunter2"}) == ["key: must have at least 8 characters or elements"]
+
+
+@pytest.mark.parametrize("headers", [{"authorization": "hunter2"}, "hunter2", ["a: hunter2\n"], [["hunter2"]]])
+def test_a_value_in_the_place_of_secrets_is_not_shown(headers: object) -> None:
+    """A list of secrets that was written in another form is a secret too."""
+    found = complete(SCHEMA, {"headers": headers})[1]
+
+    assert [fault.field for fault in found] in (["headers"], ["headers[1]"])
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("siez", "siez: no such field; did you mean size?"),
+        ("Kinds", "Kinds: no such field; did you mean kinds?"),
+        ("xyzzy", "xyzzy: no such field; there are name, size, rate, kinds, key, inner, labels"),
+    ],
+)
+def test_a_misspelled_field_is_recognized(name: str, sentence: str) -> None:
+    """The fault names the field that was probably meant, otherwise all fields."""
+    assert faults({"name": "x", name: 1}) == [sentence]
+
+
+def test_the_form_of_a_list_is_told() -> None:
+    """A list of records names their fields."""
+    assert [str(fault) for fault in complete(SCHEMA, {"resource_attributes": {"a": "b"}})[1]] == [
+        'resource_attributes = {"a": "b"}: must be an array of records {key, value}'
+    ]
 
 
 def test_a_vault_reference_passes_where_it_may_stand() -> None:
