@@ -1,12 +1,18 @@
-"""What can go wrong, by whose fault.
+"""The exceptions of this package.
 
-TracingError
-├── ConfigError     what a person configured: names the field, the value and the rule
-└── WireError       bytes from another process that break the protocol
-    ├── FrameTooLarge
-    └── UnsupportedVersion
+TracingError                 every exception that this package raises on purpose
+├── ConfigError              a configuration or an option that cannot work: field, value and rule of each fault
+├── WireError                bytes of another process that break the protocol
+│   ├── FrameTooLarge
+│   └── UnsupportedVersion
+├── KongCallError            plugin/pdk.py: Kong answered a call with an error
+├── RefusalError             kong_server/instances.py: a request of Kong's that is answered with an error
+│   └── NoInstanceError      it names an instance that does not exist
+├── HangUpError              kong_server/protocol/session.py: the connection has to be closed
+├── ElsewhereError           kong_server/protocol/session.py: another worker has to answer
+└── DiskError                sidecar/spool/writer.py: the spool cannot be written
 
-No exception of a library crosses a subpackage's border; it becomes one of these there.
+An exception of a library does not leave the package that calls the library: it becomes one of these.
 """
 
 from __future__ import annotations
@@ -14,21 +20,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["ConfigError", "Fault", "FrameTooLarge", "TracingError", "UnsupportedVersion", "WireError"]
-
 
 class TracingError(Exception):
-    """The root of everything this package raises on purpose."""
+    """The root of every exception that this package raises on purpose."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with a configuration.
+    """One fault of a configuration.
 
     Args:
-        field: where, as a path: `sampling.rate`, `headers[1]`.
-        value: what stands there, shown as JSON would show it; never a secret's value.
-        rule: what it must be instead, as the end of a sentence: `must be between 0 and 1`.
+        field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file.
+        value: as JSON; empty for a secret.
+        rule: the end of a sentence: `must be between 0 and 1`.
     """
 
     field: str
@@ -40,7 +44,7 @@ class Fault:
 
 
 class ConfigError(TracingError):
-    """A configuration that cannot work, with every fault it has."""
+    """A configuration that cannot work, with all its faults."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
@@ -48,7 +52,7 @@ class ConfigError(TracingError):
 
 
 class WireError(TracingError):
-    """The peer broke the protocol; the connection is of no further use."""
+    """The peer broke the protocol; the connection has to be closed."""
 
 
 class FrameTooLarge(WireError):
