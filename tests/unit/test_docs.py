@@ -15,7 +15,7 @@ from otlp_tracing.metrics import METRICS
 
 
 def option_table() -> str:
-    rows = ["| field | default | allowed | what it does |", "|---|---|---|---|"]
+    rows = ["| field | default | allowed | effect |", "|---|---|---|---|"]
     for path, field in leaves(SCHEMA):
         rows.append(f"| `{path}` | {default(field)} | {allowed(field)} | {cell(field['description'])} |")
     return "\n".join(rows)
@@ -77,7 +77,7 @@ def fault_table() -> str:
                 sentence = (text[0].upper() + text[1:]) if is_numbered else promise
                 rows.append((int(number) if is_numbered else 99, path.stem, sentence))
     shown = [f"| {'—' if n == 99 else n} | {cell(sentence)} | `{stem}` |" for n, stem, sentence in sorted(rows)]
-    return "\n".join(["| fault | what holds | module |", "|---|---|---|", *shown])
+    return "\n".join(["| fault | promise | module |", "|---|---|---|", *shown])
 
 
 def test_the_options_are_documented_as_they_are() -> None:
