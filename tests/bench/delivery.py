@@ -1,8 +1,9 @@
-"""`python -m bench.delivery`: spans a core takes from ready to delivered, beside the SDK's own pipeline.
+"""`python -m bench.delivery`: spans that a core delivers, beside the SDK's own pipeline.
 
-Both send the same spans to the same receiver, in turns, each in a process of its own whose CPU time counts: the
-SDK's BatchSpanProcessor with its OTLPSpanExporter, which loses what does not fit in memory, and our delivery
-through the spool on disk. Both send batches of 512. `--docs` writes the table into docs/benchmarks.md.
+Both send the same finished spans to the same receiver, in turns, each in a process of its own. Its CPU time counts.
+One side is the SDK's BatchSpanProcessor with its OTLPSpanExporter, which loses spans that do not fit in memory. The
+other is our delivery through the spool on disk. Both send batches of 512. `--docs` writes the table into
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import spans_of
 
 _BATCH = 512
-_REQUESTS_A_COMMIT = 64  # what a worker sends at once under load
+_REQUESTS_A_COMMIT = 64  # the amount that a worker sends at once under load
 _BEGIN, _END = "<!-- delivery -->", "<!-- /delivery -->"
 _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _SUBJECTS = {
@@ -147,7 +148,7 @@ async def _deliver(endpoint: str, compression: str, spans: int) -> dict[str, flo
         await exporters.spool.start(10)
         destination = Destination.from_settings(settings, {})
         delivery = exporters.to(destination)
-        for number in range(0, _BATCH * 4, 2):  # the connection, and what is loaded with it
+        for number in range(0, _BATCH * 4, 2):  # the connection, and modules loaded with it
             exporters.submit(destination, [encode_span(span) for span in requests[number % 256]], 0)
         exporters.save(b"", 1)
         while not delivery.is_idle:

@@ -1,10 +1,11 @@
-"""What the sidecar's own code takes of a request: from the bytes of a record to its spans' delivery, without sockets.
+"""CPU time of the sidecar's own code for a request: from the bytes of a record to its spans' delivery, without
+sockets.
 
     python -m bench.records      (in tests/)
 
-prints CPU microseconds a request. First the whole, with the spool's thread, then `Pipeline.take` alone, then its parts:
-what a run takes more that goes one part further. Every request is kept and has nothing to hide; a collector answers at
-once.
+prints CPU microseconds a request: first the whole, with the spool's thread, then `Pipeline.take` alone, then its
+parts. A part is the difference between a run that includes it and a run that ends before it. Every request is kept and
+has nothing to redact. A collector answers at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The results as tables for a person and as JSON for a program, with what they were measured on."""
+"""The results as tables for a person and as JSON for a program, with the machine and the versions."""
 
 from __future__ import annotations
 

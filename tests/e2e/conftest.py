@@ -1,7 +1,7 @@
-"""What the end-to-end tests share: the gateway that was asked for, a collector, a sink, an upstream.
+"""Fixtures of the end-to-end tests: the chosen gateway, a collector, an OTLP receiver, an upstream.
 
-`pytest tests/e2e` runs them on the stand-in gateway, `pytest tests/e2e --kong=PATH` on the Kong whose
-`kong` command that is, under the same assertions.
+`pytest tests/e2e` runs them on the stand-in gateway, `pytest tests/e2e --kong=PATH` on the Kong with that `kong`
+command, under the same assertions.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def collector(start_collector: Callable[[], Collector]) -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[ThreadedOtlpSink]:
-    """Give an OTLP receiver in this process, for what a collector does not show."""
+    """Give an OTLP receiver in this process, for facts that a collector does not show."""
     with ThreadedOtlpSink() as running:
         yield running
 

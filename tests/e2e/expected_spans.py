@@ -1,7 +1,7 @@
-"""The expected spans of the recordings, held against those of the same requests made again.
+"""The expected spans of the recordings, compared with those of the same requests made again.
 
-What no two runs share is left to a rule: ids, sizes and latencies have the form they must have, times stand
-in the order they must stand in, and what took long in the recording takes about as long.
+Values that no two runs share follow a rule. Ids, sizes and latencies must have the right form. Times must be in the
+right order. A long duration in the recording must be about as long again.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def expected_spans(name: str, ports: Mapping[int, int], version: tuple[int, int]
 
 
 def span_faults(spans: Sequence[SeenSpan], expected: Sequence[Expected]) -> list[str]:
-    """Say what the spans have and should not, or the other way round, a line each."""
+    """Describe each unexpected or missing part of the spans, a line each."""
     faults = [f"{len(spans)} spans instead of {len(expected)}"] if len(spans) != len(expected) else []
     for number, (span, basis) in enumerate(zip(spans, expected, strict=False), 1):
         seen, wanted = _shown(span, basis["attributes"]), _flat(basis, basis["attributes"])
@@ -114,7 +114,7 @@ def _settled(key: str, value: Any, basis: Mapping[str, Any]) -> Any:
 
 
 def time_faults(spans: Sequence[SeenSpan], expected: Sequence[Expected]) -> list[str]:
-    """Say what is wrong with the times: children outside their parent, tries out of order, long ones cut short."""
+    """Describe faults of the times: children outside their parent, tries out of order, long ones cut short."""
     server, *children = spans
     faults = [f"{span.name} ends before it starts" for span in spans if _duration_ns(span) < 0]
     faults += [

@@ -174,7 +174,7 @@ class RunningGateway(ABC):
 
 
 class _PlainYaml(yaml.SafeDumper):
-    """Writes a part that stands in two places twice: Kong reads no YAML aliases."""
+    """Writes a part that is in two places twice: Kong reads no YAML aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         """Never refer to a part by name."""
@@ -342,7 +342,7 @@ class RealKong(RunningGateway):
             "nginx_proxy_lua_socket_read_timeout": f"{_READ_TIMEOUT_SECONDS}s",
             "mem_cache_size": "32m",
             "lmdb_map_size": "32m",
-            # Kong's workers become `nobody` when root starts it, who may not enter the test's folder.
+            # Kong's workers become `nobody` when root starts it, and that user may not enter the test's folder.
             **({"nginx_user": "root root"} if os.geteuid() == 0 else {}),
         }
 
@@ -365,7 +365,7 @@ def _with_probe(declaration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_environment() -> dict[str, str]:
-    """Return our environment without what configures Kong, tracing or another plugin server."""
+    """Return our environment without variables that configure Kong, tracing or another plugin server."""
     foreign = ("KONG_", "OTEL_", "OTLP_TRACING_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
@@ -380,7 +380,7 @@ def _stop_on_failure(gateway: RunningGateway, wait: Callable[[], None]) -> None:
 
 
 def _bury(pids: Sequence[int]) -> None:
-    """Kill what should have ended by itself; the test for that looks before."""
+    """Kill processes that should have ended by themselves; the test for that looks before."""
     for pid in pids:
         if alive(pid):
             os.kill(pid, 9)

@@ -1,4 +1,4 @@
-"""Wait for what other processes do, without a sleep for luck: ask until it holds, or say what was seen last."""
+"""Wait for other processes without a blind sleep: ask until a condition holds, or report the last answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INTERVAL_SECONDS = 0.02
 
 
 class WaitedInVain(AssertionError):
-    """It did not come to hold; the message says what was waited for and what was seen last."""
+    """The condition did not come to hold. The message has the condition and the last answer."""
 
 
 def wait_for(look: Callable[[], T], seconds: float, what: str) -> T:
@@ -23,10 +23,10 @@ def wait_for(look: Callable[[], T], seconds: float, what: str) -> T:
     Args:
         look: asked again and again; must not block for long.
         seconds: how long at the most.
-        what: what should come to hold, for the message.
+        what: the condition, for the message.
 
     Raises:
-        WaitedInVain: it did not.
+        WaitedInVain: it did not hold in time.
     """
     deadline = time.monotonic() + seconds
     while True:
