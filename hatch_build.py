@@ -1,9 +1,9 @@
-"""Compiles the path of a request with mypyc, where that is asked for: the same source, as C.
+"""Compiles the request path with mypyc, on request: the same source, as C.
 
-Nobody needs it: a wheel without it is pure Python, and runs wherever Python does. Two ways to ask:
-`HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip install .` builds a wheel for this platform and this Python, and
-`make compile` puts the libraries beside their sources in a checkout. Both need a C compiler.
-docs/decisions/0012-compiled-request-path.md has the reasons and the figures.
+It is optional: a wheel without it is pure Python, and runs wherever Python does. There are two ways.
+`HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 pip install .` builds a wheel for this platform and this Python. `make compile` puts
+the libraries beside their sources in a checkout. Both need a C compiler. docs/decisions/0012-compiled-request-path.md
+has the reasons and the figures.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ COMPILED = (
     "sidecar/live/recorder.py",
     "sidecar/live/routes.py",
 )
-"""What every request runs through. Globs, from the package's folder."""
+"""The modules of the request path. Globs, from the package's folder."""
 
 _LIBRARY = ".so"
 
@@ -79,8 +79,8 @@ def compile_in(folder: Path) -> list[Path]:
     """Copy the package into a folder, compile it there, and return the libraries."""
     shutil.copytree(SOURCES / "otlp_tracing", folder / "otlp_tracing", ignore=shutil.ignore_patterns("*.so"))
     modules = sorted({path for pattern in COMPILED for path in (folder / "otlp_tracing").glob(pattern)})
-    # Whether the types hold is for `make check` to say, with everything installed. Here are a compiler and no
-    # libraries, and what comes from those is of any type.
+    # `make check` tests the types, with everything installed. This build has a compiler and no libraries, so values
+    # from libraries have any type.
     command = [sys.executable, "-m", "mypyc", "--config-file=", "--ignore-missing-imports"]
     subprocess.run(
         [*command, *(str(module.relative_to(folder)) for module in modules)],
@@ -93,7 +93,7 @@ def compile_in(folder: Path) -> list[Path]:
 
 
 def compile_in_place() -> None:
-    """Put the libraries beside their sources, where Python prefers them; those of an earlier time go."""
+    """Put the libraries beside their sources, where Python prefers them. Earlier libraries are removed."""
     for path in SOURCES.rglob(f"*{_LIBRARY}"):
         path.unlink()
     with tempfile.TemporaryDirectory(prefix="otlp-tracing-") as folder:

@@ -34,7 +34,7 @@ HABITS = {
     "what": r"\bwhat\b(?!-if)",
     "who": r"\b(?:who|whoever|whose|whom)\b",
     # The language is written Go.
-    "goes": r"(?<!-)\b(?:go|goes|Goes)\b",
+    "goes": r"(?<![-.])\b(?:go|goes|Goes)\b",
     "stands": r"\bstands?\b(?!-in)",
     "is none": r"\b(?:is|are|was|were|be) none\b",
     "nobody": r"\bnobody\b",

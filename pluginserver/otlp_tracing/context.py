@@ -1,8 +1,8 @@
-"""Trace context: what came with a request, what was decided about it, and how that rides in Kong's log.
+"""Trace context: the caller's trace, the decision about a request, and their form in Kong's log record.
 
-`access` writes a RequestContext into Kong's own log record under `otlp_tracing`; the sidecar reads it
-there, and so does every other Kong log plugin, hence the speaking names. State travels with the
-request: no process has to remember it.
+`access` writes a RequestContext into Kong's own log record under `otlp_tracing`. The sidecar reads it there, and so
+does every other Kong log plugin, which is why the names are spelled out. State travels with the request: no process
+has to remember it.
 
 Source: W3C Trace Context level 2; OpenTelemetry specification, trace/api.md (SpanContext).
 """
@@ -20,7 +20,7 @@ FLAG_SAMPLED = 0x01
 FLAG_RANDOM = 0x02
 
 DECIDED_BY = ("parent", "rule", "rate", "budget", "load")
-"""Who can have made a head decision; `budget` and `load` are what lowered the rate that was configured."""
+"""The kinds of a head decision. `budget` and `load` have lowered the configured rate."""
 
 MAX_RULE_NAME = 128  # characters; a name of more is somebody else's text
 
@@ -29,7 +29,7 @@ LOG_FIELD = "otlp_tracing"
 
 # 32 members of 513 characters and the commas between them: the most that the W3C's grammar allows.
 _TRACE_STATE = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
-_LONGEST_BAGGAGE = 8192  # what is carried of a request's baggage, all of it
+_LONGEST_BAGGAGE = 8192  # the largest size of a request's captured baggage, all of it
 _MOST_BAGGAGE = 180
 
 
@@ -45,7 +45,7 @@ class SpanContext:
         trace_id: 16 bytes, not all zero.
         span_id: 8 bytes, not all zero.
         flags: W3C trace flags, 8 bits.
-        trace_state: the `tracestate` header's value, checked; empty where there is none.
+        trace_state: the `tracestate` header's value, checked; empty without one.
     """
 
     trace_id: Final[bytes]
@@ -67,20 +67,20 @@ class SpanContext:
 
 @dataclass(slots=True, init=False)
 class RequestContext:
-    """What `access` decided for one request.
+    """The decision of `access` about one request.
 
     Args:
         trace_id: 16 bytes.
         span_id: 8 bytes; the gateway's SERVER span.
         upstream_span_id: 8 bytes; the CLIENT span of the last try, the parent-id that the upstream saw.
-        parent_span_id: 8 bytes; the caller's span, None where the trace starts here.
+        parent_span_id: 8 bytes; the caller's span, None if the trace starts here.
         flags: W3C trace flags, as sent upstream; the sampled bit is the decision.
         trace_state: as sent upstream.
-        link: the caller's span where the trace was started anew in spite of it, else None.
+        link: the caller's span if a new trace was started in spite of it, or None.
         baggage: the members captured, names and decoded values.
-        decided_by: one of DECIDED_BY; empty where it is not known.
-        rule: name of the sampling rule that decided; empty where none did.
-        probability: 0 to 1, at which the trace was kept or dropped here; None where the caller decided.
+        decided_by: one of DECIDED_BY; empty if it is not known.
+        rule: name of the sampling rule that decided; empty without one.
+        probability: 0 to 1, at which the trace was kept or dropped here; None if the caller decided.
     """
 
     trace_id: Final[bytes]
@@ -153,9 +153,9 @@ class RequestContext:
 
     @classmethod
     def from_log_field(cls, field: object) -> RequestContext | None:
-        """Read what `to_log_field` wrote; None for anything else.
+        """Read the field of `to_log_field`; None for anything else.
 
-        Any log plugin can write this field, so nothing in it is taken on trust.
+        Any log plugin can write this field, so everything in it is validated.
         """
         if not isinstance(field, Mapping):
             return None

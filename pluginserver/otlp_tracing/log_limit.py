@@ -1,4 +1,4 @@
-"""Log lines for what can happen with every request: one in ten seconds, with how many were left out."""
+"""Log lines for events that can happen with every request: one in ten seconds, with the number of omitted ones."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class LimitedLog:
         self._say(logging.INFO, sentence, *arguments)
 
     def warning(self, sentence: str, *arguments: object, exc_info: bool = False) -> None:
-        """Log the sentence, or count it until one is due again.
+        """Log the sentence, or count it until a line is due again.
 
         Args:
             sentence: with places for the arguments.
             arguments: of the sentence.
-            exc_info: say what kind of exception is being handled and where it was raised; not its message,
-                which can quote a request.
+            exc_info: add the kind of the handled exception and where it was raised; not its message, which can quote a
+                request.
         """
         self._say(logging.WARNING, sentence, *arguments, exc_info=exc_info)
 

@@ -89,7 +89,7 @@ REQUEST_DURATION = Metric(
     "histogram",
     "How long requests took, all of them, kept or not; kept ones are exemplars (OpenMetrics).",
     ("service", "route", "method", "status", "source"),
-    # What the semantic conventions advise for http.server.request.duration.
+    # The advice of the semantic conventions for http.server.request.duration.
     (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10),
 )
 ROUTE_REQUESTS = Metric(
@@ -177,8 +177,8 @@ SPANS_DROPPED = Metric(
 )
 SPANS_SPOOLED = Metric("otlp_tracing_spans_spooled", "gauge", "Spans waiting to be sent.", ("destination",))
 SPANS_IN_FLIGHT = Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent and not yet answered.", ("destination",))
-# By its name in the semantic conventions 1.44, docs/otel/sdk-metrics.md. The others of otel.sdk.* count what ours
-# count, by exporter instead of by destination; beside ours they would only be counted twice.
+# By its name in the semantic conventions 1.44, docs/otel/sdk-metrics.md. The other otel.sdk.* metrics count the same
+# as our own, by exporter instead of by destination, and would only count it twice.
 EXPORT_DURATION = Metric(
     "otel_sdk_exporter_operation_duration_seconds",
     "histogram",
@@ -219,7 +219,7 @@ METRICS: tuple[Metric, ...] = (
 )
 
 Total = tuple[str, tuple[str, ...], int]
-"""A metric's name, its label values in the declared order, what was counted so far."""
+"""A metric's name, its label values in the declared order, the count so far."""
 
 
 class Counters:

@@ -1,4 +1,4 @@
-"""What our unix sockets have in common: they are the owner's alone, and know who is at the other end.
+"""Our unix sockets: they belong to the owner alone, and know the user at the other end.
 
 Linux only: SO_PEERCRED.
 """
@@ -17,7 +17,7 @@ _OWNER_ONLY = 0o177  # the file's mode becomes 0600
 
 
 def bind_owner_only(listener: socket.socket, path: Path) -> None:
-    """Bind a socket to a path that nobody but its owner, and root, can connect to.
+    """Bind a socket to a path that only its owner, and root, can connect to.
 
     The process has one thread at that time: the umask is the whole process's.
 

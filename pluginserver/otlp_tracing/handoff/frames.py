@@ -1,15 +1,14 @@
 """The frames between the gateway's processes and the sidecar.
 
-A frame is a length (4 bytes, big-endian) and a MessagePack array: a number for the kind, then its
-fields. The first frame of a connection is the sender's Hello, with the version. Records are numbered
-from 1 by their sender; an Ack takes all of them up to a number over. Pure: bytes in, frames out.
+A frame is a length (4 bytes, big-endian) and a MessagePack array: a number for the kind, then its fields. The first
+frame of a connection is the sender's Hello, with the version. Records are numbered from 1 by their sender; an Ack
+acknowledges all of them up to a number. Pure: bytes in, frames out.
 
-Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. A gateway of version 1 is
-still served, without them; a sidecar of version 1 refuses version 2, and says so.
+Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. A gateway of version 1 is still served,
+without them. A sidecar of version 1 refuses version 2, and says so.
 
-Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to
-32 KiB, which a log record shows up to three times (headers, uri, url and querystring), each byte
-escaped to six at the worst.
+Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to 32 KiB. A log
+record shows it up to three times (headers, uri, url and querystring), each byte escaped to six at the worst.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class _Kind:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who speaks: the protocol version, and 8 random bytes that name the sending process."""
+    """The sender: the protocol version, and 8 random bytes that name the sending process."""
 
     version: int
     sender: bytes
@@ -103,7 +102,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the sender has counted since it started."""
+    """The sender's counters since it started."""
 
     totals: list[Total]
 
@@ -117,7 +116,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the receiver may keep of one plugin entry from now on, until it is told otherwise.
+    """The rates of one plugin entry for the receiver, until the next such frame.
 
     Args:
         key: of the entry's Config.
@@ -171,7 +170,7 @@ class Decoder:
         return bool(self._buffer) or not self._greeted
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take what was received, in pieces of any size, and yield the frames it completes.
+        """Take received bytes, in pieces of any size, and yield the frames that they complete.
 
         Raises:
             WireError: for bytes that break the protocol; never anything else.
@@ -193,7 +192,7 @@ class Decoder:
             del self._buffer[:position]
 
     def _check_greeting(self, frame: Frame) -> Frame:
-        # What the sidecar sends, acknowledgements and rates, needs no greeting.
+        # The sidecar's frames, acknowledgements and rates, need no greeting.
         if isinstance(frame, Hello):
             if not _OLDEST <= frame.version <= VERSION:
                 raise UnsupportedVersion(

@@ -1,7 +1,7 @@
-"""Trace context in request headers. One format a file; FORMATS is where a format is made known.
+"""Trace context in request headers. One format a file; FORMATS registers each format.
 
-A format is a module with `HEADERS`, `extract(headers)` and `inject(context)`. Of the formats in use, nothing
-received is passed on as it came: every header that goes out is built from what was parsed.
+A format is a module with `HEADERS`, `extract(headers)` and `inject(context)`. No received header of a format in use is
+passed on unchanged: every header to the upstream is built from parsed values.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Format(Protocol):
         """Read the caller's context; None where it is absent or malformed, whatever the bytes."""
 
     def inject(self, context: SpanContext) -> dict[str, list[str]]:
-        """Write a context: a value for every one of HEADERS; an empty list means that the header must go."""
+        """Write a context: a value for every one of HEADERS; an empty list means that the header must be removed."""
 
 
 FORMATS: Mapping[str, Format] = {

@@ -1,10 +1,10 @@
 """B3, Zipkin's format, in its many headers: `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
 
 Reads the single header `b3` as well, and before these: a caller that sends both means the same by both.
-`x-b3-parentspanid` names the caller's parent, which is no concern of ours.
+`x-b3-parentspanid` names the caller's parent and is ignored.
 
-Source: https://github.com/openzipkin/b3-propagation; OpenTelemetry specification, context/api-propagators.md
-(the single header goes first).
+Source: https://github.com/openzipkin/b3-propagation; OpenTelemetry specification, context/api-propagators.md (the
+single header has priority).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["HEADERS", "extract", "inject"]
 
 HEADERS = ("x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags")
 
-# "true" and "false" are what tracers wrote before the format was written down; it asks receivers to take them.
+# Tracers wrote "true" and "false" before the format was specified; the specification asks receivers to accept them.
 _SAMPLED = {"1": True, "0": False, "true": True, "false": False}
 
 
 def extract(headers: Mapping[str, Sequence[str]]) -> Caller | None:
-    """Read the caller's context; a decision without ids is none."""
+    """Read the caller's context. A decision without ids is ignored."""
     if "b3" in headers:
         caller = b3_single.extract(headers)
         if caller is not None:
@@ -43,7 +43,7 @@ def extract(headers: Mapping[str, Sequence[str]]) -> Caller | None:
 
 
 def inject(context: SpanContext) -> dict[str, list[str]]:
-    """Write 128-bit ids and the decision; the caller's parent and debug flag go."""
+    """Write 128-bit ids and the decision. The caller's parent and debug flag are removed."""
     return {
         "x-b3-traceid": [context.trace_id.hex()],
         "x-b3-spanid": [context.span_id.hex()],

@@ -1,7 +1,7 @@
 """B3, Zipkin's format, in its one header: `b3: {trace id}-{span id}-{decision}-{parent span id}`.
 
-The last two fields may be left out. The decision is 1, 0 or d (debug: sampled); without it the decision is
-left to the receiver. A header that is a decision alone, `b3: 0`, names no trace and is none.
+The last two fields may be left out. The decision is 1, 0 or d (debug: sampled); without it the decision is left to the
+receiver. A header with a decision alone, `b3: 0`, names no trace and is ignored.
 
 Source: https://github.com/openzipkin/b3-propagation, "Single Header".
 """

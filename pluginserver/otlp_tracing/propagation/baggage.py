@@ -1,10 +1,10 @@
-"""Baggage: `baggage` (W3C), and what Jaeger and OpenTracing write one header a member.
+"""Baggage: `baggage` (W3C), and the headers of Jaeger and OpenTracing, one for each member.
 
-Members are read, bounded and written anew; what breaks the grammar is left out, and said nowhere: a caller
-could fill a log with it. No value is interpreted. Percent-encoding is undone only where a member is captured.
+Members are read, bounded and written again. Members that break the grammar are left out without a log line, because a
+caller could fill the log with them. No value is interpreted. Percent-encoding is undone only if a member is captured.
 
-Source: https://www.w3.org/TR/baggage/, section 3.3 (grammar; at least 64 members and 8192 bytes are carried);
-Jaeger's propagation format for `uberctx-*`; opentracing/basictracer-go for `ot-baggage-*`.
+Source: https://www.w3.org/TR/baggage/, section 3.3 (grammar; at least 64 members and 8192 bytes are carried); Jaeger's
+propagation format for `uberctx-*`; opentracing/basictracer-go for `ot-baggage-*`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MAX_BYTES", "MAX_MEMBERS", "PREFIXES", "captured", "parse", "prefixe
 Members = Mapping[str, tuple[str, str]]
 """Keys to values, as they are encoded, and their properties (`;a;b=c`)."""
 
-MAX_MEMBERS = 180  # what an earlier draft had every platform carry; today's least is 64
+MAX_MEMBERS = 180  # the minimum of an earlier draft; today's minimum is 64
 MAX_BYTES = 8192
 PREFIXES = ("uberctx-", "ot-baggage-")
 
@@ -66,7 +66,7 @@ def captured(headers: Mapping[str, Sequence[str]], names: Iterable[str]) -> tupl
 
 
 def prefixed(headers: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the headers of PREFIXES as they may go on; an empty list for one that must not."""
+    """Return the headers of PREFIXES for the upstream; an empty list for a header that must be removed."""
     written: dict[str, list[str]] = {}
     room, count = MAX_BYTES, 0
     for name in headers:

@@ -1,6 +1,6 @@
-"""What a caller says about its trace, whatever format it said it in.
+"""The caller's statements about its trace, in one form for all formats.
 
-Every format reads into this; nothing else of a request's trace headers gets past the formats.
+Every format reads into this. No other part of a request's trace headers leaves the formats.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ class Caller:
 
     Args:
         trace_id: 16 bytes, not all zero; ids of 64 bits are padded on the left.
-        span_id: 8 bytes, not all zero; None where the caller names a trace and no span of it, as a load
-            balancer does.
-        sampled: the caller's decision; None where it leaves the decision to whoever comes next.
+        span_id: 8 bytes, not all zero; None if the caller names a trace and no span of it, as a load balancer does.
+        sampled: the caller's decision; None if it leaves the decision to the receiver.
         random: the trace id is said to be random (W3C level 2).
         members: the tracestate.
     """

@@ -1,7 +1,7 @@
 """Google Cloud's format: `x-cloud-trace-context: {trace id}/{span id};o={options}`.
 
-The trace id has 32 hexadecimal digits, the span id is a decimal number of 64 bits. Span id and options may
-be left out; a span id of 0 is none. Google's services send `traceparent` as well: `inject` takes both names.
+The trace id has 32 hexadecimal digits, the span id is a decimal number of 64 bits. Span id and options may be left
+out; a span id of 0 means no span. Google's services send `traceparent` as well: `inject` takes both names.
 
 Source: https://cloud.google.com/trace/docs/trace-context#legacy-http-header
 """

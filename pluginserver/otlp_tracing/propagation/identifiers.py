@@ -22,7 +22,7 @@ _DECIMAL = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
 def single_value(headers: Mapping[str, Sequence[str]], name: str) -> str | None:
-    """Return a header's value; None if it is absent, too long, or there twice: two callers are none."""
+    """Return a header's value; None if it is absent, too long, or present twice (then they contradict)."""
     values = headers.get(name)
     if not values or len(values) != 1 or len(values[0]) > _LONGEST:
         return None

@@ -1,7 +1,7 @@
 """OpenTracing's format, of its reference tracers: `ot-tracer-traceid`, `ot-tracer-spanid`, `ot-tracer-sampled`.
 
-Hexadecimal ids of 64 bits; newer writers send trace ids of 128. We read both and write 64, the lower half:
-the reference tracers refuse a longer one. Its baggage, `ot-baggage-*`, is in baggage.py.
+Hexadecimal ids of 64 bits; newer writers send trace ids of 128. This module reads both and writes 64, the lower half,
+because the reference tracers refuse a longer one. Its baggage, `ot-baggage-*`, is in baggage.py.
 
 Source: https://github.com/opentracing/basictracer-go, propagation_ot.go; OpenTelemetry specification,
 context/api-propagators.md (OT Trace).

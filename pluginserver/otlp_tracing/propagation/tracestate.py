@@ -51,7 +51,7 @@ def get(members: Members, key: str) -> str | None:
 
 
 def put(members: Members, key: str, value: str) -> Members:
-    """Set a member and move it to the left; the rightmost goes where there is no room."""
+    """Set a member and move it to the left. The rightmost member is dropped if there is no room."""
     return ((key, value), *remove(members, key))[:MAX_MEMBERS]
 
 

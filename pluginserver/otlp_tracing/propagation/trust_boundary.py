@@ -1,14 +1,16 @@
-"""The edge: what of a caller's trace headers is believed, and what the upstream gets to see.
+"""The trust boundary: which trace headers of a caller are trusted, and which headers the upstream gets.
 
-Pure: settings and headers in, headers out. Knows no format by name but for two stray headers, and decides
-nothing about sampling.
+Pure: settings and headers in, headers out. Knows no format by name except two stray headers, and decides nothing about
+sampling.
 
-Three rules. What the upstream gets is written anew from what was parsed. A trace header that a believed
-caller sent in a format that is read goes on naming our span, whether the format is injected or not: left as
-it came it would name the caller's, and an upstream that reads several formats could prefer it; one in a format
-that is neither read nor written is passed on as it came. A caller that
-is not believed gets none of its trace headers through, however it spells them: to CGI and WSGI, `x_b3_traceid`
-is X-B3-TraceId.
+There are three rules:
+
+- The headers to the upstream are written anew from the parsed values.
+- If a trusted caller used a format that is read, that header is written with our span id even if the format is not
+  injected. Unchanged it would name the caller's span, and an upstream that reads several formats could prefer it. A
+  header of a format that is neither read nor written is passed on unchanged.
+- No trace header of an untrusted caller is passed on, in any spelling: for CGI and WSGI, `x_b3_traceid` is
+  X-B3-TraceId.
 """
 
 from __future__ import annotations
@@ -31,15 +33,15 @@ _CLAIMED = frozenset({*(header for format_ in FORMATS.values() for header in for
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The edge of one plugin entry.
+    """The trust boundary of one plugin entry.
 
     Args:
         settings: the entry's.
         captured: baggage members to keep for the log.
-        hidden: those of them whose values are secrets by their names.
-        read: formats whose headers a believed caller sends.
-        strays: headers of formats that are read and not injected; as they came they would name the caller's span.
-        cleared: headers that go whatever they are, as `set_headers` removes them.
+        hidden: those of them with a sensitive name.
+        read: the formats that a trusted caller may send.
+        strays: headers of formats that are read and not injected; unchanged they would name the caller's span.
+        cleared: headers that are always removed, in the way of `set_headers`.
     """
 
     settings: Propagation
@@ -74,7 +76,7 @@ class Edge:
         return None, caller.span_context()
 
     def capture(self, received: Headers) -> tuple[tuple[str, str], ...]:
-        """Return the baggage members to keep; also of a caller whose baggage goes no further."""
+        """Return the baggage members to keep, even if the caller's baggage is not passed on."""
         if not self.captured or self.settings.incoming == "ignore":
             return ()
         members = baggage.captured(received, self.captured)
@@ -83,10 +85,10 @@ class Edge:
         return tuple((name, MASK if name in self.hidden else value) for name, value in members)
 
     def send(self, span: SpanContext, received: Headers) -> dict[str, list[str]]:
-        """Return what the upstream request must carry; an empty list means that the header must go.
+        """Return the headers of the upstream request; an empty list means that the header must be removed.
 
-        Only headers that were received are removed. What is injected goes before what is cleared, that
-        before anything else.
+        Only headers that were received are removed. Injected headers have priority over cleared ones, and those over
+        all others.
         """
         headers: dict[str, list[str]]
         if self.believes:
@@ -133,7 +135,7 @@ def _is_claim(name: str) -> bool:
 
 
 def _hidden(capture: Capture, redaction: Redaction | None) -> frozenset[str]:
-    # Every other log plugin of Kong writes what is captured here. A pseudonym is made in the sidecar, of the value.
+    # Every other log plugin of Kong writes the captured values. So a pseudonym is made in the sidecar, from the value.
     if redaction is None or (redaction.mode_of("sensitive_key") == "hash" and redaction.hash_key):
         return frozenset()
     sensitive = SensitiveNames([*redaction.sensitive_keys, *redaction.extra_sensitive_keys])

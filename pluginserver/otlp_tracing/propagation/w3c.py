@@ -18,7 +18,7 @@ __all__ = ["HEADERS", "extract", "inject", "traceparent"]
 HEADERS = ("traceparent", "tracestate")
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
-# A longer value of a later version is cut to what we know; past this it is no trace context.
+# A longer value of a later version is cut to the known fields; a value beyond this length is not a trace context.
 _LONGEST = 512
 _KNOWN_FLAGS: Final = FLAG_SAMPLED | FLAG_RANDOM
 _FLAGS: Final = tuple(f"{flags:02x}" for flags in range(_KNOWN_FLAGS + 1))  # as written

@@ -1,7 +1,7 @@
 """AWS X-Ray's format: `x-amzn-trace-id: Root=1-{8 digits}-{24 digits};Parent={16 digits};Sampled={0 or 1}`.
 
-The fields come in any order, with others between them (Self, Lineage) that are none of ours. A load balancer
-sends Root alone: its trace is continued without a parent. `Sampled=?`, or none, leaves the decision to us.
+The fields come in any order, with others between them (Self, Lineage) that are ignored. A load balancer sends Root
+alone: its trace is continued without a parent. `Sampled=?`, or no such field, leaves the decision to us.
 
 Source: https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
 """

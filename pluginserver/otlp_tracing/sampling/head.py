@@ -33,9 +33,9 @@ class RequestTracer:
         threshold_: of the entry's rate.
         follow_parent: obey a caller's sampled flag.
         random_bytes: a source of that many random bytes, `os.urandom` outside of tests.
-        edge: whose headers are believed, and which are written.
+        edge: the trust boundary: trusted callers, and headers to write.
         rules: asked before the entry's own rate.
-        allowance: what lowers the rates for the time being; None where nothing can.
+        allowance: lowers the rates for the time being; None without a budget and a load.
     """
 
     rate: float
@@ -57,7 +57,7 @@ class RequestTracer:
         *,
         redaction: Redaction | None = None,
     ) -> RequestTracer:
-        """Make one from an entry's settings; what is left out is as the schema's defaults have it.
+        """Make one from an entry's settings; missing fields have the schema's defaults.
 
         Raises:
             ConfigError: for a sampling rule that cannot work.
@@ -75,9 +75,9 @@ class RequestTracer:
             ask_line: tells its method and path; called only if a rule needs them, since Kong has to be asked.
 
         Raises:
-            Nothing of its own, whatever the headers: what is malformed starts a new trace.
+            Nothing of its own, whatever the headers: a malformed header starts a new trace.
         """
-        # One call for all ids: every call is a system call, 32 bytes cost what 8 do.
+        # One call for all ids: every call is a system call, and 32 bytes cost the same as 8.
         random = self.random_bytes(32)
         caller, link = self.edge.receive(headers)
         trace_id = caller.trace_id if caller else _not_zero(random[:16])
@@ -99,14 +99,14 @@ class RequestTracer:
         )
 
     def upstream_headers(self, context: RequestContext, received: Headers = _NO_HEADERS) -> dict[str, list[str]]:
-        """Return what the upstream request must carry; an empty list means that a header received must go."""
+        """Return the headers of the upstream request; an empty list means that a received header must be removed."""
         span = SpanContext(context.trace_id, context.upstream_span_id, context.flags, context.trace_state)
         return self.edge.send(span, received)
 
     def _choose(
         self, caller: Caller | None, headers: Headers, ask_line: Callable[[], RequestLine]
     ) -> tuple[int | None, str, str]:
-        """Return the threshold that decides, None for the caller's decision; who chose it, and by which rule."""
+        """Return the deciding threshold (None for the caller's decision), the kind of decision, and the rule's name."""
         # A caller that left the decision open gets it by rate, in its own trace.
         if self.follow_parent and caller is not None and caller.sampled is not None:
             return None, "parent", ""
@@ -117,7 +117,7 @@ class RequestTracer:
         return *self._lowered(self.rate, self.threshold_, "rate", ""), ""
 
     def _lowered(self, rate: float, threshold_: int, decided_by: str, stream: str) -> tuple[int, str]:
-        """Return what is left of a rate as a threshold, and who decided in the end."""
+        """Return the lowered rate as a threshold, and the kind of the final decision."""
         if self.allowance is None:
             return threshold_, decided_by
         left, cause = self.allowance.take(stream, rate)

@@ -32,7 +32,7 @@ def with_threshold(members: trace_state.Members, encoded: str) -> trace_state.Me
 
 
 def without_threshold(members: trace_state.Members) -> trace_state.Members:
-    """Take the threshold out: what is counted by it is no longer known."""
+    """Remove the threshold: the count that it implies is no longer known."""
     entries = read(members)
     if "th" not in entries:
         return members

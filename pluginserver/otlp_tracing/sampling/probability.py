@@ -1,4 +1,4 @@
-"""The head decision: is this trace kept, and what does the tracestate say about it.
+"""The head decision: whether a trace is kept, and its statement in the tracestate.
 
 Pure; runs on the path of every request: a few comparisons, no more.
 

@@ -1,7 +1,7 @@
 """Ordered sampling rules: the first that matches a request sets its rate. Pure.
 
-Paths and hosts are compared by RE2, which takes linear time whatever the pattern: a path is a glob in which
-`*` stands for anything, or with a leading `~` a regular expression; a host may begin with `*.`.
+Paths and hosts are compared by RE2, which takes linear time whatever the pattern. A path is a glob in which `*`
+matches anything. With a leading `~` it is a regular expression. A host may begin with `*.`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Matcher = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class RequestLine:
-    """What the headers do not tell.
+    """The parts of a request that are not in its headers.
 
     Args:
         method: such as GET.
-        path: as the client sent it, without the query, and without scheme and authority where it sent these.
+        path: as the client sent it, without the query, and without scheme and authority if it sent these.
     """
 
     method: str
@@ -34,7 +34,7 @@ class RequestLine:
 
     @classmethod
     def parse(cls, line: str) -> RequestLine:
-        """Read nginx's `$request`, such as `GET /users?id=1 HTTP/1.1`; what is not there is empty.
+        """Read nginx's `$request`, such as `GET /users?id=1 HTTP/1.1`; missing parts are empty.
 
         A target in absolute form (`GET http://host/users HTTP/1.1`; RFC 9112, 3.2.2) is read as its path.
         """
@@ -93,7 +93,7 @@ class Rule:
         return bool(self.methods) or self.path is not None
 
     def matches_headers(self, headers: Headers) -> bool:
-        """Tell whether a request's headers are what the rule wants."""
+        """Tell whether a request's headers match the rule."""
         if self.host is not None and not any(self.host(_host_name(host)) for host in headers.get("host", ())):
             return False
         return all(any(map(matcher, headers.get(name, ()))) for name, matcher in self.headers)
@@ -124,7 +124,7 @@ class Rules:
         """Return the first rule that matches.
 
         Args:
-            ask_line: called at most once, and only for a rule that needs it and whose headers match.
+            ask_line: called at most once, and only for a rule that needs it and has matching headers.
             headers: the request's.
         """
         line: RequestLine | None = None

@@ -26,8 +26,8 @@ _RANDOMNESS = re.compile(r"[0-9a-f]{14}", re.ASCII)
 def from_rate(rate: float) -> int:
     """Turn a rate, 0 to 1, into a threshold, 0 to 2^56: a trace is kept if its randomness reaches it.
 
-    The threshold is rounded to what four digits after any leading 0s or fs can say, so that the
-    decision is the one that the `th` in the tracestate states.
+    The threshold is rounded to four digits after any leading 0s or fs, so that the decision is the one that the `th`
+    in the tracestate states.
     """
     if rate <= 0:
         return NEVER
@@ -63,7 +63,7 @@ def randomness(trace_id: bytes, explicit: str | None) -> int:
 
     Args:
         trace_id: 16 bytes; the last 7 count.
-        explicit: the tracestate's `rv`, which goes before the id; passed over if it is malformed.
+        explicit: the tracestate's `rv`, which overrides the id; ignored if it is malformed.
     """
     if explicit is not None and _RANDOMNESS.fullmatch(explicit):
         return int(explicit, 16)

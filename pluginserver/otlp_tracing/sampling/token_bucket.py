@@ -1,16 +1,15 @@
-"""What a process may keep of one plugin entry: the configured rates, lowered by load and by a budget.
+"""The rates of one plugin entry in one process, lowered by load and by a budget.
 
-A budget is a stream of credit, some traces per second, that the sidecar divides among the processes and,
-in each, among the entry's rules. A request takes a part of the credit that is left, as the probability at
-which it is kept:
+A budget is a stream of credit, some traces per second. The sidecar divides it among the processes and, in each, among
+the entry's rules. A request takes a part of the remaining credit, as the probability at which it is kept:
 
     probability = min(rate, credit / step)        credit = credit - probability
 
-Under a steady load of n requests per second this settles where as much is spent as comes in, at share / n,
-and the more requests there are the sooner. Over any time no more is spent than the shares gave in it and
-what was saved before, whatever the load does. The probability is fixed before the request's randomness is
-looked at and is never 0 for a rate that is not, so a trace stands for 1 / probability requests all the same;
-and it falls by one part in `step` at the most from a request to the next.
+Under a steady load of n requests per second, spending settles at the rate of the income, at share / n. The more
+requests there are, the sooner. In any period no more is spent than the shares gave in it and was saved before it,
+whatever the load does. The probability is fixed before the request's randomness is read, and is never 0 for a rate
+above 0. So a trace represents 1 / probability requests. It falls by at most one part in `step` from a request to the
+next.
 
 Pure but for the clock. The sidecar's part is in sidecar/tail/budget.py, the reasons in docs/decisions/.
 """
@@ -28,7 +27,7 @@ __all__ = ["SAVED_SECONDS", "Allowance"]
 SAVED_SECONDS = 5.0
 """For so long unused credit is saved: a minute spends 65 seconds' worth at the most."""
 
-_LEAST_STEP = 2.0  # a request takes half of what is left at the most, however small the share
+_LEAST_STEP = 2.0  # a request takes at most half of the remaining credit, however small the share
 _LEAST_SAVED = 2.0  # traces; so that a process with a small share keeps its first requests at their rate
 # Of a million requests at a budget's end one is kept; a threshold that nothing reaches would make counts untrue.
 _LEAST_PROBABILITY = 1e-6
@@ -71,14 +70,14 @@ class Allowance:
             self._credits = {name: _Credit(share, first, clock()) for name in streams}
 
     def take(self, stream: str, rate: float) -> tuple[float, str]:
-        """Return the probability for one request, and what made it lower than its rate.
+        """Return the probability for one request, and the reason if it is lower than its rate.
 
         Args:
             stream: name of the rule that matched, empty for the entry's own rate.
             rate: as configured, 0 to 1.
 
         Returns:
-            Up to `rate`; above 0 if that is. And budget, load, or empty where the rate stands.
+            Up to `rate`; above 0 if that is. And budget, load, or empty if the rate is unchanged.
         """
         wanted = rate * self._load
         cause = "load" if wanted < rate else ""
@@ -89,7 +88,7 @@ class Allowance:
         return taken, "budget" if taken < wanted else cause
 
     def set(self, load: float, shares: Sequence[float]) -> None:
-        """Take over what the sidecar says.
+        """Apply the sidecar's factors and shares.
 
         Args:
             load: factor on every rate, above 0 and up to 1.
@@ -99,5 +98,5 @@ class Allowance:
         if len(shares) == len(self._credits):
             now = self._clock()
             for credit, share in zip(self._credits.values(), shares, strict=True):
-                credit.take(0.0, now)  # what came in until now came at the share of before
+                credit.take(0.0, now)  # the income until now came at the previous share
                 credit.share = share
