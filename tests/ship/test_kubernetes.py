@@ -194,7 +194,7 @@ def test_the_declaration_is_kongs_with_other_addresses() -> None:
         back = back.replace(f"{name}.{namespace}:", f"{name}:")
 
     assert yaml.safe_load(back) == yaml.safe_load(here)
-    assert check(there) == 0
+    assert check([there]) == 0
 
 
 def test_a_wrong_manifest_is_refused(

@@ -1,22 +1,23 @@
-"""`otlp-tracing check`: every fault of every otlp-tracing entry of a kong.yml, at once."""
+"""`otlp-tracing check`: every fault of every otlp-tracing entry of some files, at once, with its place."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from otlp_tracing.commands.convert import BUNDLED, equivalent
-from otlp_tracing.commands.options import OptionParser
+from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, Entry, duplicate_keys, read_documents
+from otlp_tracing.commands.options import OptionParser, choice
+from otlp_tracing.commands.screen import printable
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.config.validation import complete
+from otlp_tracing.config.validation import complete, is_vault_reference, unknown_field
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
@@ -24,11 +25,39 @@ from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 
 EXAMPLE = "otlp-tracing check kong.yml"
 PLUGIN = "otlp-tracing"
+_MISSPELLED = ("otlp_tracing", "otlp-trace", "otlptracing", "OTLP-tracing", "Otlp-Tracing", "opentelemetry-tracing")
+_SCOPES = ("service", "route", "consumer", "consumer_group")
+# kong/db/schema/entities/plugins.lua; `ordering` is Kong Enterprise's, `_config` decK's.
+_ENTRY_FIELDS = ("id", "name", "instance_name", "config", "enabled", "protocols", "tags", *_SCOPES,
+                 "created_at", "updated_at", "ordering", "_config")  # fmt: skip
+_MANIFEST_FIELDS = ("name", "config", "configFrom", "configPatches", "disabled", "protocols", "instance_name", "run_on",
+                    "ordering", "status")  # fmt: skip
+_PROTOCOLS = frozenset({"grpc", "grpcs", "http", "https"})
+_SECRET_FIELD = re.compile(r"header|key|cert", re.IGNORECASE)
+_USERINFO = re.compile(r"//[^/\s]*@")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fault, or a warning, at a place in a file."""
+
+    file: str
+    line: int
+    column: int
+    place: str
+    text: str
+    is_fault: bool = True
+
+    def __str__(self) -> str:
+        place = f" {self.place}:" if self.place else ""
+        return f"{self.file}:{self.line}:{self.column}:{place} {'' if self.is_fault else 'warning: '}{self.text}"
 
 
 def add_options(parser: OptionParser) -> None:
     """Add the command's options."""
-    parser.add_argument("file", type=Path, metavar="KONG_YML", nargs="?", help="declarative configuration to check")
+    parser.add_argument(
+        "files", type=Path, metavar="FILE", nargs="*", help="kong.yml, decK file, KongPlugin, or a folder; - is stdin"
+    )
     parser.add_argument(
         "--from",
         dest="bundled",
@@ -42,6 +71,7 @@ def add_options(parser: OptionParser) -> None:
         metavar="SAMPLES",
         help="show sample requests (.yml, .json or HTTP) before and after redaction by the file's entries",
     )
+    parser.option("--format", choice("text", "json", "github"), "text", "text|json|github", "form of the findings")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,128 +79,223 @@ def run(options: argparse.Namespace) -> int:
     if options.redaction is not None:
         from otlp_tracing.commands.preview import show  # noqa: PLC0415 - it imports this module
 
-        return show(options.redaction, options.file)
-    if (options.file is None) == (options.bundled is None):
+        if len(options.files) > 1:
+            raise ConfigError([Fault("check", "", "takes one kong.yml with --redaction")])
+        return show(options.redaction, next(iter(options.files), None))
+    if bool(options.files) == (options.bundled is not None):
         raise ConfigError([Fault("check", "", "takes a kong.yml to check, or --from and one to convert")])
-    return convert(options.bundled) if options.file is None else check(options.file)
+    if options.bundled is not None:
+        from otlp_tracing.commands.convert import convert  # noqa: PLC0415 - it imports this module
+
+        return convert(options.bundled)
+    return check(options.files, options.format)
 
 
-def check(path: Path) -> int:
-    """Check a file, say what was found, and return the exit code: 0, or 2 with any fault."""
-    entries = list(plugin_entries(read_declaration(path)))
-    faulty = 0
-    for place, entry in entries:
-        faults = faults_of(entry)
-        faulty += bool(faults)
-        for fault in faults:
-            print(f"{path}: {place}: {fault}", file=sys.stderr)
-        for warning in warnings_of(entry):
-            print(f"{path}: {place}: {warning}", file=sys.stderr)
+def check(files: Sequence[Path], form: str = "text") -> int:
+    """Check files, print the findings, and return the exit code: 0, or 2 with any fault.
+
+    Args:
+        files: or folders, of which every YAML and JSON file is checked; `-` is stdin.
+        form: text, json for a program, or github for annotations in a pull request.
+    """
+    findings, summaries = [], []
+    for file, is_named in _files_in(files):
+        try:
+            documents = [one for one in read_documents(file, (PLUGIN, *_MISSPELLED)) if one.is_known or is_named]
+        except ConfigError as error:
+            findings += [_unreadable(fault) for fault in error.faults]
+            continue
+        name = "-" if file is None else str(file)
+        found = list(_findings(name, documents))
+        findings += found
+        summaries.append(_summary(name, documents, found))
+    _PRINTERS[form](findings)
+    if form == "text":
+        print(*summaries, sep="\n")
+    return 2 if any(one.is_fault for one in findings) else 0
+
+
+def _files_in(files: Iterable[Path]) -> Iterator[tuple[Path | None, bool]]:
+    for file in files:
+        if file.is_dir():
+            yield from ((one, False) for one in sorted(file.rglob("*")) if one.suffix in SUFFIXES and one.is_file())
+        else:
+            yield (None if str(file) == "-" else file), True
+
+
+def _unreadable(fault: Fault) -> Finding:
+    place = re.fullmatch(r"(.*):(\d+):(\d+)", fault.field, re.DOTALL)
+    return Finding(*(place[1], int(place[2]), int(place[3])) if place else (fault.field, 1, 1), "", fault.rule)
+
+
+def _summary(name: str, documents: Sequence[Document], findings: Sequence[Finding]) -> str:
+    entries = sum(len(one.entries) for one in documents)
+    faulty = len({one.place for one in findings if one.is_fault})
     if not entries:
-        print(f"{path}: no {PLUGIN} entry")
-        return 0
-    print(f"{path}: {len(entries)} {PLUGIN} entries, {faulty} with faults")
-    return 2 if faulty else 0
+        return f"{name}: no {PLUGIN} entry"
+    return f"{name}: {entries} {PLUGIN} {'entry' if entries == 1 else 'entries'}, {faulty} with faults"
 
 
-def convert(path: Path) -> int:
-    """Write the equivalents of a file's bundled tracing entries to stdout, as YAML; return the exit code.
-
-    0 if there was one and each passes the check, else 2.
-    """
-    found, faulty = 0, False
-    document = read_declaration(path)
-    for plugin in BUNDLED:
-        for place, entry in plugin_entries(document, plugin):
-            found += 1
-            made = equivalent(plugin, entry.get("config") or {})
-            written = {"name": PLUGIN, "config": made.config}
-            print(f"# {place}: instead of {plugin}")
-            for note in made.notes:
-                print(f"#   {note}")
-            print(yaml.safe_dump([written], sort_keys=False, allow_unicode=True, width=110))
-            for fault in faults_of(written):
-                faulty = True
-                print(f"{path}: {place}: {fault}", file=sys.stderr)
-    if not found:
-        print(f"{path}: no entry of {' or '.join(BUNDLED)}", file=sys.stderr)
-    return 2 if faulty or not found else 0
+def _print_text(findings: Sequence[Finding]) -> None:
+    for one in findings:
+        print(printable(str(one)), file=sys.stderr)
 
 
-def plugin_entries(document: Mapping[str, Any], plugin: str = PLUGIN) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Find a plugin's entries wherever Kong allows one, each with the place it stands at."""
-    yield from _own_entries(document, plugin, "")
-    for service in _records(document, "services"):
-        service_place = f"service {service.get('name', '?')}"
-        yield from _own_entries(service, plugin, service_place)
-        for route in _records(service, "routes"):
-            yield from _own_entries(route, plugin, f"{service_place}, route {route.get('name', '?')}")
-    for kind in ("routes", "consumers", "consumer_groups"):
-        for record in _records(document, kind):
-            name = record.get("name", record.get("username", "?"))
-            yield from _own_entries(record, plugin, f"{kind[:-1].replace('_', ' ')} {name}")
+def _print_json(findings: Sequence[Finding]) -> None:
+    print(json.dumps([{**vars(one), "level": "error" if one.is_fault else "warning"} for one in findings], indent=1))
 
 
-def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
-    """Return what is wrong with one entry, by the schema and beyond it."""
-    faults = []
-    if entry.get("consumer") is not None:
-        faults.append(Fault("consumer", "", "cannot be set: the plugin runs before the consumer is known"))
-    _, schema_faults = complete(SCHEMA, entry.get("config"))
-    if schema_faults:
-        return [*faults, *schema_faults]
+def _print_github(findings: Sequence[Finding]) -> None:
+    for one in findings:
+        where = f"file={one.file},line={one.line},col={one.column}"
+        text = printable(f"{one.place}: {one.text}" if one.place else one.text).replace("%", "%25")
+        print(f"::{'error' if one.is_fault else 'warning'} {printable(where)}::{text}")
+
+
+_PRINTERS: Mapping[str, Callable[[Sequence[Finding]], None]] = {
+    "text": _print_text,
+    "json": _print_json,
+    "github": _print_github,
+}
+
+
+def _findings(name: str, documents: Sequence[Document]) -> Iterator[Finding]:
+    first: dict[tuple[str, ...], int] = {}
+    for document in documents:
+        for at, fault in document.faults:
+            yield Finding(name, *at, "", _text(fault))
+        for entry in document.entries:
+            for fault in [
+                *faults_of(entry.value, is_manifest=entry.manifest is not None),
+                *_structure_faults(entry, first),
+            ]:
+                yield Finding(name, *entry.position(fault.field), entry.place, _text(fault))
+            for at, key in duplicate_keys(entry.node):
+                yield Finding(name, *at, entry.place, f"{key}: is written twice; the last one counts", is_fault=False)
+            for field, warning in warnings_of(entry.value):
+                yield Finding(name, *entry.position(field), entry.place, f"{_short(field)}: {warning}", is_fault=False)
+
+
+def _structure_faults(entry: Entry, first: dict[tuple[str, ...], int]) -> Iterator[Fault]:
+    line, _ = entry.position("")
+    if any(one.startswith("consumer") for one in entry.scope[1:]) and not any(map(entry.value.get, _SCOPES[2:])):
+        yield Fault("", "", "cannot belong to a consumer: the plugin runs before the consumer is known")
+    if entry.manifest is None and entry.scope[0] == PLUGIN and first.setdefault(entry.scope, line) != line:
+        yield Fault(
+            "name", "", f"is the second {PLUGIN} entry of this scope; the first is in line {first[entry.scope]}"
+        )
+
+
+def _text(fault: Fault) -> str:
+    """Return a fault as text, without the value of a header or key, of a record or list, and of a password in a URL."""
+    is_shown = not _SECRET_FIELD.search(fault.field) and fault.value[:1] not in {"{", "["}
+    value = _USERINFO.sub("//…@", fault.value) if is_shown else ""
+    head, _, name = _short(fault.field).rpartition(".")
+    name = name if re.fullmatch(r"[\w\[\]-]{1,40}", name) or not name else "…"
+    return str(Fault(f"{head}.{name}" if head else name, value, fault.rule)) if fault.field else fault.rule
+
+
+def _short(field: str) -> str:
+    return field.removeprefix("config.")
+
+
+def faults_of(entry: Mapping[str, Any], *, is_manifest: bool = False) -> list[Fault]:
+    """Return all faults of one entry; fields of its configuration begin with `config.`."""
+    return [*_entry_faults(entry, is_manifest), *_config_faults(entry)]
+
+
+def _entry_faults(entry: Mapping[str, Any], is_manifest: bool) -> Iterator[Fault]:
+    names = {name for field in SCHEMA for name in field}
+    known = _MANIFEST_FIELDS if is_manifest else _ENTRY_FIELDS
+    for name in entry:
+        if name in names and name not in known:
+            yield Fault(name, "", "belongs under config: indent it further")
+        elif name not in known and not name.startswith("x-"):
+            yield unknown_field(name, known)
+    if entry.get("name") != PLUGIN:
+        yield Fault("name", json.dumps(entry.get("name")), f"must be {PLUGIN}")
+    if entry.get("consumer") is not None or entry.get("consumer_group") is not None:
+        field = "consumer" if entry.get("consumer") is not None else "consumer_group"
+        yield Fault(field, "", "cannot be set: the plugin runs before the consumer is known")
+    if not isinstance(entry.get("enabled", True), bool):
+        yield Fault("enabled", json.dumps(entry["enabled"], default=str), "must be a boolean")
+    protocols = entry.get("protocols")
+    if protocols is not None and not (
+        isinstance(protocols, list) and protocols and set(map(str, protocols)) <= _PROTOCOLS
+    ):
+        yield Fault("protocols", "", f"must be a list of {', '.join(sorted(_PROTOCOLS))}")
+    if not isinstance(entry.get("tags") or [], list):
+        yield Fault("tags", "", "must be a list of strings")
+
+
+def _config_faults(entry: Mapping[str, Any]) -> Iterator[Fault]:
+    config = _without_placeholders(entry.get("config"))
+    completed, faults = complete(SCHEMA, config)
+    broken = {fault.field.split(".")[0].split("[")[0] for fault in faults}
+    if broken and isinstance(config, dict):
+        # The checks below see the defaults in the place of the fields in which the schema found a fault.
+        completed, _ = complete(SCHEMA, {name: value for name, value in config.items() if name not in broken})
+    for fault in [*faults, *(_faults_beyond_the_schema(completed) if "config" not in broken else ())]:
+        yield Fault(f"config.{fault.field}" if fault.field != "config" else "config", fault.value, fault.rule)
+
+
+def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:
     try:
-        settings = Settings.from_config(entry.get("config") or {})
-        Rules.of(settings.sampling.rules)
-        Destination.from_settings(settings, os.environ)
-        Redactor(settings.redaction)
+        settings = Settings.from_completed(completed)
     except ConfigError as error:
-        faults.extend(error.faults)
-    return faults
+        yield from error.faults
+        return
+    for stage in (
+        lambda: Rules.of(settings.sampling.rules),
+        lambda: Destination.from_settings(settings, os.environ),
+        lambda: Redactor(settings.redaction),
+    ):
+        try:
+            stage()
+        except ConfigError as error:
+            yield from error.faults
 
 
-def warnings_of(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Return what one entry says that Kong takes and that does not do what it looks like."""
+def _without_placeholders(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_placeholders(one) for name, one in value.items() if not _is_placeholder(one)}
+    if isinstance(value, list):
+        return [_without_placeholders(one) for one in value if not _is_placeholder(one)]
+    return value
+
+
+def _is_placeholder(value: object) -> bool:
+    return isinstance(value, str) and PLACEHOLDER in value
+
+
+def warnings_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Return warnings about settings that Kong accepts and that cannot work as written, each with its field."""
     config = entry.get("config")
-    completed, _ = complete(SCHEMA, config)
-    high, low = (_value(completed, f"sampling.load.{name}") for name in ("high", "low"))
-    if isinstance(high, int | float) and isinstance(low, int | float) and low >= high:
-        yield f"sampling.load.low: {low:g} is not below sampling.load.high, {high:g}: rates will swing or stay low"
-    with contextlib.suppress(ConfigError):  # said as faults
-        yield from redaction_warnings(Settings.from_config(config or {}).redaction)
-
-
-def _own_entries(record: Mapping[str, Any], plugin: str, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for entry in _records(record, "plugins"):
-        if entry.get("name") == plugin:
-            scopes = [f"{scope} {entry[scope]}" for scope in ("service", "route", "consumer") if entry.get(scope)]
-            yield place or ", ".join(scopes) or "global", entry
-
-
-def _records(record: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
-    for item in record.get(name) or ():
-        if isinstance(item, dict):
-            yield item
-
-
-def _value(config: Any, field: str) -> Any:
-    for name in field.split("."):
-        config = config.get(name) if isinstance(config, dict) else None
-    return config
-
-
-def read_declaration(path: Path) -> Mapping[str, Any]:
-    """Read a kong.yml.
-
-    Raises:
-        ConfigError: for what is none.
-    """
+    if PLACEHOLDER in json.dumps(config, default=str):
+        yield "config", "has decK placeholders, which are not checked; run `deck file render --populate-env-vars` first"
+    completed, faults = complete(SCHEMA, _without_placeholders(config))
+    if faults:
+        return
     try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError([Fault(str(path), "", f"cannot be read: {error.strerror}")]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError([Fault(str(path), "", f"is not YAML: {' '.join(str(error).split())}")]) from error
-    if not isinstance(document, dict):
-        raise ConfigError([Fault(str(path), "", "is not a declarative configuration: no record of fields at its top")])
-    return document
+        settings = Settings.from_completed(completed)
+    except ConfigError:
+        return
+    load, tls, endpoint = settings.sampling.load, settings.tls, settings.endpoint or ""
+    if load.high is not None and load.low >= load.high:
+        yield "config.sampling.load.low", f"{load.low:g} is not below high, {load.high:g}: rates swing or stay low"
+    if settings.sampling.rate == 0 and not settings.sampling.rules:
+        yield "config.sampling.rate", "0 and no rule: only a caller's decision and sampling.keep keep traces"
+    if endpoint.rstrip("/").endswith(":4318") and settings.protocol == "grpc":
+        yield "config.endpoint", "port 4318 is usually OTLP over HTTP: set protocol to http/protobuf, or use port 4317"
+    if endpoint.rstrip("/").endswith(":4317") and settings.protocol != "grpc":
+        yield "config.endpoint", "port 4317 is usually OTLP over gRPC: set protocol to grpc, or use port 4318"
+    if endpoint.startswith("http://") and tls != type(tls)():
+        yield "config.tls", "is not used: the endpoint starts with http://"
+    if bool(tls.client_cert) != bool(tls.client_key):
+        yield "config.tls", "client_cert and client_key work only together"
+    for number, line in enumerate(settings.headers, 1):
+        if "{vault://" in line and not is_vault_reference(line):
+            yield f"config.headers[{number}]", "Kong resolves a vault reference only if it is the whole line"
+    for warning in redaction_warnings(settings.redaction):
+        field, _, text = warning.partition(" ")
+        yield f"config.{field.rstrip(':')}", text

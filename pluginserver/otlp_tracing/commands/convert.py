@@ -1,7 +1,6 @@
-"""From an entry of Kong's bundled opentelemetry or zipkin plugin to the equivalent otlp-tracing entry. Pure.
+"""`otlp-tracing check --from`: from entries of Kong's bundled opentelemetry and zipkin plugins to otlp-tracing entries.
 
-What has no equivalent is said in a note, never left out in silence; so is what behaves better without being
-asked, where a user would wonder.
+A field without an equivalent has a note, and so has a behaviour that changes for the better.
 
 Source: kong/plugins/opentelemetry/schema.lua, kong/plugins/zipkin/schema.lua and
 kong/observability/tracing/propagation/init.lua of Kong 3.9.1.
@@ -9,25 +8,38 @@ kong/observability/tracing/propagation/init.lua of Kong 3.9.1.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-__all__ = ["BUNDLED", "Equivalent", "equivalent"]
+import yaml
+
+from otlp_tracing.commands.check import PLUGIN, faults_of
+from otlp_tracing.commands.documents import Entry, read_documents
 
 BUNDLED = ("opentelemetry", "zipkin")
-"""The plugins there are equivalents for."""
+"""The plugins that have an equivalent."""
 
 Config = dict[str, Any]
 
-# kong/observability/tracing/propagation/init.lua, get_plugin_params: what header_type stood for.
+# kong/observability/tracing/propagation/init.lua, get_plugin_params: the formats that header_type meant.
 _EVERY_FORMAT = ["b3", "w3c", "jaeger", "ot", "datadog", "aws", "gcp"]
 _ZIPKIN_RATE = 0.001
-_OURS = {"traces_endpoint", "endpoint", "headers", "resource_attributes", "sampling_rate", "propagation", "queue"}
-_OURS |= {"header_type", "default_header_type", "http_response_header_for_traceid", "batch_span_count"}
-_OURS |= {"batch_flush_delay", "http_endpoint", "sample_ratio", "local_service_name"}
+_CARRIED_OVER = {
+    "traces_endpoint",
+    "endpoint",
+    "headers",
+    "resource_attributes",
+    "sampling_rate",
+    "propagation",
+    "queue",
+}
+_CARRIED_OVER |= {"header_type", "default_header_type", "http_response_header_for_traceid", "batch_span_count"}
+_CARRIED_OVER |= {"batch_flush_delay", "http_endpoint", "sample_ratio", "local_service_name", "static_tags"}
 _NOT_NEEDED = {
-    "connect_timeout": "timeouts towards the collector are ours, 10 s an attempt",
+    "connect_timeout": "an attempt to export takes at most 10 s",
     "send_timeout": "",
     "read_timeout": "",
     "logs_endpoint": "logs are not sent; Kong's log plugins carry the trace id in every line",
@@ -35,7 +47,6 @@ _NOT_NEEDED = {
     "default_service_name": "the upstream is named by server.address and kong.service.name",
     "traceid_byte_count": "trace ids have 16 bytes; B3 callers with 8 are understood",
     "tags_header": "clients cannot write attributes; capture.request_headers records headers of your choice",
-    "static_tags": "put what is the same for every span into resource_attributes",
     "http_span_name": "spans are named by method and route: GET /users/{id}",
     "phase_duration_flavor": "Kong's own times are kong.latency.* attributes",
 }
@@ -43,38 +54,104 @@ _NOT_NEEDED = {
 
 @dataclass(frozen=True)
 class Equivalent:
-    """What a bundled plugin's configuration becomes.
+    """The equivalent of a bundled plugin's configuration.
 
     Args:
-        config: of otlp-tracing; fields left out have their defaults.
-        notes: what has no equivalent or asks for a decision, a sentence each.
+        config: of otlp-tracing; missing fields have their defaults.
+        notes: a sentence for each field that has no equivalent, or that asks for a decision.
     """
 
     config: Config
     notes: tuple[str, ...]
 
 
-def equivalent(plugin: str, config: Mapping[str, Any]) -> Equivalent:
+# Forms of kong/plugins/{opentelemetry,zipkin}/schema.lua; a field of another form is not carried over.
+_NUMBER, _NAME, _RECORD = (int, float), (str,), (dict,)
+_FORMS: Mapping[str, tuple[type, ...]] = {
+    "headers": _RECORD, "resource_attributes": _RECORD, "queue": _RECORD, "propagation": _RECORD,
+    "header_type": _NAME, "default_header_type": _NAME, "default_format": _NAME, "traces_endpoint": _NAME,
+    "endpoint": _NAME, "http_endpoint": _NAME, "local_service_name": _NAME, "max_batch_size": _NUMBER,
+    "max_coalescing_delay": _NUMBER, "max_retry_time": _NUMBER, "batch_span_count": _NUMBER,
+    "batch_flush_delay": _NUMBER, "extract": (list,), "inject": (list,), "clear": (list,),
+    "static_tags": (list,),
+}  # fmt: skip
+_KEPT = ("instance_name", "enabled", "protocols", "tags", "service", "route", "consumer")
+"""Fields of an entry, beside its name and its configuration, that stay as they are."""
+_RETRY_SECONDS = 60
+"""The default of queue.max_retry_time, which a dump always has."""
+
+
+def convert(path: Path) -> int:
+    """Print the equivalents of a file's bundled tracing entries as YAML; return the exit code.
+
+    0 if there was one and each passes the check, otherwise 2.
+    """
+    entries = [entry for document in read_documents(path, BUNDLED) for entry in document.entries]
+    faulty = False
+    for entry in sorted(entries, key=lambda one: BUNDLED.index(one.value["name"])):
+        made = equivalent(entry.value["name"], entry.value.get("config") or {})
+        written = {"name": PLUGIN, **{key: entry.value[key] for key in _KEPT if entry.value.get(key) is not None}}
+        written["config"] = made.config
+        print(f"# {entry.place}: instead of {entry.value['name']}")
+        for note in made.notes:
+            print(f"#   {' '.join(note.split())}")
+        print(yaml.safe_dump(_document(entry, written), sort_keys=False, allow_unicode=True, width=110))
+        for fault in faults_of(written):
+            faulty = True
+            print(f"{path}: {entry.place}: {fault.field}: {fault.rule}", file=sys.stderr)
+    if not entries:
+        print(f"{path}: no entry of {' or '.join(BUNDLED)}", file=sys.stderr)
+    return 2 if faulty or not entries else 0
+
+
+def _document(entry: Entry, written: Config) -> object:
+    if entry.manifest is None:
+        return [written]
+    return {**entry.manifest, "plugin": PLUGIN, "config": written["config"]}
+
+
+def equivalent(plugin: str, config: object) -> Equivalent:
     """Translate one entry.
 
     Args:
         plugin: one of BUNDLED.
-        config: as a person wrote it; what is not set has the bundled plugin's default.
+        config: of any form; a field that is null or missing has the bundled plugin's default.
     """
-    translated, notes = (_of_opentelemetry if plugin == "opentelemetry" else _of_zipkin)(config)
-    _batches(config, translated)
-    propagation, remarks = _propagation(plugin, config)
+    notes: list[str] = []
+    given = _well_formed(config, "", notes)
+    translated, more = (_of_opentelemetry if plugin == "opentelemetry" else _of_zipkin)(given)
+    notes += more
+    _batches(given, translated, notes)
+    propagation, remarks = _propagation(plugin, given)
     if propagation:
         translated["propagation"] = propagation
-    return Equivalent(translated, (*notes, *remarks, *_rest(config)))
+    return Equivalent(translated, (*notes, *remarks, *_rest(given)))
+
+
+def _well_formed(config: object, path: str, notes: list[str]) -> Config:
+    if not isinstance(config, dict):
+        notes.append("config: is not a record; nothing of it is carried over")
+        return {}
+    found = {}
+    for name, value in config.items():
+        if value is None:
+            continue
+        form = _FORMS.get(name)
+        if form and (not isinstance(value, form) or isinstance(value, bool)):
+            notes.append(f"{path}{name}: is not of the form that the bundled plugin takes; it is not carried over")
+        elif form and name in {"queue", "propagation"}:
+            found[name] = _well_formed(value, f"{name}.", notes)
+        else:
+            found[name] = value
+    return found
 
 
 def _of_opentelemetry(config: Mapping[str, Any]) -> tuple[Config, list[str]]:
     translated: Config = {}
     notes = []
-    endpoint = config.get("traces_endpoint", config.get("endpoint"))
+    endpoint = config.get("traces_endpoint") or config.get("endpoint")
     if endpoint:
-        # It speaks OTLP over HTTP only; a collector that takes it takes ours the same way.
+        # The bundled plugin speaks OTLP over HTTP only.
         translated |= {"endpoint": endpoint, "protocol": "http/protobuf"}
         notes.append("endpoint: sent over HTTP as before; most collectors take gRPC on port 4317 too, the default")
     if headers := config.get("headers"):
@@ -109,14 +186,16 @@ def _of_zipkin(config: Mapping[str, Any]) -> tuple[Config, list[str]]:
             f"endpoint: {config['http_endpoint']} takes Zipkin's format; send to a collector with a zipkin exporter "
             "(kong/collector/zipkin.yaml)"
         )
+    tags = [one for one in config.get("static_tags", []) if isinstance(one, dict)]
     return {
         "endpoint": "http://otel-collector:4317",
-        "resource_attributes": [{"key": "service.name", "value": config.get("local_service_name", "kong")}],
+        "resource_attributes": [{"key": "service.name", "value": config.get("local_service_name", "kong")}]
+        + [{"key": str(one.get("name")), "value": str(one.get("value"))} for one in tags],
         "sampling": {"rate": config.get("sample_ratio", _ZIPKIN_RATE)},
     }, notes
 
 
-def _batches(config: Mapping[str, Any], translated: Config) -> None:
+def _batches(config: Mapping[str, Any], translated: Config, notes: list[str]) -> None:
     queue = config.get("queue") or {}
     size = queue.get("max_batch_size", config.get("batch_span_count"))
     seconds = queue.get("max_coalescing_delay", config.get("batch_flush_delay"))
@@ -125,8 +204,12 @@ def _batches(config: Mapping[str, Any], translated: Config) -> None:
         batch["send_batch_size"] = min(max(int(size), 1), 8192)
     if seconds is not None:
         batch["timeout"] = min(max(round(float(seconds) * 1000), 1), 600_000)
-    if queue.get("max_retry_time") is not None:
+    if queue.get("max_retry_time", _RETRY_SECONDS) != _RETRY_SECONDS:
         batch["max_retry_time"] = int(queue["max_retry_time"])
+    elif "max_retry_time" in queue:
+        notes.append(
+            f"queue.max_retry_time: {_RETRY_SECONDS}, its default, is left out: spans wait until they are sent"
+        )
     if batch:
         translated["batch_export"] = batch
 
@@ -145,8 +228,8 @@ def _propagation(plugin: str, config: Mapping[str, Any]) -> tuple[Config, list[s
     if "preserve" in inject:
         written = list(dict.fromkeys([*written, default]))
         notes.append(
-            f"propagation.inject: preserve is how it always is: the caller's format is written too; {default} is "
-            "written besides, to callers of any format"
+            "propagation.inject: preserve is the normal behaviour: the caller's format is written too; "
+            f"{default} is written besides, whatever the caller's format"
         )
     propagation: Config = {"inject": written, "clear": list(given.get("clear") or [])}
     if extract:
@@ -166,7 +249,7 @@ def _of_header_type(header_type: str, default: str) -> tuple[list[str], list[str
 
 def _rest(config: Mapping[str, Any]) -> Iterator[str]:
     for name in config:
-        if name not in _OURS:
+        if name not in _CARRIED_OVER:
             reason = _NOT_NEEDED.get(name, "has no equivalent")
             if reason:
                 yield f"{name}: {reason}"

@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 import yaml
 
-from otlp_tracing.commands.check import faults_of, plugin_entries, read_declaration
+from otlp_tracing.commands.check import PLUGIN, faults_of
+from otlp_tracing.commands.documents import read_documents
 from otlp_tracing.commands.screen import Cell, Screen, printable
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
@@ -186,10 +187,10 @@ def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
     if kong_yml is None:
         yield "", Settings.from_config({})
         return
-    for place, entry in plugin_entries(read_declaration(kong_yml)):
-        if faults := faults_of(entry):
-            raise ConfigError([Fault(f"{kong_yml}: {place}: {one.field}", one.value, one.rule) for one in faults])
-        yield place, Settings.from_config(entry.get("config") or {})
+    for entry in (one for document in read_documents(kong_yml, [PLUGIN]) for one in document.entries):
+        if faults := faults_of(entry.value):
+            raise ConfigError([Fault(f"{kong_yml}: {entry.place}: {one.field}", "", one.rule) for one in faults])
+        yield entry.place, Settings.from_config(entry.value.get("config") or {})
 
 
 def _applies_to(place: str, sample: Sample, places: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Promises of migration.py and of `check --from`."""
+"""Promises of commands/convert.py, which is `check --from`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.commands.check import convert, faults_of
-from otlp_tracing.commands.convert import BUNDLED, equivalent
+from otlp_tracing.commands.check import faults_of
+from otlp_tracing.commands.convert import BUNDLED, convert, equivalent
 
 OPENTELEMETRY: dict[str, Any] = {
     "traces_endpoint": "http://collector:4318/v1/traces",
@@ -73,7 +73,7 @@ def test_nothing_is_left_out_in_silence() -> None:
     """A field without an equivalent has a note that names it."""
     made = equivalent("zipkin", {"static_tags": [{"name": "a", "value": "b"}], "made_up": 1, "queue": {"max_bytes": 5}})
 
-    for name in ("static_tags", "made_up", "queue.max_bytes"):
+    for name in ("made_up", "queue.max_bytes"):
         assert any(note.startswith(name) for note in made.notes), name
 
 
@@ -106,3 +106,62 @@ def test_a_file_without_any_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     assert convert(file) == 2
     assert "no entry of opentelemetry or zipkin" in capsys.readouterr().err
+
+
+def test_the_rest_of_an_entry_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An entry that is off stays off, and one of a route stays the route's; the output passes the check."""
+    entry = {"name": "zipkin", "route": "legacy", "enabled": False, "tags": ["a"], "protocols": ["http"], "id": "x"}
+    (tmp_path / "kong.yml").write_text(yaml.safe_dump({"plugins": [entry]}))
+
+    assert convert(tmp_path / "kong.yml") == 0
+    (made,) = yaml.safe_load(capsys.readouterr().out)
+    assert {name: made[name] for name in made if name not in {"name", "config"}} == {
+        name: entry[name] for name in ("route", "enabled", "tags", "protocols")
+    }
+
+
+def test_a_manifest_stays_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A KongPlugin becomes a KongPlugin of the same name."""
+    manifest = {"apiVersion": "configuration.konghq.com/v1", "kind": "KongPlugin", "metadata": {"name": "trace"}}
+    (tmp_path / "plugin.yml").write_text(
+        yaml.safe_dump({**manifest, "plugin": "opentelemetry", "config": OPENTELEMETRY})
+    )
+
+    assert convert(tmp_path / "plugin.yml") == 0
+    made = yaml.safe_load(capsys.readouterr().out)
+    assert made["plugin"] == "otlp-tracing"
+    assert {name: made[name] for name in manifest} == manifest
+
+
+def test_a_null_is_unset() -> None:
+    """As a dump writes fields without a value: no note, and the other field for the endpoint counts."""
+    made = equivalent("opentelemetry", {"traces_endpoint": None, "endpoint": "http://c:4318/v1/traces", "made_up": None,
+                                        "queue": {"max_retry_time": 60, "max_bytes": None}})  # fmt: skip
+
+    assert made.config["endpoint"] == "http://c:4318/v1/traces"
+    assert "batch_export" not in made.config
+    assert not any("made_up" in note or "max_bytes" in note for note in made.notes)
+
+
+def test_static_tags_become_resource_attributes() -> None:
+    """They are the same on every span."""
+    made = equivalent("zipkin", {"static_tags": [{"name": "team", "value": "edge"}]})
+
+    assert {"key": "team", "value": "edge"} in made.config["resource_attributes"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "text", ["oops"], {"headers": ["a: b"]}, {"headers": "a: b"}, {"resource_attributes": [{"key": "a"}]},
+        {"queue": 5}, {"queue": {"max_batch_size": "many"}}, {"propagation": "w3c"}, {"header_type": ["w3c"]},
+        {"propagation": {"extract": "w3c"}}, {"static_tags": {}}, {"batch_flush_delay": True},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("plugin", BUNDLED)
+def test_a_field_of_another_form_is_left_out(plugin: str, config: object) -> None:
+    """A note says so; the rest is translated."""
+    made = equivalent(plugin, config)
+
+    assert faults_of({"name": "otlp-tracing", "config": made.config}) == []
+    assert any("not carried over" in note or "nothing of it" in note for note in made.notes)
