@@ -42,7 +42,7 @@ COMPILED = (
     "sidecar/redaction/query.py",
     "sidecar/redaction/redactor.py",
     "sidecar/redaction/string_kinds.py",
-    "sidecar/redaction/scan/percent.py",
+    "sidecar/redaction/scan/layers.py",
     "sidecar/redaction/scan/scan.py",
     "sidecar/otlp/*.py",
     "sidecar/telemetry/request_duration.py",

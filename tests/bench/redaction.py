@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from checkout import DOCS
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest's pythonpath has it
 
 from rich.console import Console
@@ -23,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.report import circumstances
+from checkout import DOCS
 from corpora.hostile import CATASTROPHIC, hostile_values
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS

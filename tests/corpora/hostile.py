@@ -54,5 +54,17 @@ def hostile_values() -> Mapping[str, str]:
         "IP addresses": "1.2.3.4 ",
         "colons": ":",
         "phone numbers": "+12125550123 ",
+        "escaped quotes": r"\"key\":\"a\\\"",
+        "brackets": '{"key":[',
+        "lists": "key=[a],",
+        "tags": "<key a='b'>",
+        "tags without an end": "<key a='",
+        "attributes": "key='a' b='c' ",
+        "references": "&quot;key&quot;:",
+        "base64": "cGFzc3dvcmQ9aHVudGVyMg== ",
+        "base64 of nothing": "b3JkaW5hcnkgdGV4dCBvbmx5IQ.",
+        "logins": "code=ab12cd34&",
+        "logins in text": '"code":"493817",',
+        "white space": "key=   \t",
     }
     return {name: (piece * KIB)[:KIB] for name, piece in pieces.items()}

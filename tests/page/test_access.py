@@ -38,15 +38,15 @@ def test_the_page_asks_for_its_token_and_shows_nothing_before(browser: Browser, 
     trace_id = send(gateway, "/api/users/1")
     with opened(browser) as (page, _):
         page.goto(gateway.sidecar_url)
-        page.get_by_label("This page asks for its token").fill("wrong-wrong-wrong")
+        page.get_by_label("This page needs its token").fill("wrong-wrong-wrong")
         page.get_by_role("button", name="Open").click()
-        expect(page.get_by_text("That is not the token.")).to_be_visible()
+        expect(page.get_by_text("This token is wrong.")).to_be_visible()
         expect(page.locator(".trace")).to_have_count(0)
 
-        page.get_by_label("This page asks for its token").fill(TOKEN)
+        page.get_by_label("This page needs its token").fill(TOKEN)
         page.get_by_role("button", name="Open").click()
         expect(page.locator(f'.trace[data-trace="{trace_id}"]')).to_be_visible()
-        expect(page.get_by_label("This page asks for its token")).to_have_count(0)
+        expect(page.get_by_label("This page needs its token")).to_have_count(0)
         page.reload()
         expect(page.locator(f'.trace[data-trace="{trace_id}"]')).to_be_visible()
         assert page.context.cookies() == []
@@ -65,7 +65,7 @@ def test_a_sidecar_that_ends_is_said_and_found_again(browser: Browser, gateway: 
     before = send(gateway, "/api/users/1")
     with opened(browser) as (page, _):
         page.goto(gateway.sidecar_url)
-        page.get_by_label("This page asks for its token").fill(TOKEN)
+        page.get_by_label("This page needs its token").fill(TOKEN)
         page.get_by_role("button", name="Open").click()
         expect(page.locator(f'.trace[data-trace="{before}"]')).to_be_visible()
         (sidecar,), (serve,) = gateway.processes()["sidecar"], gateway.processes()["serve"]

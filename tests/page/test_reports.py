@@ -132,4 +132,4 @@ def test_a_dry_run_stands_beside_what_is_live(page: Page, gateway: RunningGatewa
     page.get_by_role("link", name="Redaction").click()
 
     expect(finding(page, "email", "url.query").get_by_role("cell").nth(3)).not_to_have_text("0")
-    expect(page.locator(".figure", has_text="let go by a dry run")).to_contain_text("LEFT as they are")
+    expect(page.locator(".figure", has_text="reported by a dry run")).to_contain_text("EXPORTED unredacted")

@@ -55,7 +55,7 @@ def test_an_exemplar_opens(page: Page, gateway: RunningGateway) -> None:
     trace_id = send(gateway, "/api/search?q=1")
 
     page.get_by_role("link", name="Routes").click()
-    expect(cell(page, "search", "Sampling now")).to_have_text("as the caller says1 by caller")
+    expect(cell(page, "search", "Sampling now")).to_have_text("as the caller decides1 by caller")
     cell(page, "search", "Traces").get_by_role("link", name="newest").click()
 
     expect(page.locator(".detail .facts")).to_contain_text(trace_id)

@@ -232,7 +232,7 @@ def test_the_keys_do_what_the_help_says(page: Page, gateway: RunningGateway) -> 
     expect(page.locator(".waterfall")).to_have_count(0)
     expect(row(page, trace_id)).to_be_focused()
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog")).to_contain_text("What this page is")
+    expect(page.get_by_role("dialog")).to_contain_text("About this page")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("2")
@@ -248,7 +248,7 @@ def test_a_paused_list_stays_and_says_what_waits(page: Page, gateway: RunningGat
     second = send(gateway, "/api/users/1")
     expect(page.get_by_role("button", name=re.compile("1 newer trace"))).to_be_visible()
     expect(row(page, second)).to_have_count(0)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
 
     expect(row(page, second)).to_be_visible()
 

@@ -68,9 +68,7 @@ def test_the_number_is_what_the_gateway_would_keep(page: Page, gateway: RunningG
     trial = answered.value.json()
     spans_per_second = 2 * len(kept | set(failed)) / trial["seconds"]
     assert number(tried(page, "Spans/s")) == pytest.approx(spans_per_second, rel=0.06)
-    assert number(tried(page, "A day of this")) == pytest.approx(
-        spans_per_second * 86400 * trial["bytes_per_span"], rel=0.06
-    )
+    assert number(tried(page, "Per day")) == pytest.approx(spans_per_second * 86400 * trial["bytes_per_span"], rel=0.06)
 
 
 def test_faults_are_all_said(page: Page, gateway: RunningGateway) -> None:

@@ -1,62 +1,90 @@
-"""Names that promise a secret, compared by words: `api_key`, `apiKey`, `apikey` and `X-Api-Keys` are one name."""
+"""Names of secrets, compared by words: `api_key`, `apiKey`, `apikey` and `X-Api-Keys` are one name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-__all__ = ["CREDENTIAL_HEADERS", "MASK", "SensitiveNames"]
+from otlp_tracing.config.settings import Redaction
 
 MASK = "[REDACTED]"
-"""What stands for a value outside of URLs."""
+"""The mask outside URLs."""
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-"""Never shown, whatever the configuration calls sensitive: each of them is a credential."""
+"""Always redacted, whatever the configured names: each of these headers is a credential."""
 
-_REMEMBERED = 4096
+LOGIN_NAMES = (
+    "assertion", "bearer", "code_challenge", "code_verifier", "connect.sid", "device_code", "hmac",
+    "login_hint", "login_ticket", "mfa_code", "oauth_verifier", "one_time_code", "otp", "passcode", "passkey",
+    "saml_art", "saml_request", "saml_response", "samlart", "samlrequest", "samlresponse", "session_state", "sms_code",
+    "totp", "user_code", "verification_code", "2fa_code",
+)  # fmt: skip
+"""Parameters of OAuth 2, OpenID Connect, SAML and one-time codes, added to the names of every configuration.
+
+Source: the IANA registry "OAuth Parameters"; OpenID Connect Core 1.0, 3.1.2; SAML 2.0 Bindings, 3.4 to 3.6.
+"""
+
+LOGIN_WORDS = ("credential", "credentials", "nonce", "otc", "pass", "pin", "tgt", "wresult")
+"""Also added, but only as the whole name: `pin` is sensitive, `pin_color` is not."""
+
+_CACHED_NAMES = 4096
 # A run of capitals or digits, a capitalized word, a lower-case word: AWSAccessKeyId is aws access key id.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-
-
-_LONGEST_NAME = 256
+_MAX_LENGTH = 256
 
 
 class SensitiveNames:
-    """A set of names; a name is sensitive if words of it, put together, are one of them, or several of one.
+    """A set of names; a name is sensitive if some of its words, joined, are one of them or the plural of one.
 
-    So `key` makes `api_key` and `keys` sensitive, and neither `monkey` nor `keyboard`; `api_key` makes `apikey` so.
+    So `key` makes `api_key` and `keys` sensitive, but neither `monkey` nor `keyboard`; `api_key` makes `apikey` so.
+
+    Args:
+        names: compared by words.
+        whole_names: single words, compared with the whole name.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
-        sequences = {words for name in names if (words := _words(name))}
-        self._first_words = frozenset(sequence[0] for sequence in sequences)
-        self._joined = frozenset("".join(sequence) + ending for sequence in sequences for ending in ("", "s"))
-        # What can still become one of them: most names are none by their first letters, whatever follows.
-        self._beginnings = frozenset(name[:length] for name in self._joined for length in range(1, len(name)))
-        # Names repeat from request to request; the bound is for a client that makes them up (1 MiB at the worst).
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._contains)
+    def __init__(self, names: Iterable[str], whole_names: Iterable[str] = ()) -> None:
+        self._sequences = sorted({words for name in names if (words := _words(name))})
+        self._whole = frozenset(whole_names)
+        self._joined = frozenset("".join(sequence) + ending for sequence in self._sequences for ending in ("", "s"))
+        # Prefixes of the joined names: most words are no prefix of any, whatever words follow.
+        self._prefixes = frozenset(name[:length] for name in self._joined for length in range(1, len(name)))
+        # Names repeat from request to request; the bound is for a client that invents them (1 MiB at worst).
+        self._cached = lru_cache(maxsize=_CACHED_NAMES)(self._contains)
+
+    @classmethod
+    def from_settings(cls, redaction: Redaction) -> SensitiveNames:
+        """Return the names of an entry and those of login parameters; no names at all if the entry has none."""
+        names = [*redaction.sensitive_keys, *redaction.extra_sensitive_keys]
+        return cls([*names, *LOGIN_NAMES], LOGIN_WORDS) if names else cls(names)
 
     def __contains__(self, name: str) -> bool:
-        # Nobody gives such a name: what it holds cannot be told, so it is taken for the worst.
-        return self._remembered(name) if len(name) <= _LONGEST_NAME else bool(self._joined)
+        # Names longer than 256 characters count as sensitive: no real parameter is that long, and matching is dear.
+        return self._cached(name) if len(name) <= _MAX_LENGTH else bool(self._joined)
+
+    def __bool__(self) -> bool:
+        return bool(self._joined)
 
     @property
-    def first_words(self) -> frozenset[str]:
-        """The first word of each name: what a text is searched for, to find where a sensitive name may stand in it."""
-        return self._first_words
+    def patterns(self) -> Iterator[str]:
+        """Patterns for RE2, in lower case, one of which matches in each text with a sensitive name."""
+        for sequence in self._sequences:
+            yield r"[_.\-]?".join(map(re.escape, sequence))
+        if self._whole:
+            yield rf"\b(?:{'|'.join(sorted(self._whole))})"
 
     def _contains(self, name: str) -> bool:
         words = _words(name)
-        return any(self._stands_at(start, words) for start in range(len(words)))
+        return "".join(words) in self._whole or any(self._matches_at(start, words) for start in range(len(words)))
 
-    def _stands_at(self, start: int, words: Sequence[str]) -> bool:
+    def _matches_at(self, start: int, words: Sequence[str]) -> bool:
         joined = ""
-        for place in range(start, len(words)):
-            joined += words[place]
+        for word in words[start:]:
+            joined += word
             if joined in self._joined:
                 return True
-            if joined not in self._beginnings:
+            if joined not in self._prefixes:
                 return False
         return False
 

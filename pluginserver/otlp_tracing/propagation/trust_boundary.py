@@ -138,7 +138,7 @@ def _hidden(capture: Capture, redaction: Redaction | None) -> frozenset[str]:
     # Every other log plugin of Kong writes the captured values. So a pseudonym is made in the sidecar, from the value.
     if redaction is None or (redaction.mode_of("sensitive_key") == "hash" and redaction.hash_key):
         return frozenset()
-    sensitive = SensitiveNames([*redaction.sensitive_keys, *redaction.extra_sensitive_keys])
+    sensitive = SensitiveNames.from_settings(redaction)
     return frozenset(name for name in capture.baggage if name in sensitive)
 
 

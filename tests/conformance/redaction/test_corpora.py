@@ -1,6 +1,6 @@
-"""Redaction held to samples of other projects, and the table of it in docs/redaction.md.
+"""Measures redaction on samples of other projects; docs/redaction.md has the table.
 
-`UPDATE_DOCS=1 make test` writes the table again; `python -m tests.corpora` the samples.
+`UPDATE_DOCS=1 make test` updates the table, `python -m tests.corpora` the samples.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ DOCUMENT = DOCS / "redaction.md"
 SECRETS = ("gitleaks", "detect-secrets", "faker")
 ORDINARY = ("urls", "user-agents")
 
-# Kinds with bare secrets that the tool itself finds and redaction does not look for, each with the reason.
+# Kinds whose bare secrets the tool itself finds and redaction does not search, each with the reason.
 NOT_BY_FORM = {
     "detect-secrets": {
-        "Artifactory Credentials": "`AP` and a digit before anything: also the beginning of words and names",
+        "Artifactory Credentials": "`AP` and a digit are also the beginning of words and names",
     },
 }
-# Samples that gitleaks and detect-secrets call clean can contain an e-mail address or a sensitive name.
+# The clean samples of gitleaks and detect-secrets can hold an e-mail address or a sensitive name.
 OTHER_KINDS = {"email", "sensitive_key"}
 MEASURE = Measure()
 
@@ -59,11 +59,11 @@ def in_their_texts(name: str) -> Ratio:
 
 @cache
 def false_positives(name: str) -> Ratio:
-    return taken(name, ignored=frozenset(OTHER_KINDS if name in {"gitleaks", "detect-secrets"} else ()))
+    return found_in_clean(name, ignored=frozenset(OTHER_KINDS if name in {"gitleaks", "detect-secrets"} else ()))
 
 
 @cache
-def taken(name: str, ignored: frozenset[str] = frozenset()) -> Ratio:
+def found_in_clean(name: str, ignored: frozenset[str] = frozenset()) -> Ratio:
     texts = [text for _, samples in kinds(name) for text in samples.negatives]
     return Ratio(sum(bool({*MEASURE.taken_for_secrets(text)} - ignored) for text in texts), len(texts))
 
@@ -73,42 +73,42 @@ def total(ratios: Iterator[Ratio]) -> Ratio:
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_what_a_name_gives_away_does_not_leave(name: str) -> None:
-    """In a query, a header, a cookie, a URL's userinfo: 99 % and more, of any kind."""
+def test_secrets_with_a_name_are_found(name: str) -> None:
+    """In a query, a header, a cookie and a URL's userinfo, 99 % of all kinds are found."""
     assert by_name(name).share >= 0.99
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_what_its_form_gives_away_does_not_leave(name: str) -> None:
-    """In a path, a query, a user agent, a header of no telling name: 95 % and more of the supported kinds."""
+def test_secrets_with_a_form_are_found(name: str) -> None:
+    """In a path, a query, a user agent and a header with an ordinary name, 95 % of the supported kinds are found."""
     assert in_free_text(name).share >= 0.95
 
 
-def test_a_text_around_a_secret_gives_it_away() -> None:
-    """Nine of ten of those that only a name before them tells, too."""
+def test_secrets_in_their_texts_are_found() -> None:
+    """90 % are found, including kinds that only a name before them marks."""
     assert in_their_texts("gitleaks").share >= 0.90
 
 
 @pytest.mark.parametrize("name", [*SECRETS, *ORDINARY])
-def test_what_is_no_secret_is_left(name: str) -> None:
-    """At most 1 % of near misses, and of ordinary URLs and user agents, are redacted."""
+def test_clean_texts_are_left(name: str) -> None:
+    """At most 1 % of clean samples, ordinary URLs and user agents have a finding."""
     assert false_positives(name).share <= 0.01
 
 
-def test_the_table_says_what_is_measured() -> None:
-    """The figures in the documentation are those of this test."""
+def test_the_table_has_the_measured_figures() -> None:
+    """The documentation has the figures of this test."""
     hold(DOCUMENT, "corpora", "\n".join([*_summary(), "", *_kinds()]))
 
 
 def _summary() -> Iterator[str]:
-    columns = ("place told by a name", "free text, kinds told by form", "in the sample's text", "taken for a secret")
-    yield f"| corpus | {' | '.join(columns)} | names and addresses too |"
+    columns = ("by name", "free text, kinds with a form", "in the sample's text", "false positives")
+    yield f"| corpus | {' | '.join(columns)} | with names and addresses |"
     yield "|---|--:|--:|--:|--:|--:|"
     for name in SECRETS:
-        shares = (by_name(name), in_free_text(name), in_their_texts(name), false_positives(name), taken(name))
+        shares = (by_name(name), in_free_text(name), in_their_texts(name), false_positives(name), found_in_clean(name))
         yield f"| {_cited(name)} | " + " | ".join(map(str, shares)) + " |"
     for name in ORDINARY:
-        yield f"| {_cited(name)} | — | — | — | {false_positives(name)} | {taken(name)} |"
+        yield f"| {_cited(name)} | — | — | — | {false_positives(name)} | {found_in_clean(name)} |"
 
 
 def _kinds() -> Iterator[str]:
@@ -120,15 +120,15 @@ def _kinds() -> Iterator[str]:
         none = [kind for kind, samples in kinds(name) if not samples.named and not samples.secrets]
         part = [kind for kind in alone if of_kind(name, kind).share < 0.95]
         whole = [kind for kind in alone if kind not in part]
-        yield f"| {name} | {len(whole)} told by form, all samples found | {_listed(whole)} |"
+        yield f"| {name} | {len(whole)} with a form, all samples found | {_listed(whole)} |"
         if part:
             found = (f"`{kind}` ({of_kind(name, kind)})" for kind in part)
-            yield f"| | {len(part)} told by form, not all found | {', '.join(found)} |"
+            yield f"| | {len(part)} with a form, not all found | {', '.join(found)} |"
         for kind, reason in NOT_BY_FORM.get(name, {}).items():
-            yield f"| | not looked for by form | `{kind}` ({of_kind(name, kind)} found): {reason} |"
-        yield f"| | {len(named)} that the tool tells by a name before them: found by name only | {_listed(named)} |"
+            yield f"| | not searched by form | `{kind}` ({of_kind(name, kind)} found): {reason} |"
+        yield f"| | {len(named)} that the tool finds by a name before them: found by name only | {_listed(named)} |"
         if none:
-            yield f"| | {len(none)} of which no sample could be made | {_listed(none)} |"
+            yield f"| | {len(none)} without a sample | {_listed(none)} |"
 
 
 def _cited(name: str) -> str:

@@ -45,7 +45,7 @@ class WhatIfRedaction:
     @classmethod
     def from_settings(cls, settings: Settings, redactor: Redactor) -> WhatIfRedaction:
         """Make it from an entry's settings and redactor."""
-        sensitive = SensitiveNames([*settings.redaction.sensitive_keys, *settings.redaction.extra_sensitive_keys])
+        sensitive = SensitiveNames.from_settings(settings.redaction)
         matched = {line.partition(":")[0].strip().lower() for rule in settings.sampling.rules for line in rule.headers}
         names = (name for name in matched if name not in sensitive and name not in CREDENTIAL_HEADERS)
         return cls(tuple(sorted(names)), lambda text: _redacted(redactor, text))

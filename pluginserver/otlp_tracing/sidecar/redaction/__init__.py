@@ -1,1 +1,1 @@
-"""What must not leave the machine: applied after assembly, before anything is queued, stored or sent."""
+"""Removes secrets from finished spans, after assembly and before they are encoded, stored, shown or sent."""

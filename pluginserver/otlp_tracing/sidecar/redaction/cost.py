@@ -10,6 +10,8 @@ SEARCH = 750
 """Starting one search, from Python into RE2 and back: some 3 µs."""
 CANDIDATE = 1_000
 """Examining one match: a checksum, a header decoded, a finding reported."""
+ESCAPE = 100
+"""Decoding one escape."""
 PARAMETER = 100
 """A query parameter with a cached name. A new name costs ten times as much, once."""
 NAMES_BUDGET_PER_KIB = 45_000
@@ -49,11 +51,13 @@ class CostBudget:
         Raises:
             CostExceeded: if fewer are left; all of them are spent then.
         """
-        spent = min(units, self.left)
-        self.left -= spent
+        is_exceeded = units > self.left
+        if is_exceeded:
+            units = self.left
+        self.left -= units
         if self._parent is not None:
-            self._parent.spend(spent)
-        if spent < units:
+            self._parent.spend(units)
+        if is_exceeded:
             raise CostExceeded
 
 

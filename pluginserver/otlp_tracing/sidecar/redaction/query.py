@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Redaction
+from otlp_tracing.sidecar.redaction.login import AMBIGUOUS_NAMES, LoginContext
 
 _CACHED_NAMES = 4096  # parameter names repeat from request to request; the bound is for a client that invents them
 _MAX_CACHED_LENGTH = 256  # longer names are not cached
@@ -32,9 +33,11 @@ class QueryRedactor:
         safe = frozenset(redaction.safe_query)
         every = redaction.query == "all"
 
-        def is_hidden(name: str) -> bool:
+        def is_hidden(name: str) -> bool | None:
             decoded = unquote_plus(name)
-            return decoded not in safe and (every or decoded in sensitive)
+            if decoded not in safe and (every or decoded in sensitive):
+                return True
+            return None if decoded not in safe and sensitive and decoded.lower() in AMBIGUOUS_NAMES else False
 
         self._hides_all = every
         self._is_off = redaction.query == "none"
@@ -51,25 +54,31 @@ class QueryRedactor:
         if self._is_off or not (self._hides_all or "=" in query):
             return query
         kept: list[str] = []
+        login = None
         for parameter in query.split("&"):
             name, equals, value = parameter.partition("=")
             if not equals:
                 # With query: all, `?secret` may be a value without a name; then it must not be cached.
                 hidden = self._hides_all and bool(name) and self._is_hidden(name)
                 replaced = replace(unquote_plus(name)) if hidden else name
-            elif value and (self._is_hidden_cached if len(name) <= _MAX_CACHED_LENGTH else self._is_hidden)(name):
-                replaced = replace(unquote_plus(value))
-                replaced = None if replaced is None else f"{name}={replaced}"
             else:
                 replaced = parameter
+                hidden = (self._is_hidden_cached if len(name) <= _MAX_CACHED_LENGTH else self._is_hidden)(name)
+                if hidden is None:
+                    login = login or LoginContext(query)
+                    hidden = login.is_secret(unquote_plus(name), unquote_plus(value))
+                if hidden and value:
+                    replaced = replace(unquote_plus(value))
+                    replaced = None if replaced is None else f"{name}={replaced}"
             if replaced is not None:
                 kept.append(replaced)
         return "&".join(kept)
 
     def redact_url(self, url: str, replace: Replace) -> str:
-        """Redact the query of a URL or of a request target, `/path?query`."""
-        path, mark, query = url.partition("?")
-        if not mark:
-            return url
-        query, sharp, fragment = query.partition("#")
-        return path + mark + self.redact(query, replace) + sharp + fragment
+        """Redact the query, and the fragment if it has parameters, of a URL or of a request target, `/path?query`."""
+        target, sharp, fragment = url.partition("#")
+        path, mark, query = target.partition("?")
+        if "=" in fragment:
+            # The implicit and hybrid flows of OAuth 2 return tokens in the fragment.
+            fragment = self.redact(fragment, replace)
+        return path + mark + (self.redact(query, replace) if mark else "") + sharp + fragment

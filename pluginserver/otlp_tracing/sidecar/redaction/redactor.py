@@ -23,7 +23,8 @@ from otlp_tracing.sidecar.redaction.cost import (
     units_of,
 )
 from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
-from otlp_tracing.sidecar.redaction.detectors.credentials import AssignedSecret, Userinfo
+from otlp_tracing.sidecar.redaction.detectors.assigned_secret import AssignedSecret
+from otlp_tracing.sidecar.redaction.detectors.credentials import Userinfo
 from otlp_tracing.sidecar.redaction.query import QueryRedactor
 from otlp_tracing.sidecar.redaction.replacement import Replacements
 from otlp_tracing.sidecar.redaction.scan.finding import BUDGET_RULE, Detector, Finding
@@ -80,7 +81,7 @@ class Redactor:
     """
 
     def __init__(self, redaction: Redaction) -> None:
-        sensitive = SensitiveNames([*redaction.sensitive_keys, *redaction.extra_sensitive_keys])
+        sensitive = SensitiveNames.from_settings(redaction)
         self._kinds = StringKinds(sensitive)
         self._query = QueryRedactor(redaction, sensitive)
         self._scan = Scan(list(_detectors(redaction, sensitive)), Patterns(redaction.patterns))

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from corpora.hostile import CATASTROPHIC, hostile_values
+from detecting import detector
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.redaction.cost import SPAN_BUDGET, CostBudget
+from otlp_tracing.sidecar.redaction.cost import SPAN_BUDGET, CostBudget, CostExceeded
 from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import SpanRecord
@@ -63,3 +64,21 @@ def test_an_ordinary_value_costs_next_to_nothing() -> None:
 def test_an_identifier_costs_next_to_nothing(identifier: str) -> None:
     """Kong names routes, services and consumers by UUIDs, and one in twenty has something of an account's number."""
     assert spent("kong.route.id", identifier) < MILLISECOND / 100
+
+
+@pytest.mark.parametrize("rule", [*CONTENT_DETECTORS, "userinfo", "sensitive_key"])
+def test_a_detector_stops_at_its_budget(rule: str) -> None:
+    """A search that exceeds the budget does not start."""
+    with pytest.raises(CostExceeded):
+        list(detector(rule).find("x" * 1024 + ":AAEAA k_ gh", CostBudget(100)))
+
+
+def test_a_part_is_charged_to_the_whole() -> None:
+    """A part has no more than is left; when it is exceeded, all of it is spent."""
+    whole = CostBudget(100)
+    part = whole.part(60)
+    part.spend(10)
+    with pytest.raises(CostExceeded):
+        part.spend(51)
+
+    assert (part.left, whole.left, whole.part(60).left) == (0, 40, 40)

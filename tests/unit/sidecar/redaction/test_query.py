@@ -16,10 +16,13 @@ from otlp_tracing.sidecar.redaction.query import QueryRedactor
 class Masking:
     def __init__(self, **redaction: Any) -> None:
         settings = Settings.from_config({"redaction": redaction}).redaction
-        self._redactor = QueryRedactor(settings, SensitiveNames(settings.sensitive_keys))
+        self._redactor = QueryRedactor(settings, SensitiveNames.from_settings(settings))
 
     def redact(self, query: str) -> str:
         return self._redactor.redact(query, lambda _value: "REDACTED")
+
+    def redact_url(self, url: str) -> str:
+        return self._redactor.redact_url(url, lambda _value: "REDACTED")
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,37 @@ def test_a_parameter_without_a_name_is_known_by_its_value() -> None:
 def test_no_query_is_too_odd(query: str) -> None:
     """Whatever a client sends, the number of parameters stays."""
     assert Masking(query="all").redact(query).count("&") == query.count("&")
+
+
+LOGIN = [
+    "SAMLResponse", "SAMLRequest", "samlart", "id_token_hint", "assertion", "client_assertion", "code_verifier",
+    "code_challenge", "device_code", "user_code", "oauth_verifier", "session_state", "login_hint", "bearer",
+    "credentials", "hmac", "otp", "totp", "passcode", "pin", "pass", "nonce", "tgt", "one_time_code",
+    "one-time-code", "verificationCode", "mfa_code", "sms_code", "2fa_code", "connect.sid",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOGIN)
+def test_login_parameters_are_sensitive(name: str) -> None:
+    """Those of OAuth 2, OpenID Connect, SAML and one-time codes, whatever their value."""
+    assert Masking().redact(f"a=1&{name}=x") == f"a=1&{name}=REDACTED"
+
+
+@pytest.mark.parametrize("name", ["pin_color", "passive", "session_count", "country_code", "state_id", "opinion"])
+def test_names_that_begin_alike_are_left(name: str) -> None:
+    """A name is compared as a whole, or by its words."""
+    assert Masking().redact(f"{name}=x") == f"{name}=x"
+
+
+def test_a_code_is_sensitive_in_a_login() -> None:
+    """With its state and in a fragment; a country, and a name that is declared safe, stay."""
+    assert Masking().redact("code=SplxlOBe&state=xyz&page=2") == "code=REDACTED&state=REDACTED&page=2"
+    assert Masking().redact("code=US&state=CA") == "code=US&state=CA"
+    assert Masking(safe_query=["code"]).redact("code=493817") == "code=493817"
+    assert Masking().redact_url("https://app/cb?a=1#code=493817&a=2") == "https://app/cb?a=1#code=REDACTED&a=2"
+    assert Masking().redact_url("/cb#top") == "/cb#top"
+
+
+def test_without_sensitive_names_no_login_is_redacted() -> None:
+    """An entry with an empty list of names redacts nothing by name."""
+    assert Masking(sensitive_keys=[]).redact("otp=1&code=493817") == "otp=1&code=493817"

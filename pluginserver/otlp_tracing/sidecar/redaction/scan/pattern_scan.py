@@ -12,8 +12,8 @@ from itertools import accumulate, chain
 
 from otlp_tracing.sidecar.redaction.cost import PATTERNS_BUDGET_PER_KIB, SEARCH, CostBudget, CostExceeded, units_of
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, whole
+from otlp_tracing.sidecar.redaction.scan.layers import Layer, layers
 from otlp_tracing.sidecar.redaction.scan.patterns import MATCH, Patterns
-from otlp_tracing.sidecar.redaction.scan.percent import Layer, layers
 
 
 class PatternScan:
@@ -37,7 +37,7 @@ class PatternScan:
         Returns:
             Findings by the index of the string.
         """
-        layer = layers(joined)[-1]
+        layer = layers(joined, percent_only=True)[-1]
         if self._patterns.cost(layer.text) > budget.left:
             # Short strings first: those of the gateway are short, those of a client can be long.
             by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
@@ -90,7 +90,7 @@ class PatternScan:
 
     def _find_alone(self, text: str, units: int, budget: CostBudget) -> list[Finding]:
         part = budget.part(units)
-        layer = layers(text)[-1]
+        layer = layers(text, percent_only=True)[-1]
         found = []
         try:
             part.spend(self._patterns.cost(layer.text))

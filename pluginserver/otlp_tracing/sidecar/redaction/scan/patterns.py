@@ -1,7 +1,7 @@
 """The user's patterns of a plugin entry, joined for one search by RE2.
 
 RE2 takes linear time, but its factor grows with the pattern. For a hostile text and pattern, its automaton
-gets a new state with every byte and grows until its memory is full: with the usual 8 MiB a pattern of 97 instructions
+gets a new state with every byte and grows until its memory is full. With the usual 8 MiB a pattern of 97 instructions
 costs 800 ns a byte. With little memory RE2 soon simulates instead, at 150 + 1.3 ns for each instruction (measured, 19
 to 654 instructions). Other patterns need no more than this memory.
 """

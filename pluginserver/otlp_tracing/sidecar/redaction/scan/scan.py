@@ -11,16 +11,20 @@ from collections.abc import Iterator, Sequence
 import re2
 
 from otlp_tracing.sidecar.redaction.cost import (
+    ESCAPE,
     SEARCH,
     VALUE_BUDGET_PER_KIB,
     CostBudget,
     CostExceeded,
     units_of,
 )
+from otlp_tracing.sidecar.redaction.scan.base64_text import TRIGGER as BASE64
+from otlp_tracing.sidecar.redaction.scan.base64_text import base64_texts
 from otlp_tracing.sidecar.redaction.scan.finding import Detector, Finding, whole
+from otlp_tracing.sidecar.redaction.scan.layers import TRIGGER as ESCAPES
+from otlp_tracing.sidecar.redaction.scan.layers import layers
 from otlp_tracing.sidecar.redaction.scan.pattern_scan import PatternScan
 from otlp_tracing.sidecar.redaction.scan.patterns import Patterns
-from otlp_tracing.sidecar.redaction.scan.percent import layers
 
 _SEPARATOR = "\n"
 
@@ -42,6 +46,8 @@ class Scan:
         self._triggers = re2.Set.SearchSet(options)
         for detector in self._detectors:
             self._triggers.Add(detector.trigger)
+        for trigger in (ESCAPES, BASE64):
+            self._triggers.Add(trigger)
         self._triggers.Compile()
 
     def find(self, texts: Sequence[str], budget: CostBudget) -> dict[int, list[Finding]]:
@@ -71,7 +77,7 @@ class Scan:
         if is_suspicious:
             # Short strings first: a long one, which a client can send, must not use up the budget of the others.
             for index, text in sorted(enumerate(texts), key=lambda item: len(item[1])):
-                if findings := self._find_in(text, budget):
+                if text and (findings := self._find_in(text, budget)):
                     found.setdefault(index, []).extend(findings)
         return found
 
@@ -83,10 +89,18 @@ class Scan:
         try:
             return list(self._find_in_layers(text, budget.part(units_of(text, VALUE_BUDGET_PER_KIB))))
         except CostExceeded:
-            return [whole(text)] if text else []
+            return [whole(text)]
 
-    def _find_in_layers(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+    def _find_in_layers(self, text: str, budget: CostBudget, *, is_decoded: bool = False) -> Iterator[Finding]:
         for layer in layers(text):
-            for number in self._triggered(layer.text, budget):
-                for one in self._detectors[number].find(layer.text, budget):
-                    yield Finding(layer.offset(one.start), layer.offset(one.end), one.rule, one.value)
+            budget.spend(ESCAPE * layer.escapes)
+            triggered = self._triggered(layer.text, budget)
+            for number in triggered:
+                if number < len(self._detectors):
+                    for one in self._detectors[number].find(layer.text, budget):
+                        yield Finding(layer.offset(one.start), layer.offset(one.end), one.rule, one.value)
+        if len(self._detectors) + 1 in triggered and not is_decoded:
+            # A finding in base64 cannot be masked alone, so it covers all of the base64 text.
+            for start, end, decoded in base64_texts(layer.text, budget):
+                for one in self._find_in_layers(decoded, budget, is_decoded=True):
+                    yield Finding(layer.offset(start), layer.offset(end), one.rule, one.value)

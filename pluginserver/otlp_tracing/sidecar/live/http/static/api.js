@@ -1,9 +1,9 @@
-// The sidecar's answers. A token that was typed in is kept for this tab alone and goes with each request; it is
-// not a cookie, since cookies know no port and would be sent to every service on this address.
+// Requests to the sidecar. The token is kept for this tab only and sent with each request. It is not a cookie, because
+// cookies ignore the port and would be sent to every service on this address.
 
 const KEY = 'token';
 const LOST_MS = 15000; // three of the sidecar's heartbeats
-const HIDDEN_MS = 30000; // a page that nobody looks at costs the sidecar nothing
+const HIDDEN_MS = 30000; // then a hidden page disconnects
 
 export class Failure extends Error {
   constructor(status, body) {
@@ -14,8 +14,8 @@ export class Failure extends Error {
 }
 
 function sentence(status) {
-  if (status === 401) return 'The sidecar asks for a token.';
-  if (status === 421) return 'The sidecar does not answer to this name; --page-hosts adds one.';
+  if (status === 401) return 'The sidecar requires a token.';
+  if (status === 421) return 'The sidecar does not allow this host name; add it with --page-hosts.';
   return status ? `The sidecar answered ${status}.` : 'The sidecar does not answer.';
 }
 
@@ -45,7 +45,7 @@ export async function ask(path, body, signal) {
 
 export const read = async (path, signal) => (await ask(path, undefined, signal)).json();
 
-// Follow the stream for ever: onEvent(name, data) for each event, onState('live' | 'lost' | 'refused', failure).
+// Follow the event stream and reconnect forever: onEvent(name, data) for each event, onState('live' | 'lost' | 'refused', failure).
 export function follow(onEvent, onState) {
   let after = '';
   let control = null;
@@ -54,15 +54,15 @@ export function follow(onEvent, onState) {
   let hidden = 0;
 
   async function once() {
-    const mine = (control = new AbortController());
+    const own = (control = new AbortController());
     let timer = 0;
     const patient = () => {
       clearTimeout(timer);
-      timer = setTimeout(() => mine.abort(), LOST_MS);
+      timer = setTimeout(() => own.abort(), LOST_MS);
     };
     try {
       patient();
-      const answer = await ask(`/events?after=${encodeURIComponent(after)}`, undefined, mine.signal);
+      const answer = await ask(`/events?after=${encodeURIComponent(after)}`, undefined, own.signal);
       onState('live');
       wait = 500;
       for await (const event of events(answer.body)) {

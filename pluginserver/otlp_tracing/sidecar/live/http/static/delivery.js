@@ -1,4 +1,4 @@
-// Where spans go, how that is going, and that every one of them is somewhere.
+// Destinations: their state, their backlog, and the balance of their spans.
 
 import {el, put} from './dom.js';
 import {bytes, count, many, period, share} from './format.js';
@@ -6,32 +6,32 @@ import {PolledView} from './polled.js';
 
 const STATES = {
   ok: ['fine', 'delivering'],
-  retrying: ['odd', 'trying again'],
-  held: ['bad', 'refused: the key is not let in'],
+  retrying: ['odd', 'retrying'],
+  held: ['bad', 'held: unauthorized'],
   unknown: ['odd', 'waiting for its configuration'],
-  idle: ['plain', 'idle: it goes on with the next span'],
+  idle: ['plain', 'idle'],
 };
-const RANKS = ['ok', 'idle']; // what is neither comes first
+const RANKS = ['ok', 'idle']; // other states come first
 const REASONS = {
-  spool_full: 'the spool was full: the oldest went',
-  memory_full: 'the spool takes nothing and memory was full',
-  retry_expired: 'tried for max_retry_time',
-  too_large: 'bigger than a collector takes',
-  bad_span: 'could not be encoded, or the collector cannot read it',
-  corrupt: 'the spool’s file was damaged',
+  spool_full: 'the spool was full: the oldest were dropped',
+  memory_full: 'the spool cannot be written and memory was full',
+  retry_expired: 'not delivered within max_retry_time',
+  too_large: 'larger than a collector accepts',
+  bad_span: 'could not be encoded, or the collector rejected it',
+  corrupt: 'the spool file was damaged',
 };
 
 export class DeliveryView extends PolledView {
   constructor() {
-    super('/delivery', 'delivery', 'Delivery', 'What is not yet delivered waits on disk. Every span that came is in one of these numbers.');
+    super('/delivery', 'delivery', 'Delivery', 'Spans that are not yet delivered wait on disk. Each received span is counted in exactly one of these numbers.');
   }
 
   draw({spool_trouble: trouble, destinations}) {
     put(
       this.body,
-      trouble && el('p.warning', {role: 'alert'}, `The spool takes nothing, spans are in memory alone: ${trouble}`),
+      trouble && el('p.warning', {role: 'alert'}, `Spool write failed, spans are in memory only: ${trouble}`),
       [...destinations].sort((a, b) => RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || b.received - a.received).map(card),
-      !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'A plugin entry’s endpoint appears here with the first request that it traces.')),
+      !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'The endpoint of a plugin entry appears here with the first traced request.')),
     );
   }
 }
@@ -49,7 +49,7 @@ function card(one) {
     el(
       'dl.facts',
       fact('Last success', one.last_success_s === null ? 'none yet' : `${period(one.last_success_s)} ago`),
-      fact('Oldest that waits', one.oldest_s === null ? 'nothing waits' : `${period(one.oldest_s)} old`),
+      fact('Oldest waiting span', one.oldest_s === null ? 'none' : `${period(one.oldest_s)} old`),
       el('div.wide', el('dt', 'Spool'), el('dd', el('span.meter', {vars: {'--part': one.spool_bytes / one.spool_max_bytes}}, `${bytes(one.spool_bytes)} of ${bytes(one.spool_max_bytes)}, ${share(one.spool_bytes, one.spool_max_bytes)}`))),
     ),
     el(
@@ -67,13 +67,13 @@ function card(one) {
       term('rejected', one.rejected, one.rejected ? 'lost' : ''),
       sign('+'),
       term('dropped', dropped, dropped ? 'lost' : ''),
-      el(`span.pill.${one.balance ? 'bad' : 'fine'}`, one.balance ? `off by ${many(one.balance, 'span')}: a fault of ours` : 'balances'),
+      el(`span.pill.${one.balance ? 'bad' : 'fine'}`, one.balance ? `off by ${many(one.balance, 'span')}: an internal error` : 'balances'),
     ),
-    drops.length > 0 && el('table.plain', el('thead', el('tr', el('th', {scope: 'col'}, 'Dropped for'), el('th', {scope: 'col'}, 'Spans'))), el('tbody', drops.map(([reason, number]) => el('tr', el('th', {scope: 'row'}, reason, el('small', REASONS[reason] ?? '')), el('td', count(number)))))),
+    drops.length > 0 && el('table.plain', el('thead', el('tr', el('th', {scope: 'col'}, 'Drop reason'), el('th', {scope: 'col'}, 'Spans'))), el('tbody', drops.map(([reason, number]) => el('tr', el('th', {scope: 'row'}, reason, el('small', REASONS[reason] ?? '')), el('td', count(number)))))),
   );
 }
 
-const fact = (name, what) => el('div', el('dt', name), el('dd', what));
+const fact = (name, value) => el('div', el('dt', name), el('dd', value));
 
 const sign = (text) => el('span.sign', text);
 

@@ -1,9 +1,9 @@
-// Elements made of text. Nothing here or elsewhere on the page parses HTML: the page's policy forbids it.
+// Makes elements from text. The page never parses HTML: its Content-Security-Policy forbids it.
 
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 const SHORT = {'\n': '\\n', '\t': '\\t', '\r': '\\r'};
 
-// What cannot be seen, or turns the direction of what follows, is shown as an escape.
+// Shows invisible characters, and those that change the text direction, as escapes.
 export const visible = (text) =>
   String(text).replace(UNSEEN, (c) => SHORT[c] ?? `\\u{${c.codePointAt(0).toString(16)}}`);
 
@@ -24,7 +24,7 @@ export function put(parent, ...children) {
   return parent;
 }
 
-// Make the children these, in this order; those that are there already are not touched, and keep the focus.
+// Set the children, in this order; children that are there already are not touched and keep the focus.
 export function arrange(parent, wanted) {
   const keep = new Set(wanted);
   for (const child of [...parent.childNodes]) if (!keep.has(child)) child.remove();

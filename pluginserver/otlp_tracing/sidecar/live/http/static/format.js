@@ -1,4 +1,4 @@
-// Numbers as a person reads them.
+// Formats numbers for people.
 
 export function duration(ms) {
   if (ms >= 9999.5) return `${(ms / 1000).toFixed(1)} s`;
@@ -51,5 +51,5 @@ export const routeName = (service, route) => route || service || 'no route';
 
 const REASONS = {parent: 'caller'};
 
-// A reason as a chip or a figure has it: rate, rule, error, …
+// The short form of a reason: rate, rule, error, …
 export const whyKept = (reason) => REASONS[reason] ?? (reason || '–');

@@ -1,4 +1,4 @@
-// The frame: views and their keys, the state of the connection, help, the token.
+// The frame: views and their keys, connection state, help, token.
 
 import {follow, setToken} from './api.js';
 import {el, put} from './dom.js';
@@ -38,7 +38,7 @@ function show() {
   VIEWS[chosen][1].enter(argument);
 }
 
-// The theme: as the system has it, or the other one.
+// The theme: automatic, light or dark.
 
 const THEMES = ['auto', 'light', 'dark'];
 
@@ -77,15 +77,15 @@ function onState(state, failure, wait) {
   $('notice').hidden = false;
   put(
     $('notice'),
-    `${failure?.message ?? 'The stream of traces ended.'} What is shown is what came before; trying again`,
+    `${failure?.message ?? 'The event stream ended.'} The page shows older data; reconnecting`,
     wait > 1500 ? ` in ${Math.round(wait / 1000)} s. ` : '. ',
-    el('button', {type: 'button', onclick: () => retry()}, 'Try now'),
+    el('button', {type: 'button', onclick: () => retry()}, 'Reconnect now'),
   );
 }
 
 addEventListener('token-needed', (event) => {
   if ($('token')) {
-    put($('token-fault'), event.detail ? 'That is not the token.' : '');
+    put($('token-fault'), event.detail ? 'This token is wrong.' : '');
     return;
   }
   const field = el('input', {id: 'token-field', type: 'password', autocomplete: 'off', required: true});
@@ -98,10 +98,10 @@ addEventListener('token-needed', (event) => {
   const form = el(
     'form.token',
     {id: 'token', onsubmit: enter},
-    el('label', {for: 'token-field'}, 'This page asks for its token'),
+    el('label', {for: 'token-field'}, 'This page needs its token'),
     el('div.row', field, el('button.main', {type: 'submit'}, 'Open')),
-    el('p.fault', {id: 'token-fault', role: 'alert'}, event.detail ? 'That is not the token.' : ''),
-    el('p.hint', 'It is what --page-token-file or OTLP_TRACING_PAGE_TOKEN of the sidecar says. It is kept for this tab alone.'),
+    el('p.fault', {id: 'token-fault', role: 'alert'}, event.detail ? 'This token is wrong.' : ''),
+    el('p.hint', 'The token is set by --page-token-file or OTLP_TRACING_PAGE_TOKEN of the sidecar. The browser keeps it for this tab only.'),
   );
   $('main').before(form);
   field.focus();
@@ -115,7 +115,7 @@ const KEYS = [
   ['j k or ↓ ↑', 'next and previous in a list'],
   ['Enter', 'open'],
   ['Esc', 'close'],
-  ['p', 'pause the list, or go on'],
+  ['p', 'pause or resume the list'],
   ['t', 'theme'],
   ['?', 'this help'],
 ];
@@ -124,11 +124,11 @@ function help() {
   const dialog = el(
     'dialog',
     {'aria-labelledby': 'help-title'},
-    el('h2', {id: 'help-title'}, 'What this page is'),
-    el('p', 'The sidecar of otlp-tracing, the tracing plugin for Kong, shows here what passes through it on its way to your tracing backend: the last traces, figures by route, how delivery is going, what was redacted, and what other sampling rules would have kept.'),
-    el('p', 'It shows what is exported, after redaction, from memory. It changes nothing, keeps nothing on disk, and forgets all of it when the sidecar ends.'),
+    el('h2', {id: 'help-title'}, 'About this page'),
+    el('p', 'This page belongs to the sidecar of otlp-tracing, the tracing plugin for Kong. It shows the recent traces, figures by route, the state of delivery, the redaction report, and the effect of other sampling rules.'),
+    el('p', 'The data is the exported data, after redaction. The page is read only. Its data is in memory, and is lost when the sidecar stops.'),
     el('h3', 'Keys'),
-    el('dl.keys', KEYS.map(([key, what]) => [el('dt', el('kbd', key)), el('dd', what)])),
+    el('dl.keys', KEYS.map(([key, action]) => [el('dt', el('kbd', key)), el('dd', action)])),
     el('p.hint', store.version ? `otlp-tracing ${store.version} · ` : '', el('a', {href: location.origin + '/metrics'}, '/metrics')),
     el('button.main', {type: 'button', autofocus: true, onclick: () => dialog.close()}, 'Close'),
   );

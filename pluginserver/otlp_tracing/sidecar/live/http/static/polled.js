@@ -1,4 +1,4 @@
-// A view of figures that are asked for every two seconds, as long as somebody looks.
+// A view of figures that are fetched every two seconds while the page is visible.
 
 import {read} from './api.js';
 import {el, put} from './dom.js';
@@ -10,7 +10,7 @@ export class PolledView {
   #path;
   #isDrawn = false;
 
-  // title and hint stand above; the rest is drawn by draw(data), into this.body.
+  // The title and the hint are above; draw(data) fills this.body.
   constructor(path, name, title, hint) {
     this.#path = path;
     this.note = el('p.hint', hint);
@@ -36,14 +36,14 @@ export class PolledView {
     try {
       if (!document.hidden) {
         const data = await this.ask();
-        // What somebody is about to press stays where it is; before the first figures there is nothing to keep.
+        // Do not redraw while an element in the view has the focus; the first figures are always drawn.
         if (!this.#isDrawn || !this.body.contains(document.activeElement)) this.draw(data);
         this.#isDrawn = true;
       }
       this.fault.hidden = true;
     } catch (error) {
       this.fault.hidden = false;
-      put(this.fault, error.status === 404 ? 'This sidecar does not report it.' : error.message);
+      put(this.fault, error.status === 404 ? 'This sidecar has no such report.' : error.message);
     }
     clearTimeout(this.#timer);
     if (this.element.isConnected) this.#timer = setTimeout(() => this.#load(), EVERY_MS);

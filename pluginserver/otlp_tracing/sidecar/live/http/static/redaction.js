@@ -1,10 +1,10 @@
-// What redaction found, and what a dry run let go: counts, never a value.
+// The redaction report: counts of findings, never a value.
 
 import {el, put} from './dom.js';
 import {count} from './format.js';
 import {PolledView} from './polled.js';
 
-const HINT = 'What was found in spans before they left, by rule, route and attribute. Values are not kept, only how many different ones there were.';
+const HINT = 'Secrets found in spans before export, by rule, route and attribute. Values are not stored, only their number.';
 
 export class RedactionView extends PolledView {
   constructor() {
@@ -13,14 +13,14 @@ export class RedactionView extends PolledView {
 
   draw({since, findings}) {
     const rows = sideBySide(findings);
-    put(this.note, `${HINT} Counted since the sidecar’s start, ${since.replace('T', ' ').replace('Z', ' UTC')}.`);
+    put(this.note, `${HINT} Counted since the sidecar started, ${since.replace('T', ' ').replace('Z', ' UTC')}.`);
     const total = (action) => findings.filter((one) => one.action === action).reduce((sum, one) => sum + one.count, 0);
     put(
       this.body,
       el(
         'div.figures',
-        figure(count(total('redacted')), 'redacted', 'removed, masked or replaced before anything left'),
-        figure(count(total('reported')), 'let go by a dry run', total('reported') ? 'these values LEFT as they are; dry_run: false redacts them' : 'no entry has a dry run, or it found nothing', total('reported') ? 'bad' : ''),
+        figure(count(total('redacted')), 'redacted', 'removed, masked or replaced before export'),
+        figure(count(total('reported')), 'reported by a dry run', total('reported') ? 'these values were EXPORTED unredacted; dry_run: false redacts them' : 'no entry has a dry run, or it found nothing', total('reported') ? 'bad' : ''),
       ),
       rows.length
         ? el(
@@ -32,12 +32,12 @@ export class RedactionView extends PolledView {
               el('tbody', rows.map(row)),
             ),
           )
-        : el('div.empty', el('h2', 'Nothing was found'), el('p', 'Query parameters and headers with sensitive names are found by name; e-mail addresses, tokens, keys and the like by content, in every string of a span. What is found is counted here.')),
+        : el('div.empty', el('h2', 'No findings'), el('p', 'Values of query parameters and headers with sensitive names are found by name; e-mail addresses, tokens, keys and others by content, in all strings of a span. Findings are counted here.')),
     );
   }
 }
 
-// One row for a rule at a place, with what was redacted beside what was only reported.
+// One row for each rule, attribute and route, with the counts of redacted and of reported findings.
 function sideBySide(findings) {
   const rows = new Map();
   for (const one of findings) {
@@ -63,6 +63,6 @@ function row(one) {
   );
 }
 
-const cell = (name, what) => el('td', {'data-name': name}, what);
+const cell = (name, content) => el('td', {'data-name': name}, content);
 
-const figure = (number, name, what, kind = 'plain') => el(`div.figure.${kind || 'plain'}`, el('b', number), el('span', name), el('small', what));
+const figure = (number, name, hint, kind = 'plain') => el(`div.figure.${kind || 'plain'}`, el('b', number), el('span', name), el('small', hint));

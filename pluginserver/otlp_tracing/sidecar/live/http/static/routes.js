@@ -1,4 +1,4 @@
-// Every route over the last minutes: how much, how well, how fast, and how much of it is kept and why.
+// Figures of all routes over the last minutes: rate, errors, durations, sampling.
 
 import {read} from './api.js';
 import {el, put, svg} from './dom.js';
@@ -24,7 +24,7 @@ export class RoutesView extends PolledView {
 
   constructor() {
     super('/routes', 'routes', 'Routes', 'All requests of the last minutes, kept or not.');
-    this.empty = el('div.empty', {hidden: true}, el('h2', 'No request in the last minutes'), el('p', 'Each route that has any appears here: all of its requests are counted, kept or not.'));
+    this.empty = el('div.empty', {hidden: true}, el('h2', 'No request in the last minutes'), el('p', 'A route appears here with its first request. All requests are counted, kept or not.'));
     this.table = el('table.routes.cards', el('thead', el('tr', this.#heads, el('th', {scope: 'col'}, 'Sampling now'), el('th', {scope: 'col'}, 'Traces'))), this.#rows);
     this.scroll = el('div.scroll', {tabindex: 0, role: 'region', 'aria-label': 'Figures by route'}, this.table);
     put(this.body, this.scroll, this.empty);
@@ -44,7 +44,7 @@ export class RoutesView extends PolledView {
   draw(data) {
     this.#data = data;
     const {routes, window_seconds: seconds} = data;
-    put(this.note, `All requests of the last ${period(seconds)}, kept or not. A percentile is off by 3 % at the most.`);
+    put(this.note, `All requests of the last ${period(seconds)}, kept or not. Percentiles are exact to 3 %.`);
     this.scroll.hidden = !routes.length;
     this.empty.hidden = routes.length > 0;
     for (const head of this.#heads) {
@@ -79,21 +79,21 @@ function row(one, seconds) {
   );
 }
 
-const cell = (name, ...what) => el('td', {'data-name': name}, what);
+const cell = (name, ...content) => el('td', {'data-name': name}, content);
 
-// At which probability the last request was decided, and what its kept ones were kept for.
+// The probability of the last request’s decision, and the most frequent reasons of kept ones.
 function sampling({sampling: report, entry}) {
   if (!report) return '–';
   const reasons = Object.entries(report.kept_by).sort(([, a], [, b]) => b - a);
   return [
-    el('span.number', report.probability === null ? 'as the caller says' : share(report.probability, 1)),
+    el('span.number', report.probability === null ? 'as the caller decides' : share(report.probability, 1)),
     reasons.length > 0 && el('small', reasons.slice(0, 3).map(([reason, number], at) => [at > 0 && ', ', `${count(number)} by ${whyKept(reason)}`])),
     entry?.budget_traces_per_second && el('small', `budget ${rate(entry.kept_per_second)} of ${rate(entry.budget_traces_per_second)}/s`),
     entry && entry.load_factor < 1 && el('small', `rates at ${share(entry.load_factor, 1)}: the CPU is busy`),
   ];
 }
 
-// Requests in each slot of the window, as a line without numbers: its shape is what it says.
+// Requests in each interval of the window, as a line without numbers.
 function spark(history) {
   const top = Math.max(...history, 1);
   const points = history.map((value, number) => `${(number / (history.length - 1)) * 100},${22 - (20 * value) / top}`);

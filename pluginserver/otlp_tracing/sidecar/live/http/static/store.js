@@ -1,7 +1,7 @@
-// What the stream has brought: the last traces, newest first, and how many requests came.
+// Data from the event stream: recent traces, newest first, and the number of requests.
 
 const MAX_ROWS = 2000; // as many as the sidecar keeps
-const RATE_MS = 10000; // over which requests a second are reckoned
+const RATE_MS = 10000; // the window for requests per second
 
 export class Store extends EventTarget {
   rows = [];
@@ -18,7 +18,7 @@ export class Store extends EventTarget {
       this.version = data.version;
       this.traceUrl = data.trace_url;
       if (!data.resumed) {
-        // Another process: its numbers begin anew, and what the one before had sent stays to be read.
+        // Another process: its numbers begin again; the traces of the former process stay in the list.
         this.#base = this.rows[0]?.number ?? 0;
         this.#counts = [];
       }

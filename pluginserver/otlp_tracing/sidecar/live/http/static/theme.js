@@ -1,2 +1,2 @@
-// Runs before anything is drawn, so that a page that is to be dark is never white first.
+// Runs before the first paint, so that a dark page never flashes white.
 document.documentElement.dataset.theme = localStorage.getItem('theme') || 'auto';

@@ -1,4 +1,4 @@
-// One trace: what it was, why it is here, what can be copied, and its waterfall.
+// One trace: its facts, its waterfall, and texts to copy.
 
 import {el, put} from './dom.js';
 import {clockMs, duration, many, routeName, statusClass} from './format.js';
@@ -85,18 +85,18 @@ export class TraceDetail {
   }
 }
 
-const fact = (name, ...what) => el('div', el('dt', name), el('dd', what));
+const fact = (name, ...value) => el('div', el('dt', name), el('dd', value));
 
 const REASONS = {
-  parent: 'the caller had decided so',
+  parent: 'by the caller’s decision',
   rate: 'by the rate',
-  budget: 'by the rate that the budget left',
-  load: 'by the rate that the load left',
-  error: 'after the response: it failed',
-  retry: 'after the response: a try failed',
-  slow: 'after the response: it was slow',
-  status: 'after the response: for its status',
-  rare: 'after the response: its route had no other for a minute',
+  budget: 'by the rate, lowered for the budget',
+  load: 'by the rate, lowered for the load',
+  error: 'after the response: error',
+  retry: 'after the response: retry',
+  slow: 'after the response: slow',
+  status: 'after the response: status',
+  rare: 'after the response: first trace of its route in a minute',
 };
 
 function why(request) {
@@ -110,7 +110,7 @@ async function toClipboard(text) {
       await navigator.clipboard.writeText(text);
       return true;
     } catch {
-      // Not focused, or not allowed: the old way may do.
+      // Not focused, or not allowed: try the older interface.
     }
   }
   // Over plain http from another machine there is no clipboard object.

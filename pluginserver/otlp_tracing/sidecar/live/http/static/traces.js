@@ -1,12 +1,12 @@
-// The list of traces, as they come, and the one that is open.
+// The live list of traces, and the open trace.
 
 import {read} from './api.js';
 import {arrange, el, put} from './dom.js';
 import {clock, count, duration, many, routeName, statusClass, whyKept} from './format.js';
 import {TraceDetail} from './trace.js';
 
-const SHOWN = 200; // rows in the document; more are found by the filters
-const BUSY = 3; // rows at once from which on the list waits while somebody points at it
+const SHOWN = 200; // rows in the document; filters search all of them
+const BUSY = 3; // if more rows arrive at once, the list waits while the pointer is over it
 const REASONS = ['parent', 'rule', 'rate', 'budget', 'load', 'error', 'retry', 'slow', 'status', 'rare'];
 
 export class TracesView {
@@ -15,8 +15,8 @@ export class TracesView {
   #filters = {text: '', service: '', status: '', ms: 0, why: ''};
   #routes = new Set();
   #paused = false;
-  #last = null; // the rows that were drawn
-  #held = null; // the rows that are shown while newer ones wait
+  #last = null; // the rows drawn last
+  #held = null; // the rows shown while newer ones wait
   #open = '';
   #detail;
 
@@ -37,7 +37,7 @@ export class TracesView {
     this.routeSelect = el('select', {'aria-label': 'Route', onchange: change('service')}, el('option', {value: ''}, 'Any route'));
     const status = select('Status', change('status'), [['', 'Any status'], ['2', '2xx'], ['3', '3xx'], ['4', '4xx'], ['5', '5xx'], ['e', 'Errors']]);
     const slow = select('Duration', change('ms', (input) => Number(input.value)), [[0, 'Any duration'], [10, '≥ 10 ms'], [50, '≥ 50 ms'], [100, '≥ 100 ms'], [500, '≥ 500 ms'], [1000, '≥ 1 s'], [5000, '≥ 5 s']]);
-    const why = select('Why kept', change('why'), [['', 'Kept for any cause'], ...REASONS.map((reason) => [reason, `Kept: ${whyKept(reason)}`])]);
+    const why = select('Why kept', change('why'), [['', 'Kept for any reason'], ...REASONS.map((reason) => [reason, `Kept: ${whyKept(reason)}`])]);
     this.selects = [this.routeSelect, status, slow, why];
     this.pause = el('button', {type: 'button', 'aria-pressed': 'false', 'aria-keyshortcuts': 'p', onclick: () => this.#togglePause()}, 'Pause');
     this.clear = el('button.quiet', {type: 'button', hidden: true, onclick: () => this.#clear()}, 'Clear filters');
@@ -62,7 +62,7 @@ export class TracesView {
     this.element.addEventListener('mouseleave', () => this.#release());
   }
 
-  // Said once to each browser.
+  // Shown once in each browser.
   #intro() {
     if (localStorage.getItem('introduced')) return null;
     const away = () => {
@@ -71,7 +71,7 @@ export class TracesView {
     };
     const intro = el(
       'div.intro',
-      el('p', 'Requests through Kong whose traces are kept, as they come and as they are exported. Open one for its waterfall. ', el('button.link', {type: 'button', onclick: () => dispatchEvent(new Event('help-wanted'))}, 'What is this page?')),
+      el('p', 'Requests through Kong whose traces are kept, as they are exported. Open one for its waterfall. ', el('button.link', {type: 'button', onclick: () => dispatchEvent(new Event('help-wanted'))}, 'What is this page?')),
       el('button.quiet', {type: 'button', 'aria-label': 'Do not show this again', onclick: away}, '✕'),
     );
     return intro;
@@ -110,7 +110,7 @@ export class TracesView {
     this.#draw();
   }
 
-  // How many rows came since the list was drawn.
+  // The number of rows since the list was drawn.
   #fresh() {
     return (this.#store.rows[0]?.number ?? 0) - (this.#last?.[0]?.number ?? 0);
   }
@@ -125,7 +125,7 @@ export class TracesView {
     this.#paused = !this.#paused;
     this.#held = this.#paused ? this.#store.rows : null;
     this.pause.setAttribute('aria-pressed', this.#paused);
-    put(this.pause, this.#paused ? 'Go on' : 'Pause');
+    put(this.pause, this.#paused ? 'Resume' : 'Pause');
     this.#draw();
   }
 
@@ -179,7 +179,7 @@ export class TracesView {
     this.routeSelect.append(el('option', {value: key}, routeName(service, route)));
   }
 
-  // One row can be reached by Tab; the arrows go on from there.
+  // Tab reaches one row; the arrow keys move from there.
   #rove() {
     const options = [...this.list.children];
     const chosen = options.find((node) => node === document.activeElement) ?? options.find((node) => node.getAttribute('aria-selected') === 'true') ?? options[0];
@@ -264,7 +264,7 @@ function matches(row, filters) {
 function tally(found, all, filtered, passedOver) {
   if (!all) return '';
   const shown = filtered ? `${count(found)} of ${many(all, 'trace')}` : many(all, 'trace');
-  return passedOver ? `${shown}; ${count(passedOver)} more were exported, too many alike to list` : shown;
+  return passedOver ? `${shown}; ${count(passedOver)} more were exported but not listed: too many of one route` : shown;
 }
 
 const routeKey = (service, route) => JSON.stringify([service, route]);
@@ -274,24 +274,24 @@ function select(label, onchange, options) {
 }
 
 function noMatch(clear) {
-  return [el('h2', 'No trace matches'), el('p', 'New ones that do will appear here.'), el('button', {type: 'button', onclick: clear}, 'Clear filters')];
+  return [el('h2', 'No trace matches'), el('p', 'New traces that match will appear here.'), el('button', {type: 'button', onclick: clear}, 'Clear filters')];
 }
 
 function nothingYet(store) {
   if (store.requests) {
     return [
-      el('h2', `${many(store.requests, 'request')} came, and no trace was kept`),
-      el('p', 'Sampling decided so: by the rate or the rules of the plugin entry, or because the caller said no (a traceparent that ends in -00). ', el('a', {href: '#trial'}, 'Try other rules'), ' on the requests that came.'),
+      el('h2', `${many(store.requests, 'request')}, no trace kept`),
+      el('p', 'Sampling kept none: the rate or the rules of the plugin entry, or the caller’s decision (a traceparent that ends in -00). ', el('a', {href: '#trial'}, 'Try other rules'), ' on these requests.'),
     ];
   }
   return [
     el('h2', 'No request yet'),
-    el('p', 'This is the sidecar of otlp-tracing, the tracing plugin for Kong. As soon as a request passes through Kong, its trace is here: how long it took, where it went, why it is kept, and what was redacted.'),
+    el('p', 'This is the sidecar of otlp-tracing, the tracing plugin for Kong. The trace of a request through Kong appears here within a second. If none appears:'),
     el(
       'ol',
-      el('li', 'Is the plugin otlp-tracing enabled, for this service, this route, or globally?'),
-      el('li', 'Does Kong’s log say that the plugin server started?'),
-      el('li', 'Send a request through Kong: it appears within a second.'),
+      el('li', 'Enable the plugin otlp-tracing for the service, for the route, or globally.'),
+      el('li', 'Check that Kong’s log reports the start of the plugin server.'),
+      el('li', 'Send a request through Kong.'),
     ),
   ];
 }

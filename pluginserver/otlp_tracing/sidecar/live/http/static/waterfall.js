@@ -1,12 +1,11 @@
-// A waterfall: a row a span, as a tree, against one ruler; the chosen span's attributes below.
+// A waterfall: one row for each span, as a tree, with one ruler; the attributes of the chosen span are below.
 //
-// A span's bar is light while a child of it runs and solid while it works itself: what is solid in the
-// gateway's bar is Kong's own time.
+// A bar is light while a child span runs and solid otherwise: the solid part of the gateway's bar is Kong's own time.
 
 import {el, put} from './dom.js';
 import {duration} from './format.js';
 
-// A mask, or the pseudonym that stands for a value.
+// A mask, or a pseudonym.
 const REDACTED = /(\[REDACTED\]|REDACTED|hmac:[0-9a-f]{8}:[0-9a-f]{16})/;
 const KINDS = {server: 'gateway', client: 'upstream', internal: 'inside'};
 
@@ -103,7 +102,7 @@ function attributes(span) {
   ];
 }
 
-// A value, with what was redacted in it marked.
+// A value, with its redacted parts marked.
 function shown(value) {
   const texts = Array.isArray(value) ? value : [value];
   return texts.map((text, number) => [number > 0 && ', ', el('bdi', String(text).split(REDACTED).map((piece, at) => (at % 2 ? el('mark', {title: 'Redacted before it was stored or sent'}, piece) : piece)))]);
@@ -113,7 +112,7 @@ const attribute = (span, name) => span.attributes.find(([key]) => key === name)?
 
 const part = (ms, whole) => (whole > 0 ? Math.max(0, Math.min(1, ms / whole)) : 0).toFixed(5);
 
-// Parents before children, siblings by start; a span whose parent is elsewhere stands at the left.
+// Parents before children, siblings by start; a span whose parent is in another process is at the left.
 function tree(spans) {
   const known = new Set(spans.map((span) => span.span_id));
   const children = new Map();
@@ -131,11 +130,11 @@ function tree(spans) {
     for (const child of own) add(child, depth + 1);
   };
   for (const span of children.get('') ?? []) add(span, 0);
-  for (const span of spans) add(span, 0); // those that name each other as parent
+  for (const span of spans) add(span, 0); // spans in a cycle of parents
   return rows;
 }
 
-// The times within a span in which none of its children runs; too short to be seen, they are left out.
+// The times within a span in which no child runs, without invisibly short ones.
 function gaps(span, children) {
   const end = span.offset_ms + span.duration_ms;
   const least = span.duration_ms / 100;

@@ -1,13 +1,14 @@
-"""Promises of sidecar/redaction/scan/percent.py."""
+"""Promises of sidecar/redaction/scan/layers.py."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.sidecar.redaction.scan.percent import MAX_LAYERS, layers
+from otlp_tracing.sidecar.redaction.scan.layers import MAX_LAYERS, layers
 
 
 def test_layers_undo_one_encoding_each() -> None:
@@ -37,3 +38,23 @@ def test_every_place_leads_back(text: str, times: int) -> None:
     for layer in layers(written):
         assert layer.offset(len(layer.text)) == len(written)
         assert all(layer.offset(index) < layer.offset(index + 1) for index in range(len(layer.text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        (r"{\"a\"}", '{"a"}'),
+        (r"\u0022\x27\/\n", "\"'/\n"),
+        ("&quot;&#34;&#x22;&lt;&amp;", '"""<&'),
+        (r"%5C%22", '"'),
+        (r"C:\dir &copy; \u4f60", r"C:\dir &copy; \u4f60"),
+    ],
+)
+def test_escapes_of_json_and_xml_are_decoded(text: str, decoded: str) -> None:
+    """Those that can hide a quote or a tag, and no others."""
+    assert layers(text)[-1].text == decoded
+
+
+def test_patterns_see_percent_encoding_decoded_alone() -> None:
+    """Backslashes are a part of a user's pattern."""
+    assert [layer.text for layer in layers(r"%41\"", percent_only=True)] == [r"%41\"", r"A\""]

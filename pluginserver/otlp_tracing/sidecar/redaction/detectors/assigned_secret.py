@@ -1,0 +1,127 @@
+"""Values behind sensitive names in any text: assignments, JSON, lists and objects, XML, form bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from otlp_tracing.config.sensitive_names import MASK, SensitiveNames
+from otlp_tracing.sidecar.redaction.cost import CANDIDATE, CostBudget
+from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK
+from otlp_tracing.sidecar.redaction.login import AMBIGUOUS_NAMES, LOGIN_VALUE, LoginContext
+from otlp_tracing.sidecar.redaction.pseudonyms import PSEUDONYM
+from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
+
+_Value = tuple[int, int, str]  # begin, end, value
+
+# Separators of a name and its value: `"name": "x", "value": "y"` and `key="x" value="y"`; `=`, `:`, `:=`, `=>`; the end
+# of a tag; `", "`.
+_ATTRIBUTES = r"(?:\s+[0-9A-Z_:.\-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))*"
+_ASSIGNS = rf"(?:{_ATTRIBUTES}\s*,?\s*[\"']?\bvalue[\"']?\s*[:=]|[ \t]*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"'])"
+_STRING = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"|'[^'\\]*(?:\\.[^'\\]*)*'"
+_CDATA = "<![CDATA["
+
+
+class AssignedSecret:
+    """Finds the value behind a sensitive name: `password: x`, `{"tokens": ["x"]}`, `<apiKey type="a">x</apiKey>`.
+
+    Args:
+        names: sensitive names.
+        safe: names whose values stay.
+    """
+
+    rule = "sensitive_key"
+    _name = re.compile(r"(?:<(?:[\w.\-]+:)?)?([0-9A-Za-z_.\-\[\]]+)")
+    _scalar = re.compile(
+        r"""(?:(?:basic|bearer|token|digest|apikey|negotiate)[ +]+)?"""
+        r"""(?:"([^"\\]*(?:\\.[^"\\]*)*\\?)|'([^'\\]*(?:\\.[^'\\]*)*\\?)|`([^`]*)"""
+        # A list without brackets continues after a comma, unless another name follows.
+        r"""|([^\s"'`&;,<>|{}()\[\]]+(?:,(?![^\s,;&=:]*[=:])[^\s"'`&;,<>|{}()\[\]]+)*))""",
+        re.IGNORECASE | re.DOTALL,
+    )
+    _token = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
+    _attribute = re.compile(rf"([\w:.\-]+)\s*=\s*({_STRING})", re.DOTALL)
+    _separator = re.compile(r"[:=\"',]")
+    _space = re.compile(r"\s*")
+    # Empty; `key://…`, the scheme of a URL; a mask; a pseudonym; a placeholder.
+    _not_secret = re.compile(
+        rf"$|//|{URL_MASK}|{re.escape(MASK)}|{PSEUDONYM.pattern}|\$(?:[0-9]*|\{{.*\}}|\(.*\))$|\{{\{{|%[A-Za-z_]+%$|\[\s*\]$"
+    )
+
+    def __init__(self, names: SensitiveNames, safe: frozenset[str] = frozenset()) -> None:
+        self._names = names
+        self._safe = safe
+        ambiguous = rf"\b(?:{'|'.join(sorted(AMBIGUOUS_NAMES))})[\"']?{_ASSIGNS}"
+        name = rf"(?:{'|'.join(names.patterns)})[0-9A-Z_.\-\[\]]*"
+        tag = rf"<(?:[0-9A-Z_.\-]+:)?[0-9A-Z_.\-]*{name}(?:\s[^<>]*)?>"
+        begin = rf"{name}[\"'\]]{{0,2}}{_ASSIGNS}"
+        value, quote = _anything_but(URL_MASK), r"\s*[\"'`]*"
+        self.trigger = (
+            rf"(?i){tag}|{begin}{quote}{value}|{ambiguous}{quote}(?:{LOGIN_VALUE}|{value}[^\s\"'`&;,<>]{{6}})"
+        )
+        self.trigger = self.trigger if names else ""
+        self._assignment = compiled(rf"(?i){tag}|[0-9A-Z_.\-]*(?:{begin}|{ambiguous})")
+
+    def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
+        """Find values."""
+        done = 0
+        login = LoginContext(text)
+        for start, end in searched(self._assignment, text, budget):
+            budget.spend(CANDIDATE)
+            name = self._name.match(text, start)
+            begin = self._space.match(text, end).end()  # type: ignore[union-attr]  # it matches the empty text
+            if begin < done or name is None or name[1] in self._safe or PSEUDONYM.match(text, start):
+                continue
+            is_sensitive = name[1] in self._names
+            if not is_sensitive and name[1].lower() not in AMBIGUOUS_NAMES:
+                continue
+            is_tag = text[start] == "<"
+            for first, stop, value in self._values_of_tag(text, start, end) if is_tag else self._values(text, begin):
+                done = max(done, stop)
+                is_secret = (is_sensitive or login.is_secret(name[1], value)) and not self._not_secret.match(value)
+                if is_secret:
+                    yield Finding(first, stop, self.rule, value)
+
+    def _values(self, text: str, begin: int) -> Iterator[_Value]:
+        """Return the value of an assignment, which begins at an offset."""
+        end_of_element = text.find("<", begin) if text[begin - 1] == ">" and text[begin - 2] not in "=-" else -1
+        if end_of_element > 0:
+            yield begin, end_of_element, text[begin:end_of_element]
+        elif text[begin : begin + 1] in {"[", "{"}:
+            stop = self._end_of_brackets(text, begin)
+            # Without a separator it is a placeholder: `{token}`, `{{ .Values.token }}`.
+            if text[begin] == "[" or self._separator.search(text, begin + 1, stop):
+                yield begin, stop, text[begin:stop]
+        elif value := self._scalar.match(text, begin):
+            group = value.lastindex or 0
+            yield value.start(group), value.end(group), value[group]
+
+    def _values_of_tag(self, text: str, start: int, end: int) -> Iterator[_Value]:
+        """Return the values in a tag, and the content of its element up to the end tag, or to the next tag."""
+        for attribute in self._attribute.finditer(text, start, end):
+            if attribute[1].lower() in {"content", "text", "value"} or attribute[1] in self._names:
+                yield attribute.start(2) + 1, attribute.end(2) - 1, attribute[2][1:-1]
+        if text[end - 2] == "/":
+            return
+        tag = re.split(r"[\s>]", text[start + 1 : end], maxsplit=1)[0]
+        stop = text.find(f"</{tag}", end)
+        if stop < 0:
+            stop = text.find("<", end + len(_CDATA) if text.startswith(_CDATA, end) else end)
+        content = text[end : stop if stop >= 0 else len(text)]
+        begin = end + len(content) - len(content.lstrip())
+        value = content.strip()
+        yield begin, begin + len(value), value.removeprefix(_CDATA).removesuffix("]]>")
+
+    def _end_of_brackets(self, text: str, start: int) -> int:
+        depth = 0
+        for token in self._token.finditer(text, start):
+            depth += (token[0] in {"[", "{"}) - (token[0] in {"]", "}"})
+            if depth == 0:
+                return token.end()
+        return len(text)
+
+
+def _anything_but(word: str) -> str:
+    """Return a pattern for the beginning of a value that does not begin with a word; RE2 has no look-ahead."""
+    begins = [rf"{word[:length]}[^{word[length]}\s\"'`&;,]" for length in range(len(word))]
+    return rf"(?-i:{'|'.join(begins)}|{'|'.join(word[:length] + '$' for length in range(1, len(word)))})"
