@@ -23,8 +23,8 @@ def recorded(**fields: object) -> RecentRequest:
     return request
 
 
-def test_a_request_is_in_every_ring() -> None:
-    """A kept one as a trace too; one that is not kept is only counted."""
+def test_a_request_is_recorded_in_every_ring() -> None:
+    """A kept one is a trace too; any other is only counted."""
     recorder = Recorder(ManualClock())
     record = record_of()
     recorder.observe(record, ROUTE_KEY, CONTEXT, "sampled", [b"one", b"two"], what_if=UNREDACTED)
@@ -37,8 +37,8 @@ def test_a_request_is_in_every_ring() -> None:
     assert (recorder.requests.seen, recorder.requests.kept) == (2, 1)
 
 
-def test_facts_are_what_rules_ask_for() -> None:
-    """Method, path without query, host, and the headers that were named."""
+def test_recorded_facts_are_those_of_rules() -> None:
+    """They are method, path without query, host, and the named headers."""
     request = recorded(
         request={"uri": "/a/b?token=1", "headers": {"host": "gw:8000", "x-tier": "gold", "authorization": "secret"}}
     )
@@ -48,18 +48,18 @@ def test_facts_are_what_rules_ask_for() -> None:
 
 
 def test_a_path_is_cut() -> None:
-    """What a client sends is not what decides how much memory is taken."""
+    """A client cannot choose the memory that its path takes."""
     assert len(recorded(request={"uri": "/" + "x" * 9000}).path) == MAX_PATH
 
 
-def test_what_lua_has_no_list_for_is_no_try() -> None:
-    """An empty table, and a record that has nothing in it."""
+def test_missing_values_of_a_record_have_defaults() -> None:
+    """An empty Lua table is no try, and a negative duration is 0."""
     assert recorded(tries={}).tries == 0
     assert recorded(latencies={"request": -1}).duration_ms == 0
 
 
-def test_a_callers_decision_is_known_where_it_was_followed() -> None:
-    """Elsewhere it is known that there was one."""
+def test_a_followed_decision_of_the_caller_is_recorded() -> None:
+    """Otherwise only the presence of a caller is recorded."""
     recorder = Recorder(ManualClock())
     recorder.observe(
         record_of(), ROUTE_KEY, replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], what_if=UNREDACTED

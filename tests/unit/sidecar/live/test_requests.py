@@ -10,16 +10,16 @@ def weights(requests: RecentRequests, second: int, count: int, *, failed: bool =
     return [weight for weight in every if weight]
 
 
-def test_every_request_is_chosen_while_there_are_few() -> None:
-    """Each stands for itself."""
+def test_at_a_low_rate_every_request_is_selected() -> None:
+    """Each has the weight 1."""
     requests = RecentRequests()
 
     assert weights(requests, 1, MAX_PER_SECOND) == [1] * MAX_PER_SECOND
     assert weights(requests, 2, MAX_PER_SECOND) == [1] * MAX_PER_SECOND
 
 
-def test_of_many_some_are_chosen_that_stand_for_all() -> None:
-    """As many as the second before tells; no request is counted twice, and none is lost."""
+def test_at_a_high_rate_weights_add_up_to_all_requests() -> None:
+    """The rate of the second before decides the share."""
     requests = RecentRequests()
     count = 20 * MAX_PER_SECOND
     first, second, third = (weights(requests, number, count) for number in (1, 2, 3))
@@ -32,8 +32,8 @@ def test_of_many_some_are_chosen_that_stand_for_all() -> None:
     assert requests.seen == 3 * count
 
 
-def test_failed_requests_are_chosen_apart() -> None:
-    """A few of them are all there beside thousands of others."""
+def test_failed_requests_are_selected_separately() -> None:
+    """A few of them are all selected beside thousands of others."""
     requests = RecentRequests()
     weights(requests, 1, 20 * MAX_PER_SECOND)
     weights(requests, 2, 20 * MAX_PER_SECOND)
@@ -41,8 +41,8 @@ def test_failed_requests_are_chosen_apart() -> None:
     assert weights(requests, 2, 3, failed=True) == [1, 1, 1]
 
 
-def test_a_quiet_second_ends_it() -> None:
-    """After a pause every request is chosen again, and the first stands for those passed over before."""
+def test_after_a_pause_every_request_is_selected() -> None:
+    """The first one carries the weight of those that were not selected before."""
     requests = RecentRequests()
     seen = 2 * MAX_PER_SECOND + 1
     chosen = weights(requests, 1, seen)

@@ -18,8 +18,8 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-def test_requests_are_counted_by_what_became_of_them(clock: ManualClock) -> None:
-    """Kept, refused, failed: of all requests of the route."""
+def test_requests_are_counted_by_outcome(clock: ManualClock) -> None:
+    """All requests of a route count: kept, refused, failed."""
     routes = RecentRoutes(clock)
     for status, kept in ((200, True), (404, False), (503, True), (200, False)):
         routes.observe(clock(), ("s", "r"), status, 5, kept=kept)
@@ -30,7 +30,7 @@ def test_requests_are_counted_by_what_became_of_them(clock: ManualClock) -> None
 
 
 def test_percentiles_are_off_by_three_percent_at_the_most(clock: ManualClock) -> None:
-    """Against the sorted durations themselves."""
+    """The sorted durations are the reference."""
     routes = RecentRoutes(clock)
     durations = sorted(random.Random(1).lognormvariate(4, 1.5) for _ in range(5000))
     for one in durations:
@@ -42,8 +42,8 @@ def test_percentiles_are_off_by_three_percent_at_the_most(clock: ManualClock) ->
         assert shown == pytest.approx(true, rel=0.03)
 
 
-def test_what_is_five_minutes_old_no_longer_counts(clock: ManualClock) -> None:
-    """The window moves on; a route without a request in it is left out."""
+def test_requests_of_five_minutes_ago_do_not_count(clock: ManualClock) -> None:
+    """A route without a request in the window is left out."""
     routes = RecentRoutes(clock)
     routes.observe(clock(), ("s", "old"), 200, 1, kept=False)
     clock.now += INTERVAL_SECONDS * INTERVALS / 2
@@ -56,7 +56,7 @@ def test_what_is_five_minutes_old_no_longer_counts(clock: ManualClock) -> None:
 
 
 def test_the_history_ends_now(clock: ManualClock) -> None:
-    """A number for each slot, the current one last."""
+    """It has a number for each interval, the current one last."""
     routes = RecentRoutes(clock)
     routes.observe(clock(), ("s", "r"), 200, 1, kept=False)
     clock.now += 2 * INTERVAL_SECONDS
@@ -68,8 +68,8 @@ def test_the_history_ends_now(clock: ManualClock) -> None:
     assert one.history[-3:] == (1, 0, 2)
 
 
-def test_the_window_is_as_long_as_there_was_time(clock: ManualClock) -> None:
-    """A rate just after the start is not diluted by minutes in which nobody counted."""
+def test_the_window_grows_after_the_start(clock: ManualClock) -> None:
+    """A rate just after the start is not divided by five minutes."""
     routes = RecentRoutes(clock)
     clock.now += 20
     assert routes.window_seconds == 20
@@ -80,7 +80,7 @@ def test_the_window_is_as_long_as_there_was_time(clock: ManualClock) -> None:
 
 
 def test_routes_are_bounded(clock: ManualClock) -> None:
-    """Past the bound they are counted together, until one of those known falls silent."""
+    """Further routes are counted together, until a known one is idle."""
     routes = RecentRoutes(clock, max_routes=2)
     for name in ("a", "b", "c", "d"):
         routes.observe(clock(), ("s", name), 200, 1, kept=False)
@@ -93,7 +93,7 @@ def test_routes_are_bounded(clock: ManualClock) -> None:
 
 
 def test_a_request_may_take_no_time(clock: ManualClock) -> None:
-    """Kong counts whole milliseconds: none is less than one."""
+    """Kong counts whole milliseconds, so 0 is a duration of less than one."""
     routes = RecentRoutes(clock)
     routes.observe(clock(), ("s", "r"), 200, 0, kept=False)
 

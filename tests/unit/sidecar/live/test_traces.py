@@ -20,8 +20,8 @@ def ids(traces: RecentTraces) -> list[int]:
     return [int.from_bytes(one.trace_id, "big") for one in traces.after(0, 1000)]
 
 
-def test_the_oldest_go_when_there_are_too_many() -> None:
-    """A bound on the count."""
+def test_the_count_of_traces_is_bounded() -> None:
+    """The oldest are evicted."""
     traces = RecentTraces(max_traces=3)
     for number in range(1, 6):
         add(traces, number)
@@ -29,8 +29,8 @@ def test_the_oldest_go_when_there_are_too_many() -> None:
     assert ids(traces) == [3, 4, 5]
 
 
-def test_the_oldest_go_when_they_are_too_big() -> None:
-    """A bound on the bytes; a trace that is bigger than all of it does not stay."""
+def test_the_bytes_of_traces_are_bounded() -> None:
+    """The oldest are evicted; a trace over the bound is not kept."""
     traces = RecentTraces(max_bytes=100)
     for number in range(1, 4):
         add(traces, number, spans=[b"x" * 20, b"y" * 20])
@@ -43,7 +43,7 @@ def test_the_oldest_go_when_they_are_too_big() -> None:
 
 
 def test_a_busy_route_leaves_room_for_others() -> None:
-    """So many alike may be added each second; a rare route's, and notable ones, may be beside them."""
+    """The rate is bounded per route, and separately for notable traces."""
     traces = RecentTraces()
 
     assert admitted(traces, 7.1, MAX_PER_SECOND + 5) == MAX_PER_SECOND
@@ -53,15 +53,15 @@ def test_a_busy_route_leaves_room_for_others() -> None:
     assert admitted(traces, 8.0, 1) == 1
 
 
-def test_what_is_counted_in_a_second_is_bounded() -> None:
-    """Whoever makes up routes does not make this grow."""
+def test_the_routes_of_a_second_are_bounded() -> None:
+    """A client that invents routes cannot make the table grow."""
     traces = RecentTraces()
 
     assert sum(admitted(traces, 7, 1, f"r{number}") for number in range(MAX_KEYS_PER_SECOND + 1)) == MAX_KEYS_PER_SECOND
 
 
-def test_a_page_asks_for_what_is_new() -> None:
-    """After a number, oldest first; of too many the newest."""
+def test_a_page_gets_newer_traces() -> None:
+    """They are oldest first; past the limit it gets the newest."""
     traces = RecentTraces()
     for number in range(1, 6):
         add(traces, number)

@@ -45,8 +45,8 @@ def sampling(**fields: Any) -> Sampling:
     return Settings.from_config({"sampling": fields}).sampling
 
 
-def test_the_rate_keeps_what_the_gateway_would_keep() -> None:
-    """By the same threshold on the same trace ids: the very traces, not as many."""
+def test_the_rate_keeps_the_same_traces_as_the_gateway() -> None:
+    """The threshold is applied to the real trace ids."""
     chance = random.Random(5)
     requests = [request(trace_id=chance.randbytes(16)) for _ in range(500)]
     limit = threshold.from_rate(0.3)
@@ -58,14 +58,14 @@ def test_the_rate_keeps_what_the_gateway_would_keep() -> None:
     assert outcome.deciders == (Decider("rate", "", 500, outcome.kept),)
 
 
-def test_an_explicit_randomness_goes_before_the_id() -> None:
-    """The tracestate's rv decides, as it does on the request path."""
+def test_an_explicit_randomness_wins_over_the_id() -> None:
+    """The tracestate's rv decides, as on the request path."""
     assert evaluate_rules(sampling(rate=0.5), [request(randomness="0" * 14)]).kept == 0
     assert evaluate_rules(sampling(rate=0.5), [request(trace_id=b"\x01" + bytes(15), randomness="f" * 14)]).kept == 1
 
 
-def test_rules_are_asked_in_their_order() -> None:
-    """The first that matches by method, path, host or header decides; every one is in the answer."""
+def test_rules_are_evaluated_in_their_order() -> None:
+    """The first match by method, path, host or header decides; the result has all rules."""
     rules = [
         {"name": "health", "paths": ["/health*"], "rate": 0},
         {"name": "posts", "methods": ["POST"], "rate": 1},
@@ -91,8 +91,8 @@ def test_rules_are_asked_in_their_order() -> None:
     assert outcome.headers_unknown == ()
 
 
-def test_the_caller_is_followed_where_the_rules_say_so() -> None:
-    """What the caller decided goes before rules and rate; `ignore` decides anew."""
+def test_the_caller_is_followed_if_the_rules_follow_it() -> None:
+    """Its decision wins over rules and rate, except with `ignore`."""
     requests = [
         request(has_caller=True, caller_sampled=True),
         request(has_caller=True, caller_sampled=False),
@@ -106,8 +106,8 @@ def test_the_caller_is_followed_where_the_rules_say_so() -> None:
     assert (ignored.kept, ignored.callers_unknown) == (0, 0)
 
 
-def test_what_keeps_after_the_response_keeps() -> None:
-    """Errors, retries, slow ones and statuses, by the code that keeps them live."""
+def test_the_tail_decision_is_applied() -> None:
+    """Errors, retries, slow requests and statuses are kept by the code of the tail decision."""
     requests = [
         request(status=503),
         request(has_failed_try=True, tries=2),
@@ -131,7 +131,7 @@ def test_what_keeps_after_the_response_keeps() -> None:
 
 
 def test_lost_errors_are_counted() -> None:
-    """For the rules in force and for those tried."""
+    """The result has them for the active and for the tried rules."""
     requests = [request(status=500, kept=True), request(status=502)]
 
     outcome = evaluate_rules(sampling(rate=0, keep={"errors": False}), requests)
@@ -140,7 +140,7 @@ def test_lost_errors_are_counted() -> None:
 
 
 def test_each_route_is_compared() -> None:
-    """What was kept of it, and what would have been; the busiest first."""
+    """The busiest is first, with the requests kept by both sets of rules."""
     requests = [request(route="a", kept=True), request(route="b"), request(route="b", path="/x")]
 
     outcome = evaluate_rules(sampling(rate=0, rules=[{"name": "x", "paths": ["/x"], "rate": 1}]), requests)
@@ -148,8 +148,8 @@ def test_each_route_is_compared() -> None:
     assert outcome.routes == (RouteOutcome("s", "b", 2, 0, 1), RouteOutcome("s", "a", 1, 1, 0))
 
 
-def test_what_cannot_be_known_is_said() -> None:
-    """A header that nothing is known of matches no request, and is named."""
+def test_an_unrecorded_header_is_named() -> None:
+    """A rule that matches it keeps no request."""
     rules = [{"name": "debug", "headers": ["X-Debug: 1"], "rate": 1}]
 
     outcome = evaluate_rules(sampling(rate=0, rules=rules), [request()])
@@ -158,8 +158,8 @@ def test_what_cannot_be_known_is_said() -> None:
     assert outcome.headers_unknown == ("x-debug",)
 
 
-def test_a_request_may_stand_for_many() -> None:
-    """All numbers are of requests, whether every one was looked at or one of ten."""
+def test_numbers_are_weighted() -> None:
+    """A sampled request counts with its weight."""
     requests = [request(weight=10, tries=2), request(weight=10, status=500), request(kept=True)]
 
     outcome = evaluate_rules(sampling(rate=1, keep={"errors": False}), requests)
@@ -170,8 +170,8 @@ def test_a_request_may_stand_for_many() -> None:
     assert outcome.deciders == (Decider("rate", "", 21, 21),)
 
 
-def test_rules_see_what_was_redacted() -> None:
-    """A pattern that asks for a secret letter by letter is told nothing."""
+def test_rules_see_redacted_values() -> None:
+    """A pattern cannot test a secret letter by letter."""
     hidden = request(
         path="/reset/s3cret", headers={"x-tier": ["s3cret"]}, redact=lambda text: text.replace("s3cret", "*")
     )
@@ -182,7 +182,7 @@ def test_rules_see_what_was_redacted() -> None:
 
 
 def test_a_budget_lowers_the_rates_of_the_seconds_that_need_it() -> None:
-    """What callers keep comes off first; where there is room nothing is lowered; the load is not tried."""
+    """Traces kept by callers are subtracted first; the load is not simulated."""
     chance = random.Random(3)
     busy = [request(arrived=1.5, trace_id=chance.randbytes(16)) for _ in range(1000)]
     calm = [request(arrived=2.5, trace_id=chance.randbytes(16)) for _ in range(5)]
@@ -198,15 +198,15 @@ def test_a_budget_lowers_the_rates_of_the_seconds_that_need_it() -> None:
     assert not evaluate_rules(sampling(rate=1), busy).has_load
 
 
-def test_nothing_to_try_on_is_an_answer() -> None:
-    """No request, no division by it."""
+def test_no_request_is_a_result() -> None:
+    """All numbers are 0."""
     outcome = evaluate_rules(sampling(), [])
 
     assert (outcome.requests, outcome.kept, outcome.seconds) == (0, 0, 0.0)
 
 
-def test_a_pattern_that_cannot_work_is_refused() -> None:
-    """With the rule's place."""
+def test_an_invalid_pattern_is_refused() -> None:
+    """The error names the rule."""
     with pytest.raises(ConfigError, match=r"sampling\.rules\[1\]\.paths"):
         evaluate_rules(sampling(rules=[{"name": "x", "paths": ["~("], "rate": 1}]), [request()])
 
@@ -217,7 +217,7 @@ def redaction_of(**config: object) -> WhatIfRedaction:
 
 
 def test_recorded_headers_are_those_that_rules_match() -> None:
-    """In lower case; those of secrets are not written down, even if a rule asks for them."""
+    """Names are in lower case; sensitive headers are not recorded, even if a rule matches them."""
     rule = {"name": "x", "headers": ["X-Tier: gold", "X-Api-Key: *", "Cookie: a"], "rate": 1}
 
     assert redaction_of(sampling={"rules": [rule]}).headers == ("x-tier",)
@@ -232,5 +232,5 @@ def test_recorded_headers_are_those_that_rules_match() -> None:
     ],
 )
 def test_a_path_is_redacted_before_a_rule_sees_it(path: str, seen: str) -> None:
-    """As it is before it is exported: whoever may try rules learns nothing by trying."""
+    """It is redacted as for export."""
     assert redaction_of().redact(path) == seen

@@ -17,7 +17,7 @@ KEY = "0123456789abcdef"
 
 
 def test_the_same_value_has_the_same_pseudonym() -> None:
-    """In every process that has the key, and no other value has it."""
+    """This holds in every process with the key, and for no other value."""
     first, second = Pseudonyms(KEY), Pseudonyms(KEY)
 
     assert (
@@ -29,7 +29,7 @@ def test_the_same_value_has_the_same_pseudonym() -> None:
 
 
 def test_a_pseudonym_is_a_truncated_hmac() -> None:
-    """So that who has the key can work one out with any tool."""
+    """With the key, any tool can compute it."""
     pseudonym = Pseudonyms(KEY).pseudonym("alice@example.com")
 
     assert PSEUDONYM.fullmatch(pseudonym)
@@ -37,7 +37,7 @@ def test_a_pseudonym_is_a_truncated_hmac() -> None:
 
 
 def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
-    """Its first line is the key; the former one may stand below. A file that is gone changes nothing."""
+    """Its first line is the key; without the file the former key stays in use."""
     clock = ManualClock()
     path = tmp_path / "key"
     path.write_text(f"{KEY}\n")
@@ -59,8 +59,8 @@ def test_a_key_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     ("key", "rule"),
     [("short", "at least 16 bytes"), ("/nowhere/key", "cannot be read"), ("{vault://env/redaction-key}", "vault")],
 )
-def test_a_key_that_cannot_be_used_is_refused(key: str, rule: str) -> None:
-    """In one sentence that does not have it."""
+def test_an_invalid_key_is_refused(key: str, rule: str) -> None:
+    """The sentence does not have the key."""
     with pytest.raises(ConfigError, match=rule) as caught:
         Pseudonyms(key)
 

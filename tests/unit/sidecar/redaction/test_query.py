@@ -38,12 +38,12 @@ class Masking:
     ],
 )
 def test_sensitive_parameters_lose_their_values(query: str, redacted: str) -> None:
-    """Repeated, encoded, empty and malformed parameters survive in form."""
+    """Repeated, encoded, empty and malformed parameters keep their form."""
     assert Masking().redact(query) == redacted
 
 
 def test_all_none_and_safe() -> None:
-    """Everything can be hidden, or nothing, and a name be declared safe."""
+    """All parameters can be hidden, or none, and a name can be safe."""
     assert Masking(query="all", safe_query=["page"]).redact("q=a&page=2") == "q=REDACTED&page=2"
     assert Masking(query="none").redact("token=a") == "token=a"
     assert Masking(safe_query=["sort_key"]).redact("sort_key=a&key=b") == "sort_key=a&key=REDACTED"
@@ -59,13 +59,13 @@ def test_all_none_and_safe() -> None:
         ("name=&=value&&", "name=&=REDACTED&&"),
     ],
 )
-def test_of_all_a_parameter_without_a_name_is_one(query: str, redacted: str) -> None:
-    """What has no `=` behind it may be the value itself, unless it is declared safe."""
+def test_with_all_a_parameter_without_a_name_is_redacted(query: str, redacted: str) -> None:
+    """It may be the value itself, unless it is safe."""
     assert Masking(query="all", safe_query=["page"]).redact(query) == redacted
 
 
-def test_a_parameter_without_a_name_is_known_by_its_value() -> None:
-    """A pseudonym is that of the decoded value, and what is dropped goes with its place."""
+def test_a_parameter_without_a_name_is_decoded() -> None:
+    """Its pseudonym is made of the decoded value, and drop removes it."""
     redactor = QueryRedactor(Settings.from_config({"redaction": {"query": "all"}}).redaction, SensitiveNames([]))
 
     assert redactor.redact("a%20b&x=1", str.upper) == "A B&x=1"
@@ -74,8 +74,8 @@ def test_a_parameter_without_a_name_is_known_by_its_value() -> None:
 
 
 @given(st.text())
-def test_no_query_is_too_odd(query: str) -> None:
-    """Whatever a client sends, the number of parameters stays."""
+def test_any_query_keeps_its_number_of_parameters(query: str) -> None:
+    """This holds for any text."""
     assert Masking(query="all").redact(query).count("&") == query.count("&")
 
 

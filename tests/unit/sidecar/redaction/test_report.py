@@ -9,8 +9,8 @@ from otlp_tracing.sidecar.redaction.report import MAX_FINGERPRINTS, RedactionRep
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 
-def test_findings_are_counted_and_told_apart() -> None:
-    """Per route, attribute, rule and what became of them, the most frequent first; never a value."""
+def test_findings_are_counted_by_value() -> None:
+    """Rows are per route, attribute, rule and action, the most frequent first, without a value."""
     report = RedactionReport(Metrics(), clock=lambda: 0)
     for value in ("alice@example.com", "bob@example.com", "alice@example.com"):
         report.record("users", "url.path", "email", "redacted", value)
@@ -25,8 +25,8 @@ def test_findings_are_counted_and_told_apart() -> None:
     assert "example.com" not in json.dumps(shown)
 
 
-def test_fingerprints_are_another_processs_riddle() -> None:
-    """Each process draws its salt, so that nobody can try values against them."""
+def test_fingerprints_differ_by_process() -> None:
+    """Each process has a random salt, so that values cannot be tried against them."""
     one, other = RedactionReport(Metrics()), RedactionReport(Metrics())
     for report in (one, other):
         report.record("r", "a", "email", "redacted", "alice@example.com")
@@ -35,7 +35,7 @@ def test_fingerprints_are_another_processs_riddle() -> None:
 
 
 def test_the_report_is_bounded() -> None:
-    """Rows and fingerprints have an end; what is not shown is counted."""
+    """Rows and fingerprints have a bound; rows past it are counted."""
     metrics = Metrics()
     report = RedactionReport(metrics, max_rows=2)
     for number in range(50):
@@ -49,8 +49,8 @@ def test_the_report_is_bounded() -> None:
     assert metrics.value(REDACTION_ROWS_REFUSED) == 49
 
 
-def test_metrics_have_no_names_of_a_persons_own() -> None:
-    """Own patterns are one series together."""
+def test_metrics_have_one_series_for_all_patterns() -> None:
+    """Their names are chosen by users."""
     metrics = Metrics()
     RedactionReport(metrics).record("r", "a", "order-number", "redacted", "x")
 

@@ -25,8 +25,8 @@ def words(**attributes: Any) -> list[str]:
     return shlex.split(curl_command({**_BASIS, **names}))
 
 
-def test_the_request_is_told_as_its_span_tells_it() -> None:
-    """URL, method, agent and captured headers; what was redacted stays so."""
+def test_the_command_repeats_the_request() -> None:
+    """It has URL, method, agent and captured headers; redacted values stay redacted."""
     told = words(
         http__request__method="POST",
         url__query="token=REDACTED&q=1",
@@ -42,7 +42,7 @@ def test_the_request_is_told_as_its_span_tells_it() -> None:
 
 
 def test_forms_that_curl_would_change_are_kept() -> None:
-    """A default port is left out, HEAD is an option of its own, brackets and dots stay what they are."""
+    """A default port is left out, HEAD has its own option, brackets and dots stay."""
     assert words(url__scheme="https", server__port=443)[-1] == "https://gw/a"
     assert words(server__address="::1")[-1] == "http://[::1]:8000/a"
     assert "--head" in words(http__request__method="HEAD")
@@ -53,8 +53,8 @@ def test_forms_that_curl_would_change_are_kept() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("field", ["url__path", "url__query", "user_agent__original", "http__request__method_original"])
-def test_nothing_gets_out_of_its_quotes(field: str, text: str) -> None:
-    """A shell takes every part as one word, and no terminal gets a control character."""
+def test_hostile_values_stay_quoted(field: str, text: str) -> None:
+    """A shell sees each part as one word, and a terminal gets no control character."""
     command = curl_command({**_BASIS, field.replace("__", "."): text})
     said = subprocess.run(
         ["/bin/sh", "-c", command.replace("curl ", "printf '%s\\n' ", 1)], capture_output=True, text=True, check=True
@@ -64,6 +64,6 @@ def test_nothing_gets_out_of_its_quotes(field: str, text: str) -> None:
     assert all(character.isprintable() for character in command)
 
 
-def test_a_span_that_tells_nothing_is_no_fault() -> None:
-    """Whatever is missing."""
+def test_missing_attributes_have_defaults() -> None:
+    """An empty span gives a valid command."""
     assert curl_command({}) == "curl http://localhost/"

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from aiohttp import ClientError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
+from live_app import (
+    UNREDACTED,
+    client,
+    read_events,
+    recorded,
+)
 from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS, EventStream
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.otlp.encoder import encode_span
+from spans_of import CONTEXT, record_of, spans_of
 
 
 class StuckResponse(web.StreamResponse):
-    """A response to a page whose network has vanished: what is written waits for ever."""
+    """A response to a page without a network: a write never returns."""
 
     async def write(self, _data: object) -> None:
         """Wait."""
         await asyncio.Event().wait()
 
     async def write_eof(self, _data: bytes = b"") -> None:
-        """Wait too: the end comes after what was written."""
+        """Wait forever as well."""
         await asyncio.Event().wait()
 
 
@@ -42,8 +51,8 @@ def application(patience: float) -> web.Application:
     return app
 
 
-def test_a_page_that_takes_nothing_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All places are taken by such pages; once they are cut off, the next one is let in."""
+def test_a_page_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such pages fill all places; after the timeout the next page is admitted."""
 
     async def course() -> tuple[int, int, int]:
         async with TestClient(TestServer(application(patience=_PATIENCE_SECONDS))) as there:
@@ -58,8 +67,8 @@ def test_a_page_that_takes_nothing_loses_its_place(monkeypatch: pytest.MonkeyPat
     assert asyncio.run(asyncio.wait_for(course(), 10)) == (503, MAX_WATCHERS, 200)
 
 
-def test_the_kernel_is_told_the_same_patience() -> None:
-    """What was sent and is not acknowledged ends the connection after it, also before a write is held up."""
+def test_the_kernel_has_the_same_timeout() -> None:
+    """Unacknowledged data ends the connection even before a write blocks."""
 
     async def course() -> int:
         asked: list[int] = []
@@ -75,3 +84,73 @@ def test_the_kernel_is_told_the_same_patience() -> None:
         return asked[0]
 
     assert asyncio.run(course()) == 7000
+
+
+def test_the_stream_resumes_after_the_last_event() -> None:
+    """A new page gets a greeting and all traces, a reconnecting one only later traces."""
+
+    async def course() -> list[list[tuple[str, Any]]]:
+        recorder = recorded(2)
+        async with client(recorder, trace_url="http://jaeger/{trace_id}") as there:
+            first = await read_events(there, "/events", "rows")
+            recorder.observe(
+                record_of(),
+                ("", ""),
+                CONTEXT,
+                "sampled",
+                [encode_span(span) for span in spans_of()],
+                what_if=UNREDACTED,
+            )
+            return [first, await read_events(there, f"/events?after={first[-1][1]['id']}", "rows")]
+
+    first, again = asyncio.run(course())
+
+    assert [name for name, _ in first] == ["hello", "traces"]
+    assert first[0][1]["trace_url"] == "http://jaeger/{trace_id}"
+    assert (first[0][1]["resumed"], again[0][1]["resumed"]) == (False, True)
+    assert [row["number"] for row in first[1][1]["rows"]] == [1, 2]
+    assert [row["number"] for row in again[1][1]["rows"]] == [3]
+    assert (again[1][1]["requests"], again[1][1]["kept"]) == (3, 3)
+
+
+@pytest.mark.parametrize("after", ["0000.5", "x", ".", "1.1.1", "0000.-1", "9" * 400])
+def test_a_page_of_another_process_starts_again(after: str) -> None:
+    """The event id of another process is ignored."""
+
+    async def first() -> list[tuple[str, Any]]:
+        async with client() as there:
+            return await read_events(there, f"/events?after={after}", "rows")
+
+    (_, hello), (_, traces) = asyncio.run(first())
+
+    assert hello["resumed"] is False
+    assert [row["number"] for row in traces["rows"]] == [1]
+
+
+def test_pages_are_bounded() -> None:
+    """A page too many is refused until another one closes."""
+
+    async def statuses() -> list[int]:
+        async with client() as there:
+            open_pages = [await there.get("/events") for _ in range(MAX_WATCHERS)]
+            refused = (await there.get("/events")).status
+            for page in open_pages:
+                page.close()
+            while (admitted := await there.get("/events")).status != 200:
+                await asyncio.sleep(0.01)
+            return [*{page.status for page in open_pages}, refused, admitted.status]
+
+    assert asyncio.run(asyncio.wait_for(statuses(), 20)) == [200, 503, 200]
+
+
+def test_streams_end_when_the_sidecar_does() -> None:
+    """An open page does not delay the shutdown; aiohttp alone would wait a minute."""
+
+    async def seconds() -> float:
+        loop = asyncio.get_running_loop()
+        async with client() as there:
+            await there.get("/events")
+            began = loop.time()
+        return loop.time() - began
+
+    assert asyncio.run(seconds()) < 10

@@ -26,13 +26,13 @@ TOKEN = "0123456789abcdef"
         ("off", "127.0.0.1", TOKEN, False),
     ],
 )
-def test_who_can_reach_it_decides(mode: str, host: str, token: str, is_on: bool) -> None:
-    """By itself the page is there where only this machine reaches it, or where it asks for a token."""
+def test_the_address_decides_in_mode_auto(mode: str, host: str, token: str, is_on: bool) -> None:
+    """The page is on for a loopback address, or with a token."""
     assert page_options(mode, host, {TOKEN_VARIABLE: token}).is_on is is_on
 
 
 def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
-    """As orchestrators hand secrets over, with the line break that editors leave."""
+    """A trailing line break is ignored."""
     (tmp_path / "token").write_text(f"{TOKEN}\n")
 
     assert page_options("auto", "0.0.0.0", {}, token_file=str(tmp_path / "token")).token == TOKEN
@@ -40,7 +40,7 @@ def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("token", ["short", "with spaces in between", "ümläute-ümläute-ü"])
 def test_a_weak_token_is_refused_without_showing_it(token: str) -> None:
-    """The sentence says the rule, and not what was there."""
+    """The message has the rule, but not the token."""
     with pytest.raises(ConfigError, match="16 or more") as error:
         page_options("auto", "127.0.0.1", {TOKEN_VARIABLE: token})
 
@@ -48,13 +48,13 @@ def test_a_weak_token_is_refused_without_showing_it(token: str) -> None:
 
 
 def test_an_empty_token_file_is_refused(tmp_path: Path) -> None:
-    """Who names a file wants a token asked for; an empty one must not mean that none is."""
+    """It must not turn the token off."""
     (tmp_path / "token").write_text("\n")
     with pytest.raises(ConfigError, match="--page-token-file"):
         page_options("auto", "127.0.0.1", {}, token_file=str(tmp_path / "token"))
 
 
-def test_names_are_listed() -> None:
-    """Commas between, spaces around, in any case."""
+def test_host_names_are_a_list() -> None:
+    """Commas separate them; spaces and case are ignored."""
     assert page_options("on", "::1", {}, hosts="Tracing.Example, b").hosts == {"tracing.example", "b"}
     assert page_options("on", "::1", {}) == PageOptions()

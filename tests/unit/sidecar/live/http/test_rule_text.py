@@ -21,8 +21,8 @@ RULE = {"name": "health", "paths": ["/health*"], "rate": 0}
         {"name": "otlp-tracing", "config": {"sampling": {"rate": 0.25, "rules": [RULE]}}},
     ],
 )
-def test_rules_are_found_in_what_is_pasted(document: object) -> None:
-    """Alone, or with what stands around them in a kong.yml."""
+def test_rules_are_found_in_a_pasted_entry(document: object) -> None:
+    """They may be alone or inside an entry of a kong.yml."""
     sampling = parse_sampling(json.dumps(document))
 
     assert sampling.rate == 0.25
@@ -30,7 +30,7 @@ def test_rules_are_found_in_what_is_pasted(document: object) -> None:
 
 
 def test_yaml_is_read() -> None:
-    """As people write it."""
+    """Rules may be YAML."""
     assert parse_sampling("rate: 0.5\nkeep:\n  errors: false\n").keep.errors is False
 
 
@@ -49,7 +49,7 @@ def test_yaml_is_read() -> None:
         ("rate: 2026-99-99", "rules|sampling"),
     ],
 )
-def test_what_cannot_be_used_is_one_clear_error(text: str, said: str) -> None:
-    """Whatever was pasted."""
+def test_invalid_text_is_a_config_error(text: str, said: str) -> None:
+    """The message names the fault."""
     with pytest.raises(ConfigError, match=said):
         parse_sampling(text)

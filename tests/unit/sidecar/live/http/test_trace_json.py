@@ -26,8 +26,8 @@ def kept(number: int = 1, **fields: Any) -> RecentTrace:
     return RecentTrace(number, CONTEXT.trace_id, "users", "all", 200, 10.0, "sampled", spans)
 
 
-def test_the_list_shows_what_was_exported() -> None:
-    """Read from the very bytes: what was redacted there is redacted here, and marked."""
+def test_the_list_shows_the_exported_values() -> None:
+    """A redacted value is shown redacted, and its row is marked."""
     shown = trace_json.row(kept(**RETRIED))
 
     assert shown["target"] == "/a/b?token=REDACTED&q=1"
@@ -37,7 +37,7 @@ def test_the_list_shows_what_was_exported() -> None:
 
 
 def test_a_trace_has_every_span() -> None:
-    """With its place in time, its parent and its attributes."""
+    """Each has its offset, its parent and its attributes."""
     shown = trace_json.trace([kept(**RETRIED)])
 
     server, first, second = shown["spans"]
@@ -48,8 +48,8 @@ def test_a_trace_has_every_span() -> None:
     assert dict(second["attributes"])["http.request.resend_count"] == 1
 
 
-def test_the_traceparent_is_the_one_that_the_upstream_saw() -> None:
-    """The last try's span, with the flags that were sent."""
+def test_the_traceparent_is_that_of_the_last_try() -> None:
+    """The upstream got its span id and its flags."""
     (request,) = trace_json.trace([kept(**RETRIED)])["requests"]
 
     assert request["traceparent"] == f"00-{'01' * 16}-{'03' * 8}-03"
@@ -57,7 +57,7 @@ def test_the_traceparent_is_the_one_that_the_upstream_saw() -> None:
 
 
 def test_links_lead_to_other_traces() -> None:
-    """By their ids."""
+    """A link has the ids of its trace and span."""
     link = SpanContext(b"\x0a" * 16, b"\x0b" * 8)
     shown = trace_json.trace([kept(context=replace(CONTEXT, link=link))])
 
@@ -65,7 +65,7 @@ def test_links_lead_to_other_traces() -> None:
 
 
 def test_the_requests_of_one_trace_are_shown_together() -> None:
-    """On one time line, which begins with the first."""
+    """Offsets count from the first request."""
     shown = trace_json.trace([kept(1), kept(2, started_at=1_500)])
 
     assert [request["number"] for request in shown["requests"]] == [1, 2]
@@ -73,7 +73,7 @@ def test_the_requests_of_one_trace_are_shown_together() -> None:
 
 
 def test_a_long_target_is_cut_in_the_list_alone() -> None:
-    """The waterfall has all of it."""
+    """The waterfall shows all of it."""
     trace = kept(request={"uri": "/" + "x" * 5000})
 
     assert len(trace_json.row(trace)["target"]) == 512

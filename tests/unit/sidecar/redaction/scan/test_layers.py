@@ -11,27 +11,27 @@ from hypothesis import strategies as st
 from otlp_tracing.sidecar.redaction.scan.layers import MAX_LAYERS, layers
 
 
-def test_layers_undo_one_encoding_each() -> None:
-    """With the way back to where each character was written."""
+def test_each_layer_decodes_one_encoding() -> None:
+    """Each character has its offset in the original text."""
     first, second, third = layers("a%2540b")
 
     assert (first.text, second.text, third.text) == ("a%2540b", "a%40b", "a@b")
     assert [third.offset(index) for index in range(4)] == [0, 1, 6, 7]
 
 
-def test_what_is_no_escape_stays() -> None:
-    """A percent sign alone, or before something else, is one."""
+def test_a_percent_sign_without_digits_stays() -> None:
+    """It is not an escape."""
     assert [layer.text for layer in layers("100% %zz %4")] == ["100% %zz %4"]
 
 
-def test_there_is_an_end_to_it() -> None:
-    """However often something was encoded."""
+def test_the_number_of_layers_is_bounded() -> None:
+    """A text that is encoded 50 times has MAX_LAYERS."""
     assert len(layers("%" + "25" * 50 + "41")) == 1 + MAX_LAYERS
 
 
 @given(st.text(st.characters(codec="ascii")), st.integers(0, 2))
-def test_every_place_leads_back(text: str, times: int) -> None:
-    """Cut out of the written text, each character decodes to itself."""
+def test_every_offset_is_that_of_its_character(text: str, times: int) -> None:
+    """Offsets rise, and the last one is the length."""
     written = text
     for _ in range(times):
         written = quote(written, safe="")
@@ -51,10 +51,10 @@ def test_every_place_leads_back(text: str, times: int) -> None:
     ],
 )
 def test_escapes_of_json_and_xml_are_decoded(text: str, decoded: str) -> None:
-    """Those that can hide a quote or a tag, and no others."""
+    """Only escapes that can hide a quote or a tag are decoded."""
     assert layers(text)[-1].text == decoded
 
 
 def test_patterns_see_percent_encoding_decoded_alone() -> None:
-    """Backslashes are a part of a user's pattern."""
+    """A backslash may be a part of a user's pattern."""
     assert [layer.text for layer in layers(r"%41\"", percent_only=True)] == [r"%41\"", r"A\""]

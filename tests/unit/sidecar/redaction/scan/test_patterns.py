@@ -10,7 +10,7 @@ from otlp_tracing.sidecar.redaction.scan.patterns import MAX_INSTRUCTIONS, Patte
 
 
 def test_each_match_has_the_name_of_its_pattern() -> None:
-    """Though all patterns are one search."""
+    """All patterns are one search."""
     patterns = Patterns([Pattern("order", "ORD-[0-9]{8}"), Pattern("customer", "(?i:cust)([0-9]+)")])
     found = list(patterns.matches("a CUST12 b ORD-12345678 c"))
 
@@ -21,8 +21,8 @@ def test_each_match_has_the_name_of_its_pattern() -> None:
     ("pattern", "rule"),
     [("(a", "RE2 accepts"), (r"(?=a)b", "RE2 accepts"), (r"(a)\1", "RE2 accepts"), ("a*", "empty text")],
 )
-def test_a_pattern_that_cannot_be_used_is_named(pattern: str, rule: str) -> None:
-    """Field, value and rule."""
+def test_an_invalid_pattern_is_named(pattern: str, rule: str) -> None:
+    """The fault has field, value and rule."""
     with pytest.raises(ConfigError) as caught:
         Patterns([Pattern("fine", "b+"), Pattern("wrong", pattern)])
 
@@ -31,14 +31,14 @@ def test_a_pattern_that_cannot_be_used_is_named(pattern: str, rule: str) -> None
     assert rule in fault.rule
 
 
-def test_patterns_have_a_bound_on_their_size() -> None:
-    """Counted repetition is how a short pattern becomes a large one."""
+def test_the_size_of_patterns_is_bounded() -> None:
+    """Counted repetition makes a short pattern large."""
     with pytest.raises(ConfigError, match=f"at most {MAX_INSTRUCTIONS} instructions"):
         Patterns([Pattern("large", "[a-z]{400}")])
 
 
 def test_a_pattern_costs_by_its_size() -> None:
-    """What it would take at the worst is counted, on every text."""
+    """The worst case is counted for each text."""
     small, large = Patterns([Pattern("small", "abc")]), Patterns([Pattern("large", "[a-z]{60}1")])
 
     assert small.cost("x" * 1000) < large.cost("x" * 1000)

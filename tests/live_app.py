@@ -1,0 +1,74 @@
+"""Runs the HTTP application of the live page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from aiohttp.test_utils import TestClient, TestServer
+
+from doubles import ManualClock
+from otlp_tracing.sidecar.live.http.app import Health, create_app
+from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
+from otlp_tracing.sidecar.otlp.encoder import encode_span
+from otlp_tracing.sidecar.telemetry.registry import Metrics
+from spans_of import CONTEXT, record_of, spans_of
+
+TOKEN = "0123456789abcdef"
+UNREDACTED = WhatIfRedaction((), str)
+REPORTS: Mapping[str, Any] = {"/redaction": dict, "/sampling": dict}
+FOR_MACHINES = ["/healthz", "/readyz", "/metrics"]
+DATA = ["/events", f"/traces/{'01' * 16}", "/routes", "/redaction", "/sampling", "/delivery"]
+TRACE_ID = CONTEXT.trace_id.hex()
+
+
+def recorded(requests: int = 1) -> Recorder:
+    recorder = Recorder(ManualClock())
+    for _ in range(requests):
+        spans = [encode_span(span) for span in spans_of()]
+        recorder.observe(record_of(), ("users", "all"), CONTEXT, "sampled", spans, what_if=UNREDACTED)
+    return recorder
+
+
+@contextlib.asynccontextmanager
+async def client(recorder: Recorder | None = None, **options: Any) -> AsyncIterator[Any]:
+    app = create_app(Metrics(), Health(), REPORTS, recorder or recorded(), PageOptions(**options))
+    async with TestClient(TestServer(app)) as one:
+        yield one
+
+
+def ask(
+    path: str, headers: Mapping[str, str] | None = None, method: str = "GET", data: object = None, **options: Any
+) -> tuple[int, Mapping[str, str], str]:
+    async def one() -> tuple[int, Mapping[str, str], str]:
+        async with client(**options) as there, there.request(method, path, headers=headers, data=data) as answer:
+            return answer.status, answer.headers, "" if path.startswith("/events") else await answer.text()
+
+    return asyncio.run(one())
+
+
+def try_rules(rules: str, **more: Any) -> tuple[int, Any]:
+    headers = {"Content-Type": "application/json", **more.pop("headers", {})}
+    status, _, text = ask("/trial", headers, "POST", json.dumps({"rules": rules, **more}))
+    return status, json.loads(text)
+
+
+def events_of(text: str) -> list[tuple[str, Any]]:
+    found = []
+    for piece in text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in piece.split("\n"))
+        found.append((fields["event"], {**json.loads(fields["data"]), "id": fields.get("id", "")}))
+    return found
+
+
+async def read_events(there: Any, path: str, until: str) -> list[tuple[str, Any]]:
+    async with there.get(path) as answer:
+        text = ""
+        while until not in text or not text.endswith("\n\n"):
+            text += (await asyncio.wait_for(answer.content.readany(), 5)).decode()
+    return events_of(text)

@@ -1,0 +1,27 @@
+"""Makes spans and redacts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.sidecar.redaction.redactor import shared_redactor
+from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
+
+KEY = "0123456789abcdef"
+Noted = list[tuple[str, str, str, str]]
+
+
+def span_of(name: str = "GET /a", /, **attributes: Any) -> SpanRecord:
+    dotted = {key.replace("__", "."): value for key, value in attributes.items()}
+    return SpanRecord(b"t" * 16, b"s" * 8, None, name, "server", 1, 2, dotted, 3, "", is_error=False)
+
+
+def redacted(span: SpanRecord, **redaction: Any) -> tuple[SpanRecord, Noted]:
+    noted: Noted = []
+    redactor = shared_redactor(Settings.from_config({"redaction": redaction}).redaction)
+    return redactor.redact(span, lambda *finding: noted.append(finding)), noted
+
+
+def values_of(span: SpanRecord, **redaction: Any) -> dict[str, AttributeValue]:
+    return dict(redacted(span, **redaction)[0].attributes)

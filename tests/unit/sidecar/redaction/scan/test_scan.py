@@ -1,0 +1,34 @@
+"""Promises of sidecar/redaction/scan/scan.py."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otlp_tracing.sidecar.otlp.encoder import encode_span
+from redacting import redacted, span_of
+
+
+def test_a_value_over_its_budget_is_replaced_whole() -> None:
+    """It has its own rule."""
+    hostile = " ".join(["Bearer aaaaaaaaaaaaaaaa1 a@b.cc eyJhbGciOiJIUzI1NiJ9.e30.x"] * 40)
+    result, noted = redacted(span_of(a=hostile, b="fine"))
+
+    assert result.attributes == {"a": "[REDACTED]", "b": "fine"}
+    assert noted == [("a", "budget", "redacted", hostile)]
+
+
+def test_lone_surrogates_are_replaced() -> None:
+    """They can be neither encoded nor searched."""
+    result, _ = redacted(span_of(a="\ud800 alice@example.com"), patterns=[{"name": "p", "pattern": "zzz"}])
+
+    assert result.attributes == {"a": "? [REDACTED]"}
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(["url.query", "url.path", "url.full", "a"]), st.text(max_size=200)))
+def test_any_string_gives_a_valid_span(attributes: dict[str, str]) -> None:
+    """The span can be encoded."""
+    redaction = {"detectors": ["email", "jwt", "credentials", "credit_card", "iban", "cloud_key", "phone", "ip"]}
+
+    assert encode_span(redacted(span_of(**attributes), **redaction)[0])
