@@ -1,4 +1,4 @@
-"""The dependency graph: who may import whom, and what never gets loaded where."""
+"""The dependency graph: which part may import which, and which modules are never loaded where."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from checkout import CHECKOUT
 
 PACKAGE = Path(otlp_tracing.__file__).parent
 
-# Every part of the package, and the parts it may import. One way only: no cycle can hide in here,
-# since a part may name only those that stand above it.
+# Every part of the package, and the parts it may import. One way only: no cycle can hide in here, since a part may
+# name only those above it.
 MAY_IMPORT = {
     "errors": set(),
     "log_limit": set(),
@@ -113,7 +113,7 @@ def test_the_plugin_lies_alone() -> None:
 
 
 def test_every_test_is_a_promise() -> None:
-    """Every test says in one sentence what it promises."""
+    """Every test has a sentence with its promise."""
     silent = [
         f"{path.name}: {node.name}"
         for path in (CHECKOUT / "tests").rglob("test_*.py")

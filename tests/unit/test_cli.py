@@ -84,7 +84,7 @@ def test_an_extra_that_is_not_installed_is_named(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A line to type stands at the end of each command's help."""
+    """Each command's help ends with a line to type."""
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
 

@@ -35,7 +35,7 @@ contexts = st.builds(
 
 @given(contexts)
 def test_a_context_survives_kongs_log(context: RequestContext) -> None:
-    """What access remembers is what the sidecar reads, after Kong has written it as JSON."""
+    """The sidecar reads the same context that access wrote, after Kong has written it as JSON."""
     assert RequestContext.from_log_field(json.loads(json.dumps(context.to_log_field()))) == context
 
 

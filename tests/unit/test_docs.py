@@ -1,4 +1,4 @@
-"""The documents say what the code does. `UPDATE_DOCS=1 make test` writes the tables anew."""
+"""The documents agree with the code. `UPDATE_DOCS=1 make test` writes the tables again."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_metrics_are_documented_as_they_are() -> None:
 
 
 def test_the_faults_are_documented_as_they_are_tested() -> None:
-    """Every fault that delivery is tested with is in the table, with what its test promises."""
+    """Every fault that delivery is tested with is in the table, with the promise of its test."""
     hold(CHECKOUT / "docs" / "faults.md", "faults", fault_table())
 
 
@@ -160,7 +160,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 
 def test_each_row_of_the_comparison_names_a_file_of_tests() -> None:
-    """What we say that we have is shown by a file that runs, not by a folder or by data."""
+    """Each claim about otlp-tracing is shown by a file that runs, not by a folder or by data."""
     rows = comparison(CHECKOUT / "docs" / "comparison.md")
     shown = {name: re.findall(r"\]\(\.\./(tests/[^)]+\.py)\)", row[-1]) for name, row in rows.items()}
 
@@ -206,7 +206,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 
 def test_the_repository_names_no_place_of_one_machine() -> None:
-    """A stranger's checkout lies somewhere else, and packages come from where pip and Go look by themselves."""
+    """A stranger's checkout has another path, and packages come from the default places of pip and Go."""
     machines = (
         "/root" + "/",
         "/work" + "/",

@@ -21,7 +21,7 @@ INSTALLED = ("/usr/local/otlp-tracing/bin/", ".venv/bin/")
 
 @pytest.mark.parametrize("command", SHOWN)
 def test_how_a_command_is_shown_can_be_looked_up(command: str) -> None:
-    """The test or step that is named is there; what was typed has its day and what was seen."""
+    """The named test or step exists; a command that was typed has its day and its result."""
     how = SHOWN[command]
 
     assert how.keys() & {"run", "step", "test", "typed", "means"}
@@ -42,7 +42,7 @@ def is_test(file: str, name: str) -> bool:
 
 @pytest.mark.parametrize("command", RUN)
 def test_a_command_does_what_it_should(command: str, tmp_path: Path) -> None:
-    """Typed as it stands, it ends with its code and prints what it should."""
+    """Typed unchanged, it ends with its code and prints the expected text."""
     run = SHOWN[command]["run"] or {}
     for part in ("kong", "tests", "pluginserver"):
         (tmp_path / part).symlink_to(CHECKOUT / part)

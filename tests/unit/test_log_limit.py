@@ -26,7 +26,7 @@ def test_a_thousand_occurrences_are_two_lines(caplog: pytest.LogCaptureFixture) 
 
 
 def test_an_exception_is_told_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
-    """What kind and where; its message can have a client's words in it."""
+    """The kind and the place are logged; its message can have a client's words in it."""
     log = LimitedLog(logging.getLogger("test"))
     try:
         int("".join(["hunter", "2"]))

@@ -22,7 +22,7 @@ def test_the_form_is_what_runs() -> None:
 
 
 def test_no_library_is_older_than_its_source() -> None:
-    """What is edited is what runs: `make compile` again, or `make clean`."""
+    """The edited source is the one that runs: `make compile` again, or `make clean`."""
     sources = {path: path.with_name(path.name.removesuffix(EXTENSION_SUFFIXES[0]) + ".py") for path in libraries()}
 
     assert [str(path) for path, source in sources.items() if source.stat().st_mtime > path.stat().st_mtime] == []

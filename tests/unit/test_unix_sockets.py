@@ -13,7 +13,7 @@ from otlp_tracing.unix_sockets import bind_owner_only, peer_pid, refuse_foreign_
 
 
 def test_the_socket_is_the_owners(tmp_path: Path) -> None:
-    """Nobody else can connect, whatever the umask, which is as it was afterwards."""
+    """No other user can connect, whatever the umask, which is restored afterwards."""
     previous = os.umask(0)
     try:
         with socket.socket(socket.AF_UNIX) as listener:

@@ -36,7 +36,7 @@ FRAMES: list[Frame] = [
 
 
 def test_frames_survive_the_wire() -> None:
-    """What one side encodes, the other decodes."""
+    """Each side decodes the frames that the other encodes."""
     assert list(Decoder().feed(b"".join(map(encode, FRAMES)))) == FRAMES
 
 
@@ -49,21 +49,21 @@ def test_frames_survive_in_pieces() -> None:
 
 
 def test_version_1_does_not_change() -> None:
-    """A golden frame: whoever changes the format changes VERSION."""
+    """A golden frame: a change of the format needs a change of VERSION."""
     assert (
         encode(Record(1, b"k" * 16, b"{}")).hex() == "00000019" + "94" + "02" + "01" + "c410" + "6b" * 16 + "c4027b7d"
     )
 
 
 def test_version_2_does_not_change() -> None:
-    """Nor does what it added."""
+    """Nor do its additions."""
     assert encode(Rates(b"k" * 16, 1.0, [2.5])).hex() == (
         "00000027" + "94" + "05" + "c410" + "6b" * 16 + "cb3ff0000000000000" + "91" + "cb4004000000000000"
     )
 
 
 def test_version_1_is_still_understood() -> None:
-    """A gateway of before the rates could be told goes on as it was."""
+    """A gateway older than the frame Rates works as before."""
     assert list(Decoder().feed(encode(Hello(1, b"sender-1")))) == [Hello(1, b"sender-1")]
 
 

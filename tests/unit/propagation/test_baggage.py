@@ -31,7 +31,7 @@ def rebuilt(*lines: str) -> str:
     ],
 )  # fmt: skip
 def test_baggage_is_written_anew(line: str, sent: str) -> None:
-    """Sound members go on, without the white space around them; of two with one key the later."""
+    """Valid members are passed on, without the white space around them; of two with one key the later."""
     assert rebuilt(line) == sent
 
 
@@ -72,7 +72,7 @@ texts = st.text() | st.text(st.characters(categories=["Cs", "Cc", "Po"]))
 
 @given(st.lists(texts | st.from_regex(r"[a-z]=[ -~]*(,[a-z]=[ -~]*)*", fullmatch=True), max_size=3))
 def test_whatever_comes_in_what_goes_out_is_sound(lines: list[str]) -> None:
-    """No text raises, what goes out is printable, bounded, and the same when it is read again."""
+    """No text raises. The written header is printable, bounded, and the same when it is read again."""
     written = baggage.render(baggage.parse(lines))
 
     assert all(re.fullmatch(r"[!-~]+( [!-~]+)*", line) and len(line) <= 8192 for line in written)
@@ -97,7 +97,7 @@ def test_jaegers_baggage_is_captured_too() -> None:
 
 
 def test_a_header_a_member_is_bounded_as_well() -> None:
-    """Printable values go on, everything else goes, and no more than the list may have."""
+    """Printable values are passed on, all others are dropped, and the list keeps its bound."""
     headers = {"host": ["a"], "uberctx-a": [" 1 "], "uberctx-b": ["\x00"], "uberctx-c": ["1", "2"]}
     headers |= {f"ot-baggage-{number}": ["v" * 1000] for number in range(9)}
     written = baggage.prefixed(headers)

@@ -54,13 +54,13 @@ def read(name: str, headers: Any) -> tuple[str | None, str | None, bool | None] 
 
 @pytest.mark.parametrize(("name", "vector"), vectors("both_ways") + vectors("read"))
 def test_a_sound_header_is_read(name: str, vector: Any) -> None:
-    """What the format's specification allows is understood as it says."""
+    """Every header that the format's specification allows is understood as it says."""
     assert read(name, vector["headers"]) == (vector["trace_id"], vector["span_id"], vector["sampled"])
 
 
 @pytest.mark.parametrize(("name", "vector"), vectors("both_ways"))
 def test_a_context_is_written_as_it_would_be_read(name: str, vector: Any) -> None:
-    """A context goes out as the headers that it came in."""
+    """A context is written as the same headers that it was read from."""
     context = SpanContext(
         bytes.fromhex(vector["trace_id"]), bytes.fromhex(vector["span_id"]), 1 if vector["sampled"] else 0
     )
@@ -70,13 +70,13 @@ def test_a_context_is_written_as_it_would_be_read(name: str, vector: Any) -> Non
 
 @pytest.mark.parametrize(("name", "vector"), vectors("refused"))
 def test_a_malformed_header_is_none(name: str, vector: Any) -> None:
-    """What breaks the grammar is as good as absent."""
+    """A header that breaks the grammar is treated as absent."""
     assert read(name, vector["headers"]) is None
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_header_of_a_format_is_accounted_for(name: str) -> None:
-    """A format says of each of its headers whether it is written or goes."""
+    """A format says of each of its headers whether it is written or removed."""
     context = SpanContext(b"\x01" * 16, b"\x02" * 8, 1)
 
     assert set(FORMATS[name].inject(context)) == set(FORMATS[name].HEADERS)
@@ -154,7 +154,7 @@ def test_whatever_comes_in_what_goes_out_is_sound(headers: dict[str, list[str]],
     st.sampled_from(list(FORMATS)),
 )
 def test_every_context_survives_every_format(trace_id: bytes, span_id: bytes, sampled: bool, name: str) -> None:
-    """What one gateway writes another reads; OpenTracing's format has room for 64 bits of a trace id."""
+    """One gateway reads the headers that another writes; OpenTracing's format has room for 64 bits of a trace id."""
     caller = FORMATS[name].extract(FORMATS[name].inject(SpanContext(trace_id, span_id, int(sampled))))
 
     assert caller is not None

@@ -40,7 +40,7 @@ def test_one_broken_member_voids_the_list(line: str) -> None:
 
 
 def test_a_member_that_is_set_moves_to_the_left() -> None:
-    """Section 3.5: a changed member goes first, the others keep their order."""
+    """Section 3.5: a changed member moves to the front, the others keep their order."""
     members = trace_state.parse(["a=1,b=2,c=3"])
 
     assert trace_state.render(trace_state.put(members, "b", "4")) == "b=4,a=1,c=3"

@@ -80,7 +80,7 @@ def test_headers_of_formats_that_are_not_read_are_left_alone() -> None:
 
 
 def test_cleared_headers_go() -> None:
-    """Whatever they are, in any case, if they are there; but for what is injected."""
+    """Present headers are removed in any case of letters, except injected ones."""
     received = {**CALLER, "x-internal": ["1"]}
     headers = sent(received, clear=("X-Internal", "X-B3-Traceid", "baggage", "traceparent", "x-absent"))
 
@@ -103,7 +103,7 @@ def test_a_caller_that_is_not_believed_gets_nothing_through(incoming: str) -> No
     "name", ["x_b3_traceid", "x_b3-spanid", "uber_trace_id", "uberctx_a", "ot_baggage_a", "grpc-trace-bin"]
 )
 def test_a_caller_that_is_not_believed_cannot_spell_its_way_through(incoming: str, name: str) -> None:
-    """CGI and WSGI take an underscore for a hyphen; nor does gRPC's binary header pass. What is injected stays."""
+    """CGI and WSGI take an underscore for a hyphen; nor does gRPC's binary header pass. Injected headers stay."""
     headers = sent({name: ["1"], "x_request_id": ["2"]}, incoming=incoming, inject=("w3c", "b3", "jaeger"))
 
     assert headers[name] == []
@@ -136,7 +136,7 @@ def test_a_caller_without_a_span_is_not_linked_to() -> None:
 
 
 def test_baggage_is_passed_rebuilt_or_stripped() -> None:
-    """What is sound goes on unless the configuration strips it, Jaeger's and OpenTracing's with it."""
+    """Valid baggage is passed on unless the configuration strips it, Jaeger's and OpenTracing's with it."""
     jaeger = {**CALLER, "uber-trace-id": [f"{TRACE}:{SPAN}:0:1"], "ot-baggage-d": ["\x00"]}
 
     assert sent()["baggage"] == ["a=1,b=2"]
@@ -148,7 +148,7 @@ def test_baggage_is_passed_rebuilt_or_stripped() -> None:
 @pytest.mark.parametrize("name", ["uberctx-k", "ot-baggage-k"])
 @pytest.mark.parametrize("value", ["9" * 9_000, "a\x01b", "a\x7f"])
 def test_baggage_is_bounded_without_a_trace_header_beside_it(name: str, value: str) -> None:
-    """A member of Jaeger's or OpenTracing's that comes alone is read like any other: what is unsound goes."""
+    """A member of Jaeger's or OpenTracing's that comes alone is read like any other: an invalid one is dropped."""
     assert sent({name: [value]})[name] == []
     assert sent({name: [" sound "]})[name] == ["sound"]
 

@@ -35,7 +35,7 @@ def flags_of(value: str) -> int | None:
     ],
 )
 def test_a_sound_traceparent_is_read(value: str, flags: int) -> None:
-    """Section 3.2: version 00 as it stands, later versions as far as they are known."""
+    """Section 3.2: version 00 exactly, later versions as far as they are known."""
     assert flags_of(value) == flags
 
 
@@ -66,7 +66,7 @@ def test_a_sound_traceparent_is_read(value: str, flags: int) -> None:
     ],
 )
 def test_a_malformed_traceparent_is_none(value: str) -> None:
-    """Section 3.2: what is malformed starts a new trace."""
+    """Section 3.2: a malformed header starts a new trace."""
     assert flags_of(value) is None
 
 
@@ -81,7 +81,7 @@ def test_tracestate_without_traceparent_is_not_looked_at() -> None:
 
 
 def test_tracestate_lines_are_one_list() -> None:
-    """Several lines mean what one line with commas means."""
+    """Several lines mean the same as one line with commas."""
     context = w3c.extract({"traceparent": [f"00-{TRACE}-{SPAN}-01"], "tracestate": ["a=1", " b=2 ,", "c=3"]})
 
     assert context is not None
@@ -89,7 +89,7 @@ def test_tracestate_lines_are_one_list() -> None:
 
 
 def test_what_goes_out_is_version_00() -> None:
-    """Section 4.3: a higher version that came in goes out as the one we speak."""
+    """Section 4.3: a received higher version is sent as the version that we speak."""
     context = w3c.extract({"traceparent": [f"cc-{TRACE}-{SPAN}-01-more"], "tracestate": ["a=1"]})
 
     span = context.span_context() if context else None

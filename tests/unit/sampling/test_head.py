@@ -31,7 +31,7 @@ def test_a_callers_trace_is_continued() -> None:
 
 
 def test_the_upstream_sees_the_client_span() -> None:
-    """The parent-id that goes upstream is the id of the last try's span."""
+    """The parent-id that is sent upstream is the id of the last try's span."""
     context = tracer().begin(CALLER)
 
     assert tracer().upstream_headers(context) == {
@@ -114,7 +114,7 @@ def test_a_restarted_trace_is_new_and_linked() -> None:
 
 
 def test_a_lowered_rate_says_so() -> None:
-    """What is left of a rate decides, is stated as `th`, and names its cause beside the rule's name."""
+    """The lowered rate decides, is stated as `th`, and names its cause beside the rule's name."""
     rule = SamplingRule("api", (), (), (), ("x-api: *",), 0.5)
     settings = Sampling(1.0, "follow", (rule,), budget=Budget(1), load=Load(0.9))
     allowance = Allowance(settings, lambda: 0.0, processes=1)
@@ -144,7 +144,7 @@ def test_a_lowered_rate_says_so() -> None:
 
 
 def test_a_callers_decision_costs_no_allowance() -> None:
-    """It is obeyed whatever the budget has left, and has no probability of ours."""
+    """It is obeyed whatever is left of the budget, and has no probability of this gateway."""
     settings = Sampling(1.0, "follow", budget=Budget(1))
     followed = RequestTracer.of(settings, os.urandom, allowance=Allowance(settings, lambda: 0.0, processes=1))
     contexts = [followed.begin(CALLER) for _ in range(100)]
@@ -154,7 +154,7 @@ def test_a_callers_decision_costs_no_allowance() -> None:
 
 
 def test_a_tracestate_is_removed_where_there_is_one() -> None:
-    """A header that must go is named, one that is not there is left alone."""
+    """A header that must be removed is named, an absent one is left alone."""
     context = tracer(rate=0).begin({})
 
     assert tracer().upstream_headers(context, {"tracestate": ["broken"]})["tracestate"] == []

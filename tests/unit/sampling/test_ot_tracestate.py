@@ -14,7 +14,7 @@ def test_the_threshold_is_set_beside_what_stands_there() -> None:
 
 
 def test_the_threshold_is_taken_out_alone() -> None:
-    """Without a threshold the member stays if it says anything else, and goes if it does not."""
+    """Without a threshold the member stays if it says anything else, and is removed otherwise."""
     assert trace_state.render(ot_state.without_threshold((("ot", "th:8;rv:1"), ("v", "1")))) == "ot=rv:1,v=1"
     assert trace_state.render(ot_state.without_threshold((("ot", "th:8"), ("v", "1")))) == "v=1"
     assert ot_state.without_threshold((("v", "1"), ("ot", "rv:1"))) == (("v", "1"), ("ot", "rv:1"))

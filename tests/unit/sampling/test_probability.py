@@ -24,7 +24,7 @@ def test_a_trace_is_kept_by_its_randomness() -> None:
 
 
 def test_stated_randomness_goes_before_the_id() -> None:
-    """`rv` decides where it stands, and is never rewritten."""
+    """A present `rv` decides, and is never rewritten."""
     kept, members = head_sampling.decide(LOW, (("ot", "rv:ffffffffffffff"),), HALF)
 
     assert kept

@@ -68,7 +68,7 @@ def test_the_first_rule_that_matches_counts() -> None:
 
 
 def test_a_rule_has_its_own_threshold() -> None:
-    """The rate becomes what a trace's randomness is compared with."""
+    """The rate becomes the threshold for a trace's randomness."""
     assert Rules.of([rule(rate=0)]).rules[0].threshold_ == threshold.NEVER
     assert Rules.of([rule(rate=0.5)]).rules[0].threshold_ == threshold.from_rate(0.5)
 
@@ -102,5 +102,5 @@ def test_no_path_can_hang_a_rule() -> None:
 
 @pytest.mark.parametrize("line", ["", "GET", "GET /\udcff HTTP/1.1", "\x00", "GET  HTTP/1.1"])
 def test_no_request_line_is_too_odd(line: str) -> None:
-    """What a client sends is compared, never more."""
+    """Only the client's own text is compared, never more."""
     matched([rule(paths=("/*",), methods=("GET",))], line)

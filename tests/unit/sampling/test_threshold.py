@@ -26,7 +26,7 @@ def test_no_rate_keeps_nothing() -> None:
 
 @pytest.mark.parametrize("rate", [0.0001, 0.001, 0.01, 0.1, 0.5, 0.9])
 def test_a_threshold_survives_its_encoding(rate: float) -> None:
-    """The threshold that decides is the one that is stated, and it stands for the rate."""
+    """The threshold that decides is the one that is stated, and it represents the rate."""
     exact = threshold.from_rate(rate)
 
     assert threshold.decode(threshold.encode(exact)) == exact

@@ -49,7 +49,7 @@ def test_steady_traffic_settles_at_the_share(clock: ManualClock, per_second: int
 
 
 def test_no_traffic_spends_more_than_there_is(clock: ManualClock) -> None:
-    """In any time no more is spent than the share gave in it and what was saved before, however requests come."""
+    """In any period no more is spent than the share gave in it and was saved before, however requests come."""
     source, allowance = random.Random(1), Allowance(sampling(), clock, processes=1)
     spent = [(clock.now, 0.0)]
     while clock.now < 1300:
@@ -64,7 +64,7 @@ def test_no_traffic_spends_more_than_there_is(clock: ManualClock) -> None:
 
 
 def test_the_probability_never_jumps_down(clock: ManualClock) -> None:
-    """A burst after a pause is met by steps: each request takes a part of what is left."""
+    """A burst after a pause is met by steps: each request takes a part of the remaining credit."""
     allowance = Allowance(sampling(40), clock, processes=1)
     clock.now += 60
     taken = spend(allowance, clock, 1000, 0.1)
@@ -83,7 +83,7 @@ def test_a_rate_that_is_not_0_never_becomes_0(clock: ManualClock) -> None:
 
 
 def test_rules_have_shares_of_their_own(clock: ManualClock) -> None:
-    """What one rule spends another still has; a name that is not known is part of the entry's own rate."""
+    """Credit that one rule spends is still there for another; an unknown name is part of the entry's own rate."""
     allowance = Allowance(sampling(rules=RULES), clock, processes=1)
     for _ in range(1000):
         allowance.take("a", 1.0)
@@ -105,7 +105,7 @@ def test_a_process_begins_as_one_of_many(clock: ManualClock) -> None:
 
 
 def test_a_new_share_counts_from_then_on(clock: ManualClock) -> None:
-    """What came in before came in at the old share; shares of another configuration are passed over."""
+    """Earlier credit came in at the old share; shares of another configuration are passed over."""
     allowance = Allowance(sampling(), clock, processes=1)
     spend(allowance, clock, 20_000, 20.0)
     allowance.set(1.0, [30.0])
@@ -125,7 +125,7 @@ def test_a_new_share_is_not_paid_for_the_past(clock: ManualClock) -> None:
 
 
 def test_load_lowers_every_rate(clock: ManualClock) -> None:
-    """Its factor is on the rate, with a budget or without; what lowers it further is the budget's."""
+    """Its factor is on the rate, with a budget or without; a further reduction comes from the budget."""
     loaded = Allowance(Sampling(0.5, "follow", load=Load(0.8)), clock)
     both = Allowance(sampling(load=Load(0.8)), clock, processes=1)
     loaded.set(0.5, [])
