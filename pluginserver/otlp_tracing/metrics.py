@@ -107,7 +107,7 @@ SAMPLING_PROBABILITY = Metric(
 SAMPLING_FACTOR = Metric(
     "otlp_tracing_sampling_factor",
     "gauge",
-    "What the configured rates are multiplied with, 0 to 1, by cause: budget, load.",
+    "Factor on the configured rates, 0 to 1, by cause: budget, load.",
     ("entry", "cause"),
 )
 SAMPLING_BUDGET = Metric(
@@ -119,7 +119,7 @@ SAMPLING_BUDGET = Metric(
 SAMPLING_TRACES = Metric(
     "otlp_tracing_sampling_traces_per_second",
     "gauge",
-    "Traces kept per second over the last seconds, for whatever reason.",
+    "Traces kept per second over the last seconds, for any reason.",
     ("entry",),
 )
 CPU_LOAD = Metric(
@@ -136,14 +136,14 @@ _REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user")
 RECORDS_REFUSED = Metric(
     "otlp_tracing_records_refused_total",
     "counter",
-    f"What the sidecar was sent and could not read: {', '.join(_REFUSED)}.",
+    f"Records and frames that the sidecar refused: {', '.join(_REFUSED)}.",
     ("reason",),
     values=_REFUSED,
 )
 REDACTIONS = Metric(
     "otlp_tracing_redactions_total",
     "counter",
-    "What redaction found, by rule and by what became of it: redacted, or (dry_run) reported.",
+    "Findings of redaction, by rule and action: redacted, or (dry_run) reported.",
     ("rule", "action"),
 )
 REDACTION_ROWS_REFUSED = Metric(
@@ -182,7 +182,7 @@ SPANS_IN_FLIGHT = Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent an
 EXPORT_DURATION = Metric(
     "otel_sdk_exporter_operation_duration_seconds",
     "histogram",
-    "How long a collector took to answer an export, by what it answered; error_type is empty for a success.",
+    "Time that a collector took to answer an export, by its answer; error_type is empty for a success.",
     ("otel_component_type", "destination", "error_type"),
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

@@ -152,6 +152,13 @@ def test_every_place_that_contributing_names_is_there() -> None:
     assert [path for path in sorted(named) if not any([*roots[0].glob(path), *roots[1].rglob(path)])] == []
 
 
+def test_the_readme_shows_the_two_commands_first() -> None:
+    """A reader sees how to run and how to test the project before anything has to be scrolled."""
+    beginning = (CHECKOUT / "README.md").read_text().splitlines()[:12]
+
+    assert [line.split("#")[0].strip() for line in beginning if line.startswith("    ")] == ["make demo", "make test"]
+
+
 def test_every_page_is_linked_from_the_readme() -> None:
     """A reader of the README finds every page."""
     linked = {(CHECKOUT / link.partition("#")[0]).resolve() for link in links(CHECKOUT / "README.md")}

@@ -16,6 +16,10 @@ LONGEST_MEAN = 18
 LONGEST_SENTENCE = 35
 """Words a sentence, in README and docs."""
 
+MOST_WHATS_IN_PAGES = 2.0
+MOST_OTHER_HABITS_IN_PAGES = 0.6
+"""Of 1,000 words in README and docs."""
+
 
 def texts(tmp_path: Path, name: str, text: str) -> list[prose.Text]:
     path = tmp_path / name
@@ -99,3 +103,13 @@ def test_pages_have_short_sentences() -> None:
 
     assert {name: found.mean for name, found in pages.items() if found.mean > LONGEST_MEAN} == {}
     assert {name: found.longest for name, found in pages.items() if found.longest > LONGEST_SENTENCE} == {}
+
+
+def test_pages_are_free_of_the_habits() -> None:
+    """README and docs have no more of the habits than the code."""
+    found = prose.Figures()
+    for path in prose.pages():
+        found.add(prose.figures(prose.texts_of(path)))
+
+    assert found.what <= MOST_WHATS_IN_PAGES
+    assert found.others <= MOST_OTHER_HABITS_IN_PAGES
