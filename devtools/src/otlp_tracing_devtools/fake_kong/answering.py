@@ -1,4 +1,4 @@
-"""Send an answer to the client, an upstream's or Kong's own, and note what the log record says of it.
+"""Send an answer to the client, an upstream's or Kong's own, and note its facts for the log record.
 
 Knows which headers and times belong to which; decides nothing about the request.
 

@@ -64,7 +64,7 @@ def error_answer(context: RequestContext, status: int, message: str | None = Non
 
 
 def failure_answer(context: RequestContext, status: int) -> OwnAnswer:
-    """Give the answer to an error that nginx found: in gRPC's form for who accepts that, kong/error_handlers.lua."""
+    """Give the answer to an error that nginx found, as gRPC if the client accepts it; kong/error_handlers.lua."""
     accepted = context.headers.get("accept") or context.headers.get("content-type") or ""
     if context.is_grpc and accepted.startswith(_GRPC):
         return OwnAnswer(status, encode_text(_message(status)), Headers())

@@ -1,7 +1,7 @@
 """Choose an address for each try: a host's own, or the next target of an upstream.
 
-Targets take turns by weight, over all requests, so a retry goes to the next one. Knows names and
-addresses; sends nothing.
+Targets take turns by weight, over all requests, so a retry uses the next one. Knows names and addresses; sends
+nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class NoPeerError(TracingError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a try goes; `hostname` becomes the Host header."""
+    """The address of a try; `hostname` becomes the Host header."""
 
     ip: str
     port: int
@@ -64,7 +64,7 @@ class Try:
 
 
 class Balancer:
-    """The upstreams of one worker, with whose turn it is."""
+    """The upstreams of one worker, with the turns of their targets."""
 
     def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
         self._upstreams = upstreams
@@ -83,7 +83,7 @@ class Balancer:
         return Address(await _resolve(target.host), target.port, upstream.host_header or target.host)
 
     def _next_target(self, upstream: Upstream) -> Target:
-        """Smooth weighted round robin: who has waited for the most weight goes next."""
+        """Smooth weighted round robin: the target that has waited for the most weight is next."""
         targets = [target for target in upstream.targets if target.weight]
         if not targets:
             raise NoPeerError("failure to get a peer from the ring-balancer")

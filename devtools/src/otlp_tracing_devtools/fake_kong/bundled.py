@@ -1,8 +1,7 @@
 """The few plugins of Kong's own that the stand-in has: enough to end a request before other plugins.
 
-key-auth, rate-limiting and request-termination do what they do in Kong, as far as their fields below
-go. Every other bundled plugin is accepted and does nothing. `rate-limiting`, `file-log` and `prometheus` are
-in their own modules.
+key-auth, rate-limiting and request-termination behave as in Kong, as far as their fields below cover it. Every other
+bundled plugin is accepted and does nothing. `rate-limiting`, `file-log` and `prometheus` are in their own modules.
 
 Source: kong/plugins/*/handler.lua and schema.lua, kong/constants.lua of Kong 3.9.1.
 """
@@ -103,7 +102,7 @@ class KeyAuth:
             _set_consumer(context, credential)
 
     def _key(self, context: RequestContext, config: Mapping[str, Any]) -> str | None:
-        """Give the key, an empty string when there is none, None when there are several."""
+        """Give the key, an empty string without one, None for several."""
         for name in config["key_names"]:
             found = context.headers.get_all(name) if config["key_in_header"] else []
             value: Any = found[0] if len(found) == 1 else found

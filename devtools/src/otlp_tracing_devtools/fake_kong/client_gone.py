@@ -18,7 +18,7 @@ class ClientGoneError(TracingError):
 
 
 async def unless_gone(work: Coroutine[Any, Any, T], gone: asyncio.Event) -> T:
-    """Give what the work gives; it is cancelled when the client goes first.
+    """Give the result of the work; it is cancelled if the client disconnects first.
 
     Raises:
         ClientGoneError: it did.

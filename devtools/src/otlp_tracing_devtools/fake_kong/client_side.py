@@ -1,4 +1,4 @@
-"""What a handler sees of a client, whichever HTTP version the client speaks: a request and a way to answer.
+"""A handler's view of a client, in any HTTP version: a request and a way to answer.
 
 Types only, and the phrase of a status code. `http1_connection` and `http2_connection` fill them.
 """
@@ -57,8 +57,8 @@ class ClientEnd:
 class ClientRequest(Protocol):
     """A request as it came in; the body is read at most once.
 
-    `target` is the request target as sent, `received_bytes` what the request took on the wire so far. `gone`
-    is set when the client gave the request up.
+    `target` is the request target as sent, `received_bytes` the bytes of the request on the wire so far. `gone` is set
+    when the client gave the request up.
     """
 
     method: str
@@ -84,13 +84,13 @@ class ClientRequest(Protocol):
 class Responder(Protocol):
     """The answer to one request: `start`, any number of `write`, `finish`.
 
-    They raise OSError when the client is gone. `sent_bytes` is what the answer took on the wire so far.
+    They raise OSError when the client is gone. `sent_bytes` are the bytes of the answer on the wire so far.
     """
 
     sent_bytes: int
 
     async def start(self, status: int, reason: str, headers: Headers) -> None:
-        """Send the head. What the HTTP version needs for framing is added here."""
+        """Send the head. Header lines for the framing of the HTTP version are added here."""
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body."""

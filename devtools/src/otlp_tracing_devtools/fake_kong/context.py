@@ -157,7 +157,7 @@ class RequestContext:
 
     @property
     def host(self) -> str:
-        """The Host header without its port, in lower case; nginx has its server name where there is none."""
+        """The Host header without its port, in lower case; nginx uses its server name without one."""
         host = (self.headers.get("host") or "kong").lower()
         name, colon, port = host.rpartition(":")
         return name if colon and port.isdigit() else host
@@ -169,7 +169,7 @@ class RequestContext:
 
     @property
     def source(self) -> str:
-        """Who made the answer: `service`, `exit` or `error`. kong/pdk/response.lua, get_source."""
+        """The author of the answer: `service`, `exit` or `error`. kong/pdk/response.lua, get_source."""
         if self.unexpected:
             return "error"
         if self.exited:
@@ -178,13 +178,13 @@ class RequestContext:
 
     @property
     def captures(self) -> Mapping[str, Any]:
-        """What a regular expression of the route's path caught."""
+        """The captures of a regular expression of the route's path."""
         if self.match is None:
             return {"unnamed": [], "named": {}}
         return {"unnamed": list(self.match.unnamed_captures), "named": dict(self.match.named_captures)}
 
     def snapshot(self, record: bytes) -> RequestContext:
-        """Freeze what the log phase will see; `shared` stays the same table, as in Kong."""
+        """Freeze the view of the log phase; `shared` stays the same table, as in Kong."""
         frozen = copy.copy(self)
         frozen.headers = self.headers.copy()
         frozen.response_headers = self.response_headers.copy()

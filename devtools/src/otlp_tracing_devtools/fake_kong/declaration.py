@@ -46,8 +46,8 @@ def parse_declaration(content: object, now_s: int | None = None) -> Declaration:
     """Turn a file's content into entities.
 
     Args:
-        content: what YAML made of it.
-        now_s: what `created_at` and `updated_at` say; Kong puts the time of loading there.
+        content: as YAML read it.
+        now_s: the value of `created_at` and `updated_at`; Kong puts the time of loading there.
 
     Raises:
         ConfigError: with every fault.
@@ -76,7 +76,7 @@ def _top_level_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
 def _collect(
     kind: str, entries: object, where: str, parent: tuple[str, str] | None, faults: list[Fault]
 ) -> Iterator[DeclaredEntity]:
-    """Walk a list of entities and what is nested in them; `parent` is the (field, id) a child refers to."""
+    """Walk a list of entities and the entities nested in them; `parent` is the (field, id) a child refers to."""
     if entries is None:
         return
     if not isinstance(entries, list):
@@ -100,7 +100,7 @@ def _collect_one(
         fields[name] = _reference(fields[name])
     if parent:
         fields[parent[0]] = parent[1]
-    if kind != "plugins":  # a plugin's id comes from what it refers to, which is not resolved yet
+    if kind != "plugins":  # a plugin's id comes from the entity it refers to, which is not resolved yet
         fields.setdefault("id", identify(kind, fields))
     item = DeclaredEntity(kind, where, fields, config)
     yield item
@@ -135,7 +135,7 @@ def _for_grpc(route: Mapping[str, Any]) -> bool:
 
 
 def _route_faults(item: DeclaredEntity) -> Iterator[Fault]:
-    """What a gRPC route may not have; kong/db/schema/entities/routes_subschemas.lua."""
+    """The fields that a gRPC route may not have; kong/db/schema/entities/routes_subschemas.lua."""
     if not _for_grpc(item.fields):
         return
     if {"http", "https"} & {*item.fields["protocols"]}:

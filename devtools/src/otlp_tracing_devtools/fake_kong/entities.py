@@ -35,7 +35,7 @@ def entity_id(kind: str, key: str) -> str:
 
 @dataclass(frozen=True)
 class Service:
-    """Where requests go; times in milliseconds."""
+    """The receiver of requests; times in milliseconds."""
 
     id: str
     name: str | None
@@ -57,7 +57,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Route:
-    """Which requests go to a service; `paths` with a leading `~` are regular expressions."""
+    """The requests that belong to a service; `paths` with a leading `~` are regular expressions."""
 
     id: str
     name: str | None
@@ -94,7 +94,7 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Consumer:
-    """Who a credential belongs to."""
+    """The owner of a credential."""
 
     id: str
     username: str | None
@@ -116,7 +116,7 @@ class Credential:
 class PluginEntry:
     """One `plugins:` entry; without route, service and consumer it is global.
 
-    `config` is what the file says until the plugin's schema has completed it.
+    `config` is the content of the file until the plugin's schema has completed it.
     """
 
     id: str

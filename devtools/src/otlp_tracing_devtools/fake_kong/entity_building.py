@@ -41,12 +41,12 @@ class DeclaredEntity:
     config: Any = None
 
     def fault(self, field: str, value: str, rule: str) -> Fault:
-        """Name what is wrong with one of its fields."""
+        """Add a fault of one of its fields."""
         return Fault(f"{self.where}.{field}", value, rule)
 
 
 def identify(kind: str, fields: Mapping[str, Any]) -> str:
-    """Give the id Kong derives from a name, or a random one where there is none to derive from.
+    """Give the id Kong derives from a name, or a random one without a name.
 
     Source: kong/db/schema/others/declarative_config.lua, get_key_for_uuid_gen; the ids of transcripts 01-43.
     """

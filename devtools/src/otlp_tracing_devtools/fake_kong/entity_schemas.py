@@ -1,6 +1,6 @@
 """The fields of a declarative file's entities, in Kong's schema language.
 
-Only what the stand-in reads, and what it may safely ignore; with Kong's defaults.
+Only fields that the stand-in reads or may safely ignore, with Kong's defaults.
 
 Source: kong/db/schema/entities/*.lua of Kong 3.9.1.
 """
@@ -124,4 +124,4 @@ CHILDREN: Mapping[str, Mapping[str, str]] = {
     "consumers": {"keyauth_credentials": "consumer", "plugins": "consumer"},
     "upstreams": {"targets": "upstream"},
 }
-"""What may be nested in an entity, with the field that then refers to the parent."""
+"""Entities that may be nested in an entity, with the field that then refers to the parent."""

@@ -1,6 +1,6 @@
 """Run a plugin of a plugin server for a request: its instance, its PDK, its event.
 
-Joins what `instances`, `pdk` and `plugin_chain` know; nothing of its own.
+Joins `instances`, `pdk` and `plugin_chain`; has nothing of its own.
 """
 
 from __future__ import annotations

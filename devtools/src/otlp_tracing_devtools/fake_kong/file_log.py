@@ -27,7 +27,7 @@ FILE_LOG_FIELDS: FieldList = [
 
 
 class FileLog:
-    """Writes what `kong.log.serialize()` gives."""
+    """Writes the result of `kong.log.serialize()`."""
 
     async def run(self, phase: str, context: RequestContext, plugin: ConfiguredPlugin) -> None:  # noqa: ARG002
         """Append a line; one write, so that lines of several workers do not mix."""

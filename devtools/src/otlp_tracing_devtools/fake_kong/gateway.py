@@ -1,6 +1,6 @@
 """The stand-in gateway as a whole: one worker, its listeners, its plugin servers.
 
-Wires the other modules and owns what has to be started and stopped.
+Wires the other modules and owns everything that has to be started and stopped.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _STOP_GRACE_S = 5.0  # for requests and log phases in work; Kong's worker_shutdo
 class StandInGateway:
     """A stand-in for Kong Gateway, for demos and tests, on one machine, in this process.
 
-    It behaves like Kong where a plugin can tell the difference; what it leaves out is in the package's
-    docstring. Start it with `start()` and end it with `stop()`, or use it with `async with`.
+    It behaves like Kong where a plugin can tell the difference. The package's docstring lists the omissions. Start it
+    with `start()` and end it with `stop()`, or use it with `async with`.
 
     Args:
         declaration: a declarative file's path or its parsed content.
@@ -142,7 +142,7 @@ class StandInGateway:
             self._status_listener = await self._started(status, self._status_listen)
 
     async def stop(self) -> None:
-        """Stop listening, let what is in work end, stop the plugin servers. May be called at any time."""
+        """Stop listening, let running requests end, stop the plugin servers. May be called at any time."""
         await self._stack.aclose()
         self._listener = self._status_listener = None
         self._processes.clear()

@@ -1,7 +1,7 @@
 """A gRPC upstream: one attempt to send a request to one address over HTTP/2 and read the answer.
 
-A connection of its own per attempt, in cleartext with prior knowledge or over TLS. The request's body streams
-while the answer comes: a gRPC call may go both ways. Knows nothing of retries, nor of plugins.
+A connection of its own per attempt, in cleartext with prior knowledge or over TLS. The request's body streams while
+the answer comes, because a gRPC call may stream both ways. Knows nothing of retries, nor of plugins.
 
 Source: ngx_http_grpc_module of nginx.
 """

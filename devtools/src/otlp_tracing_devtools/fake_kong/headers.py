@@ -61,7 +61,7 @@ class Headers:
         return [part for part in parts if part]
 
     def as_lua_table(self) -> dict[str, str | list[str]]:
-        """Give what `ngx.req.get_headers()` gives: lower-case names, a list only where a name repeats."""
+        """Give the table of `ngx.req.get_headers()`: lower-case names, a list only where a name repeats."""
         table: dict[str, str | list[str]] = {}
         for name, value in self._pairs[:MAX_LUA_HEADERS]:
             key = name.lower()

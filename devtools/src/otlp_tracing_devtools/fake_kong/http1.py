@@ -1,8 +1,7 @@
 """HTTP/1.1 on a stream: heads, body framing, nothing else.
 
-Used towards clients and towards upstreams alike. It keeps every byte of a header value as it came,
-which is why the stand-in does not use aiohttp here: its writer encodes header values as UTF-8 and
-drops what was not. Knows no Kong.
+Used towards clients and towards upstreams alike. It keeps every byte of a header value. This is why the stand-in does
+not use aiohttp here: its writer encodes header values as UTF-8 and drops other bytes. Knows no Kong.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class MessageError(WireError):
 
 @dataclass(frozen=True)
 class Head:
-    """A start line and header lines; `size` is what they took on the wire, in bytes."""
+    """A start line and header lines; `size` is their length on the wire, in bytes."""
 
     start_line: str
     headers: Headers
@@ -68,15 +67,15 @@ def encode_head(start_line: str, headers: Iterable[tuple[str, str]]) -> bytes:
 
 
 def chunk(data: bytes) -> bytes:
-    """Frame one piece of a body whose length is not known; empty data ends the body."""
+    """Frame one piece of a body of unknown length; empty data ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def body_of(reader: asyncio.StreamReader, headers: Headers, *, until_close: bool) -> AsyncIterator[bytes] | None:
-    """Give the body that follows a head, without its framing; None when there is none.
+    """Give the body that follows a head, without its framing; None without a body.
 
     Args:
-        reader: stands right behind the head.
+        reader: is right behind the head.
         headers: they tell the framing.
         until_close: whether a body without a length ends with the connection: in answers, not in requests.
 

@@ -15,7 +15,7 @@ from otlp_tracing_devtools.fake_kong.http1 import Head, MessageError, body_of, c
 
 __all__ = ["Http1Connection"]
 
-_MAX_DRAINED_BYTES = 1 << 20  # of a request body nobody wanted, before the connection is closed instead
+_MAX_DRAINED_BYTES = 1 << 20  # of an unread request body, before the connection is closed instead
 
 
 class Http1Request:
@@ -65,7 +65,7 @@ def _origin_form(target: str) -> str:
 
 
 class Http1Responder:
-    """An answer over HTTP/1.1; see Responder. A body without a length goes out in chunks."""
+    """An answer over HTTP/1.1; see Responder. A body without a length is sent in chunks."""
 
     def __init__(self, request: Http1Request, connection: Http1Connection) -> None:
         self._request = request
@@ -126,7 +126,7 @@ class Http1Connection:
         self._closing = False
 
     def close_when_idle(self) -> None:
-        """Close now if no request is in work, else after it."""
+        """Close now, or after the running request."""
         self._closing = True
         if self._idle:
             self.end.writer.close()
@@ -135,7 +135,7 @@ class Http1Connection:
         """Answer the request with this head, and those that follow it.
 
         Raises:
-            MessageError: what came is not HTTP/1.1.
+            MessageError: the received bytes are not HTTP/1.1.
             OSError: the connection broke.
         """
         next_head: Head | None = head
@@ -155,7 +155,7 @@ class Http1Connection:
         return responder.keep_alive and await self._drain(request.body())
 
     async def _drain(self, body: AsyncIterator[bytes]) -> bool:
-        """Skip what is left of a body; False when it is not worth the wait."""
+        """Skip the rest of a body; False when it is not worth the wait."""
         skipped = 0
         async for data in body:
             skipped += len(data)

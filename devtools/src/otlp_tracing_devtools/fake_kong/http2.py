@@ -1,9 +1,8 @@
 """HTTP/2 on a stream, either side's: streams, flow control, trailers. Framing and HPACK are h2's.
 
-Used towards clients and towards upstreams alike. A header's value keeps every byte. Knows no Kong.
-
-What a peer can make us hold is bounded: MAX_STREAMS streams with a window of unread bytes each, header lists
-of 64 KiB, an HPACK table of 4 KiB either way. What is sent waits for the peer to read it, and not for ever.
+Used towards clients and towards upstreams alike. A header's value keeps every byte. Knows no Kong. The memory that a
+peer can use is bounded: MAX_STREAMS streams with a window of unread bytes each, header lists of 64 KiB, an HPACK table
+of 4 KiB either way. Sent bytes wait for the peer to read them, and not for ever.
 
 Source: RFC 9113 and RFC 7541.
 """
@@ -40,9 +39,9 @@ __all__ = ["MAX_STREAMS", "ErrorCodes", "Http2Stream", "Http2Streams"]
 
 MAX_STREAMS = 128  # nginx http2_max_concurrent_streams, Kong's default
 _WINDOW_BYTES = 65_535  # unread data a stream may have: RFC 9113, 6.9.2; nginx http2_body_preread_size is 64k
-_HPACK_TABLE_BYTES = 4096  # of our encoder, however large a table the peer offers: it would fill with what we send
+_HPACK_TABLE_BYTES = 4096  # of our encoder, however large a table the peer offers, because sent headers would fill it
 _READ_BYTES = 64 * 1024
-_STALL_S = 60.0  # how long a peer may take nothing of what we send; nginx send_timeout
+_STALL_S = 60.0  # how long a peer may read nothing; nginx send_timeout
 _NOT_IN_HTTP2 = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 
 
@@ -50,7 +49,7 @@ class Http2Streams:
     """One connection and its streams.
 
     Args:
-        reader: the connection, from its first byte on, but for what is given to `run`.
+        reader: the connection, from its first byte on, except the bytes that are given to `run`.
         writer: the connection.
         accept: gets every stream the peer opens, when its head is there; None on the client's side.
     """
@@ -79,7 +78,7 @@ class Http2Streams:
         self._core.local_settings = Settings(client=client_side, initial_values=limits)
         self._core.initiate_connection()
         self._open_state = ConnectionState.CLIENT_OPEN if client_side else ConnectionState.SERVER_OPEN
-        # One stream that nobody reads must not stop the others: room for a window each.
+        # One unread stream must not stop the others: room for a window each.
         self._core.increment_flow_control_window((MAX_STREAMS - 1) * _WINDOW_BYTES)
         self._flush()
 
@@ -96,7 +95,7 @@ class Http2Streams:
         """Read until either side ends the connection; then every stream left is gone.
 
         Args:
-            received: what was read from the connection already.
+            received: bytes that were read from the connection already.
             idle_s: how long it may have neither a stream nor anything to read; None for ever.
         """
         try:
@@ -185,7 +184,7 @@ class Http2Streams:
         if event.error_code:
             self._ended = True
             return
-        # The peer opens no new streams, those in work go on (RFC 9113, 6.8); h2 would take no frame of theirs.
+        # The peer opens no new streams, open ones continue (RFC 9113, 6.8); h2 would take no frame of theirs.
         self._core.state_machine.state = self._open_state
         for stream in [*self._streams.values()]:
             if self._accept is None and stream.id > (event.last_stream_id or 0):
@@ -200,7 +199,7 @@ class Http2Streams:
         stream = self._streams[stream_id] = Http2Stream(stream_id, self)
         return stream
 
-    # What a stream asks of its connection.
+    # Calls of a stream to its connection.
 
     def forget(self, stream_id: int) -> None:
         """A stream is done with."""
@@ -236,7 +235,7 @@ class Http2Streams:
             return  # it was over already
 
     async def flush(self) -> None:
-        """Wait until the peer has taken most of what was queued.
+        """Wait until the peer has read most of the queued bytes.
 
         Raises:
             OSError: it is gone, or took nothing for a minute.
@@ -285,7 +284,7 @@ class Http2Stream:
         """Whether the peer's message ended with its head, as far as is known."""
         return self.ended and not self._unread
 
-    # What the connection tells.
+    # Events from the connection.
 
     def take_head(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         """Take the head in."""
@@ -309,7 +308,7 @@ class Http2Stream:
         self._readable.set()
         self.writable.set()
 
-    # What its owner does.
+    # Calls of its owner.
 
     async def head(self) -> Headers:
         """Wait for the peer's head, its pseudo-headers (`:status`) among the lines.
@@ -398,7 +397,7 @@ class Http2Stream:
         return room
 
     def close(self, unfinished: ErrorCodes) -> None:
-        """Be done with it: what is not read is dropped, what is not finished is broken off with this code."""
+        """End the stream: unread bytes are dropped, and an unfinished stream is reset with this code."""
         self._connection.forget(self.id)
         self._take_unread()
         if self.gone.is_set():

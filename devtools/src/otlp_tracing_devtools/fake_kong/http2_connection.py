@@ -1,8 +1,8 @@
 """A client that speaks HTTP/2: many requests at once on one connection.
 
-Knows how HTTP/2 names what HTTP/1.1 says in its first line; knows neither routes nor plugins.
+Knows HTTP/2's names for the parts of HTTP/1.1's first line; knows neither routes nor plugins.
 
-Source: RFC 9113; src/http/v2 of nginx for what becomes of a request.
+Source: RFC 9113; src/http/v2 of nginx for the handling of a request.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Http2Request:
         if not self.method.isascii() or not self.target.startswith("/"):
             raise MessageError("the request has no method, or no path")
         self.headers = _with_host(head)
-        # h2 does not tell how long the header block was; a first request's is what a new table makes of it.
+        # h2 does not tell how long the header block was; a first request's length is that of an encoding with a new
+        # table.
         block = Encoder().encode([(encode_text(name), encode_text(value)) for name, value in head])
         self.received_bytes = len(block)
         self.gone = stream.gone
@@ -131,7 +132,7 @@ class Http2Connection:
         self._streams = Http2Streams(end.reader, end.writer, self._accept)
 
     def close_when_idle(self) -> None:
-        """Close now if no request is in work, else after the last; new ones are refused."""
+        """Close now, or after the last running request; new ones are refused."""
         self._closing = True
         if not self._requests:
             self._streams.close()

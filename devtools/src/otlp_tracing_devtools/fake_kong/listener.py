@@ -107,7 +107,7 @@ class _Connection:
         self._speaker: Http1Connection | Http2Connection | None = None
 
     def close_when_idle(self) -> None:
-        """Close now if no request is in work, else after it."""
+        """Close now, or after the running request."""
         if self._speaker is None:
             self._end.writer.close()
         else:

@@ -95,7 +95,7 @@ def _upstream_uri(context: RequestContext) -> str:
 
 
 def _entities(context: RequestContext) -> dict[str, Mapping[str, Any] | None]:
-    # Kong shows a credential by its id alone; whose it is stands in `consumer`.
+    # Kong shows a credential by its id alone; its owner is in `consumer`.
     return {
         "route": context.route.record if context.route else None,
         "service": context.service.record if context.service else None,

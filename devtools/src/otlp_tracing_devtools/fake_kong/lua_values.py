@@ -1,7 +1,7 @@
-"""What Lua makes of values: strings are bytes, numbers are doubles, arrays and maps are one table.
+"""Values as Lua has them: strings are bytes, numbers are doubles, arrays and maps are one table.
 
-Throughout the stand-in a byte string from the network is a `str` decoded as UTF-8 with
-surrogateescape ("text" below): any bytes survive the way in and out. Pure; knows no protocol.
+Throughout the stand-in a byte string from the network is a `str` decoded as UTF-8 with surrogateescape ("text" below):
+any bytes survive the way in and out. Pure; knows no protocol.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def encode_text(text: str) -> bytes:
 
 
 def as_text(value: Any) -> Any:
-    """Turn bytes into text wherever they stand in a decoded message: Lua has one string type."""
+    """Turn bytes into text everywhere in a decoded message: Lua has one string type."""
     if isinstance(value, bytes):
         return to_text(value)
     if isinstance(value, list):
@@ -38,7 +38,7 @@ def as_text(value: Any) -> Any:
 
 
 def lua_number(value: int | float) -> int | float:
-    """Give a number the type it has on the wire: a double without a fraction goes out as an integer."""
+    """Give a number the type it has on the wire: a double without a fraction is sent as an integer."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -1,7 +1,7 @@
 """MessagePack as Kong's Lua library writes and reads it. Sans I/O.
 
-Strings of any bytes go out in the old raw format, without str8; a table without entries is an array;
-a double without a fraction is an integer. What comes in may be any MessagePack.
+Strings of any bytes are written in the old raw format, without str8; a table without entries is an array; a double
+without a fraction is an integer. Received messages may be any MessagePack.
 
 Source: lua-MessagePack in its default `string_compat` mode; transcripts 01, 16, 35.
 """
@@ -55,7 +55,7 @@ class MessageDecoder:
         )
 
     def feed(self, data: bytes) -> None:
-        """Take what was read.
+        """Take received bytes.
 
         Raises:
             WireError: a message is larger than 64 MiB.

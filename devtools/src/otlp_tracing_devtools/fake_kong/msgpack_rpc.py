@@ -1,7 +1,7 @@
 """Kong's side of the `MsgPack:1` protocol: calls, answers, and the event loop between them.
 
-Every PDK call of a plugin is an answer to one call and is answered by the next. Knows neither HTTP
-nor what the PDK calls do.
+Every PDK call of a plugin is an answer to one call and is answered by the next. Knows neither HTTP nor the meaning of
+PDK calls.
 
 Source: kong/runloop/plugin_servers/rpc/mp_rpc.lua of Kong 3.9.1; transcripts 01-43, probes-*.
 """
@@ -73,7 +73,7 @@ async def run_event(call: Call, instance_id: Any, phase: str, pdk: PdkCaller) ->
 
 
 def _field(table: Any, name: str) -> Any:
-    """Index as Lua does: nil for a missing field, an error for what is no table."""
+    """Index as Lua does: nil for a missing field, an error for anything but a table."""
     if isinstance(table, dict):
         return table.get(name)
     if isinstance(table, (list, str)):

@@ -26,7 +26,7 @@ def split_target(target: str) -> tuple[str, str | None]:
 
 
 def normalize(path: str) -> str:
-    """Decode what needs no escape, resolve dot segments, merge slashes."""
+    """Decode needless escapes, resolve dot segments, merge slashes."""
     decoded = to_text(_ESCAPED.sub(_decode_unreserved, encode_text(path)))
     segments: list[str] = []
     parts = re.sub(r"/{2,}", "/", decoded).split("/")[1:]
@@ -47,7 +47,7 @@ def _decode_unreserved(match: re.Match[bytes]) -> bytes:
 
 
 def escape(path: str) -> str:
-    """Escape what may not stand in a URI."""
+    """Escape characters that are not allowed in a URI."""
     return to_text(_UNSAFE.sub(lambda match: b"%%%02X" % match[0][0], encode_text(path)))
 
 
@@ -70,7 +70,7 @@ def upstream_path(base: str, path: str, matched: str, strip_path: bool) -> str:
 
 
 def decode_query(query: str | None) -> dict[str, str | bool | list[str | bool]]:
-    """Give what `ngx.req.get_uri_args()` gives: `true` for an argument without `=`, lists for repeats."""
+    """Give the table of `ngx.req.get_uri_args()`: `true` for an argument without `=`, lists for repeats."""
     arguments: dict[str, str | bool | list[str | bool]] = {}
     for part in (query or "").split("&")[:_MAX_QUERY_ARGUMENTS]:
         raw_name, mark, raw_value = part.partition("=")

@@ -1,4 +1,4 @@
-"""What a PDK function is, and what it is given.
+"""The type of a PDK function, and its arguments.
 
 Knows no function; they are tables of `Method` in the modules beside this one.
 """
@@ -40,7 +40,7 @@ class Method:
     phases: frozenset[str] = ANY_PHASE
 
     def fitted(self, values: list[Any]) -> list[Any]:
-        """Give as many arguments as the function takes: Lua drops what is too much and fills up with nil."""
+        """Give as many arguments as the function takes: Lua drops surplus ones and fills up with nil."""
         wanted = _parameters(self.function)
         return values if wanted is None else [*values, *[None] * wanted][:wanted]
 

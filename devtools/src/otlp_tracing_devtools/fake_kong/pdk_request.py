@@ -31,7 +31,7 @@ def multi_map(table: Mapping[str, Any]) -> Any:
 
 
 def first_header(headers: Headers, name: Any) -> str | None:
-    """Give a header's first value; `_` in a name stands for `-`, as in nginx."""
+    """Give a header's first value; `_` in a name means `-`, as in nginx."""
     if not isinstance(name, str):
         raise PluginError("header name must be a string")
     return headers.get(name.replace("_", "-"))
@@ -105,7 +105,7 @@ REQUEST_METHODS: Mapping[str, Method] = {
     "kong.request.get_scheme": Method(lambda event: event.context.scheme, BEFORE_ANSWER),
     "kong.request.get_host": Method(lambda event: event.context.host, BEFORE_ANSWER),
     "kong.request.get_port": Method(lambda event: event.context.server_port, BEFORE_ANSWER),
-    # No address is trusted (trusted_ips is empty by default), so "forwarded" is what Kong sees itself.
+    # No address is trusted (trusted_ips is empty by default), so the "forwarded" values are Kong's own.
     "kong.request.get_forwarded_scheme": Method(lambda event: event.context.scheme, BEFORE_ANSWER),
     "kong.request.get_forwarded_host": Method(lambda event: event.context.host, BEFORE_ANSWER),
     "kong.request.get_forwarded_port": Method(lambda event: event.context.server_port, BEFORE_ANSWER),

@@ -1,4 +1,4 @@
-"""PDK calls that change what the upstream or the client gets.
+"""PDK calls that change the request to the upstream or the answer to the client.
 
 Source: kong/pdk/service.lua, service/request.lua, response.lua, private/checks.lua of Kong 3.9.1.
 """

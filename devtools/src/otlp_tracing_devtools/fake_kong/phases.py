@@ -1,6 +1,6 @@
 """Run the plugins of a request, phase by phase: rewrite, access, and log after the answer.
 
-Knows which errors end a phase and what the client gets for them; knows no socket.
+Knows which errors end a phase and the client's answer to each; knows no socket.
 
 Source: kong/init.lua of Kong 3.9.1: execute_global_plugins_iterator, execute_collecting_…, execute_collected_….
 """
@@ -21,7 +21,7 @@ __all__ = ["Phases"]
 
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.phases")
 
-_MAX_LOG_TASKS = 4096  # lua_max_running_timers, Kong's default: what comes on top is dropped, with a line
+_MAX_LOG_TASKS = 4096  # lua_max_running_timers, Kong's default: further timers are dropped, with a line
 
 
 class Phases:

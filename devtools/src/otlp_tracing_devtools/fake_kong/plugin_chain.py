@@ -1,6 +1,6 @@
 """Which plugins run for a request, in which order, with which configuration.
 
-Knows entries, priorities and schemas; knows neither how a plugin runs nor what it does.
+Knows entries, priorities and schemas; knows neither how a plugin runs nor its work.
 
 Source: kong/runloop/plugins_iterator.lua of Kong 3.9.1.
 """
@@ -23,7 +23,7 @@ __all__ = ["ConfiguredPlugin", "Plugin", "PluginChain", "PluginRunner"]
 
 
 class PluginRunner(Protocol):
-    """What runs a plugin's phases."""
+    """Runs a plugin's phases."""
 
     async def run(self, phase: str, context: RequestContext, plugin: ConfiguredPlugin) -> None:
         """Run one phase.
@@ -38,7 +38,7 @@ class PluginRunner(Protocol):
 class Plugin:
     """A plugin the gateway has; `fields` are its configuration's, None when any is accepted.
 
-    `refused_scopes` are what an entry of it must not be limited to: `consumer`, `route`, `service`.
+    `refused_scopes` are scopes that an entry of it must not have: `consumer`, `route`, `service`.
     """
 
     name: str
@@ -114,7 +114,7 @@ def _configure(
 
 
 def _own_keys(entry: PluginEntry, sequence: int, version: Version) -> dict[str, Any]:
-    """What Kong adds to a configuration before it hands it to a plugin: transcripts 16 and 43."""
+    """Kong's additions to a configuration before a plugin gets it: transcripts 16 and 43."""
     keys = {
         "__seq__": sequence,
         "__key__": entry.cache_key,

@@ -1,4 +1,4 @@
-"""What a plugin server says about itself: run its query command, read the JSON.
+"""A plugin server's description of itself: run its query command, read the JSON.
 
 Knows the dump's shape; starts no server and opens no socket.
 
@@ -35,7 +35,7 @@ class PluginServerCommands:
         socket: the unix socket it listens on.
         query_cmd: prints the dump; run by a shell.
         start_cmd: runs the server; None when someone else does.
-        environment: for start_cmd, what Kong's nginx_main_env hands on; nothing else is.
+        environment: for start_cmd, as Kong's nginx_main_env passes it on; it gets nothing more.
     """
 
     name: str
@@ -62,7 +62,7 @@ class PluginDescription:
 
 
 async def query(server: PluginServerCommands) -> PluginDescription:
-    """Run the query command and read what it prints.
+    """Run the query command and read its output.
 
     Raises:
         ConfigError: it prints no dump, or one that is not supported here.
@@ -76,7 +76,7 @@ async def query(server: PluginServerCommands) -> PluginDescription:
         raise _fault(server, f"took longer than {_QUERY_TIMEOUT_S:.0f} s") from None
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)  # the shell and what it runs
+            os.killpg(process.pid, signal.SIGKILL)  # the shell and its children
             await process.wait()
     return parse_dump(server, output)
 

@@ -30,7 +30,7 @@ class PluginProcess:
     Args:
         name: for the log.
         command: run by a shell.
-        environment: all that it gets of ours.
+        environment: the only variables that it gets.
     """
 
     def __init__(self, name: str, command: str, environment: Mapping[str, str]) -> None:
@@ -51,7 +51,7 @@ class PluginProcess:
         self._task = asyncio.get_running_loop().create_task(self._keep_running())
 
     async def stop(self) -> None:
-        """Send SIGTERM, wait, and kill what is left after 10 s; its last lines are still logged."""
+        """Send SIGTERM, wait, and kill remaining processes after 10 s; its last lines are still logged."""
         if self._task is None:
             return
         self._stopping = True

@@ -1,4 +1,4 @@
-"""What the gateway asks of a plugin server, whatever the protocol; and the ways it can fail.
+"""The gateway's calls to a plugin server, in any protocol, and the ways they can fail.
 
 `PluginRpc` is the border behind which MessagePack and ProtoBuf are. Knows neither.
 """
@@ -20,7 +20,7 @@ class PluginError(TracingError):
 
 
 class RpcError(TracingError):
-    """A call ended as `nil, err` in Lua: what follows from it is the protocol's business, see `PluginRpc`."""
+    """A call ended as `nil, err` in Lua. The protocol decides about the consequence, see `PluginRpc`."""
 
 
 class RequestExited(Exception):
@@ -58,9 +58,9 @@ class PdkCaller(Protocol):
 class PluginRpc(Protocol):
     """A plugin server, as one worker of the gateway speaks to it.
 
-    `on_new_server` is called when the server tells that it is another one: its instances are gone. So they
-    are when an RpcError holds one of `lost_words`: the event is repeated with a new one. After any other
-    RpcError the request goes on, or gets 500 where `errors_end_requests`.
+    `on_new_server` is called when the server tells that it is another one: its instances are gone. So they are when an
+    RpcError holds one of `lost_words`: the event is repeated with a new one. After any other RpcError the request
+    continues, or gets 500 with `errors_end_requests`.
     """
 
     on_new_server: Callable[[], None]

@@ -119,7 +119,7 @@ class Prometheus:
             yield f"{name}_sum{_labels(labels)} {total}"
 
     async def handle_status(self, request: ClientRequest, responder: Responder) -> None:
-        """Serve the status listener: /metrics, and /status for those who only ask whether it is there."""
+        """Serve the status listener: /metrics, and /status for health checks."""
         bodies: Mapping[str, tuple[str, str]] = {
             "/metrics": ("text/plain; charset=UTF-8", self.render()),
             "/status": ("application/json; charset=utf-8", '{"server":{}}'),

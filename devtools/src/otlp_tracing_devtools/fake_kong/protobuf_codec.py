@@ -1,10 +1,10 @@
 """ProtoBuf as Kong's Lua writes and reads it: frames, calls and returns, arguments and results. Sans I/O.
 
-A value of any shape becomes what Lua makes of it: false and nil are one, and a null is the text
-`NULL_VALUE`. A field that was left out of an argument is its zero.
+A value of any shape becomes its Lua value: false and nil are one, and a null is the text `NULL_VALUE`. A field that
+was left out of an argument is its zero.
 
-Source: kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1, pb_wrap and pb_unwrap; lua-protobuf
-0.5.2, which Kong uses with its default options; transcripts 60.
+Source: kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1, pb_wrap and pb_unwrap; lua-protobuf 0.5.2, which Kong
+uses with its default options; transcripts 60.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FrameDecoder:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Take what was read."""
+        """Take received bytes."""
         self._pending += data
 
     def next_message(self) -> bytes | None:
@@ -66,7 +66,7 @@ def encode_rpc_call(sequence: int, command: str, fields: Mapping[str, Any]) -> b
 
 
 def decode_return(frame: bytes) -> Any:
-    """Read what ends a call.
+    """Read the end of a call.
 
     Raises:
         WireError: it is no RpcReturn.
@@ -143,7 +143,7 @@ def _from_struct(message: Any) -> dict[str, Any]:
 
 
 def encode_result(method: str, result: Any) -> bytes:
-    """Write what a PDK call gave.
+    """Write the result of a PDK call.
 
     Raises:
         PluginError: it does not fit the method's message, where Lua throws.
@@ -163,7 +163,7 @@ def _result(name: str, result: Any) -> Any:
     if name == "Value":
         _fill_value(message, result)
     elif name == "Struct":
-        # The PDK here gives what MessagePack makes of headers and queries; ProtoBuf carries Lua's own table.
+        # The PDK here gives headers and queries in MessagePack's form; ProtoBuf carries Lua's own table.
         table = result if isinstance(result, Mapping) else {}
         _fill_struct(message, {key: _line(lines) for key, lines in table.items()})
     elif name == "RawBodyResult":

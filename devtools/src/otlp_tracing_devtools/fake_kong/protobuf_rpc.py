@@ -1,7 +1,7 @@
 """Kong's side of the `ProtoBuf:1` protocol: calls, returns, and the PDK calls between them.
 
-One connection carries a whole event: pairs of frames come in, a method and its arguments, and each is
-answered by one frame; an empty one ends the event. Knows neither HTTP nor what the PDK calls do.
+One connection carries a whole event: pairs of frames come in, a method and its arguments, and each is answered by one
+frame; an empty one ends the event. Knows neither HTTP nor the meaning of PDK calls.
 
 Source: kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1; transcript 60.
 """
@@ -91,9 +91,9 @@ class ProtoBufRpc:
         self._pool.close()
 
     async def _call(self, command: str, fields: Mapping[str, Any], pdk: PdkCaller | None = None) -> Any:
-        """Send one call, run what the server asks for in between, and give its return.
+        """Send one call, run the server's PDK calls in between, and give its return.
 
-        Only a connection whose call went well is used again.
+        Only a connection with a successful call is used again.
 
         Raises:
             RpcError: Lua's `nil, err`.

@@ -1,8 +1,8 @@
 """Kong's ProtoBuf messages and calls, declared to google.protobuf when this module is loaded.
 
-Facts only; knows no socket and no values. Every text is declared as bytes, which is the same on the wire:
-Kong puts any byte into one, and google.protobuf refuses what is not UTF-8. So are the three of its own
-messages that hold any value.
+Facts only; knows no socket and no values. Every text is declared as bytes, which is the same on the wire: Kong puts
+any byte into one, and google.protobuf's strings accept UTF-8 only. So are the three of its own messages that hold any
+value.
 
 Source: kong/include/kong/pluginsocket.proto of Kong 3.9.1; google/protobuf/struct.proto; pb_rpc.lua, load_service.
 """
@@ -135,7 +135,7 @@ def _declare(file: FileDescriptorProto, name: str, fields: str) -> None:
 
 
 def _declare_entry(message: DescriptorProto, field_name: str, value_kind: str) -> str:
-    """Declare what a map holds. On the wire a map is a repeated message; a map proper takes no bytes for keys."""
+    """Declare the content of a map. On the wire a map is a repeated message; a map proper takes no bytes for keys."""
     entry = message.nested_type.add(name=f"{field_name.title()}Entry")
     label = FieldDescriptorProto.LABEL_OPTIONAL
     _set_type(entry.field.add(name="key", number=1, label=label), "text")

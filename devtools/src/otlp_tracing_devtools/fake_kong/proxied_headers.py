@@ -1,4 +1,4 @@
-"""Header lines between client, gateway and upstream: what goes on, what stays, what is added.
+"""Header lines between client, gateway and upstream: which are passed on, removed, and added.
 
 Pure.
 
@@ -23,7 +23,7 @@ _NOT_SENT_BACK = ("connection", "keep-alive", "transfer-encoding", "upgrade", "t
 
 
 def drop_connection_headers(headers: Headers) -> None:
-    """Take away what a client said about its own connection; in place, and so out of the log record."""
+    """Remove a client's statements about its own connection; in place, and so out of the log record."""
     named = [name for name in headers.tokens("connection") if name not in {"keep-alive", "close", "upgrade"}]
     headers.remove("proxy", "proxy-connection", *named)
 
@@ -69,7 +69,7 @@ def _add_forwarded(lines: Headers, context: RequestContext) -> None:
 
 
 def answer_headers(upstream: Headers, context: RequestContext) -> Headers:
-    """Give the lines of an upstream's answer as they go to the client."""
+    """Give the lines of an upstream's answer as they are sent to the client."""
     named = [name for name in upstream.tokens("connection") if name not in {"keep-alive", "close", "upgrade"}]
     lines = upstream.copy()
     lines.remove(*_NOT_SENT_BACK, *named)

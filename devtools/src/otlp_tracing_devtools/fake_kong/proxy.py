@@ -207,7 +207,7 @@ def _not_grpc(context: RequestContext) -> OwnAnswer:
 
 
 def _may_retry(context: RequestContext, body: RequestBody, error: UpstreamError) -> bool:
-    """proxy_next_upstream, nginx's default: what was sent is repeated only where that does no harm."""
+    """proxy_next_upstream, nginx's default: a sent request is repeated only where that does no harm."""
     return not error.sent or (body.repeatable and context.method in _IDEMPOTENT)
 
 

@@ -1,7 +1,7 @@
 """A request's body: read once, kept if it may be needed again.
 
-With Kong's `request_buffering`, on by default, the whole body is there before the upstream is asked, so
-it can be sent again; without it the body streams, and goes out once.
+With Kong's `request_buffering`, on by default, the whole body is there before the upstream is asked, so it can be sent
+again; without it the body streams, and is sent once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RequestBody:
         return self._buffered
 
     async def visible(self) -> bytes | None:
-        """Give what a plugin sees: the whole body, or None when it did not fit nginx's buffer."""
+        """Give a plugin's view: the whole body, or None when it did not fit nginx's buffer."""
         body = await self.buffer()
         return body if len(body) <= _MAX_VISIBLE_BYTES else None
 

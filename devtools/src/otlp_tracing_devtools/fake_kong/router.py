@@ -21,10 +21,10 @@ __all__ = ["Match", "Router"]
 
 @dataclass(frozen=True)
 class Match:
-    """A route and what it makes of the path.
+    """A route and its changes to the path.
 
     Args:
-        prefix: what matched, for X-Forwarded-Prefix.
+        prefix: the matched part, for X-Forwarded-Prefix.
         upstream_path: escaped, without query.
     """
 

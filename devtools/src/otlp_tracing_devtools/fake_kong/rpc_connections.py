@@ -23,10 +23,10 @@ _IDLE_S = 60.0  # lua_socket_keepalive_timeout, nginx's default
 
 
 class StreamDecoder(Protocol):
-    """Bytes in, messages out; both raise WireError for what is none."""
+    """Bytes in, messages out; both raise WireError for invalid ones."""
 
     def feed(self, data: bytes) -> None:
-        """Take what was read."""
+        """Take received bytes."""
 
     def next_message(self) -> Any | None:
         """Give the next whole message; None when more bytes are needed."""
@@ -63,7 +63,7 @@ class PluginConnection(asyncio.Protocol):
         self._arrived.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake whoever waits; called by the event loop."""
+        """Wake the waiting tasks; called by the event loop."""
         self.closed = True
         if isinstance(exc, OSError):
             self._end = (exc.strerror or str(exc)).lower()
@@ -141,7 +141,7 @@ class ConnectionPool:
         return connection
 
     def give_back(self, connection: PluginConnection) -> None:
-        """Keep a connection for the next call, even one whose answer is still to come, as Kong does."""
+        """Keep a connection for the next call, even one with an outstanding answer, as Kong does."""
         if connection.closed:
             self.discard(connection)
             return

@@ -1,4 +1,4 @@
-"""Relay bytes both ways between two connections: what follows a 101."""
+"""Relay bytes both ways between two connections, after a 101."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class UpstreamRequest:
-    """What goes out; `body` starts anew on every attempt and is None when there is none."""
+    """The request to the upstream; `body` starts anew on every attempt and is None without a body."""
 
     method: str
     target: str
@@ -48,7 +48,7 @@ class UpstreamRequest:
 
 
 class UpstreamError(TracingError):
-    """No answer. `status` is what nginx makes of it: 502 or 504; `sent` whether the request left."""
+    """No answer. `status` is nginx's status for it: 502 or 504; `sent` whether the request left."""
 
     def __init__(self, status: int, reason: str, *, sent: bool) -> None:
         super().__init__(reason)
@@ -171,7 +171,7 @@ async def connect(
     """Open a connection to send this request on.
 
     Raises:
-        UpstreamError: there is none, or not in time.
+        UpstreamError: it cannot be opened, or not in time.
     """
     name = (request.headers.get("host") or ip).rpartition(":")[0] or ip if tls else None
     opening = asyncio.open_connection(ip, port, limit=MAX_HEAD_BYTES, ssl=tls, server_hostname=name)

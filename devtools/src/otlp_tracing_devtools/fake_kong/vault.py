@@ -1,6 +1,6 @@
-"""Kong's env vault: `{vault://env/my-secret}` stands for the environment variable MY_SECRET.
+"""Kong's env vault: `{vault://env/my-secret}` means the environment variable MY_SECRET.
 
-Only a whole value is a reference. Other vaults are not there and give nothing.
+Only a whole value is a reference. Other vaults do not exist and give nothing.
 
 Source: kong/vaults/env/init.lua and process_auto_fields in kong/db/schema/init.lua of Kong 3.9.1.
 """
@@ -19,16 +19,16 @@ _ENV_REFERENCE = re.compile(r"\{vault://env/([A-Za-z0-9_-]+)\}")
 
 
 def dereference(reference: str) -> str | None:
-    """Give what a reference stands for; None when it stands for nothing."""
+    """Give the value of a reference; None without one."""
     found = _ENV_REFERENCE.fullmatch(reference)
     return os.environ.get(found[1].upper().replace("-", "_")) if found else None
 
 
 def resolve(fields: FieldList, config: dict[str, Any]) -> dict[str, Any]:
-    """Put secrets in place of references, where the schema allows them, and leave out what is unset.
+    """Put secrets in place of references, where the schema allows them, and leave out unset ones.
 
-    A record that had references keeps them under `$refs`, as Kong hands it to plugins. A secret that is
-    not there becomes an empty string.
+    A record that had references keeps them under `$refs`, as Kong hands it to plugins. A secret that is not there
+    becomes an empty string.
     """
     resolved: dict[str, Any] = {}
     references: dict[str, Any] = {}
