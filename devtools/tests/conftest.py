@@ -1,4 +1,4 @@
-"""What the tests of the doubles share: an HTTP client that keeps every byte, a gateway with a scripted plugin."""
+"""Fixtures of the tests of the doubles: an HTTP client that keeps every byte, a gateway with a scripted plugin."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def fetch() -> Callable[..., Awaitable[Fetched]]:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Callable[..., contextlib.AbstractAsyncContextManager[Bench]]:
-    """Give a context manager that runs a gateway; route /api goes to the upstream, the plugin is global."""
+    """Give a context manager that runs a gateway; route /api leads to the upstream, the plugin is global."""
 
     @contextlib.asynccontextmanager
     async def run(

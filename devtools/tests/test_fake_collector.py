@@ -1,4 +1,4 @@
-"""The OTLP sink: what it keeps, what it answers, how one waits for it."""
+"""The OTLP sink: its spans, its answers, and the way to wait for them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_partial_success_is_reported() -> None:
 
 
 def test_what_is_kept_is_bounded_and_the_loss_is_counted() -> None:
-    """The oldest exports go first."""
+    """The oldest exports are dropped first."""
 
     async def run() -> tuple[list[str], int]:
         async with OtlpSink(max_requests=2) as sink:
@@ -124,7 +124,7 @@ def test_what_is_kept_is_bounded_and_the_loss_is_counted() -> None:
 
 
 def test_a_sink_can_come_back_on_its_port() -> None:
-    """What a collector's restart looks like: the same address, refused in between."""
+    """A restart looks like a collector's: the same address, refused in between."""
 
     async def run() -> int:
         sink = OtlpSink()

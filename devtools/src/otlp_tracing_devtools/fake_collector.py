@@ -1,8 +1,7 @@
 """An OTLP/gRPC trace receiver in this process: a double of a collector, for demos and tests.
 
-It keeps what it received, up to a bound, answers as it is told to, and lets a test wait for what it
-expects instead of sleeping. It exports nothing. `OtlpSink` is for asyncio, `ThreadedOtlpSink` for
-synchronous code.
+It keeps received spans, up to a bound, answers as it is told to, and lets a test wait for an expected state instead of
+sleeping. It exports nothing. `OtlpSink` is for asyncio, `ThreadedOtlpSink` for synchronous code.
 
 Source: opentelemetry/proto/collector/trace/v1/trace_service.proto.
 """
@@ -28,7 +27,7 @@ from otlp_tracing.errors import TracingError
 
 __all__ = ["OtlpSink", "ReceivedRequest", "ReceivedSpan", "ScriptedAnswer", "ThreadedOtlpSink", "attribute_values"]
 
-_MAX_REQUESTS = 10_000  # kept; an hour of a busy demo at one batch per 0.4 s, and the oldest go first
+_MAX_REQUESTS = 10_000  # kept; an hour of a busy demo at one batch per 0.4 s, and the oldest are dropped first
 _MAX_MESSAGE_BYTES = 64 << 20  # above the 4 MiB that a collector takes, so that a test can see a batch over it
 
 AttributeValue = str | bool | int | float | bytes | list[Any] | dict[str, Any] | None
@@ -37,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ScriptedAnswer:
-    """What the sink answers to one export.
+    """The sink's answer to one export.
 
     Args:
         code: a status other than OK ends the call with it; nothing of it is kept then.
@@ -73,7 +72,7 @@ class ReceivedRequest:
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """One span with what stands around it in the message."""
+    """One span with its resource and scope from the message."""
 
     span: Span
     resource: dict[str, AttributeValue]
@@ -160,7 +159,7 @@ class OtlpSink:
         self._script.extend(answers)
 
     def clear(self) -> None:
-        """Forget what was received; counts and script stay."""
+        """Forget the received spans; counts and script stay."""
         self._received.clear()
 
     async def start(self, port: int = 0) -> None:
@@ -204,7 +203,7 @@ class OtlpSink:
         """Wait until `predicate` holds; it is asked after every export.
 
         Raises:
-            TracingError: it does not hold within `timeout_s`; the message says what was received.
+            TracingError: it does not hold within `timeout_s`; the message lists the received spans.
         """
         async with self._changed:
             try:

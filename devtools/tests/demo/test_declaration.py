@@ -37,7 +37,7 @@ def test_the_shipped_file_is_not_touched() -> None:
 
 
 def test_an_entry_without_batch_export_gets_one() -> None:
-    """A plugin entry that leaves the defaults is made as quick, wherever it stands."""
+    """A plugin entry that differs from the defaults is made as quick, in any place."""
     config = {"endpoint": "http://otel-collector:4317"}
     route = {"name": "r", "plugins": [{"name": "otlp-tracing", "config": dict(config)}]}
     declaration = {

@@ -16,7 +16,7 @@ def free_port() -> int:
 
 
 def test_a_free_port_is_taken_as_wanted() -> None:
-    """The wanted port is used when nobody else has it."""
+    """The wanted port is used when it is free."""
     wanted = free_port()
 
     with reserve({"a": wanted}) as ports:
@@ -37,7 +37,7 @@ def test_a_taken_port_is_replaced(address: str) -> None:
 
 
 def test_no_two_names_get_the_same_port() -> None:
-    """Nor do two who ask at the same time."""
+    """Nor do two demos that ask at the same time."""
     wanted = free_port()
 
     with reserve({"a": wanted, "b": wanted}) as first, reserve({"a": wanted}) as second:

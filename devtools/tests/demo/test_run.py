@@ -1,4 +1,4 @@
-"""What the demo refuses, and signals that come early. Its course is run as a whole by `otlp-tracing demo`."""
+"""Refusals of the demo, and signals that come early. Its course is run as a whole by `otlp-tracing demo`."""
 
 from __future__ import annotations
 

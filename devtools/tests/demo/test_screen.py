@@ -1,4 +1,4 @@
-"""What the demo says."""
+"""The demo's text."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_missing_spans_are_said() -> None:
 
 
 def test_the_summary_has_every_number() -> None:
-    """What was sent and what came of it, spans by service, and the sidecar's counters over all destinations."""
+    """The requests and their results, spans by service, and the sidecar's counters over all destinations."""
     shown, stream = screen()
     tally = Tally(sent=3, traces=1, untraced={"sampled by the caller: no": 2})
     shown.summary(tally, {"users": 2, "gateway": 5}, METRICS, "http://127.0.0.1:9464/metrics")
@@ -108,7 +108,7 @@ def test_a_port_that_was_taken_is_said() -> None:
 
 
 def test_the_live_page_is_what_is_opened_first() -> None:
-    """Its address is in the opening, and again where the requests go on until Ctrl-C."""
+    """Its address is in the opening, and again where the requests continue until Ctrl-C."""
     shown, stream = screen()
     with reserve(dict.fromkeys(WANTED_PORTS, 0)) as ports:
         shown.opening(ports)

@@ -98,7 +98,7 @@ def test_a_span_that_comes_twice_counts_once() -> None:
 
 
 def test_the_book_forgets_the_oldest_traces() -> None:
-    """A demo that is left running over night does not grow; what was counted stays counted."""
+    """A demo that is left running over night does not grow; counted spans stay counted."""
     book = TraceBook()
     for number in range(1500):
         book.add([SeenSpan(f"t{number}", "a", "", "s", "n", "SERVER", 0, 1, attributes={REQUEST_ID: f"r{number}"})])

@@ -51,7 +51,7 @@ def test_a_row_says_everything_about_a_span() -> None:
 
 
 def test_the_status_code_is_in_its_column() -> None:
-    """The HTTP status stands between kind and bar, with ERROR beside it for a span that failed."""
+    """The HTTP status is between kind and bar, with ERROR beside it for a span that failed."""
     fine = SeenSpan("t", "a", "", "s", "n", "SERVER", 0, MS, attributes={"http.response.status_code": "404"})
     failed = SeenSpan("t", "b", "a", "s", "n", "CLIENT", 0, MS, True, {"http.response.status_code": "404"})
     neither = SeenSpan("t", "c", "b", "s", "n", "INTERNAL", 0, MS)
@@ -135,7 +135,7 @@ def test_the_callers_span_is_mentioned() -> None:
 
 @pytest.mark.parametrize("hostile", ["[red]x[/red]", "[/]", "[link=http://x]y", ":smile:", "a\\[b"])
 def test_markup_in_values_is_text(hostile: str) -> None:
-    """What came from a request is shown as it is, even on a console that knows markup."""
+    """Text of a request is shown unchanged, even on a console that knows markup."""
     one = SeenSpan("t", "a", "", hostile, hostile, "SERVER", 0, MS, attributes={"url.query": f"{hostile}REDACTED"})
 
     row, redacted = drawn(one, width=140)

@@ -1,4 +1,4 @@
-"""The bundled plugins the stand-in has: what they answer, and what they leave to the next plugin."""
+"""The bundled plugins of the stand-in: their answers, and the requests that they leave to the next plugin."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_rate_limiting_refuses_the_third_of_two_and_forgets_with_the_minute() ->
 def test_key_auth_lets_in_who_has_a_key(
     bench: Any, fetch: Any, *, lines: bytes, target: str, status: int, message: str | None
 ) -> None:
-    """A key in header or query names the consumer; a plugin of lower priority sees who it is."""
+    """A key in header or query names the consumer, and a plugin of lower priority sees the consumer."""
     plugin = ScriptedPlugin({"access": [("kong.client.get_consumer", [])], "log": []})
     extra = {"consumers": [{"username": "alice", "keyauth_credentials": [{"key": "right"}]}]}
     routes = [{"name": "r-api", "paths": ["/api"], "plugins": [{"name": "key-auth"}]}]
@@ -83,7 +83,7 @@ def test_key_auth_lets_in_who_has_a_key(
 
 
 def test_request_termination_comes_last_and_log_still_runs(bench: Any, fetch: Any) -> None:
-    """A plugin of higher priority has had its access phase; the record says who answered."""
+    """A plugin of higher priority has had its access phase; the record names the author of the answer."""
     plugin = ScriptedPlugin({"access": [("kong.request.get_method", [])], "log": [("kong.response.get_source", [])]})
     ended = {"name": "request-termination", "config": {"status_code": 503, "message": "so/long"}}
     extra = {"plugins": [{"name": "scripted"}, ended]}
@@ -101,7 +101,7 @@ def test_request_termination_comes_last_and_log_still_runs(bench: Any, fetch: An
 
 
 def test_another_bundled_plugin_is_accepted_and_said(bench: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """One line names what does nothing here."""
+    """One line names the plugins that do nothing here."""
     extra = {"plugins": [{"name": "scripted"}, {"name": "zipkin", "config": {"anything": 1}}]}
 
     async def run() -> None:
@@ -115,7 +115,9 @@ def test_another_bundled_plugin_is_accepted_and_said(bench: Any, caplog: pytest.
 
 
 def test_file_log_writes_a_line_for_each_request(bench: Any, fetch: Any, tmp_path: Path) -> None:
-    """Each line is a request's log record, with what another plugin put in; a file that cannot be opened is said."""
+    """Each line is a request's log record, with the fields of another plugin; a file that cannot be opened is
+    reported.
+    """
     path = tmp_path / "requests.jsonl"
     entries = [{"name": "file-log", "config": {"path": str(path)}}]
     setting = ("kong.log.set_serialize_value", ["mine", {"a": "b"}])

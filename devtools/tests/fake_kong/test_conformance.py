@@ -1,8 +1,8 @@
 """The stand-in Kong against dialogues recorded between Kong 3.9.1 or 3.4.2 and kong-pdk 0.36.
 
-A plugin server gives the recorded plugin's answers; the stand-in must send what Kong sent, byte for byte
-but for message ids, times and addresses, and a log record with the same fields of the same types. The
-recordings were made with the bundled zipkin plugin on, so its headers and `trace_id` are left out.
+A plugin server gives the recorded plugin's answers. The stand-in must send Kong's bytes, except message ids, times and
+addresses, and a log record with the same fields of the same types. The recordings were made with the bundled zipkin
+plugin on, so its headers and `trace_id` are left out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DUMP = [
 
 @dataclass(frozen=True)
 class Case:
-    """A recording, the request that was made for it, and what the client got."""
+    """A recording, its request, and the client's answer."""
 
     name: str
     request: str
@@ -81,7 +81,7 @@ _CASES = [
 
 
 class Recording:
-    """One recorded dialogue: what Kong sent, and what the plugin answered to each call in turn."""
+    """One recorded dialogue: Kong's messages, and the plugin's answer to each call in turn."""
 
     def __init__(self, name: str) -> None:
         lines = [json.loads(line) for line in (TRANSCRIPTS / f"{name}.jsonl").read_text().splitlines()]

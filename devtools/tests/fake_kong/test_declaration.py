@@ -1,4 +1,4 @@
-"""Reading kong.yml: what it becomes, and the sentence for each fault."""
+"""Reading kong.yml: the resulting entities, and the sentence for each fault."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ _MISDESCRIBED = json.dumps([{"Name": "x", "Priority": 1, "Phases": ["log"], "Sch
 def test_the_gateway_refuses_to_start_with_a_wrong_dump_or_plugin(
     tmp_path: Path, dump: str | None, plugin: dict[str, Any], sentence: str
 ) -> None:
-    """What Kong would refuse is refused at start, in a sentence."""
+    """A declaration that Kong would refuse is refused at start, in a sentence."""
     limit = {"type": "integer", "between": [1, 9]}
     config = {"type": "record", "fields": [{"limit": limit}]}
     no_consumer = {"type": "foreign", "reference": "consumers", "eq": None}

@@ -243,7 +243,7 @@ def test_an_upstream_that_is_down_is_an_error_of_grpc(bench: Any) -> None:
 def test_a_gateways_refusal_is_a_status_of_grpc(
     bench: Any, plugin: dict[str, Any], code: grpc.StatusCode, details: str
 ) -> None:
-    """What a bundled plugin refuses arrives as the code and the message that gRPC has for it."""
+    """A refusal of a bundled plugin arrives as gRPC's code and message for it."""
 
     async def run() -> None:
         async with _grpc(bench, _logging_plugin(), extra={"plugins": [plugin]}) as (channel, _, _running):
@@ -273,7 +273,7 @@ def test_a_plugins_own_answer_is_a_status_of_grpc(bench: Any) -> None:
     ("lines", "status"), [(b"", 415), (b"Content-Type: application/grpc\r\n", 426)], ids=["http", "grpc-over-1.1"]
 )
 def test_a_grpc_route_is_for_grpc(bench: Any, fetch: Any, lines: bytes, status: int) -> None:
-    """A request that is none gets 415, one that is not HTTP/2 gets 426."""
+    """Another request on a gRPC route gets 415, one that is not HTTP/2 gets 426."""
 
     async def run() -> None:
         async with _grpc(bench, _logging_plugin()) as (_, _, running):

@@ -38,7 +38,7 @@ def _run(bench: Any, plugin: ScriptedPlugin, test: Callable[[Http2Client, Any], 
 
 
 def test_a_request_is_like_any_other(bench: Any) -> None:
-    """Upstream, plugin and log record see what they would over HTTP/1.1, as in transcript 20."""
+    """Upstream, plugin and log record see the same as over HTTP/1.1, as in transcript 20."""
     plugin = ScriptedPlugin({"access": [("kong.request.get_http_version", [])], "log": [("kong.log.serialize", [])]})
 
     async def test(client: Http2Client, running: Any) -> None:
@@ -82,7 +82,7 @@ def test_the_log_record_is_the_recorded_one(bench: Any) -> None:
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
 def test_an_answer_without_a_body_ends_with_its_head(bench: Any, method: str, status: int) -> None:
-    """No body is waited for where there can be none."""
+    """A request that cannot have a body does not wait for one."""
 
     async def respond(_call: UpstreamCall, writer: asyncio.StreamWriter) -> None:
         writer.write(encode_head(f"HTTP/1.1 {status} X", [("Content-Length", "9")] if status == 200 else []))
@@ -161,7 +161,7 @@ def test_a_client_that_opens_and_resets_is_refused(bench: Any) -> None:
 
 
 def test_a_client_that_says_goodbye_gets_its_answer(bench: Any) -> None:
-    """GOAWAY opens no new stream; those in work go on (RFC 9113, 6.8)."""
+    """GOAWAY opens no new stream; open ones continue (RFC 9113, 6.8)."""
     asked, may_answer = asyncio.Event(), asyncio.Event()
 
     async def respond(_call: UpstreamCall, writer: asyncio.StreamWriter) -> None:

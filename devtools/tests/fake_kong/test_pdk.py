@@ -229,7 +229,7 @@ def test_bytes_that_are_not_utf_8_pass_unharmed(bench: Any, fetch: Any) -> None:
 
 
 def test_the_upstreams_request_can_be_rewritten(bench: Any, fetch: Any) -> None:
-    """Method, path, query, body and host that a plugin sets are what the upstream gets."""
+    """The upstream gets the method, path, query, body and host that a plugin sets."""
     changes = [
         ("kong.service.request.set_method", ["PUT"]),
         ("kong.service.request.set_path", ["/other way"]),

@@ -1,4 +1,4 @@
-"""What the gateway does with every way a plugin server can answer, or not: the recorded facts of Kong 3.9.1."""
+"""The gateway's reaction to every answer of a plugin server, or to none: the recorded facts of Kong 3.9.1."""
 
 from __future__ import annotations
 

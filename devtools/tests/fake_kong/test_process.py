@@ -117,7 +117,7 @@ async def _pid(process: PluginProcess, unlike: int | None) -> int:
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    """Wait for what another process does; it tells nobody, so it is asked about."""
+    """Wait for an action of another process by asking for its result."""
 
     async def poll() -> None:
         while not holds():

@@ -34,20 +34,20 @@ TABLES = st.recursive(
 
 
 def sent(method: str, *arguments: Any) -> list[Any]:
-    """What Kong's PDK is given when a plugin makes this call."""
+    """The arguments that Kong's PDK gets when a plugin makes this call."""
     name, message = server.FrameDecoder().feed(server.encode_call(method, arguments))
     assert name == method.encode()
     return arguments_of(method, message)
 
 
 def received(method: str, result: Any) -> Any:
-    """What a plugin is given when Kong's PDK answers this."""
+    """The value that a plugin gets when Kong's PDK answers this."""
     return server.decode_reply(method, encode_result(method, result))
 
 
 @given(NAMES, TABLES)
 def test_what_a_plugin_remembers_arrives(key: str, value: Any) -> None:
-    """A table of any shape goes into Kong's log record as the plugin wrote it."""
+    """A table of any shape enters Kong's log record as the plugin wrote it."""
     assert sent("kong.log.set_serialize_value", key, value) == [key, value]
 
 
@@ -79,7 +79,7 @@ def test_what_kong_remembers_comes_back(value: Any) -> None:
     ],
 )  # fmt: skip
 def test_arguments_arrive(method: str, arguments: list[Any], expected: list[Any]) -> None:
-    """What a plugin gives is what the PDK gets; what it leaves out is the message's zero, or nil for a table."""
+    """The PDK gets the plugin's arguments; a missing one is the message's zero, or nil for a table."""
     assert sent(method, *arguments) == expected
 
 
@@ -91,7 +91,7 @@ def test_false_and_nil_are_one() -> None:
 
 
 def test_a_null_is_a_word() -> None:
-    """A null_value is named by lua-protobuf; whoever sends nil must send nothing."""
+    """lua-protobuf names a null_value; to send nil, a plugin must send nothing."""
     assert arguments_of("kong.log.info", b"\x0a\x02\x08\x00") == ["NULL_VALUE"]
 
 
@@ -133,7 +133,7 @@ ROUTE = {
     ],
 )  # fmt: skip
 def test_results_come_back(method: str, result: Any, expected: Any) -> None:
-    """What the PDK answers is what a plugin gets, in the shape it has over MessagePack."""
+    """A plugin gets the PDK's answer, in the shape it has over MessagePack."""
     assert received(method, result) == expected
 
 
@@ -144,7 +144,7 @@ def test_a_result_of_the_wrong_kind_throws() -> None:
 
 
 def test_calls_are_understood_by_the_server() -> None:
-    """Each command of Kong's is what the plugin server reads."""
+    """The plugin server reads each command of Kong's as it was sent."""
     started = encode_rpc_call(2, "cmd_start_instance", {"name": b"p", "config": b"{}"})
     handled = encode_rpc_call(3, "cmd_handle_event", {"instance_id": -5, "event_name": b"log"})
     closed = encode_rpc_call(4, "cmd_close_instance", {"instance_id": 7})
@@ -181,6 +181,6 @@ def test_frames_come_in_pieces() -> None:
 
 @given(st.sampled_from(sorted(CALLS)), st.binary(max_size=100))
 def test_any_arguments_are_values_or_an_error(method: str, frame: bytes) -> None:
-    """Whatever a server sends, reading it gives values, a WireError or what Kong throws."""
+    """Reading any bytes of a server gives values, a WireError or the error that Kong throws."""
     with contextlib.suppress(WireError, PluginError):
         arguments_of(method, frame)

@@ -1,7 +1,7 @@
 """The stand-in's side of ProtoBuf against dialogues recorded with Kong 3.9.1 and 3.4.2.
 
-A plugin server writes what the recorded one wrote, when it wrote it; the stand-in must send the frames
-that Kong sent. The PDK gives the recorded results, so that the protocol alone is tested.
+A plugin server writes the recorded bytes in the recorded order. The stand-in must send Kong's frames. The PDK gives
+the recorded results, so that the protocol alone is tested.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ async def replay(recording: Recording, socket: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: str(path.relative_to(TRANSCRIPTS)))
 def test_the_stand_in_sends_what_kong_sent(path: Path, tmp_path: Path) -> None:
-    """Every reply has the recorded bytes; every call says the same, in whatever order its fields stand."""
+    """Every reply has the recorded bytes; every call has the same content, with its fields in any order."""
     recording = Recording(path)
     asyncio.run(replay(recording, tmp_path / "s.sock"))
 

@@ -1,4 +1,4 @@
-"""What the gateway does with every way a ProtoBuf server can answer, or not: the recorded facts of Kong 3.9.1."""
+"""The gateway's reaction to every answer of a ProtoBuf server, or to none: the recorded facts of Kong 3.9.1."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def key_value(key: bytes, value: bytes) -> bytes:
 
 
 Script = Callable[[Peer, Any], Awaitable[None]]
-"""Serves one access event; a connection whose script returns without an end stays as it is."""
+"""Serves one access event; after a script that returns without an end the connection stays open."""
 
 
 @dataclass
@@ -298,7 +298,7 @@ async def reset(peer: Peer, _call: Any) -> None:
     ids=lambda script: script.__name__,
 )
 def test_everything_else_is_a_500(tmp_path: Path, fetch: Any, access: Script) -> None:
-    """Silence, a PDK call that throws, what breaks the protocol, a reset connection: 500, and the connection goes."""
+    """Silence, a PDK call that throws, a broken protocol, a reset connection: 500, and the connection is closed."""
 
     async def run() -> tuple[int, bytes]:
         async with running(tmp_path, access, read_timeout_s=0.3) as bench:
@@ -325,7 +325,7 @@ def test_a_server_that_cannot_be_reached_is_a_500(tmp_path: Path, fetch: Any) ->
             second = await fetch(bench.gateway.url, "/api/x")
             await asyncio.wait_for(bench.server.logged.wait(), 5)
             bench.socket.rename(hidden)
-            bench.server.access = close  # the pooled connection still stands, and is lost with this
+            bench.server.access = close  # the pooled connection still exists, and is lost with this
             third = await fetch(bench.gateway.url, "/api/x")
             fourth = await fetch(bench.gateway.url, "/api/x")
             return [answered.status for answered in (first, second, third, fourth)]
@@ -362,7 +362,7 @@ def test_a_plugin_can_answer_the_client(tmp_path: Path, fetch: Any) -> None:
 
 
 def test_the_frames_of_a_piece_are_told_apart() -> None:
-    """The stand-in's decoder gives what the tests' peer writes."""
+    """The stand-in's decoder reads the messages that the tests' peer writes."""
     decoder = FrameDecoder()
     decoder.feed(encode_frame(b"a") + encode_frame(END))
 

@@ -21,7 +21,7 @@ def test_every_call_has_its_messages_and_its_function() -> None:
 
 
 def test_texts_may_be_any_bytes() -> None:
-    """What is not UTF-8 goes through, in names as in values."""
+    """Bytes that are not UTF-8 are passed through, in names and in values."""
     entry = {"key": b"\xff", "value": {"string_value": b"\xfe"}}
 
     assert MESSAGES["Struct"](fields=[entry]).SerializeToString() == b"\n\x08\n\x01\xff\x12\x03\x1a\x01\xfe"

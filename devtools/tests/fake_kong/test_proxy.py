@@ -24,7 +24,7 @@ async def _record(running: Any, plugin: ScriptedPlugin) -> dict[str, Any]:
 
 
 def _fetch_and_log(bench: Any, fetch: Any, *request: Any, respond: Any = None, **options: Any) -> tuple[Any, Any, Any]:
-    """Make one request; give what the client got, the log record, and what the upstream got."""
+    """Make one request; give the client's answer, the log record, and the upstream's request."""
     plugin = _logging_plugin()
 
     async def run() -> tuple[Any, Any, Any]:
@@ -37,7 +37,7 @@ def _fetch_and_log(bench: Any, fetch: Any, *request: Any, respond: Any = None, *
 
 
 def test_forwarding_headers_reach_the_upstream_and_not_the_record(bench: Any, fetch: Any) -> None:
-    """The upstream sees who asked and through what; hop-by-hop headers stay behind."""
+    """The upstream sees the client and the way to it; hop-by-hop headers are removed."""
     lines = b"X-Forwarded-For: 10.0.0.9\r\nTE: gzip\r\nProxy-Connection: close\r\nKeep-Alive: 5\r\n"
     answered, record, calls = _fetch_and_log(bench, fetch, "/api/a%20b?x=%2F", lines)
     seen = calls[0].headers
@@ -137,7 +137,7 @@ def test_a_client_that_leaves_is_a_499(bench: Any) -> None:
 
 
 def test_two_requests_share_a_client_connection(bench: Any) -> None:
-    """Keep-alive works, also after a body nobody read."""
+    """Keep-alive works, also after an unread body."""
     plugin = ScriptedPlugin({"access": [("kong.response.exit", [403])], "log": []})
     request = b"POST /api/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 

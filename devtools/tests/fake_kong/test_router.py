@@ -93,7 +93,7 @@ def test_the_upstream_path_is_joined_as_kong_joins_it(
      ("/a/..", "/"), ("/..", "/"), ("/a/.", "/a/")],
 )  # fmt: skip
 def test_paths_are_normalised(raw: str, normal: str) -> None:
-    """Dot segments, double slashes and needless escapes go."""
+    """Dot segments, double slashes and needless escapes are removed."""
     assert normalize(raw) == normal
 
 

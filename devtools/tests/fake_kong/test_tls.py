@@ -1,4 +1,4 @@
-"""The gateway's listener with TLS, and what the log record says of it."""
+"""The gateway's listener with TLS, and its facts in the log record."""
 
 from __future__ import annotations
 

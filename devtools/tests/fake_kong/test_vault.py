@@ -12,7 +12,9 @@ _SECRET = {"type": "string", "referenceable": True}
 
 
 def test_a_whole_value_is_resolved_and_its_reference_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the schema allows it, the variable stands in the reference's place; a part of a value stays as written."""
+    """If the schema allows it, the variable replaces the reference; a reference inside a longer value stays as
+    written.
+    """
     monkeypatch.setenv("OTLP_HEADER", "x-api-key: k")
     monkeypatch.delenv("ABSENT", raising=False)
     lines = {"type": "array", "elements": _SECRET}

@@ -52,5 +52,5 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 def foreign(names: Iterable[str]) -> list[str]:
-    """Find what configures other programs' tracing, or another plugin server: the demo says it all itself."""
+    """Find variables that configure other tracing or another plugin server: the demo sets its own."""
     return [name for name in names if name.startswith(("OTEL_", "OTLP_TRACING_"))]

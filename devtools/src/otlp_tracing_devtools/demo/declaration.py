@@ -16,7 +16,7 @@ BATCH_TIMEOUT_MS = 200
 
 
 def localise(declaration: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
-    """Replace addresses, and have spans sent soon enough for someone who watches.
+    """Replace addresses, and have spans sent soon enough for a person that watches.
 
     Args:
         declaration: a parsed `kong.yml`.

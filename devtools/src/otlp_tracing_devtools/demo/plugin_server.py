@@ -1,6 +1,6 @@
 """The real plugin server, `otlp-tracing serve`, as a child of the demo, with its worker and its sidecar.
 
-What it writes to its error output is kept in a file of Kong's prefix and shown only if something fails.
+Its error output is kept in a file of Kong's prefix and shown only if something fails.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PluginServer:
     """The process group of `otlp-tracing serve`.
 
     Args:
-        prefix: an empty folder that stands for Kong's prefix.
+        prefix: an empty folder in the role of Kong's prefix.
         http: where its sidecar answers.
     """
 
@@ -63,13 +63,13 @@ class PluginServer:
 
     @property
     def commands(self) -> PluginServerCommands:
-        """What kong.conf would say of it; it runs already, so there is nothing to start."""
+        """Its settings in kong.conf; it runs already, so there is nothing to start."""
         forgotten = [word for name in child.foreign(os.environ) for word in ("-u", name)]
         command = shlex.join(["env", *forgotten, *command_line("dump")])
         return PluginServerCommands("otlp-tracing", self._socket, f"{command} 2>>{shlex.quote(str(self._log))}")
 
     def last_words(self) -> str:
-        """Give the end of what it wrote."""
+        """Give the end of its output."""
         try:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -77,7 +77,7 @@ class PluginServer:
         return "\n".join(lines[-_TAIL_LINES:])
 
     async def metrics(self) -> str:
-        """Give what its sidecar shows on /metrics.
+        """Give the text of its sidecar's /metrics.
 
         Raises:
             PluginServerError: it does not answer.

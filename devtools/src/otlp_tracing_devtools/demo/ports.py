@@ -1,8 +1,8 @@
-"""Which local ports the demo listens on: the well-known ones, or free ones where those are taken.
+"""Which local ports the demo listens on: the well-known ones, or free ones if those are taken.
 
-Asks the kernel by listening, and keeps each port until the part it is for is about to take it over.
-Between the two it is nobody's for a moment, so demos also tell each other which ports they chose.
-Knows nothing of what will listen there.
+Asks the kernel by listening, and keeps each port until its user is about to listen on it. In the moment between the
+two no process holds the port, so demos also tell each other which ports they chose. Knows nothing of the later
+listeners.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Port:
         return f"http://{self.address}"
 
     def hand_over(self) -> int:
-        """Let go of the port and return it, for the one who listens on it next."""
+        """Release the port and return it, for the next listener."""
         self._holder.close()
         return self.number
 
 
 @contextlib.contextmanager
 def reserve(wanted: Mapping[str, int]) -> Iterator[dict[str, Port]]:
-    """Give each name the port it wants, or a free one; what is not handed over is let go in the end."""
+    """Give each name the port it wants, or a free one; unused ports are released at the end."""
     with contextlib.ExitStack() as stack:
         ports = {}
         for name, number in wanted.items():

@@ -1,4 +1,4 @@
-"""The course of the demo: start, send, show, go on until told to stop, sum up.
+"""The course of the demo: start, send, show, continue until told to stop, sum up.
 
 Signals only set an event here; everything is then taken down in order.
 """
@@ -92,7 +92,7 @@ class _Demo:
         return 128 + self._stop.result() if interrupted else self._verdict(there)
 
     async def _play(self, there: Stage, requests: int) -> None:
-        """Send the requests a round of examples at a time, then show what they made: the first round in full."""
+        """Send the requests a round of examples at a time, then show their traces: the first round in full."""
         for first in range(0, requests, len(EXAMPLES)):
             if first == len(EXAMPLES):
                 self._screen.in_lines()
@@ -144,7 +144,7 @@ class _Demo:
         await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        # What was under way is broken off on purpose: that is no news.
+        # Running requests are cancelled on purpose, so this is not reported.
         logging.getLogger("otlp_tracing").setLevel(logging.CRITICAL)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -1,7 +1,6 @@
-"""What the demo says, and how it looks.
+"""The demo's text, and its look.
 
-Pure but for the console it prints on. Every text is built as text, so nothing that came from a request
-can be taken for markup.
+Pure but for the console it prints on. Every text is built as text, so no text from a request can be taken for markup.
 """
 
 from __future__ import annotations
@@ -39,16 +38,16 @@ _PARTS = {
 
 
 def open_console(stream: TextIO) -> Console:
-    """Make a console: as wide as the terminal, or plain text 100 columns wide where there is none."""
+    """Make a console: as wide as the terminal, or plain text 100 columns wide without a terminal."""
     width = None if stream.isatty() else _PLAIN_WIDTH
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")  # what an old locale cannot show is no reason to end
+        stream.reconfigure(errors="replace")  # a character that an old locale cannot show is no reason to end
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
 
 
 @dataclass
 class Tally:
-    """What was sent, and what became of it."""
+    """The requests, and their results."""
 
     sent: int = 0
     traces: int = 0
@@ -62,7 +61,7 @@ class Screen:
         self._console = console
 
     def opening(self, ports: Mapping[str, Port]) -> None:
-        """Say what is started, and where."""
+        """Tell which programs are started, and where."""
         self._console.print(
             Text("otlp-tracing demo: traces through a gateway and two services, on this machine", style="bold")
         )
@@ -115,7 +114,7 @@ class Screen:
         self._console.print(line, no_wrap=True, overflow="ellipsis")
 
     def incomplete(self, sent: Sent, spans: Sequence[SeenSpan], waited_s: float) -> None:
-        """Say what is missing of a trace."""
+        """Tell which parts of a trace are missing."""
         missing = [name for name in sent.example.services if name not in {one.service for one in spans}]
         what = f"no span of {', '.join(missing)}" if missing else "not every span"
         self._alarm(f"incomplete: {what} came within {waited_s:.0f} s")
@@ -125,17 +124,17 @@ class Screen:
         self._alarm(f"there should be no span of this request, but {len(spans)} came")
 
     def in_lines(self, page_url: str = "") -> None:
-        """Say that from here on a request has one line.
+        """Tell that from here on a request has one line.
 
         Args:
-            page_url: of the live page, where the requests go on until Ctrl-C; empty where they come to an end.
+            page_url: of the live page, if the requests continue until Ctrl-C; empty if they come to an end.
         """
         self._console.print()
         steady = f"One request a second from here on, to be watched at {page_url} as well; Ctrl-C ends it."
         self._say(steady if page_url else "The same again, a line each:")
 
     def summary(self, tally: Tally, spans_by_service: Mapping[str, int], metrics: str, metrics_url: str) -> None:
-        """Say what it all came to, and what to do next."""
+        """Show the totals, and the next steps."""
         self._console.print()
         untraced = [f", {count} not ({reason})" for reason, count in tally.untraced.items()]
         sent = _count(tally.sent, "request")

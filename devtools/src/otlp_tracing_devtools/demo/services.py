@@ -27,19 +27,19 @@ ORDER_SERVICE = "order-service"
 _READY_S = 20.0  # two Python processes start, on a machine that may be busy
 _POLL_S = 0.05
 _TAIL_LINES = 12
-_SEND_EVERY_MS = 100  # soon enough for someone who watches
+_SEND_EVERY_MS = 100  # soon enough for a person that watches
 
 
 @contextlib.asynccontextmanager
 async def serve(users: Port, orders: Port, orders_grpc: Port, collector_url: str, folder: Path) -> AsyncIterator[None]:
-    """Run both services until the block ends; what they still hold of spans is exported then.
+    """Run both services until the block ends. Their remaining spans are exported then.
 
     Args:
         users: of user-service.
         orders: of order-service's HTTP side.
         orders_grpc: of order-service's gRPC side.
-        collector_url: where they export to.
-        folder: for what they write.
+        collector_url: the destination of their exports.
+        folder: for their output.
 
     Raises:
         TracingError: one of them does not come up; the message has its last words.

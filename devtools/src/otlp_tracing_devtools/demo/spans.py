@@ -1,6 +1,6 @@
 """Spans as the demo sees them arrive, and which of them make a trace.
 
-Pure. Knows what the sink hands out; knows nothing of the terminal or of what sent the spans.
+Pure. Knows the sink's type of spans; knows nothing of the terminal or of the sender of the spans.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS = {
     Span.SPAN_KIND_PRODUCER: "PRODUCER",
     Span.SPAN_KIND_CONSUMER: "CONSUMER",
 }
-_MAX_TRACES = 1000  # remembered by a demo that is left running; the oldest go first
+_MAX_TRACES = 1000  # remembered by a demo that is left running; the oldest are dropped first
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ class TraceBook:
             del self._by_request[next(iter(self._by_request))]
 
     def trace(self, trace_id: str, request_id: str) -> list[SeenSpan]:
-        """Give what there is of a trace, by its id or, where that is empty, by Kong's id of a request in it."""
+        """Give the spans of a trace so far, by its id or, if that is empty, by Kong's id of a request in it."""
         return list(self._traces.get(trace_id or self._by_request.get(request_id, ""), {}).values())
 
 
 def tree_order(spans: Collection[SeenSpan]) -> list[tuple[int, SeenSpan]]:
     """Give each span once with its depth: parents before children, siblings by start.
 
-    A span whose parent is not there stands at depth 0, and so do those that name each other as parent.
+    A span without a present parent has depth 0, and so do spans that name each other as parent.
     """
     children: dict[str, list[SeenSpan]] = {}
     known = {one.span_id for one in spans}

@@ -1,7 +1,7 @@
 """Everything the demo runs, brought up in order and taken down in the reverse one.
 
-The sink comes first and goes last, so that what is stopped before it can still export. Nothing is left
-behind: no process, no file, no port.
+The sink starts first and stops last, so that programs stopped before it can still export. No process, file or port is
+left behind.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SINK_STOP_S = 0.3
 
 @dataclass(frozen=True)
 class Stage:
-    """What runs, as the one who sends requests sees it."""
+    """The running programs, for the sender of requests."""
 
     book: TraceBook
     plugin_server: PluginServer
@@ -62,7 +62,7 @@ class Stage:
         raise TracingError(f"{example.method} {example.target} through the gateway: {reason}")
 
     async def trace_of(self, sent: Sent, timeout_s: float) -> list[SeenSpan]:
-        """Wait for the whole trace of a request; give what there is of it when the time is up."""
+        """Wait for the whole trace of a request. When the time is up, give the spans that have arrived."""
 
         def arrived(sink: OtlpSink) -> bool:
             self.book.add(map(seen, sink.spans))
@@ -114,7 +114,7 @@ def _temporary_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _last_words(plugin_server: PluginServer) -> Iterator[None]:
-    """Add what the plugin server wrote to whatever fails while it runs; the file is gone soon after."""
+    """Add the plugin server's output to any failure while it runs; the file is gone soon after."""
     try:
         yield
     except TracingError as error:

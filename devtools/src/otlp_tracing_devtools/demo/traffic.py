@@ -1,4 +1,4 @@
-"""The requests the demo sends, each with what it is there to show, and how they are sent."""
+"""The requests the demo sends, each with its purpose, and how they are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REQUEST_ID = "X-Kong-Request-Id"
 
 
 class Caller(enum.Enum):
-    """What the sender of a request says about its own trace."""
+    """The statements of a request's sender about its own trace."""
 
     SILENT = "sends no traceparent"
     SAMPLED = "sends traceparent …-01"
@@ -31,13 +31,13 @@ class Caller(enum.Enum):
 
 @dataclass(frozen=True)
 class Example:
-    """A request worth looking at.
+    """An interesting request.
 
     Args:
-        title: what it shows.
+        title: its purpose.
         method: of the request.
         target: path and query, as sent.
-        services: whose spans its trace will have; none, if there is nothing to be traced.
+        services: services with spans in its trace; none, if there is nothing to be traced.
         body: sent as JSON.
         caller: whether it brings a trace of its own.
         untraced: for one without services, the reason in a few words.
@@ -94,8 +94,8 @@ class Sent:
     """A request that was answered.
 
     Args:
-        example: what was sent.
-        status: what came back.
+        example: the request.
+        status: of the answer.
         request_id: Kong's id, which the gateway's span has as `kong.request.id`.
         trace_id: of the trace that the caller brought; 32 hex digits, empty if it brought none.
     """

@@ -1,8 +1,7 @@
-"""A trace as a waterfall: a row a span, as a tree, with a bar that says when it was and for how long.
+"""A trace as a waterfall: a row a span, as a tree, with a bar for its start and duration.
 
-Pure: spans in, something rich can print out, at whatever width it is given. Whatever came from a request
-is shown as text: no markup of rich, no control sequence of a terminal. Colour only repeats what the text
-says, so nothing is lost without it.
+Pure: spans in, something rich can print out, at whatever width it is given. Any text from a request is shown as text:
+no markup of rich, no control sequence of a terminal. Colour only repeats the text, so nothing is lost without it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from otlp_tracing_devtools.demo.spans import SeenSpan, tree_order
 __all__ = ["REDACTED", "Waterfall", "duration", "plain", "redacted_values", "service_style"]
 
 REDACTED = "REDACTED"
-"""What stands in the place of a sensitive value."""
+"""The replacement of a sensitive value."""
 
 _PALETTE = ("cyan", "green", "magenta", "bright_blue", "bright_cyan", "bright_green", "bright_magenta")
 _ERROR_STYLE = "bold red"
@@ -31,7 +30,7 @@ _MIN_BAR = 10
 
 
 def plain(text: str) -> str:
-    """Make text that is safe on a terminal, on one line: what cannot be printed is shown as an escape."""
+    """Make text that is safe on a terminal, on one line: characters that cannot be printed are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -43,7 +42,7 @@ def duration(milliseconds: float) -> str:
 
 
 def service_style(service: str) -> str:
-    """Give a service a colour, the same in every trace; red and yellow are kept for what they mean."""
+    """Give a service a colour, the same in every trace; red and yellow are kept for their usual meaning."""
     return _PALETTE[zlib.crc32(service.encode(errors="replace")) % len(_PALETTE)]
 
 
