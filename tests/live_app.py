@@ -17,10 +17,9 @@ from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.telemetry.registry import Metrics
-from spans_of import CONTEXT, record_of, spans_of
+from spans_of import CONTEXT, ENTRY_KEY, outcome_of, spans_of
 
 TOKEN = "0123456789abcdef"
-UNREDACTED = WhatIfRedaction((), str)
 REPORTS: Mapping[str, Any] = {"/redaction": dict, "/sampling": dict}
 FOR_MACHINES = ["/healthz", "/readyz", "/metrics"]
 DATA = ["/events", f"/traces/{'01' * 16}", "/routes", "/redaction", "/sampling", "/delivery"]
@@ -29,9 +28,9 @@ TRACE_ID = CONTEXT.trace_id.hex()
 
 def recorded(requests: int = 1) -> Recorder:
     recorder = Recorder(ManualClock())
+    recorder.configure(ENTRY_KEY, WhatIfRedaction((), str))
     for _ in range(requests):
-        spans = [encode_span(span) for span in spans_of()]
-        recorder.observe(record_of(), ("users", "all"), CONTEXT, "sampled", spans, what_if=UNREDACTED)
+        recorder.observe(outcome_of(spans=[encode_span(span) for span in spans_of()]))
     return recorder
 
 

@@ -18,8 +18,10 @@ from otlp_tracing.handoff.frames import Decoder, Rates
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
-from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, Link, RateKeeper
+from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
+from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
+from spans_of import outcome_of
 
 __all__ = ["Simulation", "Traffic"]
 
@@ -84,9 +86,9 @@ class Simulation:
 
     def start_sidecar(self) -> None:
         """Start a sidecar that knows nothing. The workers continue with their last rates."""
-        self.rates = RateKeeper(self.metrics, self.clock)
+        self.rates = SamplingController(self.metrics, self.clock)
         self.rates.configure(KEY, "entry", self.sampling)
-        self.links = [Link(b"%08d" % worker, self._receiver(worker)) for worker in range(self.workers)]
+        self.links = [WorkerLink(b"%08d" % worker, self._receiver(worker)) for worker in range(self.workers)]
         for link in self.links:
             self.rates.connect(link)
             self.rates.announce(link, KEY)
@@ -132,7 +134,7 @@ class Simulation:
     def _end(self, at: float, _number: int, worker: int, context: RequestContext) -> None:
         self.clock.now = at
         if not self.sidecar_is_away(at - self.began):
-            self.rates.observe(KEY, self.links[worker].process, context, context.sampled)
+            self.rates.observe(outcome_of(context, entry=(KEY, ""), worker_id=self.links[worker].worker_id))
 
     def _receiver(self, worker: int) -> Callable[[bytes], None]:
         decoder = Decoder()

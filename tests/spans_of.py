@@ -6,6 +6,7 @@ span that the product can make.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,16 +14,20 @@ import msgspec
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.spans.assemble import assemble
-from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from semconv import faults
 
-__all__ = ["CONTEXT", "GRPC", "record_of", "rules_of", "spans_of"]
+__all__ = ["CONTEXT", "ENTRY_KEY", "GRPC", "outcome_of", "record_of", "rules_of", "spans_of"]
 
 CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, b"\x04" * 8, 3, "ot=th:0")
+
+ENTRY_KEY = b"k" * 16
 
 GRPC: dict[str, Any] = {
     "request": {"method": "POST", "uri": "/shop.Cart/Add", "headers": {"content-type": "application/grpc"}},
@@ -43,17 +48,17 @@ _BASIS: dict[str, Any] = {
 }
 
 
-def record_of(**fields: Any) -> LogRecord:
+def record_of(**fields: Any) -> RequestRecord:
     """Return a plain record with some fields of its own; records in it are merged."""
     basis = dict(_BASIS)
     for name, value in fields.items():
         basis[name] = basis[name] | value if isinstance(basis.get(name), dict) and value is not None else value
-    return msgspec.convert(basis, LogRecord)
+    return RequestRecord(msgspec.convert(basis, LogRecord))
 
 
 def rules_of(**config: Any) -> SpanRules:
     """Return the rules of a plugin entry with this configuration."""
-    return SpanRules.of(Settings.from_config(config), HttpMethods({}), NameGuard())
+    return SpanRules.from_settings(Settings.from_config(config), HttpMethods({}), CardinalityLimit())
 
 
 def spans_of(context: RequestContext = CONTEXT, rules: SpanRules | None = None, **fields: Any) -> list[SpanRecord]:
@@ -61,3 +66,20 @@ def spans_of(context: RequestContext = CONTEXT, rules: SpanRules | None = None, 
     spans = assemble(record_of(**fields), context, rules or rules_of())
     assert [fault for span in spans for fault in faults(span)] == []
     return spans
+
+
+def outcome_of(
+    context: RequestContext = CONTEXT,
+    *,
+    kept_for: str | None = None,
+    spans: Sequence[bytes] = (),
+    route_key: tuple[str, str] = ("users", "all"),
+    entry: tuple[bytes, str] = (ENTRY_KEY, "entry"),
+    worker_id: bytes = b"",
+    **fields: Any,
+) -> RequestOutcome:
+    """Return the outcome of record_of(**fields)."""
+    record = record_of(**fields)
+    return RequestOutcome(
+        *entry, worker_id, record=record, route=route_key, context=context, kept_for=kept_for, spans=spans
+    )

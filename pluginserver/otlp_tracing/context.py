@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 __all__ = ["FLAG_RANDOM", "FLAG_SAMPLED", "LOG_FIELD", "RequestContext", "SpanContext"]
@@ -94,6 +94,8 @@ class RequestContext:
     decided_by: Final[str]
     rule: Final[str]
     probability: Final[float | None]
+    sampled: bool = field(init=False)
+    """The trace is kept by this decision."""
 
     def __init__(  # noqa: PLR0917 - the fields
         self,
@@ -120,11 +122,7 @@ class RequestContext:
         self.decided_by = decided_by
         self.rule = rule
         self.probability = probability
-
-    @property
-    def sampled(self) -> bool:
-        """The trace is kept."""
-        return bool(self.flags & FLAG_SAMPLED)
+        self.sampled = bool(flags & FLAG_SAMPLED)
 
     def to_log_field(self) -> dict[str, Any]:
         """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset."""
@@ -152,35 +150,33 @@ class RequestContext:
         return field
 
     @classmethod
-    def from_log_field(cls, field: object) -> RequestContext | None:
+    def from_log_field(cls, log_field: object) -> RequestContext | None:
         """Read the field of `to_log_field`; None for anything else.
 
         Any log plugin can write this field, so everything in it is validated.
         """
-        if not isinstance(field, Mapping):
+        if not isinstance(log_field, Mapping):
             return None
-        trace_id, span_id = _id(field.get("trace_id"), 16), _id(field.get("span_id"), 8)
-        upstream_span_id, flags = _id(field.get("upstream_span_id"), 8), _flags(field.get("flags"))
-        trace_state = _trace_state(field.get("trace_state", ""))
+        get = log_field.get
+        trace_id, span_id = _id(get("trace_id"), 16), _id(get("span_id"), 8)
+        upstream_span_id, parent_span_id = _id(get("upstream_span_id"), 8), get("parent_span_id")
+        flags, trace_state = _flags(get("flags")), _trace_state(get("trace_state", ""))
         if trace_id is None or span_id is None or upstream_span_id is None or flags is None or trace_state is None:
             return None
-        parent_span_id = _id(field.get("parent_span_id"), 8)
-        link, baggage = _link(field.get("link")), _baggage(field.get("baggage"))
-        decided_by = field.get("decided_by")
+        decided_by, rule, probability = get("decided_by"), get("rule"), get("probability")
         return cls(
-            *(trace_id, span_id, upstream_span_id, parent_span_id, flags, trace_state, link, baggage),
+            trace_id,
+            span_id,
+            upstream_span_id,
+            None if parent_span_id is None else _id(parent_span_id, 8),
+            flags,
+            trace_state,
+            _link(log_field["link"]) if "link" in log_field else None,
+            _baggage(log_field["baggage"]) if "baggage" in log_field else (),
             decided_by if decided_by in DECIDED_BY else "",
-            _rule(field.get("rule")),
-            _probability(field.get("probability")),
+            rule if isinstance(rule, str) and len(rule) <= MAX_RULE_NAME else "",
+            float(probability) if isinstance(probability, (int, float)) and 0 <= probability <= 1 else None,
         )
-
-
-def _rule(value: object) -> str:
-    return value if isinstance(value, str) and len(value) <= MAX_RULE_NAME else ""
-
-
-def _probability(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
 
 
 def _id(value: object, size: int) -> bytes | None:

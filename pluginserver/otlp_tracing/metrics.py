@@ -81,7 +81,7 @@ REQUESTS_UNTRACED = Metric(
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
     "counter",
-    "Requests seen, by what was decided: sampled, not_sampled, kept_for_error, _retry, _slow, _status, _rare.",
+    "Requests by decision: not_sampled, or kept by parent, rule, rate, budget, load, error, retry, slow, status, rare.",
     ("decision",),
 )
 REQUEST_DURATION = Metric(
@@ -95,7 +95,7 @@ REQUEST_DURATION = Metric(
 ROUTE_REQUESTS = Metric(
     "otlp_tracing_route_requests_total",
     "counter",
-    "Requests by what decided: dropped, or kept by parent, rule, rate, budget, load, error, retry, slow, status, rare.",
+    "Requests of each route, by decision, with the words of otlp_tracing_requests_total.",
     ("service", "route", "decision"),
 )
 SAMPLING_PROBABILITY = Metric(

@@ -24,23 +24,24 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.result import Action, ExportResult
-from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, request
+from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
+from otlp_tracing.sidecar.route_table import RouteTable
 from otlp_tracing.sidecar.spans.assemble import assemble
-from otlp_tracing.sidecar.spans.cardinality import NameGuard
-from otlp_tracing.sidecar.spans.grpc import with_lost_method
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.telemetry.registry import Metrics
-from otlp_tracing.sidecar.telemetry.request_duration import RequestMetrics
+from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
 
 __all__ = ["main"]
 
@@ -49,7 +50,7 @@ _ROUNDS = 5
 _BATCH = 50  # records that one read from a process of the gateway brings, under load
 _BATCH_SPANS = 512  # of an export
 _FLUSH_SECONDS = 0.3  # longer than a batch waits to be sent
-_KEY, _SENDER = b"k" * 16, b"worker-1"
+_KEY, _WORKER = b"k" * 16, b"worker-1"
 _CONFIG = config("http://127.0.0.1:4317")
 
 
@@ -67,11 +68,12 @@ class _Collector:
 class _Request:
     """One request on its way, as far as it has come."""
 
-    __slots__ = ("context", "encoded", "log", "record", "spans")
-    record: LogRecord
+    __slots__ = ("context", "encoded", "log", "outcome", "record", "spans")
+    record: RequestRecord
     context: RequestContext
     spans: list[SpanRecord]
     encoded: list[bytes]
+    outcome: RequestOutcome
 
     def __init__(self, log: bytes) -> None:
         self.log = log
@@ -93,16 +95,16 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
         metrics = Metrics()
         exporters = ExporterRegistry(metrics, {}, lambda on_open: Spool(Path(folder), on_open), lambda _: _Collector())
         await exporters.spool.start(5)
-        pipeline = Pipeline(metrics, {}, exporters, RateKeeper(metrics, time.monotonic), recorder=Recorder())
+        pipeline = Pipeline(metrics, {}, exporters, SamplingController(metrics, time.monotonic), recorder=Recorder())
         pipeline.configure(_KEY, _CONFIG.encode())
         for number in range(_ROUNDS):
             begun, took = time.process_time(), 0.0
             for start in range(0, _REQUESTS, _BATCH):
                 batch_begun = time.thread_time()
                 for record in records[start : start + _BATCH]:
-                    pipeline.take(_KEY, record, _SENDER)
+                    pipeline.take(_KEY, record, _WORKER)
                 took += time.thread_time() - batch_begun
-                safe = exporters.save(_SENDER, number * _REQUESTS + start + _BATCH)
+                safe = pipeline.flush(_WORKER, number * _REQUESTS + start + _BATCH)
                 await exporters.spool.room()
                 await asyncio.sleep(0)
             if safe is not None:
@@ -116,15 +118,17 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
 
 def _parts() -> dict[str, Callable[[_Request], None]]:
     settings, metrics, methods = Settings.from_config(json.loads(_CONFIG)), Metrics(), HttpMethods({})
-    rules, redactor = SpanRules.of(settings, methods, NameGuard()), shared_redactor(settings.redaction)
-    report, durations, recorder = SamplingReport(metrics), RequestMetrics(metrics, methods), Recorder()
-    unredacted = WhatIfRedaction((), str)
+    rules = SpanRules.from_settings(settings, methods, CardinalityLimit())
+    redactor = shared_redactor(settings.redaction)
+    routes = RouteTable()
+    report, durations, recorder = SamplingReport(metrics, routes), RequestDuration(metrics, methods, routes), Recorder()
+    recorder.configure(_KEY, WhatIfRedaction((), str))
 
     def record(one: _Request) -> None:
-        one.record = with_lost_method(decode(one.log))
+        one.record = decode(one.log)
 
     def context(one: _Request) -> None:
-        found = RequestContext.from_log_field(one.record.otlp_tracing)
+        found = RequestContext.from_log_field(one.record.log.otlp_tracing)
         assert found is not None
         one.context = found
 
@@ -137,17 +141,22 @@ def _parts() -> dict[str, Callable[[_Request], None]]:
     def encoded(one: _Request) -> None:
         one.encoded = [encode_span(span) for span in one.spans]
 
+    def outcome(one: _Request) -> None:
+        route = routes.key(one.record.service, one.record.route)
+        one.outcome = RequestOutcome(
+            *(_KEY, "", _WORKER), record=one.record, route=route, context=one.context, kept_for=None, spans=one.encoded
+        )
+
     return {
         "decode": record,
         "context": context,
         "assemble": spans,
         "redact": redacted,
         "encode": encoded,
-        "sampling report": lambda one: report.observe(one.record.place, "", one.context, None),
-        "request metrics": lambda one: durations.observe(one.record, one.record.place, one.spans[0]),
-        "recorder": lambda one: recorder.observe(
-            one.record, one.record.place, one.context, "sampled", one.encoded, what_if=unredacted
-        ),
+        "outcome": outcome,
+        "sampling report": lambda one: report.observe(one.outcome),
+        "request duration": lambda one: durations.observe(one.outcome),
+        "recorder": lambda one: recorder.observe(one.outcome),
     }
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from checkout import TESTDATA
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.ingest.log_record import decode
+from otlp_tracing.sidecar.ingest.request_record import decode
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import rules_of

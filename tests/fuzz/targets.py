@@ -12,7 +12,7 @@ from otlp_tracing.errors import WireError
 from otlp_tracing.handoff import frames
 from otlp_tracing.kong_server.protocol import msgpack as rpc_msgpack
 from otlp_tracing.kong_server.protocol import protobuf as rpc_protobuf
-from otlp_tracing.sidecar.ingest import log_record
+from otlp_tracing.sidecar.ingest import request_record
 
 __all__ = ["TARGETS", "Target"]
 
@@ -63,7 +63,7 @@ def _handed_over(pieces: Sequence[bytes]) -> None:
 
 
 def _log(pieces: Sequence[bytes]) -> None:
-    log_record.decode(b"".join(pieces))
+    request_record.decode(b"".join(pieces))
 
 
 def _recorded(pattern: str) -> list[bytes]:

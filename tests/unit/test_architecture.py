@@ -73,6 +73,59 @@ def test_parts_import_only_what_they_may(part: str) -> None:
     assert found - {part} <= MAY_IMPORT[part]
 
 
+# The stages of a record's way through the sidecar, in the same form; `service` and `pipeline` join them.
+SIDECAR_MAY_IMPORT = {
+    "ingest": set(),
+    "route_table": set(),
+    "outcome": {"ingest", "route_table"},
+    "telemetry": {"outcome", "route_table", "spans"},
+    "tail": {"ingest", "outcome", "route_table", "telemetry"},
+    "spans": {"ingest"},
+    "redaction": {"spans", "telemetry"},
+    "otlp": {"spans"},
+    "spool": set(),
+    "export": {"otlp", "spans", "spool", "telemetry"},
+    "live": {"ingest", "outcome", "redaction", "spans", "tail", "telemetry"},
+    "pipeline": {
+        *("ingest", "route_table", "outcome", "telemetry", "tail"),
+        *("spans", "redaction", "otlp", "export", "live"),
+    },
+    "service": {"ingest", "telemetry", "tail", "spool", "export", "live", "pipeline"},
+}
+
+
+def stages_imported(path: Path) -> set[str]:
+    names = (name.split(".") for name in imports(path) if name.startswith("otlp_tracing.sidecar."))
+    return {name[2] for name in names}
+
+
+@pytest.mark.parametrize("stage", SIDECAR_MAY_IMPORT)
+def test_stages_import_only_what_they_may(stage: str) -> None:
+    """A stage of the sidecar imports no stage but those it is allowed to."""
+    module = PACKAGE / "sidecar" / f"{stage}.py"
+    files = [module] if module.exists() else sorted((PACKAGE / "sidecar" / stage).rglob("*.py"))
+    found = {other for path in files for other in stages_imported(path)}
+
+    assert files
+    assert found - {stage} <= SIDECAR_MAY_IMPORT[stage]
+
+
+def test_the_graph_of_the_sidecar_is_whole() -> None:
+    """Every stage is in the graph, at most four of them are loose modules, and no import closes a cycle."""
+    folder = PACKAGE / "sidecar"
+    loose = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    below = {stage: set(others) for stage, others in SIDECAR_MAY_IMPORT.items()}
+    order: list[str] = []
+    while below:
+        free = {stage for stage, others in below.items() if others <= set(order)}
+        assert free, f"a cycle among {sorted(below)}"
+        order += sorted(free)
+        below = {stage: others for stage, others in below.items() if stage not in free}
+
+    assert loose | {path.parent.name for path in folder.glob("*/__init__.py")} == set(SIDECAR_MAY_IMPORT)
+    assert len(loose) <= 4
+
+
 def test_every_part_is_in_the_graph() -> None:
     """A new module or folder has to be given its place."""
     parts = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}

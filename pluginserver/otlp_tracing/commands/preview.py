@@ -26,10 +26,11 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 from otlp_tracing.sidecar.redaction.string_kinds import SPAN_NAME, TRACE_STATE
 from otlp_tracing.sidecar.spans.assemble import assemble
-from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
@@ -241,7 +242,8 @@ def _spans(sample: Sample, settings: Settings) -> list[SpanRecord]:
         settings.sampling, bytes, settings.propagation, settings.capture, redaction=settings.redaction
     )
     context: RequestContext = tracer.begin({name: [value] for name, value in headers.items()})
-    return assemble(record, context, SpanRules.of(settings, HttpMethods({}), NameGuard()))
+    rules = SpanRules.from_settings(settings, HttpMethods({}), CardinalityLimit())
+    return assemble(RequestRecord(record), context, rules)
 
 
 def _changes(span: SpanRecord, redactor: Redactor) -> Iterator[_Change]:

@@ -1,4 +1,4 @@
-"""From a record to its destination: decode, assemble, redact, encode, hand over for delivery."""
+"""From a record to its destination, in seven steps: decode, decide, assemble, redact, encode, observe, hand over."""
 
 from __future__ import annotations
 
@@ -6,47 +6,44 @@ import json
 import logging
 import os
 import time
+from asyncio import Future
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 from otlp_tracing.config.settings import Keep, Settings, entry_name
 from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS
+from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS, Total
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
-from otlp_tracing.sidecar.ingest.log_record import LogRecord, decode
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, lines
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
-from otlp_tracing.sidecar.redaction.redactor import Redactor, shared_redactor
+from otlp_tracing.sidecar.outcome import OutcomeObserver, RequestOutcome
+from otlp_tracing.sidecar.redaction.redactor import Action, Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
+from otlp_tracing.sidecar.route_table import RouteKey, RouteTable
 from otlp_tracing.sidecar.spans import resource
 from otlp_tracing.sidecar.spans.assemble import assemble
-from otlp_tracing.sidecar.spans.cardinality import NameGuard
-from otlp_tracing.sidecar.spans.grpc import with_lost_method
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
-from otlp_tracing.sidecar.tail.controller import OWN, RateKeeper
-from otlp_tracing.sidecar.tail.decision import is_lowered, keep_reason
+from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
+from otlp_tracing.sidecar.tail.decision import RouteMinimum, keep_reason
 from otlp_tracing.sidecar.tail.report import SamplingReport
-from otlp_tracing.sidecar.tail.route_minimum import RareRoutes
 from otlp_tracing.sidecar.telemetry.registry import Metrics
-from otlp_tracing.sidecar.telemetry.request_duration import RequestMetrics
-
-__all__ = ["Entry", "Pipeline"]
+from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
 
 _log = logging.getLogger("otlp_tracing.sidecar.pipeline")
-_refused = LimitedLog(_log)
+_rejected = LimitedLog(_log)
 
-# Configurations remembered; each reload of Kong with changes brings new ones, the longest unused goes.
+# Configurations remembered. Each reload of Kong with changes brings new ones; the least recently used is evicted.
 MAX_ENTRIES = 4096
 
 
@@ -60,15 +57,6 @@ class Entry:
     keep: Keep
     redactor: Redactor
     destination: Destination
-    what_if: WhatIfRedaction
-
-    def context(self, record: LogRecord) -> tuple[RequestContext, bool]:
-        """Return what was decided for a request, and whether it was decided only now."""
-        context = RequestContext.from_log_field(record.otlp_tracing)
-        if context is not None:
-            return context, False
-        # `access` did not run: no route, or a plugin of even higher priority ended the request.
-        return self.tracer.begin(_headers(record), lambda: _line(record)), True
 
 
 class Pipeline:
@@ -78,10 +66,10 @@ class Pipeline:
         metrics: where everything is counted.
         environment: `OTEL_*` variables.
         exporters: to every destination.
-        rates: told of every request's decision, for the rates that move.
-        random_bytes: where ids come from that `access` did not choose.
+        rates: moves the sampling rates.
+        random_bytes: source of the ids that `access` did not choose.
         clock: monotonic seconds.
-        recorder: is told of every request, for the live page; None where there is none.
+        recorder: of the live page; None if the page is off.
     """
 
     def __init__(
@@ -89,7 +77,7 @@ class Pipeline:
         metrics: Metrics,
         environment: Mapping[str, str],
         exporters: ExporterRegistry,
-        rates: RateKeeper,
+        rates: SamplingController,
         *,
         random_bytes: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.monotonic,
@@ -105,126 +93,163 @@ class Pipeline:
         self._exporters = exporters
         self._detected = resource.detect(environment)
         self._methods = HttpMethods(environment)
-        self._names = NameGuard(lambda kind: metrics.add(NAMES_REFUSED, kind))
-        self._requests = RequestMetrics(metrics, self._methods)
+        self._names = CardinalityLimit(lambda kind: metrics.add(NAMES_REFUSED, kind))
+        self._routes = RouteTable(lambda: metrics.add(NAMES_REFUSED, "route_requests"), clock)
+        self._route_minimum = RouteMinimum()
         self.redactions = RedactionReport(metrics)
-        self._rare = RareRoutes()
-        self.sampling = SamplingReport(metrics)
+        self.sampling = SamplingReport(metrics, self._routes)
+        durations = RequestDuration(metrics, self._methods, self._routes)
+        self._observers: list[OutcomeObserver] = [rates, self.sampling, durations]
+        if recorder is not None:
+            self._observers.append(recorder)
 
     def configure(self, key: bytes, config: bytes) -> None:
-        """Take a plugin entry's configuration over; one that cannot work is said and counted, once."""
+        """Register a plugin entry's configuration. An invalid one is logged and counted once."""
         if key in self._entries:
             self._entries.move_to_end(key)
             return
         try:
-            document = json.loads(config)
-            settings = Settings.from_config(document)
-            name = entry_name(document)
-            redactor = shared_redactor(settings.redaction)
-            destination = Destination.from_settings(settings, self._environment, self._detected)
-            self._exporters.to(destination)
-            allowance = self._rates.configure(key, name, settings.sampling)
-            self._entries[key] = Entry(
-                name,
-                RequestTracer.of(
-                    settings.sampling,
-                    self._random_bytes,
-                    settings.propagation,
-                    settings.capture,
-                    allowance,
-                    redaction=settings.redaction,
-                ),
-                SpanRules.of(settings, self._methods, self._names),
-                settings.sampling.keep,
-                redactor,
-                destination,
-                WhatIfRedaction.from_settings(settings, redactor),
-            )
+            self._entries[key] = self._new_entry(key, config)
         except (ConfigError, ValueError) as error:
-            _log.error("this configuration traces nothing: %s", error)
-            self._metrics.add(RECORDS_REFUSED, "bad_configuration")
+            _log.error("invalid configuration, tracing disabled for this entry: %s", error)
+            self.reject("bad_configuration")
             self._entries[key] = None
         if len(self._entries) > MAX_ENTRIES:
             unused, _ = self._entries.popitem(last=False)
             self._rates.forget(unused)
+            if self._recorder is not None:
+                self._recorder.forget(unused)
 
     def knows(self, key: bytes) -> bool:
-        """Tell whether an entry's configuration, good or bad, is here; the longest unused may be forgotten."""
+        """Tell whether an entry's configuration, valid or not, is registered; the least recently used is evicted."""
         return key in self._entries
 
-    def take(self, key: bytes, log: bytes, process: bytes = OWN) -> None:
-        """Take one request's record over; whatever is wrong with it is counted.
+    def take(self, key: bytes, log: bytes, worker_id: bytes = LOCAL) -> None:
+        """Process one request's record; an error is counted.
 
         Args:
             key: of its entry.
             log: the record.
-            process: that handed it over.
+            worker_id: of the worker that sent it.
         """
         entry = self._entries.get(key)
         if entry is None:
-            self._metrics.add(RECORDS_REFUSED, "bad_configuration")
+            self.reject("bad_configuration")
             return
         self._entries.move_to_end(key)
         try:
-            self._take(key, entry, with_lost_method(decode(log)), process)
+            self._process(key, entry, decode(log), worker_id)
         except WireError as error:
-            _refused.warning("refused a record: %s", error)
-            self._metrics.add(RECORDS_REFUSED, "bad_record")
+            _rejected.warning("record rejected: %s", error)
+            self.reject("bad_record")
         except Exception:
-            # A fault of ours. Raised further it would end the connection, and the sender would repeat the record.
-            _refused.warning("could not take a record over", exc_info=True)
-            self._metrics.add(RECORDS_REFUSED, "bad_record")
+            # Raised further, an internal error would end the connection, and the worker would send the record again.
+            _rejected.warning("internal error, record rejected", exc_info=True)
+            self.reject("bad_record")
 
-    def _take(self, key: bytes, entry: Entry, record: LogRecord, process: bytes) -> None:
-        place = record.place
-        context, decided_now = entry.context(record)
+    def flush(self, worker_id: bytes, number: int) -> Future[None] | None:
+        """Hand the spans of the records taken since the last flush over to the spool.
+
+        Args:
+            worker_id: of the worker that sent them.
+            number: of the last record.
+
+        Returns:
+            A future that is done once they are safe; None if they are already.
+        """
+        return self._exporters.save(worker_id, number)
+
+    def reject(self, reason: str) -> None:
+        """Count a record, or the rest of a connection, that is rejected."""
+        self._metrics.add(RECORDS_REFUSED, reason)
+
+    def report(self, worker_id: bytes, totals: Sequence[Total]) -> None:
+        """Add the counts of a worker since its start."""
+        self._metrics.report(worker_id, totals)
+
+    async def room(self) -> None:
+        """Wait while the spool has no room for more."""
+        await self._exporters.spool.room()
+
+    def last_number(self, worker_id: bytes) -> int:
+        """Return the number of a worker's last record that an earlier sidecar had spooled; 0 if there is none."""
+        return self._exporters.senders.get(worker_id, 0)
+
+    def _process(self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes) -> None:
+        context = RequestContext.from_log_field(record.log.otlp_tracing)
+        if context is None:
+            # `access` did not run: no route, or a plugin of even higher priority ended the request.
+            context, worker_id = entry.tracer.begin(_headers(record), lambda: _request_line(record)), LOCAL
+        route = self._routes.key(record.service, record.route)
         kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
-        kept = context.sampled or kept_for is not None
-        note = partial(self.redactions.record, place[1])
-        assembled = assemble(record, context, entry.rules, kept_for) if kept else []
-        spans = [entry.redactor.redact(span, note) for span in assembled]
-        outcome = f"kept_for_{kept_for}" if kept_for else "sampled" if kept else "not_sampled"
-        self._metrics.add(REQUESTS, outcome)
-        self._rates.observe(key, OWN if decided_now else process, context, kept)
-        self.sampling.observe(place, entry.name, context, kept_for)
-        if kept:
-            self._rare.kept(key, _route_id(record), self._clock())
-        self._requests.observe(record, place, spans[0] if spans else None)
-        encoded = self._deliver(spans, entry.destination) if spans else []
-        if self._recorder is not None:
-            self._recorder.observe(record, place, context, outcome, encoded, what_if=entry.what_if)
+        spans: list[SpanRecord] = []
+        encoded: list[bytes] = []
+        if context.sampled or kept_for is not None:
+            self._route_minimum.kept(key, _route_id(record), self._clock())
+            spans = self._redact(assemble(record, context, entry.rules, kept_for), entry.redactor, route)
+            encoded = _encode(spans)
+        outcome = RequestOutcome(
+            key, entry.name, worker_id, record=record, route=route, context=context, kept_for=kept_for, spans=encoded
+        )
+        self._metrics.add(REQUESTS, outcome.decision)
+        if spans:
+            self._exporters.submit(entry.destination, encoded, len(spans) - len(encoded))
+        for observer in self._observers:
+            observer.observe(outcome)
 
-    def _keep_reason(self, key: bytes, entry: Entry, record: LogRecord, context: RequestContext) -> str | None:
+    def _keep_reason(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> str | None:
         reason = keep_reason(record, entry.keep)
-        if reason is None and is_lowered(context) and self._rare.is_rare(key, _route_id(record), self._clock()):
+        if reason is None and self._route_minimum.is_rare(key, _route_id(record), context, self._clock()):
             return "rare"
         return reason
 
-    def _deliver(self, spans: list[SpanRecord], destination: Destination) -> list[bytes]:
-        encoded = []
-        for span in spans:
-            try:
-                encoded.append(encode_span(span))
-            except (ValueError, TypeError) as error:
-                # One field that protobuf refuses must not cost the others.
-                _refused.warning("could not encode a span: %s", error)
-        self._exporters.submit(destination, encoded, len(spans) - len(encoded))
-        return encoded
+    def _redact(self, spans: Sequence[SpanRecord], redactor: Redactor, route: RouteKey) -> list[SpanRecord]:
+        def on_finding(attribute: str, rule: str, action: Action, value: str) -> None:
+            self.redactions.record(route[1], attribute, rule, action, value)
+
+        return [redactor.redact(span, on_finding) for span in spans]
+
+    def _new_entry(self, key: bytes, config: bytes) -> Entry:
+        document = json.loads(config)
+        settings = Settings.from_config(document)
+        name = entry_name(document)
+        redactor = shared_redactor(settings.redaction)
+        destination = Destination.from_settings(settings, self._environment, self._detected)
+        self._exporters.to(destination)
+        allowance = self._rates.configure(key, name, settings.sampling)
+        if self._recorder is not None:
+            self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))
+        tracer = RequestTracer.of(
+            settings.sampling,
+            self._random_bytes,
+            settings.propagation,
+            settings.capture,
+            allowance,
+            redaction=settings.redaction,
+        )
+        rules = SpanRules.from_settings(settings, self._methods, self._names)
+        return Entry(name, tracer, rules, settings.sampling.keep, redactor, destination)
 
 
-def _route_id(record: LogRecord) -> str:
-    return (record.route.id or record.route.name or "") if record.route else ""
+def _encode(spans: Sequence[SpanRecord]) -> list[bytes]:
+    encoded = []
+    for span in spans:
+        try:
+            encoded.append(encode_span(span))
+        except (ValueError, TypeError) as error:
+            # One field that protobuf refuses must not cost the other spans.
+            _rejected.warning("span not encoded, dropped: %s", error)
+    return encoded
 
 
-def _line(record: LogRecord) -> RequestLine:
-    return RequestLine(record.request.method, record.request.uri.partition("?")[0])
+def _route_id(record: RequestRecord) -> str:
+    route = record.log.route
+    return (route.id or route.name or "") if route else ""
 
 
-def _headers(record: LogRecord) -> dict[str, list[str]]:
-    headers: Any = record.request.headers
-    if not isinstance(headers, dict):
-        return {}
-    return {
-        name: [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
-        for name, value in headers.items()
-    }
+def _request_line(record: RequestRecord) -> RequestLine:
+    return RequestLine(record.method, record.path)
+
+
+def _headers(record: RequestRecord) -> dict[str, list[str]]:
+    return {name: lines(record.request_headers, name) for name in record.request_headers}

@@ -25,7 +25,7 @@ from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, RateKeeper
+from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingController
 from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -80,9 +80,9 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     # Not before the spool was opened: what an earlier process had spooled must not be taken twice.
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
-    rates = RateKeeper(metrics, time.monotonic)
+    rates = SamplingController(metrics, time.monotonic)
     pipeline = Pipeline(metrics, environment, exporters, rates, recorder=recorder)
-    intake = Receiver(pipeline, rates, exporters, metrics)
+    intake = Receiver(pipeline, rates)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
     health = Health(lambda: "stopping" if stop.is_set() else None, lambda: exporters.spool.trouble, exporters.status)
@@ -111,15 +111,15 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
         await runner.cleanup()
 
 
-async def _tick(rates: RateKeeper) -> None:
+async def _tick(rates: SamplingController) -> None:
     cpu = CpuLoad()
     while True:
         await asyncio.sleep(TICK_SECONDS)
         try:
             rates.tick(cpu)
         except Exception:
-            # A fault of ours; the processes go on at the rates they were told last.
-            _rates_failed.warning("could not set the rates anew", exc_info=True)
+            # The workers keep their last rates.
+            _rates_failed.warning("internal error, sampling rates not updated", exc_info=True)
 
 
 def _stop_event(options: SidecarOptions) -> asyncio.Event:

@@ -18,7 +18,7 @@ from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT
 
@@ -35,7 +35,7 @@ class Stage:
         self.exporters = ExporterRegistry(
             self.metrics, {}, lambda on_open: Spool(None, on_open), lambda _destination: ScriptedTransport()
         )
-        rates = RateKeeper(self.metrics, self.clock)
+        rates = SamplingController(self.metrics, self.clock)
         self.pipeline = Pipeline(self.metrics, {}, self.exporters, rates, clock=clock or self.clock)
         self.pipeline.configure(KEY, json.dumps(CONFIG).encode())
 
@@ -114,14 +114,14 @@ def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.Monke
     assert [one["known"] for one in reports(scene)] == [True, False, True]
 
 
-def test_a_fault_of_ours_costs_one_record() -> None:
+def test_an_internal_error_costs_one_record() -> None:
     """It is counted; raised further it would end the connection, and the sender would repeat the record for ever."""
 
     def broken() -> float:
         raise RuntimeError("no clock")
 
     def scene(stage: Stage) -> list[dict[str, Any]]:
-        stage.take(CONTEXT)
+        stage.pipeline.take(KEY, b"{}")
         return [{"refused": stage.metrics.value(RECORDS_REFUSED, reason="bad_record")}]
 
     assert reports(scene, broken) == [{"refused": 1}]

@@ -1,7 +1,7 @@
-"""Kong's log record, `kong.log.serialize()`, as typed values.
+"""Kong's log record, `kong.log.serialize()`, as typed values, with every difference between Kongs still in it.
 
-Every field is optional: Kong 3.4 lacks some that 3.9 has, a request that found no route has no tries,
-and any log plugin can change the record. Fields that nothing reads are passed over.
+Every field is optional: Kong 3.4 lacks some that 3.9 has, a request that found no route has no tries, and any log
+plugin can change the record. Fields that nothing reads are skipped. request_record.py brings it into one form.
 
 Source: kong/pdk/log.lua of Kong 3.4.2 and 3.9.1; recorded examples in tests/testdata/transcripts/.
 """
@@ -15,8 +15,6 @@ from typing import Any
 import msgspec
 
 from otlp_tracing.errors import WireError
-
-__all__ = ["Consumer", "Latencies", "LogRecord", "Request", "Response", "Route", "Service", "Tls", "Try", "decode"]
 
 Number = int | float
 HeaderValues = dict[str, str | list[str]]
@@ -67,8 +65,8 @@ class Try(msgspec.Struct, frozen=True):
     """One attempt of the balancer.
 
     Args:
-        state: "failed" (no response), "next" (a response that calls for another try), else None.
-        code: the status that goes with the state.
+        state: "failed" (no response), "next" (a response that calls for another try), otherwise None.
+        code: the status that belongs to the state.
         balancer_start: milliseconds since 1970.
         balancer_start_ns: nanoseconds since 1970, a float that is good to 1 µs (3.4: 0.1 ms).
     """
@@ -100,7 +98,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """Who was authenticated."""
+    """The authenticated consumer."""
 
     id: str | None = None
     username: str | None = None
@@ -113,7 +111,7 @@ class LogRecord(msgspec.Struct, frozen=True):
         started_at: milliseconds since 1970.
         upstream_status: a status a try, "502, 200"; "-" where there was no response.
         source: "upstream" or "kong"; None before 3.6.
-        otlp_tracing: what the plugin's `access` put there; None where it did not run.
+        otlp_tracing: the context that the plugin's `access` wrote; None if it did not run.
     """
 
     request: Request = Request()
@@ -132,23 +130,17 @@ class LogRecord(msgspec.Struct, frozen=True):
     workspace_name: str | None = None
     otlp_tracing: Any = None
 
-    @property
-    def place(self) -> tuple[str, str]:
-        """Service and route as people know them: by name, else by id, and empty where there is none."""
-        service, route = self.service, self.route
-        return (service.name or service.id or "") if service else "", (route.name or route.id or "") if route else ""
-
 
 _decoder = msgspec.json.Decoder(LogRecord)
 
 
-def decode(log: bytes) -> LogRecord:
+def decode_log(log: bytes) -> LogRecord:
     """Read a record as Kong wrote it.
 
     A string that is not UTF-8 is read as Latin-1, and only that one.
 
     Raises:
-        WireError: for what is no log record.
+        WireError: the bytes are not a log record.
     """
     try:
         log.decode()
@@ -172,7 +164,7 @@ def _finite(text: str) -> float:
     # json takes NaN and 1e999 where msgspec takes neither; nothing after this expects them.
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number to work with")
+        raise ValueError(f"{text} is not a finite number")
     return value
 
 

@@ -14,32 +14,29 @@ import socket
 import stat
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.handoff.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.metrics import RECORDS_REFUSED
-from otlp_tracing.sidecar.export.exporters import ExporterRegistry
-from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.tail.controller import Link, RateKeeper
-from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.metrics import Total
+from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
-
-__all__ = ["Receiver", "bind"]
 
 _closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.receiver"))
 
 _READ_BYTES = 256 << 10
-# What a peer that does not read is sent of rates; a later frame says it all again.
+# Bound on the unread rates of a peer that does not read; a later frame repeats them all.
 _MAX_UNREAD_BYTES = 64 << 10
-_MAX_SENDERS = 1024  # processes of the gateway remembered, for what they send twice
-# A gateway's process writes whole frames; one that is stopped in the middle connects again and repeats.
+_MAX_WORKERS = 1024  # workers remembered, to recognize records that they send twice
+# A worker writes whole frames; one that is stopped in the middle connects again and repeats.
 _FRAME_SECONDS = 3.0
 
 
 def bind(path: Path) -> socket.socket:
-    """Listen on a unix socket of the owner's, in a folder of the owner's.
+    """Listen on a unix socket that only the owner can open, in a folder of the owner.
 
     Raises:
         ConfigError: if the path is too long, cannot be written, or holds something that is no socket.
@@ -59,7 +56,7 @@ def bind(path: Path) -> socket.socket:
 
 
 class _Acknowledgements:
-    """Those of one connection, in order: one for a number stands for all before it."""
+    """The acknowledgements of one connection, in order: one for a number covers all before it."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -81,13 +78,13 @@ class _Acknowledgements:
 
 
 class _Patience:
-    """How long a peer is waited for that has begun a frame, or has not greeted yet; between frames it has all time."""
+    """Limits the wait for a peer that has begun a frame, or has not greeted yet; between frames there is no limit."""
 
     def __init__(self) -> None:
         self._left_s = _FRAME_SECONDS
 
     async def read(self, reader: asyncio.StreamReader, *, waits: bool) -> bytes:
-        """Read what is there; only the time that is spent here counts, not what the sidecar itself takes.
+        """Read the available bytes; only the time spent here counts, not that of the sidecar's own work.
 
         Raises:
             WireError: if it took too long.
@@ -103,14 +100,53 @@ class _Patience:
             self._left_s -= time.monotonic() - begun
 
 
-class Receiver:
-    """Takes records over from every process of the gateway, and gives it what rates.py has for it."""
+class RecordSink(Protocol):
+    """Processes records; the pipeline."""
 
-    def __init__(self, pipeline: Pipeline, rates: RateKeeper, exporters: ExporterRegistry, metrics: Metrics) -> None:
+    def configure(self, key: bytes, config: bytes) -> None:
+        """Register a plugin entry's configuration."""
+
+    def knows(self, key: bytes) -> bool:
+        """Tell whether an entry's configuration is registered."""
+
+    def take(self, key: bytes, log: bytes, worker_id: bytes) -> None:
+        """Process one request's record."""
+
+    def flush(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
+        """Make the records up to a number safe; return a future that is done then, None if they are."""
+
+    async def room(self) -> None:
+        """Wait while there is no room for more."""
+
+    def reject(self, reason: str) -> None:
+        """Count a record, or the rest of a connection, that is rejected."""
+
+    def report(self, worker_id: bytes, totals: Sequence[Total]) -> None:
+        """Add the counts of a worker since its start."""
+
+    def last_number(self, worker_id: bytes) -> int:
+        """Return the number of a worker's last record that an earlier sidecar made safe; 0 if there is none."""
+
+
+class RateSender(Protocol):
+    """Sends the workers their rates; the sampling controller."""
+
+    def connect(self, link: WorkerLink) -> None:
+        """Add a worker that understands rates."""
+
+    def announce(self, link: WorkerLink, key: bytes) -> None:
+        """Note that a worker has requests of an entry."""
+
+    def disconnect(self, link: WorkerLink) -> None:
+        """Remove a closed connection."""
+
+
+class Receiver:
+    """Receives records from the workers of the plugin server, and sends them acknowledgements and rates."""
+
+    def __init__(self, pipeline: RecordSink, rates: RateSender) -> None:
         self._pipeline = pipeline
         self._rates = rates
-        self._exporters = exporters
-        self._metrics = metrics
         self._taken: OrderedDict[bytes, int] = OrderedDict()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -121,11 +157,11 @@ class Receiver:
             self._check_peer(writer)
             await self._take_all(reader, writer)
         except WireError as error:
-            _closed.warning("closed a connection: %s", error)
-            self._metrics.add(RECORDS_REFUSED, "bad_frame")
+            _closed.warning("connection closed: %s", error)
+            self._pipeline.reject("bad_frame")
         except PermissionError as error:
-            _closed.warning("closed a connection: %s", error)
-            self._metrics.add(RECORDS_REFUSED, "foreign_user")
+            _closed.warning("connection closed: %s", error)
+            self._pipeline.reject("foreign_user")
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -133,70 +169,71 @@ class Receiver:
             writer.close()
 
     def close(self) -> None:
-        """Close every connection; what was not acknowledged stays with its sender."""
+        """Close every connection; a worker keeps its unacknowledged records."""
         for writer in self._writers:
             writer.close()
 
     async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder, link = Decoder(), Link(b"", lambda data: _send(writer, data))
+        decoder, link = Decoder(), WorkerLink(b"", lambda data: _send(writer, data))
         acknowledgements = _Acknowledgements(writer)
         patience = _Patience()
         try:
             while data := await patience.read(reader, waits=decoder.waits):
                 if self._take_frames(link, decoder, data, acknowledgements):
                     patience = _Patience()
-                await self._exporters.spool.room()
+                await self._pipeline.room()
                 await writer.drain()
-                # None of these has to wait, as a rule: a peer that always has more would leave nobody else a turn.
+                # The calls above rarely wait: without this, a peer that always has more bytes would starve the others.
                 await asyncio.sleep(0)
         finally:
             self._rates.disconnect(link)
 
-    def _take_frames(self, link: Link, decoder: Decoder, data: bytes, acknowledgements: _Acknowledgements) -> int:
-        """Take what is complete, and return how many frames that was."""
+    def _take_frames(self, link: WorkerLink, decoder: Decoder, data: bytes, acknowledgements: _Acknowledgements) -> int:
+        """Process the complete frames, and return their number."""
         last = frames = 0
         try:
             for frame in decoder.feed(data):
                 frames += 1
                 last = self._take(link, frame) or last
         finally:
-            # What came before a broken frame was taken all the same.
+            # The records before a broken frame were processed.
             if last:
-                acknowledgements.add(last, self._exporters.save(link.process, last))
+                acknowledgements.add(last, self._pipeline.flush(link.worker_id, last))
         return frames
 
-    def _take(self, link: Link, frame: Frame) -> int | None:
+    def _take(self, link: WorkerLink, frame: Frame) -> int | None:
         match frame:
-            case Hello(version, sender):
-                link.process = sender
-                self._recall(sender)
+            case Hello(version, worker_id):
+                link.worker_id = worker_id
+                self._recall(worker_id)
                 if version >= RATES_SINCE:
                     self._rates.connect(link)
             case Config(key, config):
                 self._pipeline.configure(key, config)
                 self._rates.announce(link, key)
             case Totals(totals):
-                self._metrics.report(link.process, totals)
+                self._pipeline.report(link.worker_id, totals)
             case Record(number, key, log):
-                # After a lost connection a sender repeats what it has no acknowledgement for.
-                if number > self._taken.get(link.process, 0):
+                # After a lost connection a worker repeats its unacknowledged records.
+                if number > self._taken.get(link.worker_id, 0):
                     if not self._pipeline.knows(key):
-                        # Forgotten for others that came later: a sender that connects again tells it again.
-                        raise WireError("a record of a configuration that is not known, or not any more")
-                    self._pipeline.take(key, log, link.process)
-                    self._remember(link.process, number)
+                        # Evicted for later ones: a worker that connects again sends its configurations again.
+                        raise WireError("a record of an unknown or evicted configuration")
+                    self._pipeline.take(key, log, link.worker_id)
+                    self._remember(link.worker_id, number)
                 return number
         return None
 
-    def _recall(self, sender: bytes) -> None:
-        # What an earlier process had spooled and could not acknowledge any more comes again.
-        if sender not in self._taken and sender in self._exporters.senders:
-            self._remember(sender, self._exporters.senders[sender])
+    def _recall(self, worker_id: bytes) -> None:
+        # A worker sends again what an earlier sidecar had spooled but could no longer acknowledge.
+        number = self._pipeline.last_number(worker_id)
+        if worker_id not in self._taken and number:
+            self._remember(worker_id, number)
 
-    def _remember(self, sender: bytes, number: int) -> None:
-        self._taken[sender] = number
-        self._taken.move_to_end(sender)
-        if len(self._taken) > _MAX_SENDERS:
+    def _remember(self, worker_id: bytes, number: int) -> None:
+        self._taken[worker_id] = number
+        self._taken.move_to_end(worker_id)
+        if len(self._taken) > _MAX_WORKERS:
             self._taken.popitem(last=False)
 
     @staticmethod

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from otlp_tracing.context import RequestContext
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.request_record import first_line, lines
 from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.live.routes import RecentRoutes
 from otlp_tracing.sidecar.live.traces import RecentTraces
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
-from otlp_tracing.sidecar.spans.client import tries_of
-from otlp_tracing.sidecar.spans.header_capture import header, header_lines
-from otlp_tracing.sidecar.spans.server import status_code
+from otlp_tracing.sidecar.outcome import RequestOutcome
 
 
 class Recorder:
@@ -27,75 +24,66 @@ class Recorder:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._what_if: dict[bytes, WhatIfRedaction] = {}
         self.traces = RecentTraces()
         self.requests = RecentRequests()
         self.routes = RecentRoutes(clock)
 
-    def observe(
-        self,
-        record: LogRecord,
-        route_key: tuple[str, str],
-        context: RequestContext,
-        outcome: str,
-        spans: Sequence[bytes],
-        *,
-        what_if: WhatIfRedaction,
-    ) -> None:
-        """Record one request.
+    def configure(self, entry_key: bytes, what_if: WhatIfRedaction) -> None:
+        """Register how the requests of an entry are redacted for a what-if run."""
+        self._what_if[entry_key] = what_if
 
-        Args:
-            record: Kong's log record.
-            route_key: names of its service and route.
-            context: the head decision.
-            outcome: as on otlp_tracing_requests_total.
-            spans: encoded and redacted, the SERVER span first; empty if the trace is not kept.
-            what_if: of the request's entry.
-        """
-        now = self._clock()
-        status, duration_ms, kept = status_code(record), max(record.latencies.request or 0, 0), bool(spans)
-        self.routes.observe(now, route_key, status, duration_ms, kept=kept)
+    def forget(self, entry_key: bytes) -> None:
+        """Remove an entry that is no longer configured."""
+        self._what_if.pop(entry_key, None)
+
+    def observe(self, outcome: RequestOutcome) -> None:
+        """Record one request."""
+        now, record, kept = self._clock(), outcome.record, bool(outcome.spans)
+        status, duration_ms = record.status, max(record.log.latencies.request or 0, 0)
+        self.routes.observe(now, outcome.route, status, duration_ms, kept=kept)
         failed = status >= 500
-        if kept and self.traces.admit(now, route_key, notable=failed or outcome != "sampled"):
+        if kept and self.traces.admit(now, outcome.route, notable=failed or outcome.kept_for is not None):
             self.traces.add(
-                context.trace_id, route_key, status=status, duration_ms=duration_ms, outcome=outcome, spans=spans
+                outcome.context.trace_id,
+                outcome.route,
+                status=status,
+                duration_ms=duration_ms,
+                decision=outcome.decision,
+                spans=outcome.spans,
             )
         weight = self.requests.weight(now, failed=failed, kept=kept)
         if weight:
-            self.requests.add(_request(now, weight, record, route_key, context, kept=kept, what_if=what_if))
+            self.requests.add(self._request(now, weight, duration_ms, outcome))
 
-
-def _request(
-    now: float,
-    weight: int,
-    record: LogRecord,
-    route_key: tuple[str, str],
-    context: RequestContext,
-    *,
-    kept: bool,
-    what_if: WhatIfRedaction,
-) -> RecentRequest:
-    tries, headers = tries_of(record), record.request.headers
-    return RecentRequest(
-        arrived=now,
-        weight=weight,
-        service=route_key[0],
-        route=route_key[1],
-        method=record.request.method,
-        path=record.request.uri.partition("?")[0][:MAX_PATH],
-        host=header(headers, "host") or "",
-        headers={name: header_lines(headers, name) for name in what_if.headers},
-        status=status_code(record),
-        duration_ms=max(record.latencies.request or 0, 0),
-        tries=len(tries),
-        has_failed_try=any(attempt.state for attempt in tries),
-        trace_id=context.trace_id,
-        randomness=_explicit_randomness(context.trace_state),
-        has_caller=context.parent_span_id is not None,
-        caller_sampled=context.sampled if context.decided_by == "parent" else None,
-        kept=kept,
-        redact=what_if.redact,
-    )
-
-
-def _explicit_randomness(state: str) -> str | None:
-    return ot_state.read(trace_state.parse([state])).get("rv") if "rv:" in state else None
+    def _request(self, now: float, weight: int, duration_ms: float, outcome: RequestOutcome) -> RecentRequest:
+        record, context, what_if = outcome.record, outcome.context, self._what_if[outcome.entry_key]
+        headers: dict[str, list[str]] = {}
+        for name in what_if.headers:
+            headers[name] = lines(record.request_headers, name)
+        has_failed_try = False
+        for attempt in record.tries:
+            has_failed_try = has_failed_try or bool(attempt.state)
+        randomness = None
+        if "rv:" in context.trace_state:
+            randomness = ot_state.read(trace_state.parse([context.trace_state])).get("rv")
+        return RecentRequest(
+            arrived=now,
+            weight=weight,
+            service=outcome.route[0],
+            route=outcome.route[1],
+            method=record.method,
+            path=record.path[:MAX_PATH],
+            host=first_line(record.request_headers, "host") or "",
+            headers=headers,
+            status=record.status,
+            duration_ms=duration_ms,
+            tries=len(record.tries),
+            has_failed_try=has_failed_try,
+            trace_id=context.trace_id,
+            randomness=randomness,
+            has_caller=context.parent_span_id is not None,
+            caller_sampled=context.sampled if context.decided_by == "parent" else None,
+            kept=bool(outcome.spans),
+            redact=what_if.redact,
+        )

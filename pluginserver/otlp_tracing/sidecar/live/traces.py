@@ -29,7 +29,7 @@ class RecentTrace(msgspec.Struct, frozen=True, eq=False, gc=False):
         route: name of Kong's route; empty without one.
         status: of the response, 0 if the record has no status.
         duration_ms: of the whole request.
-        outcome: as on otlp_tracing_requests_total: sampled, kept_for_error, …
+        decision: as on otlp_tracing_requests_total: rate, parent, error, …
         spans: encoded and redacted, the SERVER span first.
     """
 
@@ -39,7 +39,7 @@ class RecentTrace(msgspec.Struct, frozen=True, eq=False, gc=False):
     route: str
     status: int
     duration_ms: float
-    outcome: str
+    decision: str
     spans: tuple[bytes, ...]
 
     @property
@@ -103,12 +103,12 @@ class RecentTraces:
         *,
         status: int,
         duration_ms: float,
-        outcome: str,
+        decision: str,
         spans: Sequence[bytes],
     ) -> None:
         """Add a trace; evict the oldest while the ring exceeds its bounds on count or bytes."""
         self.last_number += 1
-        trace = RecentTrace(self.last_number, trace_id, *route_key, status, duration_ms, outcome, tuple(spans))
+        trace = RecentTrace(self.last_number, trace_id, *route_key, status, duration_ms, decision, tuple(spans))
         self._ring.append(trace)
         self._bytes += sum(map(len, spans))
         while len(self._ring) > self._max_traces or self._bytes > self._max_bytes:

@@ -18,6 +18,7 @@ from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.live.requests import RecentRequest
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import SpanRecord
@@ -220,12 +221,13 @@ def _is_kept(decision: _HeadDecision, factor: float) -> bool:
     return head_sampling.decide(request.trace_id, members, threshold.from_rate(decision.rate * factor))[0]
 
 
-def _record(request: RecentRequest) -> LogRecord:
-    return LogRecord(
+def _record(request: RecentRequest) -> RequestRecord:
+    log = LogRecord(
         response=Response(status=request.status),
         latencies=Latencies(request=request.duration_ms),
         tries=[Try(state="failed")] if request.has_failed_try else None,
     )
+    return RequestRecord(log)
 
 
 def _count(requests: Iterable[RecentRequest]) -> int:

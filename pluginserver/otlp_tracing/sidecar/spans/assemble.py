@@ -1,7 +1,7 @@
-"""From a log record to spans: one SERVER span a request, one CLIENT span a try of the balancer.
+"""From a request to its spans: one SERVER span, one CLIENT span a try of the balancer.
 
-Pure. Puts the parts together: times (span_times.py), attributes (server_span.py, client_spans.py), gRPC
-(rpc.py). An INTERNAL span shows the time before the first try where that is long.
+Pure. Joins the parts: times (timing.py), attributes (server.py, client.py), gRPC (grpc.py). An INTERNAL span shows the
+time before the first try if that is long.
 
 Source: OpenTelemetry semantic conventions 1.44, docs/http/http-spans.md; kong/pdk/log.lua.
 """
@@ -9,107 +9,97 @@ Source: OpenTelemetry semantic conventions 1.44, docs/http/http-spans.md; kong/p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
 
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.spans.client import client_attributes, response_source, tries_of
-from otlp_tracing.sidecar.spans.grpc import received_call, sent_call
-from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord, present
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.spans.client import client_attributes
+from otlp_tracing.sidecar.spans.grpc import grpc_call
+from otlp_tracing.sidecar.spans.model import SpanRecord, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.spans.sampling import sampling_attributes
 from otlp_tracing.sidecar.spans.server import route_of, server_attributes
 from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
-from otlp_tracing.sidecar.tail.decision import sampling_attributes
 
-__all__ = ["assemble"]
-
-# Kong's own part is some milliseconds (kong.latency.kong_ms says how many). From a tenth of a second on, the
-# gap before the upstream was called is what a reader of the trace asks about.
+# Kong's own part takes some milliseconds (kong.latency.kong_ms). From a tenth of a second on, the gap before the
+# upstream was called is what a reader of the trace looks for.
 _LONG_NS = 100_000_000
-_BEFORE_UPSTREAM = 0xFFFF  # more tries than Kong makes, so that no try's id is derived alike
+_BEFORE_UPSTREAM = 0xFFFF  # more tries than Kong makes, so that no try has the same derived id
 
 
 def assemble(
-    record: LogRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
+    record: RequestRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
 ) -> list[SpanRecord]:
-    """Make the spans of one request, the SERVER span first.
+    """Return the spans of one request, the SERVER span first.
 
     Args:
-        record: what Kong logged.
-        context: what was decided for the request; its ids become the spans'.
+        record: of the request.
+        context: of the request; its ids become the spans'.
         rules: of the plugin entry.
-        kept_for: why the trace is kept after the response; None where the head decision keeps it.
+        kept_for: why the trace is kept after the response; None if the head decision keeps it.
     """
-    source = response_source(record)
-    times = span_times(record, tries_of(record))
-    why = sampling_attributes(context, kept_for)
-    return [
-        _server_span(record, context, rules, source, times, why=why),
-        *_time_before_upstream(record, context, times),
-        *_client_spans(record, context, rules, source, times),
-    ]
+    times = span_times(record.log, record.tries)
+    spans = [_server_span(record, context, rules, times, kept_for)]
+    if times.tries:
+        if times.tries[0][0] - times.start_ns >= _LONG_NS:
+            spans.append(_time_before_upstream(record, context, times))
+        _add_client_spans(spans, record, context, rules, times)
+    return spans
 
 
 def _server_span(
-    record: LogRecord,
-    context: RequestContext,
-    rules: SpanRules,
-    source: str,
-    times: SpanTimes,
-    *,
-    why: Mapping[str, AttributeValue],
+    record: RequestRecord, context: RequestContext, rules: SpanRules, times: SpanTimes, kept_for: str | None
 ) -> SpanRecord:
-    route, call = route_of(record, rules.names), received_call(record, rules.names)
-    attributes = {**server_attributes(record, source, route, call, rules), **why}
-    if context.baggage:
-        attributes.update(rules.baggage(context.baggage))
-    name = rules.methods.name(record.request.method)
+    route = route_of(record, rules.names)
+    call = grpc_call(record, record.received_call, rules.names) if record.received_call is not None else None
+    attributes = server_attributes(record, route, call, rules)
+    attributes.update(sampling_attributes(context, kept_for))
+    for name, value in context.baggage:
+        attributes[f"baggage.{name}"] = value
+    name = call.span_name if call else rules.methods.name(record.method)
     return SpanRecord(
         trace_id=context.trace_id,
         span_id=context.span_id,
         parent_span_id=context.parent_span_id,
-        name=call.span_name if call else f"{name} {route}" if route else name,
+        name=f"{name} {route}" if route and call is None else name,
         kind="server",
         start_unix_ns=times.start_ns,
         end_unix_ns=times.end_ns,
         attributes=attributes,
         flags=context.flags,
         trace_state=context.trace_state,
-        is_error="error.type" in attributes,
+        is_error=record.error_type is not None,
         links=(context.link,) if context.link else (),
     )
 
 
-def _client_spans(
-    record: LogRecord, context: RequestContext, rules: SpanRules, source: str, times: SpanTimes
-) -> Iterator[SpanRecord]:
-    if not times.tries:
-        return
-    call = sent_call(record, rules.names)
-    name = call.span_name if call else rules.methods.name(record.request.method)
+def _add_client_spans(
+    spans: list[SpanRecord], record: RequestRecord, context: RequestContext, rules: SpanRules, times: SpanTimes
+) -> None:
+    call = grpc_call(record, record.sent_call, rules.names) if record.sent_call is not None else None
+    name = call.span_name if call else rules.methods.name(record.method)
     last = len(times.tries) - 1
-    for number, attributes in enumerate(client_attributes(record, source, call, rules)):
+    for number, attributes in enumerate(client_attributes(record, call, rules)):
         start_ns, end_ns = times.tries[number]
-        yield SpanRecord(
-            trace_id=context.trace_id,
-            span_id=context.upstream_span_id if number == last else _derived_id(context, number),
-            parent_span_id=context.span_id,
-            name=name,
-            kind="client",
-            start_unix_ns=start_ns,
-            end_unix_ns=end_ns,
-            attributes=attributes,
-            flags=context.flags,
-            trace_state=context.trace_state,
-            is_error="error.type" in attributes,
+        spans.append(
+            SpanRecord(
+                trace_id=context.trace_id,
+                span_id=context.upstream_span_id if number == last else _derived_id(context, number),
+                parent_span_id=context.span_id,
+                name=name,
+                kind="client",
+                start_unix_ns=start_ns,
+                end_unix_ns=end_ns,
+                attributes=attributes,
+                flags=context.flags,
+                trace_state=context.trace_state,
+                is_error="error.type" in attributes,
+            )
         )
 
 
-def _time_before_upstream(record: LogRecord, context: RequestContext, times: SpanTimes) -> Iterator[SpanRecord]:
-    if not times.tries or times.tries[0][0] - times.start_ns < _LONG_NS:
-        return
-    route, service = record.route, record.service
-    yield SpanRecord(
+def _time_before_upstream(record: RequestRecord, context: RequestContext, times: SpanTimes) -> SpanRecord:
+    route, service = record.log.route, record.log.service
+    return SpanRecord(
         trace_id=context.trace_id,
         span_id=_derived_id(context, _BEFORE_UPSTREAM),
         parent_span_id=context.span_id,
@@ -128,5 +118,5 @@ def _time_before_upstream(record: LogRecord, context: RequestContext, times: Spa
 
 
 def _derived_id(context: RequestContext, number: int) -> bytes:
-    # Derived, not drawn: a record that is handed over twice gives the same spans.
+    # Derived, not random: a record that is handed over twice gives the same spans.
     return hashlib.blake2b(context.upstream_span_id, digest_size=8, salt=number.to_bytes(2, "big")).digest()

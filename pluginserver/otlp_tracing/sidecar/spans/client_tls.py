@@ -13,8 +13,6 @@ from collections.abc import Mapping
 
 from otlp_tracing.sidecar.ingest.log_record import Tls
 
-__all__ = ["tls_attributes"]
-
 _VERSION = re.compile(r"(TLS|SSL)v([0-9.]+)")
 # TLS 1.2 suites that a current OpenSSL offers by default; those of TLS 1.3 have one name only.
 _SUITES: Mapping[str, str] = {

@@ -1,14 +1,12 @@
-"""Which request methods are known: the others must not become names, since a client can make them up.
+"""Which request methods are known. Other methods do not become names, since a client can make them up.
 
-Source: semantic conventions 1.44, http.request.method: RFC 9110, PATCH and QUERY, unless the environment
-names others, which replace them all.
+Source: semantic conventions 1.44, http.request.method: RFC 9110, PATCH and QUERY, unless the environment names others,
+which replace them all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-__all__ = ["HttpMethods"]
 
 _DEFAULT = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 _VARIABLE = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"
@@ -26,7 +24,7 @@ class HttpMethods:
         self._known = frozenset(filter(None, named)) or frozenset(_DEFAULT)
 
     def name(self, method: str) -> str:
-        """Return a method as span names and labels have it."""
+        """Return a method as span names and labels show it."""
         return method if method in self._known else "HTTP"
 
     def attributes(self, method: str) -> dict[str, str]:

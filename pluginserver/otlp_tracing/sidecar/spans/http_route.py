@@ -1,6 +1,4 @@
-"""Which of a route's paths a request matched: the span's `http.route`.
-
-Knows a route's paths and a request's, not how many names there are (name_guard.py).
+"""The path of a route that a request matched: the span's `http.route`.
 
 Source: kong/router/ of Kong 3.9.1: a path that begins with `~` is a regular expression in the Rust regex
 crate's syntax, tried before plain prefixes; of those the longest wins. RE2 reads that syntax and, like
@@ -18,8 +16,6 @@ import re2
 
 from otlp_tracing.sidecar.spans.route_template import readable_template
 
-__all__ = ["http_route"]
-
 
 def http_route(paths: Sequence[str], request_path: str) -> str | None:
     """Return the template of the route's path that the request's path matched.
@@ -35,7 +31,7 @@ def http_route(paths: Sequence[str], request_path: str) -> str | None:
     """
     known = _known(tuple(paths))
     if known.only is not None:
-        # Kong matched something, or the record would have no route: with one path there is no doubt which.
+        # Kong matched something, or the record would have no route: with one path it is that one.
         return known.only
     for expression, template in known.expressions:
         if expression.match(request_path):

@@ -1,8 +1,7 @@
 """The HTTP and RPC conventions' former attribute names, written beside the current ones (`span.semconv: dup`).
 
-For backends and dashboards that know the names of up to 1.20 (HTTP) and 1.38 (RPC). One name means two
-things: `rpc.method` was the bare method, and is the full one; the current meaning stands, `rpc.service`
-beside it.
+For backends and dashboards that know the names of up to 1.20 (HTTP) and 1.38 (RPC). One name has two meanings:
+`rpc.method` was the bare method, and is the full one. It keeps the current meaning, with `rpc.service` beside it.
 
 Source: semantic conventions 1.44, docs/non-normative/http-migration.md and model/rpc/deprecated/.
 """
@@ -11,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otlp_tracing.sidecar.spans.grpc import CODES
+from otlp_tracing.sidecar.ingest.request_record import GRPC_CODES
 from otlp_tracing.sidecar.spans.model import AttributeValue
-
-__all__ = ["client_names", "server_names"]
 
 _BOTH = (
     ("http.method", "http.request.method"),
@@ -43,7 +40,7 @@ Attributes = Mapping[str, AttributeValue]
 
 
 def server_names(attributes: Attributes) -> dict[str, AttributeValue]:
-    """Return a SERVER span's attributes once more, under their former names."""
+    """Return a SERVER span's attributes under their former names."""
     former = _renamed(attributes, _SERVER)
     query = attributes.get("url.query")
     former["http.target"] = f"{attributes.get('url.path', '')}?{query}" if query else attributes.get("url.path", "/")
@@ -51,7 +48,7 @@ def server_names(attributes: Attributes) -> dict[str, AttributeValue]:
 
 
 def client_names(attributes: Attributes) -> dict[str, AttributeValue]:
-    """Return a CLIENT span's attributes once more, under their former names."""
+    """Return a CLIENT span's attributes under their former names."""
     return _renamed(attributes, _CLIENT)
 
 
@@ -66,5 +63,5 @@ def _renamed(attributes: Attributes, names: tuple[tuple[str, str], ...]) -> dict
         asked_for = str(attributes.get("rpc.method_original", attributes["rpc.method"]))
         former["rpc.service"] = asked_for.partition("/")[0]
     if "rpc.response.status_code" in attributes:
-        former["rpc.grpc.status_code"] = CODES.index(str(attributes["rpc.response.status_code"]))
+        former["rpc.grpc.status_code"] = GRPC_CODES.index(str(attributes["rpc.response.status_code"]))
     return former

@@ -1,4 +1,4 @@
-"""A finished span, ours: what assembly makes and everything after it works on."""
+"""A finished span: made by assembly, read by redaction and the encoder."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import Final, Literal
 
 from otlp_tracing.context import SpanContext
 
-__all__ = ["AttributeValue", "Attributes", "SpanRecord", "present"]
-
 AttributeValue = str | bool | int | float | list[str]
 Attributes = dict[str, AttributeValue]
 Kind = Literal["server", "client", "internal"]
 
 
 def present(attributes: Mapping[str, AttributeValue | None]) -> Attributes:
-    """Leave out what there is no value for."""
+    """Return the attributes that have a value."""
     return {name: value for name, value in attributes.items() if value is not None and value != ""}
 
 
@@ -31,12 +29,12 @@ class SpanRecord:
         name: of low cardinality.
         kind: as OTLP has it.
         start_unix_ns: nanoseconds since 1970.
-        end_unix_ns: likewise, never before the start.
+        end_unix_ns: nanoseconds since 1970, never before the start.
         attributes: by the semantic conventions.
         flags: W3C trace flags.
         trace_state: the tracestate sent upstream.
-        is_error: the span's status is ERROR; else it is unset.
-        links: spans of other traces that this one belongs with.
+        is_error: the span's status is ERROR; otherwise it is unset.
+        links: related spans of other traces.
     """
 
     trace_id: Final[bytes]
@@ -52,7 +50,7 @@ class SpanRecord:
     is_error: Final[bool]
     links: Final[tuple[SpanContext, ...]]
 
-    # Written out, since there are two a request: compiled, a dataclass's own would stay Python.
+    # Two are made per request. mypyc does not compile the __init__ that a dataclass generates.
     def __init__(  # noqa: PLR0917 - the fields
         self,
         trace_id: bytes,

@@ -20,8 +20,6 @@ from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Reso
 from otlp_tracing import __version__
 from otlp_tracing.config.settings import Settings
 
-__all__ = ["ResourceValue", "detect", "resource_attributes"]
-
 ResourceValue = str | int
 
 _DETECTOR_GROUP = "opentelemetry_resource_detector"

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["readable_template"]
-
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[?+]?")
 _GROUP = re.compile(r"\((?:\?P?<(?P<name>[A-Za-z_][\w.\[\]]*)>|\?(?P<flags>[A-Za-z-]*)(?P<flags_end>[:)]))?")
 _MAY_BE_ABSENT = ("?", "*", "{0")

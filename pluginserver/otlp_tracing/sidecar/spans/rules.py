@@ -1,16 +1,13 @@
-"""What a plugin entry's configuration says about its spans, made ready once."""
+"""How the spans of a plugin entry are written, from its configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.spans.cardinality import NameGuard
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.header_capture import HeaderCapture
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-
-__all__ = ["SpanRules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,30 +15,27 @@ class SpanRules:
     """How the spans of an entry are written.
 
     Args:
-        request_headers: those to show.
-        response_headers: likewise.
+        request_headers: captures the request headers to show; None without any.
+        response_headers: the same of the response.
         old_names: write the HTTP and RPC conventions' former names as well.
         methods: those that are known.
         names: bounds routes and gRPC methods; shared by all entries of a sidecar.
     """
 
-    request_headers: HeaderCapture
-    response_headers: HeaderCapture
+    request_headers: HeaderCapture | None
+    response_headers: HeaderCapture | None
     old_names: bool
     methods: HttpMethods
-    names: NameGuard
+    names: CardinalityLimit
 
     @classmethod
-    def of(cls, settings: Settings, methods: HttpMethods, names: NameGuard) -> SpanRules:
+    def from_settings(cls, settings: Settings, methods: HttpMethods, names: CardinalityLimit) -> SpanRules:
         """Read an entry's settings; methods and names are the sidecar's."""
+        capture = settings.capture
         return cls(
-            request_headers=HeaderCapture("http.request.header", settings.capture.request_headers),
-            response_headers=HeaderCapture("http.response.header", settings.capture.response_headers),
+            request_headers=HeaderCapture("http.request.header", capture.request_headers) or None,
+            response_headers=HeaderCapture("http.response.header", capture.response_headers) or None,
             old_names=settings.span.semconv == "dup",
             methods=methods,
             names=names,
         )
-
-    def baggage(self, members: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Return the attributes of captured baggage members."""
-        return {f"baggage.{name}": value for name, value in members}

@@ -1,17 +1,16 @@
-"""Tell the gateway's processes at which rates they may keep traces.
+"""Sends the workers of the plugin server the rates at which they may keep traces.
 
-Knows every plugin entry whose rates move, what was decided for its requests, and the processes that can be
-told; budget.py and load_factor.py say what they are told. A process that is not told anything goes on with
-what it was told last. No socket, no clock of its own: `tick` is called twice a second.
+Knows every plugin entry whose rates move, the decisions for its requests, and the connected workers. budget.py and
+load_factor.py compute the rates. A worker that gets no new rates keeps its last ones. It has no socket and no clock of
+its own: `tick` is called twice a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Sampling
-from otlp_tracing.context import RequestContext
 from otlp_tracing.handoff.frames import Rates, encode
 from otlp_tracing.metrics import (
     CPU_LOAD,
@@ -21,35 +20,21 @@ from otlp_tracing.metrics import (
     SAMPLING_TRACES,
 )
 from otlp_tracing.sampling.token_bucket import Allowance
+from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
+from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.tail.budget import Budget
 from otlp_tracing.sidecar.tail.load_factor import PERIOD_SECONDS, LoadFactor
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["OWN", "TICK_SECONDS", "Link", "RateKeeper"]
-
 TICK_SECONDS = 0.5
-"""How often rates are set: some times within what a process saves for itself (sampling/token_bucket.py)."""
+"""Seconds between two computations of the rates; a token bucket saves more than that (sampling/token_bucket.py)."""
 
-OWN = b""
-"""The sidecar as one of the processes: it decides about requests that `access` never saw."""
+LOCAL = b""
+"""The worker id of the sidecar itself, which decides for requests that `access` never saw."""
 
-# A sidecar that was started again learns first who has how much traffic; the processes go on as before.
+# A restarted sidecar first learns which worker has how much traffic; until then the workers keep their rates.
 _LEARN_SECONDS = 2.0
-_IDLE_SECONDS = 300.0  # an entry without requests for so long is shown no more: mostly it is configured no more
-
-
-@dataclass(eq=False, slots=True)
-class Link:
-    """A connection to one process of the gateway.
-
-    Args:
-        process: the 8 bytes that it named itself with.
-        send: takes bytes for it, and never blocks.
-    """
-
-    process: bytes
-    send: Callable[[bytes], None]
-    told: dict[bytes, bytes | None] = field(default_factory=dict)  # by entry: the last frame
+_IDLE_SECONDS = 300.0  # an entry without requests for so long is no longer shown: mostly it is no longer configured
 
 
 @dataclass(slots=True)
@@ -64,7 +49,7 @@ class _Entry:
     is_shown: bool = False
 
 
-class RateKeeper:
+class SamplingController:
     """Rates of all entries.
 
     Args:
@@ -76,12 +61,12 @@ class RateKeeper:
         self._metrics = metrics
         self._clock = clock
         self._entries: dict[bytes, _Entry] = {}
-        self._links: dict[bytes, Link] = {}
+        self._links: dict[bytes, WorkerLink] = {}
         self._cpu: float | None = None
         self._cpu_at = clock()
 
     def configure(self, key: bytes, name: str, sampling: Sampling) -> Allowance | None:
-        """Take an entry over whose rates may move, and return what the sidecar itself may keep of it.
+        """Add an entry; return the token bucket of the sidecar itself, None if the rates of the entry do not move.
 
         Args:
             key: settings.settings_key of the entry.
@@ -97,64 +82,58 @@ class RateKeeper:
         return own
 
     def forget(self, key: bytes) -> None:
-        """Let go of an entry that is configured no more."""
+        """Remove an entry that is no longer configured."""
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self._show_no_more(entry)
+            self._hide(entry)
 
-    def connect(self, link: Link) -> None:
-        """Take a process in that understands Rates; a new connection replaces its old one."""
-        self._links[link.process] = link
+    def connect(self, link: WorkerLink) -> None:
+        """Add a worker that understands Rates; a new connection replaces its old one."""
+        self._links[link.worker_id] = link
 
-    def announce(self, link: Link, key: bytes) -> None:
-        """A process has requests of an entry."""
+    def announce(self, link: WorkerLink, key: bytes) -> None:
+        """Note that a worker has requests of an entry."""
         link.told.setdefault(key, None)
 
-    def disconnect(self, link: Link) -> None:
-        """The connection is gone; what the process had is divided anew."""
-        if self._links.get(link.process) is link:
-            del self._links[link.process]
+    def disconnect(self, link: WorkerLink) -> None:
+        """Remove a closed connection; its share is divided among the other workers."""
+        if self._links.get(link.worker_id) is link:
+            del self._links[link.worker_id]
 
-    def observe(self, key: bytes, process: bytes, context: RequestContext, kept: bool) -> None:
-        """Count one request.
-
-        Args:
-            key: of its entry; one whose rates do not move is passed over.
-            process: that decided, OWN for the sidecar.
-            context: what was decided.
-            kept: in the end.
-        """
-        entry = self._entries.get(key)
+    def observe(self, outcome: RequestOutcome) -> None:
+        """Count one request; an entry whose rates do not move is skipped."""
+        entry = self._entries.get(outcome.entry_key)
         if entry is None:
             return
         entry.seen_at = self._clock()
-        can_be_told = process == OWN or process in self._links
+        context, worker_id, kept = outcome.context, outcome.worker_id, outcome.is_kept
+        can_be_told = worker_id == LOCAL or worker_id in self._links
         if context.probability is not None and can_be_told:
-            entry.budget.decided(process, context.rule, context.probability, context.sampled)
+            entry.budget.decided(worker_id, context.rule, context.probability, context.sampled)
             kept = kept and not context.sampled
         if kept:
             entry.budget.kept_unasked()
 
     def tick(self, cpu: Callable[[], float | None]) -> None:
-        """Set the rates anew, and tell and show them.
+        """Compute the rates, send and show them.
 
         Args:
             cpu: measures the load since it was last asked, 0 to 1; None if it cannot.
         """
         now = self._clock()
-        looked = self._look(now, cpu)
+        measured = self._measure_cpu(now, cpu)
         for entry in self._entries.values():
             if now - entry.seen_at >= _IDLE_SECONDS:
-                self._show_no_more(entry)
+                self._hide(entry)
         for key, entry in self._entries.items():
             if now - entry.seen_at < _IDLE_SECONDS:
-                if looked and self._cpu is not None:
+                if measured and self._cpu is not None:
                     entry.load.observe(self._cpu)
                 self._set(key, entry, now)
                 self._show(entry)
 
     def report(self) -> list[Mapping[str, object]]:
-        """Return what is set for every entry, for a person."""
+        """Return the rates of every entry, for a person."""
         now = self._clock()
         return [_report(entry) for entry in self._entries.values() if now - entry.seen_at < _IDLE_SECONDS]
 
@@ -163,7 +142,7 @@ class RateKeeper:
         """The CPU's load at the last look, 0 to 1; None if it is not known."""
         return self._cpu
 
-    def _look(self, now: float, cpu: Callable[[], float | None]) -> bool:
+    def _measure_cpu(self, now: float, cpu: Callable[[], float | None]) -> bool:
         if now - self._cpu_at < PERIOD_SECONDS:
             return False
         self._cpu, self._cpu_at = cpu(), now
@@ -172,22 +151,22 @@ class RateKeeper:
         return True
 
     def _set(self, key: bytes, entry: _Entry, now: float) -> None:
-        processes = [process for process, link in self._links.items() if key in link.told]
-        if OWN in entry.budget.asking():
-            processes.append(OWN)
-        shares = entry.budget.tick(now, processes, entry.load.value)
+        workers = [worker_id for worker_id, link in self._links.items() if key in link.told]
+        if LOCAL in entry.budget.asking():
+            workers.append(LOCAL)
+        shares = entry.budget.tick(now, workers, entry.load.value)
         if now - entry.known_at < _LEARN_SECONDS:
-            # What comes first are records that waited for this sidecar: they were kept before.
+            # The first records are those that waited for this sidecar: they were decided before.
             entry.budget.start_even()
             return
-        for process in processes:
-            self._tell(process, Rates(key, entry.load.value, _rounded(shares.get(process, ()))), entry)
+        for worker_id in workers:
+            self._send(worker_id, Rates(key, entry.load.value, _rounded(shares.get(worker_id, ()))), entry)
 
-    def _tell(self, process: bytes, rates: Rates, entry: _Entry) -> None:
-        if process == OWN:
+    def _send(self, worker_id: bytes, rates: Rates, entry: _Entry) -> None:
+        if worker_id == LOCAL:
             entry.own.set(rates.load, rates.shares)
             return
-        link, frame = self._links[process], encode(rates)
+        link, frame = self._links[worker_id], encode(rates)
         if link.told[rates.key] != frame:
             link.told[rates.key] = frame
             link.send(frame)
@@ -202,7 +181,7 @@ class RateKeeper:
         self._metrics.set(SAMPLING_BUDGET, entry.budget.traces_per_second, entry.name)
         self._metrics.set(SAMPLING_TRACES, entry.budget.kept_per_second, entry.name)
 
-    def _show_no_more(self, entry: _Entry) -> None:
+    def _hide(self, entry: _Entry) -> None:
         if not entry.is_shown:
             return
         entry.is_shown = False
@@ -217,7 +196,7 @@ def _budget_factor(wanted: float, expected: float) -> float:
 
 
 def _rounded(shares: Sequence[float]) -> list[float]:
-    # Three digits: a process is told of what changes, not of every tick.
+    # Three digits: a worker gets changes, not every tick.
     return [float(f"{share:.3g}") for share in shares]
 
 
@@ -233,7 +212,7 @@ def _report(entry: _Entry) -> Mapping[str, object]:
     return {
         "entry": entry.name,
         "budget_traces_per_second": entry.budget.traces_per_second or None,
-        "processes": len(entry.budget.asking() - {OWN}),
+        "processes": len(entry.budget.asking() - {LOCAL}),
         "kept_per_second": round(entry.budget.kept_per_second, 3),
         "budget_factor": _budget_factor(wanted * load, expected),
         "load_factor": load,

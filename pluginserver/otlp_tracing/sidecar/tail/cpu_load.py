@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CpuLoad"]
-
 # user nice system idle iowait irq softirq steal guest guest_nice: guests' time is part of user's and nice's.
 _IDLE, _IOWAIT, _COUNTED = 3, 4, 8
 

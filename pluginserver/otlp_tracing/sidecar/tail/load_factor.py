@@ -1,4 +1,4 @@
-"""Lower the rates of a machine that is busy.
+"""Lowers the rates while the machine is busy.
 
 Every few seconds: above `high` the rate is halved, below `low` it is raised by half until it is the
 configured one again, between them it stays as it is. Pure.
@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from otlp_tracing.config.settings import Load
 
-__all__ = ["PERIOD_SECONDS", "LoadFactor"]
-
 PERIOD_SECONDS = 5.0
-"""Between two looks at the load: shorter ones would follow single requests and garbage collections."""
+"""Between two measurements: shorter periods would follow single requests and garbage collections."""
 
-# Four halvings. By then what tracing costs is far below what fewer traces could still save.
+# Four halvings. Then tracing costs so little that fewer traces would save nothing.
 _LEAST = 1 / 16
 
 
 class LoadFactor:
-    """One entry's."""
+    """The factor of one entry."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -26,7 +24,7 @@ class LoadFactor:
         """The factor on every rate, 1/16 to 1."""
 
     def observe(self, cpu: float) -> None:
-        """Take the CPU's load over the last period into account, 0 to 1."""
+        """Adjust to the CPU load of the last period, 0 to 1."""
         if self._load.high is None:
             return
         if cpu > self._load.high:

@@ -12,8 +12,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from otlp_tracing import __version__
 from otlp_tracing.metrics import METRICS, Metric, Total
 
-__all__ = ["Metrics"]
-
 _log = logging.getLogger("otlp_tracing.sidecar.telemetry.registry")
 
 _MAX_SENDERS = 1024  # processes of the gateway remembered; a worker that is respawned is a new one
@@ -21,7 +19,7 @@ _MAX_REPORTED = 256  # label combinations taken from reports; ours have a few do
 
 
 class Metrics:
-    """Every metric of contract.counters, in a registry of its own."""
+    """Every metric of otlp_tracing.metrics, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -39,7 +37,7 @@ class Metrics:
 
     def add(self, metric: Metric, *label_values: str, amount: int = 1) -> None:
         """Count `amount` more; 0 makes the series visible."""
-        series = self._known(metric, label_values)
+        series = self._series.get((metric.name, label_values)) or self._known(metric, label_values)
         assert isinstance(series, Counter)
         series.inc(amount)
 
@@ -66,6 +64,13 @@ class Metrics:
         """Show no value any more; one that was never set is none."""
         with contextlib.suppress(KeyError):
             self._families[metric.name].remove(*label_values)
+
+    def forget_prefix(self, metric: Metric, *label_values: str) -> None:
+        """Remove the series whose first labels have these values."""
+        count = len(label_values)
+        for name, values in [one for one in self._series if one[0] == metric.name and one[1][:count] == label_values]:
+            del self._series[name, values]
+            self._families[name].remove(*values)
 
     def forget_all(self, label: str, value: str) -> None:
         """Show no series any more that has this value of a label."""

@@ -11,59 +11,59 @@ from __future__ import annotations
 from prometheus_client import Histogram
 
 from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.spans.client import response_source
+from otlp_tracing.sidecar.outcome import RequestOutcome
+from otlp_tracing.sidecar.route_table import OTHER, RouteKey, RouteTable
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.spans.model import SpanRecord
-from otlp_tracing.sidecar.spans.server import status_code
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["RequestMetrics"]
-
-# Seventeen lines on /metrics for each, 34,000 in all: some megabytes a scrape, the most one should be.
+# A series is a route, a method, a class of statuses and a source. Each has seventeen lines on /metrics, 34,000 in all:
+# some megabytes a scrape, the most one should be.
 MAX_SERIES = 2_000
-_OTHER = "_OTHER"
 
 
-class RequestMetrics:
-    """The histogram of request durations; past the bound, services and routes are counted together."""
+class RequestDuration:
+    """The histogram of request durations; past the bound on series, services and routes are counted together.
 
-    def __init__(self, metrics: Metrics, methods: HttpMethods, max_series: int = MAX_SERIES) -> None:
+    Args:
+        metrics: where it is shown.
+        methods: those that are known.
+        routes: bounds the routes.
+        max_series: the bound on series.
+    """
+
+    def __init__(
+        self, metrics: Metrics, methods: HttpMethods, routes: RouteTable, max_series: int = MAX_SERIES
+    ) -> None:
         self._metrics = metrics
         self._methods = methods
         self._max_series = max_series
         self._series: dict[tuple[str, ...], Histogram] = {}
+        routes.on_evicted(self._forget)
 
-    def observe(self, record: LogRecord, place: tuple[str, str], kept: SpanRecord | None) -> None:
-        """Count one request.
-
-        Args:
-            record: of the request.
-            place: its.
-            kept: its SERVER span, None where the trace is not kept.
-        """
-        series = self._of(self._labels(record, place))
-        seconds = max(record.latencies.request or 0, 0) / 1000
-        if kept is None:
-            series.observe(seconds)
+    def observe(self, outcome: RequestOutcome) -> None:
+        """Count one request; a kept one becomes an exemplar."""
+        record, context = outcome.record, outcome.context
+        status = record.status
+        labels = (
+            *outcome.route,
+            self._methods.name(record.method),
+            f"{status // 100}xx" if 100 <= status < 600 else "",
+            record.source,
+        )
+        series = self._series.get(labels) or self._new_series(labels)
+        seconds = max(record.log.latencies.request or 0, 0) / 1000
+        if outcome.spans:
+            series.observe(seconds, {"trace_id": context.trace_id.hex(), "span_id": context.span_id.hex()})
         else:
-            series.observe(seconds, {"trace_id": kept.trace_id.hex(), "span_id": kept.span_id.hex()})
+            series.observe(seconds)
 
-    def _of(self, labels: tuple[str, ...]) -> Histogram:
-        series = self._series.get(labels)
-        if series is not None:
-            return series
-        if len(self._series) >= self._max_series and labels[:2] != (_OTHER, _OTHER):
+    def _new_series(self, labels: tuple[str, ...]) -> Histogram:
+        if len(self._series) >= self._max_series and labels[:2] != OTHER:
             self._metrics.add(NAMES_REFUSED, "request_duration")
-            return self._of((_OTHER, _OTHER, *labels[2:]))
+            labels = (*OTHER, *labels[2:])
         series = self._series[labels] = self._metrics.series(REQUEST_DURATION, *labels)
         return series
 
-    def _labels(self, record: LogRecord, place: tuple[str, str]) -> tuple[str, ...]:
-        status = status_code(record)
-        return (
-            *place,
-            self._methods.name(record.request.method),
-            f"{status // 100}xx" if 100 <= status < 600 else "",
-            response_source(record),
-        )
+    def _forget(self, route: RouteKey) -> None:
+        self._metrics.forget_prefix(REQUEST_DURATION, *route)
+        self._series = {labels: series for labels, series in self._series.items() if labels[:2] != route}

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from doubles import ManualClock
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
-from spans_of import CONTEXT, record_of
+from spans_of import CONTEXT, ENTRY_KEY, outcome_of
 
-ROUTE_KEY = ("users", "all")
-UNREDACTED = WhatIfRedaction((), str)
+NOT_SAMPLED = replace(CONTEXT, flags=2)
 
 
-def recorded(**fields: object) -> RecentRequest:
+def new_recorder(*headers: str) -> Recorder:
     recorder = Recorder(ManualClock())
-    recorder.observe(
-        record_of(**fields), ROUTE_KEY, CONTEXT, "sampled", [b"x"], what_if=WhatIfRedaction(("x-tier",), str)
-    )
+    recorder.configure(ENTRY_KEY, WhatIfRedaction(headers, str))
+    return recorder
+
+
+def recorded(**fields: Any) -> RecentRequest:
+    recorder = new_recorder("x-tier")
+    recorder.observe(outcome_of(spans=[b"x"], **fields))
     (request,) = recorder.requests.snapshot()
     return request
 
 
 def test_a_request_is_recorded_in_every_ring() -> None:
     """A kept one is a trace too; any other is only counted."""
-    recorder = Recorder(ManualClock())
-    record = record_of()
-    recorder.observe(record, ROUTE_KEY, CONTEXT, "sampled", [b"one", b"two"], what_if=UNREDACTED)
-    recorder.observe(record, ROUTE_KEY, CONTEXT, "not_sampled", [], what_if=UNREDACTED)
+    recorder = new_recorder()
+    recorder.observe(outcome_of(spans=[b"one", b"two"]))
+    recorder.observe(outcome_of(NOT_SAMPLED))
 
     (trace,) = recorder.traces.after(0, 10)
     (route,) = recorder.routes.figures([0.5])
@@ -60,18 +63,9 @@ def test_missing_values_of_a_record_have_defaults() -> None:
 
 def test_a_followed_decision_of_the_caller_is_recorded() -> None:
     """Otherwise only the presence of a caller is recorded."""
-    recorder = Recorder(ManualClock())
-    recorder.observe(
-        record_of(), ROUTE_KEY, replace(CONTEXT, decided_by="parent"), "sampled", [b"x"], what_if=UNREDACTED
-    )
-    recorder.observe(
-        record_of(),
-        ROUTE_KEY,
-        replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001"),
-        "sampled",
-        [],
-        what_if=UNREDACTED,
-    )
+    recorder = new_recorder()
+    recorder.observe(outcome_of(replace(CONTEXT, decided_by="parent"), spans=[b"x"]))
+    recorder.observe(outcome_of(replace(CONTEXT, decided_by="rate", trace_state="ot=rv:00000000000001")))
 
     followed, decided = recorder.requests.snapshot()
     assert (followed.has_caller, followed.caller_sampled, followed.randomness) == (True, True, None)

@@ -8,7 +8,7 @@ from otlp_tracing.sidecar.live.traces import MAX_KEYS_PER_SECOND, MAX_PER_SECOND
 
 
 def add(traces: RecentTraces, number: int, route: str = "r", **fields: Any) -> None:
-    values: dict[str, Any] = {"status": 200, "duration_ms": 1.0, "outcome": "sampled", "spans": [b"span"], **fields}
+    values: dict[str, Any] = {"status": 200, "duration_ms": 1.0, "decision": "sampled", "spans": [b"span"], **fields}
     traces.add(number.to_bytes(16, "big"), ("s", route), **values)
 
 

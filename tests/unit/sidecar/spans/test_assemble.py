@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.assemble import assemble
 from spans_of import CONTEXT, GRPC, rules_of, spans_of
 
@@ -230,6 +231,6 @@ _HEADERS = st.dictionaries(
 )
 def test_any_record_gives_spans(fields: dict[str, Any]) -> None:
     """Never an exception: any log plugin can write into the record."""
-    record = msgspec.convert(fields, LogRecord)
+    record = RequestRecord(msgspec.convert(fields, LogRecord))
 
     assert assemble(record, CONTEXT, rules_of(span={"semconv": "dup"}))[0].kind == "server"

@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.sidecar.spans.cardinality import NameGuard
-from otlp_tracing.sidecar.spans.grpc import Call, received_call, sent_call, with_lost_method
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
+from otlp_tracing.sidecar.spans.grpc import Call, grpc_call
 from spans_of import GRPC, record_of, rules_of, spans_of
 
 
-def received(names: NameGuard | None = None, **fields: Any) -> Call | None:
-    return received_call(grpc(**fields), names or NameGuard())
+def received(names: CardinalityLimit | None = None, **fields: Any) -> Call | None:
+    record = grpc(**fields)
+    path = record.received_call
+    return None if path is None else grpc_call(record, path, names or CardinalityLimit())
 
 
-def grpc(**fields: Any) -> Any:
+def grpc(**fields: Any) -> RequestRecord:
     parts = {name: GRPC[name] | fields.pop(name, {}) for name in ("request", "service")}
     return record_of(**{**GRPC, **parts, **fields})
 
@@ -36,7 +39,7 @@ def test_a_call_that_nginx_answered_gets_its_method_back(fields: dict[str, Any],
     fields = {"source": "kong", "upstream_status": "502", **fields}
     fields["request"] = {"method": "GET", **fields.get("request", {})}
 
-    assert with_lost_method(grpc(**fields)).request.method == method
+    assert grpc(**fields).method == method
 
 
 @pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto", "application/grpc;x=1"])
@@ -79,7 +82,7 @@ def test_a_translated_request_is_a_call_on_the_upstreams_side() -> None:
 )
 def test_a_method_that_nobody_vouches_for_is_no_name(fields: dict[str, Any]) -> None:
     """A client must not make span names up; what it asked for is kept beside."""
-    names = NameGuard()
+    names = CardinalityLimit()
     call = received(names, **fields)
 
     assert call is not None
@@ -90,11 +93,12 @@ def test_a_method_that_nobody_vouches_for_is_no_name(fields: dict[str, Any]) -> 
 
 def test_methods_past_the_bound_are_other() -> None:
     """However many a client asks for."""
-    names = NameGuard(max_names_per_owner=1)
+    names = CardinalityLimit(max_names_per_owner=1)
     received(names)
-    call = sent_call(grpc(upstream_uri="/shop.Cart/Remove"), names)
+    record = grpc(upstream_uri="/shop.Cart/Remove")
+    assert record.sent_call is not None
+    call = grpc_call(record, record.sent_call, names)
 
-    assert call is not None
     assert (call.method, call.original) == ("_OTHER", "shop.Cart/Remove")
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
 import pytest
 
 from otlp_tracing.config.settings import Keep
-from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.spans.grpc import CODES
-from otlp_tracing.sidecar.tail.decision import keep_reason, sampling_attributes
-from spans_of import GRPC, spans_of
+from otlp_tracing.sidecar.ingest.request_record import GRPC_CODES, RequestRecord
+from otlp_tracing.sidecar.tail.decision import RouteMinimum, keep_reason
+from spans_of import CONTEXT, GRPC, spans_of
 
 EVERYTHING = Keep(errors=True, slower_than_ms=1000, statuses=(429,))
 NOTHING = Keep(errors=False)
+ENTRY = b"e" * 16
+LOWERED = dataclasses.replace(CONTEXT, decided_by="budget")
 
 
 @pytest.mark.parametrize(
@@ -39,40 +41,52 @@ NOTHING = Keep(errors=False)
 )
 def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | None) -> None:
     """Errors before retries before slowness before chosen statuses; nothing where nothing is wished."""
-    decoded = msgspec.convert(record, LogRecord)
+    decoded = RequestRecord(msgspec.convert(record, LogRecord))
 
     assert keep_reason(decoded, EVERYTHING) == reason
     assert keep_reason(decoded, NOTHING) is None
 
 
-@pytest.mark.parametrize("code", range(len(CODES) + 1))
+@pytest.mark.parametrize("code", range(len(GRPC_CODES) + 1))
 def test_a_call_is_kept_for_the_statuses_that_make_its_span_an_error(code: int) -> None:
     """What the SERVER span shows as an error is an error here, and nothing else is."""
     fields = {**GRPC, "response": {"status": 200, "headers": {"grpc-status": str(code)}}}
-    reason = keep_reason(msgspec.convert(fields, LogRecord), EVERYTHING)
+    reason = keep_reason(RequestRecord(msgspec.convert(fields, LogRecord)), EVERYTHING)
 
     assert (reason == "error") is spans_of(**fields)[0].is_error
 
 
-def context(**fields: Any) -> RequestContext:
-    ids = {"trace_id": b"\x01" * 16, "span_id": b"\x02" * 8, "upstream_span_id": b"\x03" * 8}
-    return RequestContext(**{**ids, "parent_span_id": None, "flags": 1, "trace_state": "", **fields})
+def test_only_lowered_rates_have_a_minimum() -> None:
+    """A route that its configured rate makes rare stays rare."""
+    assert not RouteMinimum().is_rare(ENTRY, "r", dataclasses.replace(CONTEXT, decided_by="rate"), 0.0)
 
 
-@pytest.mark.parametrize(
-    ("fields", "kept_for", "attributes"),
-    [
-        ({"decided_by": "rate", "trace_state": "ot=th:8"}, None, {"reason": "rate", "probability": 0.5}),
-        ({"decided_by": "rate", "trace_state": "ot=th:0"}, None, {"reason": "rate", "probability": 1.0}),
-        ({"decided_by": "rule", "rule": "api", "trace_state": "ot=th:c"}, None,
-         {"reason": "rule", "rule": "api", "probability": 0.25}),
-        ({"decided_by": "parent", "trace_state": "v=1"}, None, {"reason": "parent"}),
-        ({"decided_by": "rule", "rule": "api"}, "slow", {"reason": "slow"}),
-        ({}, None, {}),
-    ],
-)  # fmt: skip
-def test_a_span_says_why_it_is_there(fields: dict[str, Any], kept_for: str | None, attributes: dict[str, Any]) -> None:
-    """Reason, rule, and the probability where there is one."""
-    named = {f"otlp_tracing.sampling.{name}": value for name, value in attributes.items()}
+def test_a_route_is_rare_after_a_minute_without_a_trace() -> None:
+    """And until its first one; of each entry by itself."""
+    routes = RouteMinimum()
+    first = routes.is_rare(ENTRY, "r", LOWERED, 0.0)
+    routes.kept(ENTRY, "r", 0.0)
 
-    assert sampling_attributes(context(**fields), kept_for) == named
+    assert first
+    assert not routes.is_rare(ENTRY, "r", LOWERED, 59.9)
+    assert routes.is_rare(ENTRY, "r", LOWERED, 60.0)
+    assert routes.is_rare(b"other", "r", LOWERED, 1.0)
+
+
+def test_every_trace_begins_the_minute_anew() -> None:
+    """A route with traces is not rare, whatever they were kept for."""
+    routes = RouteMinimum()
+    for at in (0.0, 40.0):
+        routes.kept(ENTRY, "r", at)
+
+    assert not routes.is_rare(ENTRY, "r", LOWERED, 99.0)
+
+
+def test_the_routes_are_bounded() -> None:
+    """Past the bound nothing more is rare, until a minute has passed."""
+    routes = RouteMinimum(max_routes=2)
+    for number in range(3):
+        routes.kept(ENTRY, str(number), 0.0)
+
+    assert not routes.is_rare(ENTRY, "2", LOWERED, 1.0)
+    assert routes.is_rare(ENTRY, "2", LOWERED, 60.0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
+from doubles import ManualClock
 from otlp_tracing.context import RequestContext
-from otlp_tracing.metrics import NAMES_REFUSED, ROUTE_REQUESTS
+from otlp_tracing.metrics import ROUTE_REQUESTS
+from otlp_tracing.sidecar.route_table import RouteTable
 from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.telemetry.registry import Metrics
-from spans_of import CONTEXT
+from spans_of import CONTEXT, outcome_of
 
 
 def decided(by: str, sampled: bool, probability: float | None = None) -> RequestContext:
@@ -20,7 +21,7 @@ def decided(by: str, sampled: bool, probability: float | None = None) -> Request
 def test_every_route_says_what_was_kept_and_why() -> None:
     """Seen, kept by reason, the probability now, and what the kept ones say of all."""
     metrics = Metrics()
-    report = SamplingReport(metrics)
+    report = SamplingReport(metrics, RouteTable())
     for context, kept_for in (
         (decided("rate", True, 0.5), None),
         (decided("budget", False, 0.25), None),
@@ -29,7 +30,7 @@ def test_every_route_says_what_was_kept_and_why() -> None:
         (decided("rate", False, 0.25), "error"),
         (decided("parent", True), None),
     ):
-        report.observe(("users", "list"), "entry", context, kept_for)
+        report.observe(outcome_of(context, kept_for=kept_for, route_key=("users", "list")))
 
     assert report.routes() == [
         {
@@ -45,17 +46,19 @@ def test_every_route_says_what_was_kept_and_why() -> None:
             "estimate_deviation": round(math.sqrt(0.5 / 0.25 + 0.75 / 0.0625), 1),
         }
     ]
-    assert metrics.value(ROUTE_REQUESTS, service="users", route="list", decision="dropped") == 1
+    assert metrics.value(ROUTE_REQUESTS, service="users", route="list", decision="not_sampled") == 1
     assert metrics.value(ROUTE_REQUESTS, service="users", route="list", decision="rare") == 1
 
 
-def test_the_routes_are_bounded() -> None:
-    """Past the bound routes are counted together, and that is counted."""
+def test_an_evicted_route_is_removed() -> None:
+    """Its row and its series are gone; the next requests of other routes are counted."""
+    clock = ManualClock()
+    routes = RouteTable(clock=clock, max_routes=1)
     metrics = Metrics()
-    report = SamplingReport(metrics, max_routes=2)
-    for number in range(5):
-        report.observe(("", str(number)), "", decided("rate", True, 1.0), None)
-    rows: dict[Any, Any] = {row["route"]: row["seen"] for row in report.routes()}
+    report = SamplingReport(metrics, routes)
+    for name in ("old", "new", "new"):
+        report.observe(outcome_of(decided("rate", True, 1.0), route_key=routes.key("", name)))
+        clock.now += 601
 
-    assert rows == {"_OTHER": 3, "0": 1, "1": 1}
-    assert metrics.value(NAMES_REFUSED, kind="route_requests") == 3
+    assert [row["route"] for row in report.routes()] == ["new"]
+    assert metrics.value(ROUTE_REQUESTS, service="", route="old", decision="rate") == 0

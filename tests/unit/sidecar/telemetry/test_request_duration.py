@@ -7,20 +7,21 @@ from typing import Any
 from prometheus_client.exposition import choose_encoder
 
 from otlp_tracing.metrics import NAMES_REFUSED
+from otlp_tracing.sidecar.route_table import RouteTable
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.telemetry.registry import Metrics
-from otlp_tracing.sidecar.telemetry.request_duration import RequestMetrics
-from spans_of import record_of, spans_of
+from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
+from spans_of import outcome_of, record_of
 
 NAME = "otlp_tracing_request_duration_seconds"
 
 
 def observed(*records: dict[str, Any], max_series: int = 10) -> Metrics:
     metrics = Metrics()
-    requests = RequestMetrics(metrics, HttpMethods({}), max_series)
+    durations = RequestDuration(metrics, HttpMethods({}), RouteTable(), max_series)
     for fields in records:
         record = record_of(**fields)
-        requests.observe(record, record.place, None)
+        durations.observe(outcome_of(route_key=(record.service, record.route), **fields))
     return metrics
 
 
@@ -43,9 +44,9 @@ def test_every_request_is_counted_with_the_spans_labels() -> None:
 def test_a_kept_trace_is_an_exemplar() -> None:
     """A bucket leads to a trace that exists, and only to such a one."""
     metrics = Metrics()
-    requests = RequestMetrics(metrics, HttpMethods({}))
-    requests.observe(record_of(latencies={"request": 60}), ("", ""), None)
-    requests.observe(record_of(latencies={"request": 2}), ("", ""), spans_of()[0])
+    durations = RequestDuration(metrics, HttpMethods({}), RouteTable())
+    durations.observe(outcome_of(latencies={"request": 60}))
+    durations.observe(outcome_of(latencies={"request": 2}, spans=[b"kept"]))
 
     def lines(accept: str) -> list[str]:
         encode, _ = choose_encoder(accept)

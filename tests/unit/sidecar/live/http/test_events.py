@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from doubles import ManualClock
 from live_app import (
-    UNREDACTED,
     client,
     read_events,
     recorded,
@@ -21,7 +20,7 @@ from otlp_tracing.sidecar.live.http.events import MAX_WATCHERS, EventStream
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.otlp.encoder import encode_span
-from spans_of import CONTEXT, record_of, spans_of
+from spans_of import outcome_of, spans_of
 
 
 class StuckResponse(web.StreamResponse):
@@ -93,14 +92,7 @@ def test_the_stream_resumes_after_the_last_event() -> None:
         recorder = recorded(2)
         async with client(recorder, trace_url="http://jaeger/{trace_id}") as there:
             first = await read_events(there, "/events", "rows")
-            recorder.observe(
-                record_of(),
-                ("", ""),
-                CONTEXT,
-                "sampled",
-                [encode_span(span) for span in spans_of()],
-                what_if=UNREDACTED,
-            )
+            recorder.observe(outcome_of(route_key=("", ""), spans=[encode_span(span) for span in spans_of()]))
             return [first, await read_events(there, f"/events?after={first[-1][1]['id']}", "rows")]
 
     first, again = asyncio.run(course())

@@ -19,7 +19,7 @@ from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.spool.spool import Spool
-from otlp_tracing.sidecar.tail.controller import RateKeeper
+from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 CONFIG: dict[str, Any] = {"endpoint": "http://127.0.0.1:1"}
@@ -43,9 +43,9 @@ class Sidecar:
 
     async def start(self) -> None:
         await self.exporters.spool.start(5)
-        rates = RateKeeper(self.metrics, time.monotonic)
+        rates = SamplingController(self.metrics, time.monotonic)
         pipeline = Pipeline(self.metrics, {}, self.exporters, rates)
-        self._receiver = Receiver(pipeline, rates, self.exporters, self.metrics)
+        self._receiver = Receiver(pipeline, rates)
         self._server = await asyncio.start_unix_server(self._receiver.serve, sock=receiver.bind(self.path))
 
     async def stop(self) -> None:

@@ -1,0 +1,190 @@
+"""A request in one form, whatever Kong wrote it: decoded and normalised once, before anything else reads it.
+
+Tries are a list, headers are dictionaries, path and query are apart, and the answers to three questions are there:
+which gRPC call the request is, who answered it, and why it is an error.
+
+nginx counts a try that got no answer as failed with 502 (no connection, or a broken one) or 504 (a timeout), and
+writes the same codes into `upstream_status`. An upstream can answer with these codes itself. Before Kong 3.6 the record
+does not say who answered: there a last 502 or 504 without a Server header of the upstream counts as no answer.
+
+Source: nginx, ngx_http_upstream_next; kong/runloop/handler.lua, which calls a last try failed on any status above 499
+once the retries are used up; gRPC, doc/PROTOCOL-HTTP2.md; semantic conventions 1.44, docs/rpc/grpc.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_log
+
+GRPC_CODES = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+"""The names of gRPC's status codes, each at its number."""
+
+NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
+"""`error.type` of a try without an answer, by nginx's status."""
+
+_SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+_GRPC_PROTOCOLS = frozenset({"grpc", "grpcs"})
+_GRPC_TYPES = ("application/grpc+", "application/grpc;")  # neither grpc-web nor another type that begins alike
+
+
+class RequestRecord:
+    """One request.
+
+    Args:
+        log: Kong's record, for the fields that need no normalising.
+        method: of the request; POST for a gRPC call that nginx could not pass on.
+        path: as the client sent it, without the query.
+        query: without the question mark; empty without one.
+        status: of the response to the client, 0 if the record has none.
+        tries: of the balancer, in order.
+        statuses: the status of each try, None without an answer.
+        source: "upstream" or "kong": who answered.
+        request_headers: those that the upstream saw, by lower-case name.
+        response_headers: those that the client got.
+        received_call: path of the gRPC call that the client made; None if it made none.
+        sent_call: path of the gRPC call that Kong sent upstream; None if it sent none.
+        grpc_status: name of the status code in the response headers; None without one.
+        error_type: why the request is an error: a gRPC status that is the server's fault, or a 5xx. None if it is not.
+        service: name of Kong's service, otherwise its id; empty without one.
+        route: the same of Kong's route.
+    """
+
+    __slots__ = (
+        "error_type", "grpc_status", "log", "method", "path", "query", "received_call", "request_headers",
+        "response_headers", "route", "sent_call", "service", "source", "status", "statuses", "tries",
+    )  # fmt: skip
+
+    log: Final[LogRecord]
+    method: Final[str]
+    path: Final[str]
+    query: Final[str]
+    status: Final[int]
+    tries: Final[list[Try]]
+    statuses: Final[list[int | None]]
+    source: Final[str]
+    request_headers: Final[dict[str, Any]]
+    response_headers: Final[dict[str, Any]]
+    received_call: Final[str | None]
+    sent_call: Final[str | None]
+    grpc_status: Final[str | None]
+    error_type: str | None
+    service: Final[str]
+    route: Final[str]
+
+    def __init__(self, log: LogRecord) -> None:
+        request, service, route = log.request, log.service, log.route
+        # Lua's empty table is a list to some of its JSON encoders, and an object to others.
+        headers = request.headers if isinstance(request.headers, dict) else {}
+        answer = log.response.headers if isinstance(log.response.headers, dict) else {}
+        tries = log.tries if isinstance(log.tries, list) else []
+        path, _, query = request.uri.partition("?")
+        statuses = _statuses(log.upstream_status, tries)
+        source = log.source if log.source is not None else _source(statuses, answer)
+        status = int(log.response.status or 0)
+        method, received, sent = request.method, None, None
+        grpc_status = _grpc_status(answer) if "grpc-status" in answer else None
+        content_type = first_line(headers, "content-type") or ""
+        if content_type == "application/grpc" or content_type.startswith(_GRPC_TYPES):
+            upstream_path = (log.upstream_uri or "").partition("?")[0]
+            is_call = path.count("/") == 2
+            if _is_method_lost(method, source, log) and is_call:
+                method = "POST"
+            # The headers are those that the upstream saw. A plugin that translates (grpc-gateway) makes a call of a
+            # request that was none, and gives it another path.
+            if method == "POST" and is_call and upstream_path in {"", path}:
+                received = path
+            if upstream_path.count("/") == 2:
+                sent = upstream_path
+        self.log = log
+        self.method = method
+        self.path = path
+        self.query = query
+        self.status = status
+        self.tries = tries
+        self.statuses = statuses
+        self.source = source
+        self.request_headers = headers
+        self.response_headers = answer
+        self.received_call = received
+        self.sent_call = sent
+        self.grpc_status = grpc_status
+        if received is not None and grpc_status in _SERVER_ERRORS:
+            self.error_type = grpc_status
+        else:
+            self.error_type = str(status) if status >= 500 else None
+        self.service = (service.name or service.id or "") if service else ""
+        self.route = (route.name or route.id or "") if route else ""
+
+
+def decode(log: bytes) -> RequestRecord:
+    """Read a record as Kong wrote it.
+
+    Raises:
+        WireError: the bytes are not a log record.
+    """
+    return RequestRecord(decode_log(log))
+
+
+def first_line(headers: Mapping[str, Any], name: str) -> str | None:
+    """Return a header's first line; the name in lower case."""
+    value = headers.get(name)
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return value if isinstance(value, str) else None
+
+
+def lines(headers: Mapping[str, Any], name: str) -> list[str]:
+    """Return all lines of a header; the name in lower case."""
+    value = headers.get(name)
+    return [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
+
+
+def _statuses(upstream_status: str | None, tries: list[Try]) -> list[int | None]:
+    # nginx's $upstream_status: a status a try, with a comma between, a colon after an internal redirect.
+    texts = (upstream_status or "").replace(":", ",").split(",")
+    statuses: list[int | None] = []
+    for number, attempt in enumerate(tries):
+        text = texts[number].strip() if number < len(texts) else ""
+        if text.isdecimal():
+            statuses.append(int(text))
+        elif attempt.state == "failed" and attempt.code in NO_ANSWER and attempt.code is not None:
+            statuses.append(int(attempt.code))
+        else:
+            statuses.append(None)
+    return statuses
+
+
+def _source(statuses: list[int | None], answer: Mapping[str, Any]) -> str:
+    if not statuses:
+        return "kong"
+    if statuses[-1] not in NO_ANSWER:
+        return "upstream"
+    # Kong before 3.6 puts no Server header on what it answers for an upstream.
+    server = first_line(answer, "server")
+    return "upstream" if server and not server.startswith("kong/") else "kong"
+
+
+def _is_method_lost(method: str, source: str, log: LogRecord) -> bool:
+    # nginx answers an error of its own as a GET for its error page, and over HTTP/2 Kong's record shows that GET
+    # (kong/pdk/request.lua, get_method). Only of gRPC calls the method is known: POST.
+    service = log.service
+    return (
+        method == "GET"
+        and source == "kong"
+        and bool(log.tries)
+        and service is not None
+        and service.protocol in _GRPC_PROTOCOLS
+    )
+
+
+def _grpc_status(answer: Mapping[str, Any]) -> str | None:
+    code = first_line(answer, "grpc-status")
+    if code is None or not code.isdecimal():
+        return None
+    return GRPC_CODES[int(code)] if len(code) < 3 and int(code) < len(GRPC_CODES) else "UNKNOWN"

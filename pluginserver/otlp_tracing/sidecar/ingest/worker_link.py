@@ -1,0 +1,21 @@
+"""A connection to one worker of the plugin server, as whatever sends it frames sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(eq=False, slots=True)
+class WorkerLink:
+    """A connection to one worker.
+
+    Args:
+        worker_id: 8 bytes, of its greeting.
+        send: sends it bytes; must not block.
+        told: the last frame sent, by entry; None before the first.
+    """
+
+    worker_id: bytes
+    send: Callable[[bytes], None]
+    told: dict[bytes, bytes | None] = field(default_factory=dict)

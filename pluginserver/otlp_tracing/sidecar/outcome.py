@@ -1,0 +1,80 @@
+"""The outcome of one request, as its observers get it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from otlp_tracing.context import RequestContext
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.route_table import RouteKey
+
+NOT_SAMPLED = "not_sampled"
+
+
+class RequestOutcome:
+    """One request, decided and handed over for export.
+
+    Args:
+        entry_key: of the plugin entry.
+        entry_name: of the plugin entry.
+        worker_id: of the worker that decided; empty if the sidecar did.
+        record: the request.
+        route: its service and route, within the bound of RouteTable.
+        context: the head decision.
+        kept_for: why the tail decision keeps the trace; None if it does not.
+        spans: encoded and redacted, the SERVER span first; empty if the trace is not kept.
+    """
+
+    __slots__ = ("context", "decision", "entry_key", "entry_name", "kept_for", "record", "route", "spans", "worker_id")
+    entry_key: Final[bytes]
+    entry_name: Final[str]
+    worker_id: Final[bytes]
+    record: Final[RequestRecord]
+    route: Final[RouteKey]
+    context: Final[RequestContext]
+    kept_for: Final[str | None]
+    spans: Final[Sequence[bytes]]
+    decision: str
+    """`parent`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`, `rare` (the
+    tail kept it) or `not_sampled`: the words of the metrics, of the span attribute and of the page."""
+
+    def __init__(
+        self,
+        entry_key: bytes,
+        entry_name: str,
+        worker_id: bytes,
+        *,
+        record: RequestRecord,
+        route: RouteKey,
+        context: RequestContext,
+        kept_for: str | None,
+        spans: Sequence[bytes],
+    ) -> None:
+        self.entry_key = entry_key
+        self.entry_name = entry_name
+        self.worker_id = worker_id
+        self.record = record
+        self.route = route
+        self.context = context
+        self.kept_for = kept_for
+        self.spans = spans
+        if kept_for:
+            self.decision = kept_for
+        elif context.sampled:
+            # A record of a worker before `decided_by` was there, or one that a log plugin changed, may lack it.
+            self.decision = context.decided_by or "rate"
+        else:
+            self.decision = NOT_SAMPLED
+
+    @property
+    def is_kept(self) -> bool:
+        """The trace is exported."""
+        return self.decision != NOT_SAMPLED
+
+
+class OutcomeObserver(Protocol):
+    """Is told of every request."""
+
+    def observe(self, outcome: RequestOutcome) -> None:
+        """Count or record one request."""

@@ -1,0 +1,65 @@
+"""Promises of sidecar/ingest/request_record.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from otlp_tracing.sidecar.ingest.request_record import decode, first_line, lines
+from spans_of import GRPC
+
+CALL = {**GRPC, "source": None, "tries": [{"state": "failed", "code": 502}], "upstream_status": "502"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({}, ("", "")),
+        ({"service": {"id": "s1", "name": "users"}, "route": {"id": "r1"}}, ("users", "r1")),
+        ({"service": {"id": "s1"}, "route": {"id": "r1", "name": "list"}}, ("s1", "list")),
+        ({"service": {}, "route": {"name": ""}}, ("", "")),
+    ],
+)
+def test_service_and_route_have_names(fields: dict[str, Any], names: tuple[str, str]) -> None:
+    """The name that a person gave, otherwise Kong's id."""
+    record = decode(msgspec.json.encode(fields))
+
+    assert (record.service, record.route) == names
+
+
+def test_lua_has_one_kind_of_table() -> None:
+    """An empty table may come as a list or as an object; headers are dictionaries and tries a list all the same."""
+    record = decode(b'{"request":{"uri":"/a?b=1","headers":[]},"response":{"headers":[]},"tries":{}}')
+
+    assert (record.request_headers, record.response_headers, record.tries) == ({}, {}, [])
+    assert (record.path, record.query, record.status) == ("/a", "b=1", 0)
+
+
+def test_a_method_that_kong_lost_comes_back_without_a_source() -> None:
+    """Kong 3.4 does not say who answered: a failed last try and no Server header of the upstream say it."""
+    fields = {**CALL, "request": {**GRPC["request"], "method": "GET"}}
+    record = decode(msgspec.json.encode(fields))
+
+    assert (record.source, record.method, record.received_call) == ("kong", "POST", "/shop.Cart/Add")
+
+
+def test_headers_are_read_by_line() -> None:
+    """One line or several; anything else is no line."""
+    headers = {"one": "a", "two": ["b", "c"], "none": [], "odd": [1, "d"]}
+
+    assert [first_line(headers, name) for name in ("one", "two", "none", "odd", "missing")] == [
+        "a",
+        "b",
+        None,
+        None,
+        None,
+    ]
+    assert [lines(headers, name) for name in ("one", "two", "none", "odd", "missing")] == [
+        ["a"],
+        ["b", "c"],
+        [],
+        ["d"],
+        [],
+    ]
