@@ -12,8 +12,6 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["absent"]
-
 _SIMULATION_SECONDS = 60.0
 
 

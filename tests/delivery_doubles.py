@@ -11,8 +11,6 @@ from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
-__all__ = ["OK", "ScriptedTransport", "encoded"]
-
 OK = ExportResult(Action.SUCCESS)
 
 

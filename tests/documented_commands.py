@@ -11,8 +11,6 @@ import yaml
 
 from checkout import CHECKOUT
 
-__all__ = ["CHECKOUT", "SHOWN", "commands_of", "documents", "shipped"]
-
 SHOWN: dict[str, dict[str, Any]] = yaml.safe_load(
     (CHECKOUT / "tests" / "testdata" / "documented_commands.yaml").read_text()
 )

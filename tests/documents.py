@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["hold"]
-
 
 def hold(path: Path, name: str, table: str) -> None:
     """Compare the text between a document's two markers with a table, or write the table there."""

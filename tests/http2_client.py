@@ -9,8 +9,6 @@ from typing import Any
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http2 import Http2Stream, Http2Streams
 
-__all__ = ["Http2Client", "connect"]
-
 
 async def connect(url: str, tls: ssl.SSLContext | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Open a connection to a URL's host and port."""

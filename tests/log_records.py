@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["shape", "stable", "without_zipkin"]
-
 
 def without_zipkin(record: dict[str, Any]) -> dict[str, Any]:
     """Remove the fields that the bundled tracing plugins put into a recorded record."""

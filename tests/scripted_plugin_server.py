@@ -19,8 +19,6 @@ import msgpack
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["ReceivedCall", "ScriptedPlugin", "ScriptedPluginServer", "error_answer", "result_answer"]
-
 _READ_BYTES = 64 * 1024
 
 

@@ -15,8 +15,6 @@ from types import TracebackType
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import MAX_HEAD_BYTES, MessageError, body_of, encode_head, read_head
 
-__all__ = ["ScriptedUpstream", "UpstreamCall", "echo", "simple_answer"]
-
 
 @dataclass(frozen=True)
 class UpstreamCall:

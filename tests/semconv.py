@@ -10,8 +10,6 @@ import yaml
 
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
-__all__ = ["REGISTRY", "attribute_faults", "faults", "missing"]
-
 REGISTRY: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "testdata/semconv/registry.yaml").read_text())
 _ATTRIBUTES: dict[str, dict[str, Any]] = REGISTRY["attributes"]
 _TEMPLATES = tuple(name for name, facts in _ATTRIBUTES.items() if facts["type"].startswith("template["))

@@ -23,8 +23,6 @@ from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingControlle
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import outcome_of
 
-__all__ = ["Simulation", "Traffic"]
-
 KEY = b"k" * 16
 
 

@@ -23,8 +23,6 @@ from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from semconv import faults
 
-__all__ = ["CONTEXT", "ENTRY_KEY", "GRPC", "outcome_of", "record_of", "rules_of", "spans_of"]
-
 CONTEXT = RequestContext(b"\x01" * 16, b"\x02" * 8, b"\x03" * 8, b"\x04" * 8, 3, "ot=th:0")
 
 ENTRY_KEY = b"k" * 16

@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-__all__ = ["FLAG_RANDOM", "FLAG_SAMPLED", "LOG_FIELD", "RequestContext", "SpanContext"]
-
 FLAG_SAMPLED = 0x01
 FLAG_RANDOM = 0x02
 

@@ -8,8 +8,6 @@ import time
 import traceback
 from collections.abc import Callable
 
-__all__ = ["LimitedLog"]
-
 INTERVAL_SECONDS = 10.0  # Vector's specification of instrumentation has the same
 
 

@@ -11,36 +11,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "CPU_LOAD",
-    "EVENTS_FAILED",
-    "EXPORT_DURATION",
-    "METRICS",
-    "NAMES_REFUSED",
-    "RECORDS_REFUSED",
-    "REDACTIONS",
-    "REDACTION_ROWS_REFUSED",
-    "REQUESTS",
-    "REQUESTS_UNTRACED",
-    "REQUEST_DURATION",
-    "ROUTE_REQUESTS",
-    "SAMPLING_BUDGET",
-    "SAMPLING_FACTOR",
-    "SAMPLING_PROBABILITY",
-    "SAMPLING_TRACES",
-    "SPANS_DROPPED",
-    "SPANS_EXPORTED",
-    "SPANS_IN_FLIGHT",
-    "SPANS_RECEIVED",
-    "SPANS_REJECTED",
-    "SPANS_RESTORED",
-    "SPANS_SPOOLED",
-    "SPOOL_DEGRADED",
-    "Counters",
-    "Metric",
-    "Total",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:

@@ -10,8 +10,6 @@ import socket
 import struct
 from pathlib import Path
 
-__all__ = ["bind_owner_only", "peer_pid", "refuse_foreign_peer"]
-
 _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 _OWNER_ONLY = 0o177  # the file's mode becomes 0600
 

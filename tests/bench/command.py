@@ -15,8 +15,6 @@ from bench.report import as_json, circumstances, print_results
 from bench.results import Results
 from bench.wrk import WrkMissingError
 
-__all__ = ["main"]
-
 _PARTS = ("without-kong", "with-kong", "profile", "kills")
 
 

@@ -28,8 +28,6 @@ from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE
 from otlp_tracing_devtools.fake_kong.protobuf_schema import MESSAGES
 
-__all__ = ["dialogue_us"]
-
 _TESTS = Path(__file__).parents[1]
 _REQUESTS = 10_000
 _ROUNDS = 3

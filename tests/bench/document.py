@@ -10,8 +10,6 @@ from bench.report import COLUMNS, KILLS_COLUMNS, TITLES, kills_rows, profile_row
 from bench.results import Results
 from checkout import DOCS
 
-__all__ = ["write_document"]
-
 _DOCUMENT = DOCS / "benchmarks.md"
 _BEGIN, _END = "<!-- results -->", "<!-- /results -->"
 

@@ -21,8 +21,6 @@ from bench.with_kong import MSGPACK, PROTOBUF, running_subject, running_upstream
 from bench.wrk import CONNECTIONS, run_wrk, start_wrk
 from load.process_figures import cpu_seconds
 
-__all__ = ["Kills", "measure"]
-
 _BETWEEN_SECONDS = 2.0  # a worker is started again within one, and serves a moment later
 _LOOK_SECONDS = 0.3
 _WARM_UP_SECONDS = 3.0

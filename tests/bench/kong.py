@@ -20,8 +20,6 @@ from e2e.ports import HOST, accepts, free_port
 from e2e.processes import descendants
 from e2e.waiting import wait_for
 
-__all__ = ["PLUGIN", "Commands", "Kong"]
-
 PLUGIN = "otlp-tracing"
 _START_SECONDS = 60.0
 

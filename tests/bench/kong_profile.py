@@ -31,8 +31,6 @@ from bench.with_kong import (
 from bench.wrk import run_wrk
 from load.process_figures import system_seconds
 
-__all__ = ["PROFILED", "Profile", "measure"]
-
 PROFILED = (NO_PLUGIN, OPENTELEMETRY, ZIPKIN, MSGPACK, PROTOBUF)
 Profile = Mapping[str, float]
 """Part of a request's way to its CPU microseconds, in the order of the way."""

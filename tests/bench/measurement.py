@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, fields
 
 from load.process_figures import cpu_seconds
 
-__all__ = ["CpuMeter", "Measurement", "median"]
-
 
 @dataclass(frozen=True)
 class Measurement:

@@ -18,8 +18,6 @@ from e2e.processes import descendants
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line, plugin_folder
 
-__all__ = ["SOCKET_NAME", "Server", "running_server", "sidecar_command", "stock_command"]
-
 SOCKET_NAME = "otlp-tracing.socket"
 _START_SECONDS = 30.0
 _SETTLE_SECONDS = 20.0

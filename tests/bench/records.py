@@ -43,8 +43,6 @@ from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
 
-__all__ = ["main"]
-
 _REQUESTS = 2_000
 _ROUNDS = 5
 _BATCH = 50  # records that one read from a process of the gateway brings, under load

@@ -21,18 +21,6 @@ from bench.targets import Target
 from checkout import CHECKOUT
 from otlp_tracing.paths import build_flavor
 
-__all__ = [
-    "COLUMNS",
-    "KILLS_COLUMNS",
-    "TITLES",
-    "as_json",
-    "circumstances",
-    "kills_rows",
-    "print_results",
-    "profile_rows",
-    "written",
-]
-
 _PACKAGES = ("otlp-tracing", "kong-pdk", "gevent", "greenlet", "msgpack", "grpcio")
 COLUMNS = {
     "requests/s": ("requests_per_second", "{:,.0f}"),

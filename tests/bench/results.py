@@ -10,8 +10,6 @@ from bench.kong_profile import Profile
 from bench.measurement import Measurement, median
 from bench.targets import Target, targets
 
-__all__ = ["Results", "Rounds"]
-
 Rounds = Mapping[str, Sequence[Measurement]]
 
 

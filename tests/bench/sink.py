@@ -15,8 +15,6 @@ from checkout import CHECKOUT
 from e2e.ports import HOST, accepts, free_port
 from e2e.waiting import wait_for
 
-__all__ = ["running_sink"]
-
 _START_SECONDS = 20.0
 
 

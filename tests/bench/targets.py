@@ -9,8 +9,6 @@ from bench import with_kong, without_kong
 from bench.kills import Kills
 from bench.measurement import Measurement
 
-__all__ = ["Target", "targets"]
-
 Figures = Mapping[str, Measurement]
 
 

@@ -26,19 +26,6 @@ from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line, plugin_folder
 
-__all__ = [
-    "MSGPACK",
-    "NO_PLUGIN",
-    "OPENTELEMETRY",
-    "PROTOBUF",
-    "STOCK",
-    "SUBJECTS",
-    "ZIPKIN",
-    "measure",
-    "running_subject",
-    "running_upstream",
-]
-
 NO_PLUGIN = "no plugin"
 OPENTELEMETRY = "Kong's opentelemetry"
 ZIPKIN = "Kong's zipkin"

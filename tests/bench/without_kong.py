@@ -16,8 +16,6 @@ from bench.plugin_servers import Server, running_server
 from bench.sink import running_sink
 from load.clients import load_clients
 
-__all__ = ["STOCK", "SUBJECTS", "measure"]
-
 STOCK = "stock, gevent"
 SUBJECTS: Mapping[str, tuple[str, int]] = {
     STOCK: ("msgpack", 1),

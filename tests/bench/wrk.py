@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from e2e.ports import HOST
 
-__all__ = ["CONNECTIONS", "Said", "WrkMissingError", "run_wrk", "start_wrk"]
-
 CONNECTIONS = 32
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 

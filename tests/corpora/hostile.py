@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from otlp_tracing.sidecar.redaction.detectors.key_shapes import KEY_SHAPES
 
-__all__ = ["CATASTROPHIC", "KIB", "hostile_values"]
-
 KIB = 1024
 
 CATASTROPHIC = {

@@ -14,8 +14,6 @@ from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import CONTEXT, rules_of, spans_of
 
-__all__ = ["BY_NAME", "FREE_TEXT", "Measure", "Ratio", "leaks", "redacted_strings"]
-
 _RULES = rules_of(capture={"request_headers": ["x-api-key", "cookie", "x-note", "referer"]})
 
 BY_NAME = ("query, token=", "header, X-Api-Key", "cookie", "userinfo")

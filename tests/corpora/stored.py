@@ -13,8 +13,6 @@ from pathlib import Path
 
 from checkout import TESTDATA
 
-__all__ = ["FOLDER", "Corpus", "Kind"]
-
 _PLAIN = ("secrets", "named", "negatives", "public")
 FOLDER = TESTDATA / "redaction"
 

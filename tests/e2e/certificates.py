@@ -13,8 +13,6 @@ from cryptography.x509.oid import NameOID
 
 from e2e.ports import HOST
 
-__all__ = ["Authority", "Pair"]
-
 _DAY = datetime.timedelta(days=1)
 _MINUTE = datetime.timedelta(minutes=1)
 

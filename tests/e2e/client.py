@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-__all__ = ["Answer", "Caller", "fetch"]
-
 _SECONDS = 20.0
 
 HeaderLines = Sequence[tuple[str, str | bytes]]

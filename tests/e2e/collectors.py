@@ -17,8 +17,6 @@ from e2e.processes import end
 from e2e.spans import SeenSpan, from_otlp_json
 from e2e.waiting import wait_for
 
-__all__ = ["Collector", "CollectorMissing", "collector_binary"]
-
 _BUILD = Path(__file__).with_name("collector") / "build.sh"
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0

@@ -17,8 +17,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from checkout import TESTDATA
 from e2e.spans import SeenSpan
 
-__all__ = ["EXPECTED", "expected_spans", "span_faults", "time_faults"]
-
 Expected = Mapping[str, Any]
 
 EXPECTED = TESTDATA / "expected_spans"

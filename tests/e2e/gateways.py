@@ -27,8 +27,6 @@ from e2e.processes import alive, descendants, plugin_server_processes
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line
 
-__all__ = ["PluginServer", "RealKong", "RunningGateway", "StandIn"]
-
 NAME = "otlp-tracing"
 _START_SECONDS = 40.0  # several Python processes and Kong, on a machine that may be busy
 _STOP_SECONDS = 30.0

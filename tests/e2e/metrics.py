@@ -9,8 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from e2e.client import fetch
 from e2e.gateways import RunningGateway
 
-__all__ = ["metric", "samples", "snapshot"]
-
 
 def metric(gateway: RunningGateway, name: str, **labels: str) -> float:
     """Sum a sidecar's series that have these labels, whatever others they have; 0 if there is no such series."""

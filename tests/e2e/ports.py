@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 import socket
 
-__all__ = ["HOST", "accepts", "free_port"]
-
 HOST = "127.0.0.1"
 
 # Below Linux's default net.ipv4.ip_local_port_range: no outgoing connection takes one before it is used.

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Process", "alive", "descendants", "end", "plugin_server_processes"]
-
 
 @dataclass(frozen=True)
 class Process:

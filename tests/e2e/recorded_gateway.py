@@ -22,8 +22,6 @@ from e2e.gateways import RunningGateway
 from e2e.ports import HOST, free_port
 from e2e.upstreams import RecordingUpstream
 
-__all__ = ["RecordedPorts", "recorded_declaration", "recorded_upstreams"]
-
 
 @dataclass(frozen=True)
 class RecordedPorts:

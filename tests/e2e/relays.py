@@ -9,8 +9,6 @@ from types import TracebackType
 
 from e2e.ports import HOST
 
-__all__ = ["RecordingRelay", "grpc_messages"]
-
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA = 0
 _PADDED = 0x08

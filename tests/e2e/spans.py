@@ -11,8 +11,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from e2e.waiting import wait_for
 from otlp_tracing_devtools.fake_collector import ReceivedSpan, ThreadedOtlpSink
 
-__all__ = ["SeenSpan", "SinkReader", "SpanSource", "from_otlp_json", "trace", "wait_for_trace", "whole_trace"]
-
 _SECONDS = 20.0
 _BEFORE_UPSTREAM_FROM_NS = 100_000_000  # docs/decisions/0008: from here on Kong's own time is a span
 

@@ -17,8 +17,6 @@ from types import TracebackType
 from e2e.ports import HOST
 from e2e.waiting import wait_for
 
-__all__ = ["RecordingUpstream", "SeenRequest"]
-
 SLOW_SECONDS = 3.0  # longer than any read timeout that the tests configure
 
 

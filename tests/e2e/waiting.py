@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["WaitedInVain", "wait_for"]
-
 T = TypeVar("T")
 
 _INTERVAL_SECONDS = 0.02

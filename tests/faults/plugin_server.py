@@ -18,8 +18,6 @@ from e2e.processes import alive, descendants
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line
 
-__all__ = ["WORKERS", "Group", "group_at"]
-
 WORKERS = 2
 _UP_SECONDS = 60.0  # four Python processes, beside those that make room for them
 _END_SECONDS = 40.0  # a group that makes room may take twelve, a stop eight; the rest is the machine's

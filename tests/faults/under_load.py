@@ -10,8 +10,6 @@ from typing import Any
 from faults.plugin_server import WORKERS, Group
 from load.clients import LoadClient, load_clients
 
-__all__ = ["Load", "load_on", "serves"]
-
 CLIENTS = 2
 _RATE = 150  # a client; well below the machine's capacity, so that nothing waits for a core
 _MAX_SECONDS = 900

@@ -14,8 +14,6 @@ from otlp_tracing.kong_server.protocol import msgpack as rpc_msgpack
 from otlp_tracing.kong_server.protocol import protobuf as rpc_protobuf
 from otlp_tracing.sidecar.ingest import request_record
 
-__all__ = ["TARGETS", "Target"]
-
 _REPLIES = ("kong.request.get_headers", "kong.log.serialize", "kong.router.get_route", "kong.ctx.shared.get")
 
 

@@ -15,8 +15,6 @@ from typing import Any
 from checkout import CHECKOUT
 from load.command import READY, SETTLED
 
-__all__ = ["LoadClient", "LoadFailedError", "load_clients"]
-
 _READY_SECONDS = 30.0
 _END_SECONDS = 15.0
 _MAX_TRIES = 200

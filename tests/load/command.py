@@ -20,8 +20,6 @@ from load.outcome import Tally
 from load.protobuf_rpc import ProtoBufRpc
 from load.traffic import config
 
-__all__ = ["READY", "SETTLED", "main"]
-
 READY = "ready"
 SETTLED = "settled"
 _LOOK_SECONDS = 0.01

@@ -6,8 +6,6 @@ import threading
 import time
 from collections import deque
 
-__all__ = ["Heartbeat"]
-
 _BEAT_SECONDS = 0.01
 _MISSED_SECONDS = 0.02  # between two beats; less is any scheduler's
 _REMEMBERED = 10_000  # gaps; only the last minutes are asked for

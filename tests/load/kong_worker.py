@@ -18,8 +18,6 @@ from load.heartbeat import Heartbeat
 from load.loop import Task
 from load.outcome import Answered500Error, NoInstanceError, StoodStillError, Tally, UnpluggedError
 
-__all__ = ["KongWorker", "Rpc"]
-
 _CLAIM_SECONDS = 0.1
 _MAX_WAITS = 100
 _STOOD_STILL_SECONDS = 0.4  # half of the time that the server lets an event wait

@@ -18,8 +18,6 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-__all__ = ["Connection", "Loop", "Pool", "ReadTimeoutError", "ResetError", "Task", "UnreachableError"]
-
 Task = Generator[Any, bytes, Any]
 _READ_BYTES = 64 << 10
 

@@ -13,8 +13,6 @@ from load.loop import Pool, ReadTimeoutError, ResetError, Task, UnreachableError
 from load.outcome import Answered500Error, NoInstanceError, Tally, UnpluggedError
 from load.traffic import HEADER_SETS, log_record
 
-__all__ = ["MsgPackRpc"]
-
 _HEADER_SETS = [msgpack.packb(headers) for headers in HEADER_SETS]
 _METHOD_HEADS = {name: msgpack.packb(f"plugin.{name}") + b"\x91" for name in ("HandleEvent", "Step", "StepMultiMap")}
 _EVENT_ID, _DATA = msgpack.packb("EventId"), msgpack.packb("Data")

@@ -7,8 +7,6 @@ from array import array
 from collections import Counter
 from typing import Any
 
-__all__ = ["Answered500Error", "NoInstanceError", "Reset500Error", "StoodStillError", "Tally", "UnpluggedError"]
-
 _MAX_INCIDENTS = 50
 _UNANSWERED_SECONDS = 1.0
 

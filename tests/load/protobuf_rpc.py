@@ -17,8 +17,6 @@ from load.loop import Connection, Pool, ReadTimeoutError, ResetError, Task, Unre
 from load.outcome import Answered500Error, NoInstanceError, Reset500Error, Tally, UnpluggedError
 from load.traffic import HEADER_SETS, log_record
 
-__all__ = ["ProtoBufRpc"]
-
 _LENGTH = struct.Struct("<I")
 _START_INSTANCE, _HANDLE_EVENT = 33, 36
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from checkout import TRANSCRIPTS
 
-__all__ = ["HEADER_SETS", "config", "log_record"]
-
 _RECORD_FILE = TRANSCRIPTS / "01-get-200.serialize.json"
 _SETS = 96
 

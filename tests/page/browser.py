@@ -10,8 +10,6 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-__all__ = ["NO_CHROMIUM", "chromium_path", "launch", "opened"]
-
 # For things that the page does at once or every two seconds, on a machine that may stop for some seconds.
 _PATIENCE_MS = 30_000
 NO_CHROMIUM = "no Chromium here: `apt-get install chromium`, or name one with CHROMIUM=/path/to/chromium"

@@ -17,8 +17,6 @@ from e2e.declarations import declaration, tracing
 from e2e.gateways import PluginServer, RunningGateway, StandIn
 from e2e.ports import HOST, free_port
 
-__all__ = ["SECRET", "TRACE_URL", "requests_of_a_shop", "running_shop", "send", "shop_declaration", "shop_gateway"]
-
 SECRET = "pl4nted-s3cret-value"
 """Sent in a query parameter and in headers; must be seen nowhere."""
 

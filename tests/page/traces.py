@@ -11,8 +11,6 @@ from e2e.client import fetch
 from e2e.gateways import RunningGateway
 from e2e.waiting import wait_for
 
-__all__ = ["attributes", "kept_trace", "open_trace", "row"]
-
 _SECONDS = 20.0
 
 

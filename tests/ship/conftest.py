@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from absent import absent
+from checkout import CHECKOUT
 from ship.containers import Buildah, Image
-from ship.tools import CHECKOUT, ToolMissing, cache_folder, debian_base
+from ship.tools import ToolMissing, cache_folder, debian_base
 
 STAND_IN = Path(__file__).with_name("stand_in_kong")
 

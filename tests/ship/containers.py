@@ -22,8 +22,6 @@ from typing import Any
 from e2e.processes import descendants
 from e2e.waiting import wait_for
 
-__all__ = ["Buildah", "Container", "Image"]
-
 _BUILD_SECONDS = 900.0  # half a minute of work, most of it downloads
 _STORE_BYTES = 8 << 30  # of layers, kept from run to run; past it they are thrown away
 _STOP_SECONDS = 20.0

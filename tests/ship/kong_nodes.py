@@ -20,8 +20,6 @@ from e2e.processes import alive, descendants
 from e2e.waiting import wait_for
 from ship.tools import ToolMissing
 
-__all__ = ["OTLP_HEADER", "KongNode", "Postgres"]
-
 OTLP_HEADER = "x-api-key: from-a-vault"
 """In the environment of every node, for {vault://env/otlp-header}."""
 

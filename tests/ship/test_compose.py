@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from ship.tools import CHECKOUT, compose_config
+from checkout import CHECKOUT
+from ship.tools import compose_config
 
 KONG = CHECKOUT / "kong"
 SETS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ship.tools import CHECKOUT
+from checkout import CHECKOUT
 
 ENTRYPOINT = CHECKOUT / "kong" / "image" / "entrypoint.sh"
 

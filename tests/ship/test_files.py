@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from absent import absent
+from checkout import CHECKOUT
 from otlp_tracing.commands.check import check
 from otlp_tracing_devtools.fake_kong import parse_declaration
-from ship.tools import CHECKOUT
 
 KONG_YML = CHECKOUT / "kong" / "kong.yml"
 BESIDE_PYTHON = Path(sys.executable).parent

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkout import CHECKOUT
 from e2e.client import Caller, fetch
 from e2e.ports import HOST, accepts, free_port
 from e2e.processes import Process, descendants
@@ -19,7 +20,6 @@ from e2e.waiting import wait_for
 from otlp_tracing_devtools.demo.declaration import localise
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from ship.containers import Container, Image
-from ship.tools import CHECKOUT
 
 COMMAND = "/usr/local/otlp-tracing/bin/otlp-tracing"
 PREFIX = "/usr/local/kong"

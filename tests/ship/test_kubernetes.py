@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from checkout import CHECKOUT
 from otlp_tracing.commands.check import check
 from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, page_options
-from ship.tools import CHECKOUT, go_tool, kubernetes_schemas
+from ship.tools import go_tool, kubernetes_schemas
 
 FOLDER = CHECKOUT / "kong" / "kubernetes"
 OVERLAYS = ["dev", "prod"]

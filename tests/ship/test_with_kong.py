@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from checkout import CHECKOUT
 from e2e.client import Caller, fetch
 from e2e.ports import HOST, accepts, free_port
 from e2e.spans import SinkReader, wait_for_trace
@@ -19,7 +20,7 @@ from otlp_tracing_devtools.demo.declaration import localise
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from ship.containers import Container, Image
 from ship.kong_nodes import KongNode, Postgres
-from ship.tools import CHECKOUT, ToolMissing
+from ship.tools import ToolMissing
 
 SCRIPT = CHECKOUT / "kong" / "admin" / "enable-otlp-tracing.sh"
 

@@ -10,10 +10,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from checkout import CHECKOUT
-
-__all__ = ["CHECKOUT", "ToolMissing", "cache_folder", "compose_config", "debian_base", "go_tool", "kubernetes_schemas"]
-
 _DEBIAN = "bookworm"  # the base of Kong's Debian image, and its Python, 3.11
 _BUILD_SECONDS = 900
 

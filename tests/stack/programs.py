@@ -11,17 +11,6 @@ from types import TracebackType
 
 from e2e.processes import end
 
-__all__ = [
-    "Find",
-    "Program",
-    "ProgramMissing",
-    "alertmanager",
-    "collector",
-    "datadog_collector",
-    "jaeger",
-    "prometheus",
-]
-
 Find = Callable[[], Path]
 
 _HERE = Path(__file__).parent

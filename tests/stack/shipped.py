@@ -10,8 +10,6 @@ import yaml
 
 from checkout import CHECKOUT
 
-__all__ = ["FOLDER", "alertmanager_configuration", "collector_overrides", "jaeger_configuration", "prometheus_files"]
-
 FOLDER = CHECKOUT / "kong"
 """Where the shipped files are."""
 

@@ -27,8 +27,6 @@ from otlp_tracing_devtools.demo.declaration import localise
 from stack import programs, shipped
 from stack.programs import Program
 
-__all__ = ["PARTS", "Stage", "ZipkinDouble", "stage", "wait_until_up"]
-
 PARTS = (
     "jaeger:4317", "jaeger:16686",
     "otel-collector:4317", "otel-collector:4318", "otel-collector:8888", "otel-collector:8889", "otel-collector:13133",

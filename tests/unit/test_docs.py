@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from documented_commands import CHECKOUT, SHOWN, commands_of, documents, shipped
+from checkout import CHECKOUT
+from documented_commands import SHOWN, commands_of, documents, shipped
 from documents import hold
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.metrics import METRICS

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from documented_commands import CHECKOUT, SHOWN
+from checkout import CHECKOUT
+from documented_commands import SHOWN
 
 RUN = [command for command, how in SHOWN.items() if "run" in how]
 

@@ -25,8 +25,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["OtlpSink", "ReceivedRequest", "ReceivedSpan", "ScriptedAnswer", "ThreadedOtlpSink", "attribute_values"]
-
 _MAX_REQUESTS = 10_000  # kept; an hour of a busy demo at one batch per 0.4 s, and the oldest are dropped first
 _MAX_MESSAGE_BYTES = 64 << 20  # above the 4 MiB that a collector takes, so that a test can see a batch over it
 

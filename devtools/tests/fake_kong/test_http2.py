@@ -9,6 +9,7 @@ from typing import Any
 
 import h2.connection
 import pytest
+from h2.errors import ErrorCodes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ from http2_client import Http2Client, connect
 from log_records import shape, stable, without_zipkin
 from otlp_tracing_devtools.fake_kong import StandInGateway, parse_declaration
 from otlp_tracing_devtools.fake_kong.http1 import MessageError, encode_head
-from otlp_tracing_devtools.fake_kong.http2 import MAX_STREAMS, ErrorCodes
+from otlp_tracing_devtools.fake_kong.http2 import MAX_STREAMS
 from scripted_plugin_server import ScriptedPlugin
 from scripted_upstream import UpstreamCall
 

@@ -24,21 +24,6 @@ import msgpack
 from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
 from otlp_tracing.metrics import Total
 
-__all__ = [
-    "MAX_FRAME_BYTES",
-    "RATES_SINCE",
-    "VERSION",
-    "Ack",
-    "Config",
-    "Decoder",
-    "Frame",
-    "Hello",
-    "Rates",
-    "Record",
-    "Totals",
-    "encode",
-]
-
 VERSION = 2
 RATES_SINCE = 2
 """The version from which on a gateway understands Rates."""

@@ -19,8 +19,6 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from kong_pdk.exception import PDKException
 from kong_pdk.pdk import non_return_methods
 
-__all__ = ["Call", "Event", "Kong", "Runners", "Turn"]
-
 # Greenlets kept for the next event; as many as run at once under load, and what a burst leaves behind goes.
 _MAX_PARKED = 64
 

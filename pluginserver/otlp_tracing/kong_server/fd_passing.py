@@ -15,8 +15,6 @@ from collections.abc import Sequence
 
 from otlp_tracing.kong_server.heartbeat import SlotTable
 
-__all__ = ["Inbox", "Siblings", "create_inboxes"]
-
 # A request that is handed on is an event's beginning or one of its steps; a unix socket takes 200 KiB.
 _MAX_REQUEST_BYTES = 256 << 10
 _HANDED_AT = struct.Struct("=d")  # seconds of CLOCK_MONOTONIC, the same for all processes

@@ -16,8 +16,6 @@ import struct
 import time
 from collections.abc import Callable
 
-__all__ = ["STALE_SECONDS", "SlotTable", "Watchdog"]
-
 _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 
 # Kong waits a second in the configuration that we ship; killed after this, a stuck worker's connections

@@ -16,8 +16,6 @@ from kong_pdk.module import Module
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["MAX_SLOTS", "Instances", "NoInstanceError", "Numbers", "RefusalError", "slot_of"]
-
 MAX_SLOTS = 64  # workers of one server; six bits of a number
 
 

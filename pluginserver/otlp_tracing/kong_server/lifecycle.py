@@ -17,8 +17,6 @@ import select
 import signal
 from pathlib import Path
 
-__all__ = ["Lifecycle", "Stage", "identity", "is_running", "is_superseded", "waiting_path", "watch"]
-
 
 class Stage(enum.Enum):
     """What a worker is to do."""

@@ -12,8 +12,6 @@ from kong_pdk.module import Module
 
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["describe", "load"]
-
 # The plugin runs before the consumer is known (kong/db/schema/typedefs.lua, no_consumer).
 _NO_CONSUMER = {"consumer": {"type": "foreign", "reference": "consumers", "eq": None}}
 

@@ -26,8 +26,6 @@ from otlp_tracing.kong_server.heartbeat import SlotTable, Watchdog
 from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
 from otlp_tracing.unix_sockets import bind_owner_only
 
-__all__ = ["Child", "bind", "supervise"]
-
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
 
 _BACKLOG = 4096  # what the stock server listens with; the kernel caps it at net.core.somaxconn

@@ -25,8 +25,6 @@ from otlp_tracing.kong_server.protocol.session import Dialogue, ElsewhereError, 
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.unix_sockets import peer_pid
 
-__all__ = ["SideChannel", "Worker"]
-
 _closed = LimitedLog(logging.getLogger("otlp_tracing.kong_server.worker"))
 
 # Kong pools 256 connections a worker (lua_socket_pool_size); this leaves room for sixteen of them.

@@ -27,8 +27,6 @@ from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters
 from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
 
-__all__ = ["Emitter", "Origin", "start_pump_thread"]
-
 _log = logging.getLogger("otlp_tracing.plugin.emitter")
 
 # Half a minute of 500 requests/s with log records of 2 kB, about what a restart of the sidecar under load needs.

@@ -12,8 +12,6 @@ from pathlib import Path
 from otlp_tracing.plugin.emitter import Emitter, start_pump_thread
 from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
 
-__all__ = ["DEFAULT_SIDECAR_SOCKET", "process_emitter"]
-
 DEFAULT_SIDECAR_SOCKET = Path("/usr/local/kong/otlp-tracing/sidecar.sock")
 
 

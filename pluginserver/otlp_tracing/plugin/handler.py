@@ -21,8 +21,6 @@ from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
 
-__all__ = ["Phases", "Records"]
-
 _log = logging.getLogger("otlp_tracing.plugin.handler")
 _failures = LimitedLog(_log)
 

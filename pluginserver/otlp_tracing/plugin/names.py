@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["HOSTED_VARIABLE", "SIDECAR_SOCKET_VARIABLE"]
-
 SIDECAR_SOCKET_VARIABLE = "OTLP_TRACING_SIDECAR"
 """Names the sidecar's socket; `serve` sets it for its workers, a person for Kong's own server."""
 

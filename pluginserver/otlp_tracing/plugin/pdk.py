@@ -14,8 +14,6 @@ from typing import Any
 from otlp_tracing.context import LOG_FIELD
 from otlp_tracing.errors import TracingError
 
-__all__ = ["KongCallError", "KongCalls"]
-
 # Kong reads 100 headers unless told otherwise; a trace header behind the hundredth is one all the same.
 _MAX_HEADERS = 1000
 

@@ -16,8 +16,6 @@ from otlp_tracing.propagation import b3_single
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import single_value
 
-__all__ = ["HEADERS", "extract", "inject"]
-
 HEADERS = ("x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags")
 
 # Tracers wrote "true" and "false" before the format was specified; the specification asks receivers to accept them.

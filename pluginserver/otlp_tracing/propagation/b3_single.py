@@ -15,8 +15,6 @@ from otlp_tracing.context import SpanContext
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
-__all__ = ["HEADERS", "extract", "inject", "read_span_id", "read_trace_id"]
-
 HEADERS = ("b3",)
 
 _B3 = re.compile(r"([^-]+)-([^-]+)(?:-([01d])(?:-([^-]+))?)?", re.ASCII)

@@ -13,8 +13,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
-__all__ = ["MAX_BYTES", "MAX_MEMBERS", "PREFIXES", "captured", "parse", "prefixed", "render"]
-
 Members = Mapping[str, tuple[str, str]]
 """Keys to values, as they are encoded, and their properties (`;a;b=c`)."""
 

@@ -11,8 +11,6 @@ from typing import Final
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.propagation import tracestate as trace_state
 
-__all__ = ["Caller"]
-
 
 @dataclass(slots=True, init=False)
 class Caller:

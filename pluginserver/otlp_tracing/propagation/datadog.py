@@ -17,8 +17,6 @@ from otlp_tracing.context import SpanContext
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import SPAN_ID, from_decimal, single_value
 
-__all__ = ["HEADERS", "extract", "inject"]
-
 HEADERS = ("x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-tags")
 
 _UPPER_HALF = re.compile(r"(?:^|,)_dd\.p\.tid=([0-9a-f]{16})(?=,|\Z)", re.ASCII)

@@ -15,8 +15,6 @@ from otlp_tracing.context import FLAG_SAMPLED, SpanContext
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import TRACE_ID, from_decimal, from_hex, single_value
 
-__all__ = ["HEADERS", "extract", "inject"]
-
 HEADERS = ("x-cloud-trace-context",)
 
 _CONTEXT = re.compile(r"([0-9a-fA-F]{32})(?:/([0-9]{1,20}))?(?:;o=([0-9]{1,3}))?", re.ASCII)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["SPAN_ID", "TRACE_ID", "from_decimal", "from_hex", "single_value"]
-
 TRACE_ID = 16
 """Bytes of a trace id."""
 

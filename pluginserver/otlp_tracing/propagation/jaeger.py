@@ -17,8 +17,6 @@ from otlp_tracing.context import FLAG_SAMPLED, SpanContext
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
-__all__ = ["HEADERS", "extract", "inject"]
-
 HEADERS = ("uber-trace-id",)
 
 _UBER_TRACE_ID = re.compile(r"([^:]+):([^:]+):([0-9a-fA-F]{0,16}):([0-9a-fA-F]{1,2})", re.ASCII)

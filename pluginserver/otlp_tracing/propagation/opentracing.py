@@ -15,8 +15,6 @@ from otlp_tracing.context import SpanContext
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
-__all__ = ["HEADERS", "extract", "inject"]
-
 HEADERS = ("ot-tracer-traceid", "ot-tracer-spanid", "ot-tracer-sampled")
 
 _SAMPLED = {"true": True, "1": True, "false": False, "0": False}

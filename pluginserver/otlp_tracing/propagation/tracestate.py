@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["Members", "get", "parse", "put", "remove", "render"]
-
 Members = tuple[tuple[str, str], ...]
 """Keys and values, leftmost first; keys are unique."""
 

@@ -23,8 +23,6 @@ from otlp_tracing.config.settings import Capture, Propagation, Redaction
 from otlp_tracing.context import RequestContext, SpanContext
 from otlp_tracing.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
 
-__all__ = ["Edge"]
-
 # Of formats that are not read: where a trace began, and OpenCensus' trace context in gRPC's metadata. A believed
 # caller's are an application's headers; of any other caller they are claims about its trace.
 _CLAIMS = ("x-datadog-origin", "grpc-trace-bin")

@@ -13,8 +13,6 @@ from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.propagation.caller import Caller
 
-__all__ = ["HEADERS", "extract", "inject", "traceparent"]
-
 HEADERS = ("traceparent", "tracestate")
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)

@@ -15,8 +15,6 @@ from otlp_tracing.context import SpanContext
 from otlp_tracing.propagation.caller import Caller
 from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
-__all__ = ["HEADERS", "extract", "inject"]
-
 HEADERS = ("x-amzn-trace-id",)
 
 _ROOT = re.compile(r"1-([0-9a-fA-F]{8})-([0-9a-fA-F]{24})", re.ASCII)

@@ -15,8 +15,6 @@ from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sampling.token_bucket import Allowance
 
-__all__ = ["RequestTracer"]
-
 _NO_HEADERS: Headers = {}
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from otlp_tracing.propagation import tracestate as trace_state
 
-__all__ = ["read", "with_threshold", "without_threshold"]
-
 _KEY = "ot"
 _LONGEST = 256  # the whole value, by the specification
 

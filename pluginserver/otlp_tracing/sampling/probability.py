@@ -12,8 +12,6 @@ from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sampling import threshold
 
-__all__ = ["decide", "follow_parent"]
-
 
 def decide(trace_id: bytes, members: trace_state.Members, threshold_: int) -> tuple[bool, trace_state.Members]:
     """Decide by the trace's randomness.

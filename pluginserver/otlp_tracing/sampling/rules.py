@@ -15,8 +15,6 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.propagation import Headers
 from otlp_tracing.sampling import threshold
 
-__all__ = ["RequestLine", "Rule", "Rules"]
-
 Matcher = Callable[[str], bool]
 
 

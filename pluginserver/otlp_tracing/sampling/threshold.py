@@ -11,8 +11,6 @@ from __future__ import annotations
 import math
 import re
 
-__all__ = ["NEVER", "decode", "encode", "from_rate", "probability", "randomness"]
-
 _DIGITS = 14
 _BITS = 4 * _DIGITS
 NEVER = 1 << _BITS

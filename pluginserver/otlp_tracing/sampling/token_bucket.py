@@ -22,8 +22,6 @@ from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Sampling
 
-__all__ = ["SAVED_SECONDS", "Allowance"]
-
 SAVED_SECONDS = 5.0
 """For so long unused credit is saved: a minute spends 65 seconds' worth at the most."""
 

@@ -29,8 +29,6 @@ from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingControlle
 from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["SidecarOptions", "run"]
-
 _log = logging.getLogger("otlp_tracing.sidecar.service")
 _rates_failed = LimitedLog(_log)
 

@@ -27,8 +27,6 @@ from urllib.parse import urlsplit
 from e2e.declarations import declaration, tracing
 from e2e.gateways import RealKong, RunningGateway, StandIn
 
-__all__ = ["main"]
-
 HOST = "127.0.0.1"
 HARNESS = f"http://{HOST}:7777"  # where the suite listens; it has no option for that
 _LONGEST_HEAD = 1 << 20

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["Books", "destinations", "read_books"]
-
 _PREFIX = "otlp_tracing_spans_"
 
 

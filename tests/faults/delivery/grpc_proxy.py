@@ -12,8 +12,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from e2e.ports import HOST, free_port
 from faults.delivery.background import Background
 
-__all__ = ["GrpcProxy"]
-
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 

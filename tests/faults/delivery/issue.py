@@ -16,8 +16,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otlp_tracing_devtools.fake_collector import attribute_values
 
-__all__ = ["SPANS_A_REQUEST", "Run"]
-
 SPANS_A_REQUEST = 2  # one try: a SERVER span and a CLIENT span
 _SPAN_ID = struct.Struct(">II")  # the run, then twice the request's number, one more for the CLIENT span
 _NUMBERED = "kong.request.id"

@@ -9,8 +9,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from faults.delivery.issue import SPANS_A_REQUEST, Run
 
-__all__ = ["Ledger"]
-
 # Every span is looked at whole, until they are so many that the receiver would hold the sidecar back; then a part.
 _CHECKED_WHOLE = 50_000
 _CHECKED_THEN = 16

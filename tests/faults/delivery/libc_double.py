@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["LibcDouble"]
-
 _SOURCE = Path(__file__).with_name("libc_double.c")
 _CONTROL = struct.Struct("qqqqq")
 

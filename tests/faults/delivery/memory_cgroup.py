@@ -11,8 +11,6 @@ import pytest
 
 from e2e.waiting import wait_for
 
-__all__ = ["bounded"]
-
 _ROOT = Path("/sys/fs/cgroup")
 
 

@@ -17,8 +17,6 @@ from faults.delivery.producer import Producer
 from faults.delivery.sidecar import Sidecar
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
-__all__ = ["assert_conserved", "assert_untraced_exactly", "settle"]
-
 MAX_REPEATED = 0.01
 IN_FLIGHT_SPANS = CONCURRENT_REQUESTS * 512  # of requests of the size that is the default
 _MANY_FAULTS = 20  # with so many, a fault takes the answers of a hundred spans on an average, and a share says enough

@@ -15,8 +15,6 @@ from faults.delivery.stalls import heartbeat
 from otlp_tracing.metrics import REQUESTS_UNTRACED
 from otlp_tracing.plugin.emitter import MAX_RING_BYTES, Emitter, Origin
 
-__all__ = ["Producer"]
-
 _STEP_SECONDS = 0.005
 _LONG_SECONDS = 0.05  # calls that took less cannot be noticed
 

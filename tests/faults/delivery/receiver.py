@@ -36,8 +36,6 @@ from faults.delivery.background import Background
 from faults.delivery.ledger import Ledger
 from faults.delivery.stalls import heartbeat
 
-__all__ = ["OK", "Answer", "Attempt", "Receiver", "ServerTls"]
-
 _MAX_MESSAGE_BYTES = 64 << 20  # more than a collector accepts, so that a test can see a batch over the limit
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _PROTOBUF = "application/x-protobuf"

@@ -10,8 +10,6 @@ import struct
 from e2e.ports import HOST, free_port
 from faults.delivery.background import Background
 
-__all__ = ["Relay"]
-
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close() sends a RST, socket(7)
 
 

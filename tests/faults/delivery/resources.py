@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-__all__ = ["watched"]
-
 T = TypeVar("T")
 
 _INTERVAL_SECONDS = 0.1

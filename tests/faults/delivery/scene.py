@@ -18,8 +18,6 @@ from faults.delivery.receiver import Receiver
 from faults.delivery.relay import Relay
 from faults.delivery.sidecar import Sidecar
 
-__all__ = ["Scene", "StartScene", "entry", "scenes"]
-
 StartScene = Callable[..., contextlib.AbstractContextManager["Scene"]]
 
 _SETTLE_SECONDS = 60.0  # the longest wait between two attempts, and some

@@ -21,8 +21,6 @@ from faults.delivery.stalls import heartbeat
 from load.process_figures import Figures, figures, waited_seconds
 from otlp_tracing.paths import command_line
 
-__all__ = ["Sidecar"]
-
 _UP_SECONDS = 60.0
 _END_SECONDS = 60.0  # how soon it has to be is for a test to say
 _OPENING = "it is not open yet"  # the answer of /readyz while the content of the spool is not known yet

@@ -12,8 +12,6 @@ from functools import cache
 from load.heartbeat import Heartbeat
 from load.process_figures import waited_seconds
 
-__all__ = ["Stopwatch", "heartbeat"]
-
 
 @cache
 def heartbeat() -> Heartbeat:

@@ -9,8 +9,6 @@ import signal
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["foreign", "start", "stop"]
-
 _STOP_S = 1.2
 
 

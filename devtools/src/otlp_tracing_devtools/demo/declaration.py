@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["BATCH_TIMEOUT_MS", "localise"]
-
 BATCH_TIMEOUT_MS = 200
 
 

@@ -20,8 +20,6 @@ from otlp_tracing_devtools.demo import child
 from otlp_tracing_devtools.demo.ports import Port
 from otlp_tracing_devtools.fake_kong import PluginServerCommands
 
-__all__ = ["PluginServer", "PluginServerError"]
-
 _SOCKET_NAME = "otlp-tracing.socket"
 
 _READY_S = 20.0  # three Python processes start, on a machine that may be busy

@@ -12,8 +12,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["HOST", "Port", "reserve"]
-
 HOST = "127.0.0.1"
 
 

@@ -24,8 +24,6 @@ from otlp_tracing_devtools.demo.spans import SeenSpan, is_complete
 from otlp_tracing_devtools.demo.stage import WANTED_PORTS, Stage, stage
 from otlp_tracing_devtools.demo.traffic import EXAMPLES, GATEWAY, Sent
 
-__all__ = ["perform"]
-
 T = TypeVar("T")
 
 _PATIENCE_S = 10.0  # for a trace

@@ -23,8 +23,6 @@ from otlp_tracing_devtools.demo.spans import SeenSpan
 from otlp_tracing_devtools.demo.traffic import Caller, Sent
 from otlp_tracing_devtools.demo.waterfall import Waterfall, duration, plain
 
-__all__ = ["Screen", "Tally", "open_console"]
-
 _PLAIN_WIDTH = 100  # where there is no terminal to ask
 
 _PARTS = {

@@ -19,8 +19,6 @@ from otlp_tracing.paths import examples_folder
 from otlp_tracing_devtools.demo import child
 from otlp_tracing_devtools.demo.ports import Port
 
-__all__ = ["ORDER_SERVICE", "USER_SERVICE", "serve"]
-
 USER_SERVICE = "user-service"
 ORDER_SERVICE = "order-service"
 

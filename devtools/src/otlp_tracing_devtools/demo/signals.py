@@ -9,8 +9,6 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-__all__ = ["STOP_SIGNALS", "EarlySignals"]
-
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -13,8 +13,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otlp_tracing_devtools.fake_collector import ReceivedSpan
 
-__all__ = ["REQUEST_ID", "SeenSpan", "TraceBook", "is_complete", "seen", "tree_order"]
-
 REQUEST_ID = "kong.request.id"
 """The attribute of the gateway's span that the client has too, as the header X-Kong-Request-Id."""
 

@@ -28,8 +28,6 @@ from otlp_tracing_devtools.demo.traffic import WARM_UP, Example, Sent, send
 from otlp_tracing_devtools.fake_collector import OtlpSink
 from otlp_tracing_devtools.fake_kong import StandInGateway, parse_declaration
 
-__all__ = ["WANTED_PORTS", "Stage", "stage"]
-
 WANTED_PORTS = {"gateway": 8000, "users": 8081, "orders": 8082, "orders-grpc": 9090, "sidecar": 9464, "sink": 4317}
 
 _REQUEST_TIMEOUT_S = 10.0

@@ -13,8 +13,6 @@ from yarl import URL
 
 from otlp_tracing_devtools.demo.services import ORDER_SERVICE, USER_SERVICE
 
-__all__ = ["EXAMPLES", "GATEWAY", "WARM_UP", "Caller", "Example", "Sent", "send"]
-
 GATEWAY = "kong-gateway"
 """The gateway's `service.name` in `kong.yml`."""
 

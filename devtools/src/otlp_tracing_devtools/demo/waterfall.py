@@ -18,8 +18,6 @@ from rich.text import Text
 
 from otlp_tracing_devtools.demo.spans import SeenSpan, tree_order
 
-__all__ = ["REDACTED", "Waterfall", "duration", "plain", "redacted_values", "service_style"]
-
 REDACTED = "REDACTED"
 """The replacement of a sensitive value."""
 

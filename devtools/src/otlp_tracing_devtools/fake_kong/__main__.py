@@ -18,8 +18,6 @@ from otlp_tracing_devtools.fake_kong.gateway import StandInGateway
 from otlp_tracing_devtools.fake_kong.plugin_description import PluginServerCommands
 from otlp_tracing_devtools.fake_kong.version import NEWEST, Version, parse_version
 
-__all__ = ["main"]
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the gateway; give the exit code."""

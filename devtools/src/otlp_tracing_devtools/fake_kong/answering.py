@@ -19,8 +19,6 @@ from otlp_tracing_devtools.fake_kong.proxied_headers import add_latency_headers,
 from otlp_tracing_devtools.fake_kong.tunnel import relay
 from otlp_tracing_devtools.fake_kong.upstream import UpstreamAnswer, UpstreamError
 
-__all__ = ["send_on", "send_own"]
-
 
 async def send_on(
     context: RequestContext, service: Service, answer: UpstreamAnswer, responder: Responder, gone: asyncio.Event

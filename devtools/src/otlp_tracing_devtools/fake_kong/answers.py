@@ -16,8 +16,6 @@ from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.lua_values import encode_json, encode_text, to_text
 from otlp_tracing_devtools.fake_kong.version import REQUEST_ID
 
-__all__ = ["OwnAnswer", "error_answer", "failure_answer", "in_grpc", "table_answer"]
-
 _JSON = "application/json; charset=utf-8"
 _GRPC = "application/grpc"
 _MESSAGES = {

@@ -18,8 +18,6 @@ from otlp_tracing.errors import TracingError
 from otlp_tracing_devtools.fake_kong.context import Peer, now_ms
 from otlp_tracing_devtools.fake_kong.entities import Target, Upstream
 
-__all__ = ["Address", "Balancer", "NoPeerError", "Try"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.balancer")
 
 

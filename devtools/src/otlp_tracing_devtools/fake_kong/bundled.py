@@ -23,8 +23,6 @@ from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin, Plugi
 from otlp_tracing_devtools.fake_kong.plugin_rpc import RequestExited
 from otlp_tracing_devtools.fake_kong.rate_limiting import RATE_LIMITING_FIELDS, RateLimiting
 
-__all__ = ["IDLE_PLUGINS", "bundled_plugins"]
-
 IDLE_PLUGINS = frozenset({
     "jwt", "acl", "correlation-id", "cors", "oauth2", "tcp-log", "udp-log", "http-log", "hmac-auth",
     "basic-auth", "ip-restriction", "request-transformer", "response-transformer", "request-size-limiting",

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["ClientGoneError", "unless_gone"]
-
 T = TypeVar("T")
 
 

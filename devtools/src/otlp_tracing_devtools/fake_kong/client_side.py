@@ -14,8 +14,6 @@ from typing import Protocol
 
 from otlp_tracing_devtools.fake_kong.headers import Headers
 
-__all__ = ["KEEP_ALIVE_S", "ClientEnd", "ClientRequest", "Handler", "Responder", "reason_of"]
-
 KEEP_ALIVE_S = 60.0  # how long a client may stay idle; nginx keepalive_timeout, Kong's default
 
 

@@ -18,8 +18,6 @@ from otlp_tracing_devtools.fake_kong.paths import split_target
 from otlp_tracing_devtools.fake_kong.router import Match
 from otlp_tracing_devtools.fake_kong.version import NEWEST, Version
 
-__all__ = ["Peer", "RequestContext", "Timings", "TlsInfo", "now_ms"]
-
 
 def now_ms() -> int:
     """Give the time in whole milliseconds, as `ngx.now()` has it."""

@@ -20,8 +20,6 @@ from otlp_tracing_devtools.fake_kong.entities import Declaration
 from otlp_tracing_devtools.fake_kong.entity_building import DeclaredEntity, build, identify
 from otlp_tracing_devtools.fake_kong.entity_schemas import CHILDREN, SCHEMAS
 
-__all__ = ["parse_declaration", "read_declaration"]
-
 _IGNORED_TOP_LEVEL = frozenset({"_format_version", "_transform", "_comment", "_info"})
 _IGNORED_FIELDS = frozenset({"healthchecks", "ordering", "created_at", "updated_at"})
 _REFERENCES = {"service": "services", "route": "routes", "consumer": "consumers", "upstream": "upstreams"}

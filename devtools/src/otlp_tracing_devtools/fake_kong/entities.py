@@ -11,19 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = [
-    "DEFAULT_WORKSPACE_ID",
-    "Consumer",
-    "Credential",
-    "Declaration",
-    "PluginEntry",
-    "Route",
-    "Service",
-    "Target",
-    "Upstream",
-    "entity_id",
-]
-
 DEFAULT_WORKSPACE_ID = "0dc6f45b-8f8d-40d2-a504-473544ee190b"  # kong/constants.lua
 _ENTITIES = uuid.UUID("fd02801f-0957-4a15-a55a-c8d9606f30b5")  # declarative_config.lua, uuid_generators
 

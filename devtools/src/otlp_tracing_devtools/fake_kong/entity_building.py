@@ -25,8 +25,6 @@ from otlp_tracing_devtools.fake_kong.entities import (
     entity_id,
 )
 
-__all__ = ["DeclaredEntity", "build", "identify"]
-
 _DEFAULT_PORT = 8000  # of a target without one: kong/tools/ip.lua, format_host
 _DEFAULT_PORTS = {"https": 443}  # else 80, grpcs too: kong/db/schema/entities/services.lua
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from otlp_tracing.config.validation import FieldList
 
-__all__ = ["CHILDREN", "SCHEMAS"]
-
 _STRINGS = {"type": "array", "elements": {"type": "string"}}
 _TIMEOUT = {"type": "integer", "default": 60000, "between": [1, 2**31 - 2]}
 _PORT = {"type": "integer", "between": [0, 65535]}

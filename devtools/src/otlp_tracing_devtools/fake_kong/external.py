@@ -12,8 +12,6 @@ from otlp_tracing_devtools.fake_kong.pdk import Pdk
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin
 from otlp_tracing_devtools.fake_kong.plugin_rpc import InstanceConfig
 
-__all__ = ["ExternalRunner"]
-
 
 class ExternalRunner:
     """Runs one external plugin's phases in one worker."""

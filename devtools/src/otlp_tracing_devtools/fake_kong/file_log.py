@@ -14,8 +14,6 @@ from otlp_tracing.config.validation import FieldList
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin
 
-__all__ = ["FILE_LOG_FIELDS", "FileLog"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugins")
 
 _MODE = 0o644

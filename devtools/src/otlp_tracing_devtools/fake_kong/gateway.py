@@ -36,8 +36,6 @@ from otlp_tracing_devtools.fake_kong.readiness import Readiness
 from otlp_tracing_devtools.fake_kong.router import Router
 from otlp_tracing_devtools.fake_kong.version import NEWEST, UNMANAGED_SERVERS, Version
 
-__all__ = ["StandInGateway"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong")
 
 _PROBE_S = 0.05  # between two attempts to reach a starting plugin server

@@ -13,12 +13,12 @@ import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
+from h2.errors import ErrorCodes
+
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import MessageError
-from otlp_tracing_devtools.fake_kong.http2 import ErrorCodes, Http2Stream, Http2Streams
+from otlp_tracing_devtools.fake_kong.http2 import Http2Stream, Http2Streams
 from otlp_tracing_devtools.fake_kong.upstream import Timeouts, UpstreamError, UpstreamRequest, connect, received
-
-__all__ = ["exchange"]
 
 
 class _GrpcAnswer:

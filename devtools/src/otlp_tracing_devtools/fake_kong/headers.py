@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-__all__ = ["MAX_LUA_HEADERS", "Headers"]
-
 MAX_LUA_HEADERS = 100  # lua_max_req_headers and lua_max_resp_headers, Kong's defaults
 
 

@@ -14,8 +14,6 @@ from otlp_tracing.errors import WireError
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text, to_text
 
-__all__ = ["MAX_HEAD_BYTES", "Head", "MessageError", "body_of", "chunk", "encode_head", "read_head"]
-
 MAX_HEAD_BYTES = 64 * 1024  # nginx: 4 buffers of 8k; twice that, since a test may want to pass its limits
 _MAX_LINE_BYTES = 4096  # of a chunk's size and of a trailer
 _READ_BYTES = 64 * 1024  # one read from the socket, as nginx's proxy buffers would hold

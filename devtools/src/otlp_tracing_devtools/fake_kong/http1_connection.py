@@ -13,8 +13,6 @@ from otlp_tracing_devtools.fake_kong.client_side import KEEP_ALIVE_S, ClientEnd,
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import Head, MessageError, body_of, chunk, encode_head, read_head
 
-__all__ = ["Http1Connection"]
-
 _MAX_DRAINED_BYTES = 1 << 20  # of an unread request body, before the connection is closed instead
 
 

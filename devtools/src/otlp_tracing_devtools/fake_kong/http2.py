@@ -35,8 +35,6 @@ from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import MAX_HEAD_BYTES, MessageError
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text, to_text
 
-__all__ = ["MAX_STREAMS", "ErrorCodes", "Http2Stream", "Http2Streams"]
-
 MAX_STREAMS = 128  # nginx http2_max_concurrent_streams, Kong's default
 _WINDOW_BYTES = 65_535  # unread data a stream may have: RFC 9113, 6.9.2; nginx http2_body_preread_size is 64k
 _HPACK_TABLE_BYTES = 4096  # of our encoder, however large a table the peer offers, because sent headers would fill it

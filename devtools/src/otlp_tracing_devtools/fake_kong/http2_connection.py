@@ -12,15 +12,14 @@ import logging
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 
+from h2.errors import ErrorCodes
 from hpack import Encoder
 
 from otlp_tracing_devtools.fake_kong.client_side import KEEP_ALIVE_S, ClientEnd, Handler
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import Head, MessageError
-from otlp_tracing_devtools.fake_kong.http2 import MAX_STREAMS, ErrorCodes, Http2Stream, Http2Streams
+from otlp_tracing_devtools.fake_kong.http2 import MAX_STREAMS, Http2Stream, Http2Streams
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text
-
-__all__ = ["PREFACE_LINE", "Http2Connection"]
 
 PREFACE_LINE = "PRI * HTTP/2.0"
 """How a client that speaks HTTP/2 begins, read as HTTP/1.1: RFC 9113, 3.4."""

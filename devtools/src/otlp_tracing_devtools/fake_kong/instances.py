@@ -16,8 +16,6 @@ from typing import Any
 from otlp_tracing_devtools.fake_kong.plugin_rpc import InstanceConfig, PdkCaller, PluginError, PluginRpc, RpcError
 from otlp_tracing_devtools.fake_kong.readiness import Readiness
 
-__all__ = ["ExternalPlugin"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugins")
 
 _CLAIM_WAIT_S = 10.0  # plugin.lua, WAIT_TIME

@@ -16,8 +16,6 @@ from otlp_tracing_devtools.fake_kong.http1 import MAX_HEAD_BYTES, MessageError, 
 from otlp_tracing_devtools.fake_kong.http1_connection import Http1Connection
 from otlp_tracing_devtools.fake_kong.http2_connection import PREFACE_LINE, Http2Connection
 
-__all__ = ["Listener"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.listener")
 
 _MAX_CONNECTIONS = 16384  # nginx worker_connections, Kong's default

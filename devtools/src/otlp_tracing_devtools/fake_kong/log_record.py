@@ -17,8 +17,6 @@ from otlp_tracing_devtools.fake_kong.paths import decode_query
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
 from otlp_tracing_devtools.fake_kong.version import RECEIVE_LATENCY, REQUEST_ID, SIXTEEN_DIGITS, SOURCE
 
-__all__ = ["serialize"]
-
 _SOURCES = {"error": "kong", "exit": "kong", "service": "upstream"}
 _REDACTED = ("authorization", "proxy-authorization")
 

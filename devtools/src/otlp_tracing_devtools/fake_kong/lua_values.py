@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["EMPTY_ARRAY", "as_text", "encode_json", "encode_text", "lua_number", "lua_tostring", "to_text"]
-
 EMPTY_ARRAY: tuple[()] = ()
 """An empty table that Kong marked as an array: `[]` in JSON, where any other empty table is `{}`."""
 

@@ -17,8 +17,6 @@ import msgpack
 from otlp_tracing.errors import WireError
 from otlp_tracing_devtools.fake_kong.lua_values import as_text, encode_text, lua_number
 
-__all__ = ["Binary", "EmptyMap", "MessageDecoder", "encode_call"]
-
 _MAX_MESSAGE_BYTES = 64 << 20  # a log record is 2 kB; a body read by a plugin may be large
 _MAX_ITEMS = 1 << 16  # a table's size is believed before its items are there
 _REQUEST = 0

@@ -20,8 +20,6 @@ from otlp_tracing_devtools.fake_kong.msgpack_codec import MessageDecoder, encode
 from otlp_tracing_devtools.fake_kong.plugin_rpc import InstanceConfig, PdkCaller, PluginError, RpcError
 from otlp_tracing_devtools.fake_kong.rpc_connections import ConnectionPool, PluginConnection
 
-__all__ = ["MsgPackRpc", "run_event"]
-
 _RESPONSE = 1
 _NOTIFICATION = 2
 

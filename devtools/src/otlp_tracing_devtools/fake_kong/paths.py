@@ -11,8 +11,6 @@ import re
 
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text, to_text
 
-__all__ = ["decode_query", "escape", "normalize", "split_target", "upstream_path"]
-
 _RESERVED = frozenset(b"!*'();:@&=+$,/?%#[]")
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNSAFE = re.compile(rb"[^!#$&'()*+,/:;=?@\[\]A-Za-z0-9\-_.~%]")

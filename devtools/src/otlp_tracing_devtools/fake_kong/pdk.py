@@ -22,8 +22,6 @@ from otlp_tracing_devtools.fake_kong.pdk_request import REQUEST_METHODS
 from otlp_tracing_devtools.fake_kong.pdk_service import SERVICE_METHODS
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
 
-__all__ = ["PDK_METHODS", "Pdk"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugins")
 
 PDK_METHODS: Mapping[str, Method] = {**REQUEST_METHODS, **SERVICE_METHODS, **KONG_METHODS}

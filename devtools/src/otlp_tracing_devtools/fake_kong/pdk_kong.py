@@ -17,8 +17,6 @@ from otlp_tracing_devtools.fake_kong.pdk_method import BEFORE_ANSWER, IN_LOG, Me
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
 from otlp_tracing_devtools.fake_kong.vault import dereference
 
-__all__ = ["KONG_METHODS"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugins")
 
 _NOWHERE: frozenset[str] = frozenset()

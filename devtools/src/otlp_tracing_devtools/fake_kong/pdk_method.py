@@ -14,8 +14,6 @@ from typing import Any
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.entities import Declaration, PluginEntry
 
-__all__ = ["ANY_PHASE", "BEFORE_ANSWER", "IN_ACCESS", "IN_LOG", "Method", "PdkEvent"]
-
 IN_ACCESS = frozenset({"access"})
 IN_LOG = frozenset({"log"})
 BEFORE_ANSWER = frozenset({"rewrite", "access"})

@@ -17,8 +17,6 @@ from otlp_tracing_devtools.fake_kong.paths import decode_query, normalize
 from otlp_tracing_devtools.fake_kong.pdk_method import ANY_PHASE, BEFORE_ANSWER, IN_ACCESS, Method, PdkEvent
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
 
-__all__ = ["REQUEST_METHODS", "first_header", "multi_map"]
-
 AUTH_AND_LATER = frozenset({"access", "log"})
 
 

@@ -19,8 +19,6 @@ from otlp_tracing_devtools.fake_kong.pdk_request import first_header, multi_map
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError, RequestExited
 from otlp_tracing_devtools.fake_kong.version import HEADER_LISTS
 
-__all__ = ["SERVICE_METHODS", "header_values"]
-
 _NOWHERE: frozenset[str] = frozenset()
 _METHODS = frozenset({
     "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "MKCOL", "COPY", "MOVE",

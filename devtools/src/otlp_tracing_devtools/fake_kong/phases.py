@@ -17,8 +17,6 @@ from otlp_tracing_devtools.fake_kong.log_record import serialize
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin, PluginChain
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError, RequestExited
 
-__all__ = ["Phases"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.phases")
 
 _MAX_LOG_TASKS = 4096  # lua_max_running_timers, Kong's default: further timers are dropped, with a line

@@ -19,8 +19,6 @@ from otlp_tracing_devtools.fake_kong.entities import DEFAULT_WORKSPACE_ID, Plugi
 from otlp_tracing_devtools.fake_kong.vault import resolve
 from otlp_tracing_devtools.fake_kong.version import CONFIG_WORKSPACE, NEWEST, Version
 
-__all__ = ["ConfiguredPlugin", "Plugin", "PluginChain", "PluginRunner"]
-
 
 class PluginRunner(Protocol):
     """Runs a plugin's phases."""

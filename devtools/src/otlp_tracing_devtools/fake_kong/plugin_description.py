@@ -20,8 +20,6 @@ from typing import Any
 from otlp_tracing.config.validation import FieldList
 from otlp_tracing.errors import ConfigError, Fault
 
-__all__ = ["PluginDescription", "PluginServerCommands", "parse_dump", "query"]
-
 _QUERY_TIMEOUT_S = 60.0  # Kong waits for ever; a query that takes a minute is broken
 _PROTOCOLS = ("MsgPack:1", "ProtoBuf:1")
 

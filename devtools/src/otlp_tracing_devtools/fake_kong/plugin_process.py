@@ -14,8 +14,6 @@ import os
 import signal
 from collections.abc import Mapping
 
-__all__ = ["PluginProcess"]
-
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugin_server")
 
 _RESPAWN_S = 1.0  # process.lua: at most one start a second

@@ -12,8 +12,6 @@ from typing import Any, Protocol
 from otlp_tracing.errors import TracingError
 from otlp_tracing_devtools.fake_kong.headers import Headers
 
-__all__ = ["InstanceConfig", "PdkCaller", "PluginError", "PluginRpc", "RequestExited", "RpcError"]
-
 
 class PluginError(TracingError):
     """Kong's Lua raised an error on behalf of a plugin: 500 in access, the end of the event in log."""

@@ -17,8 +17,6 @@ from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin, Plugin
 from otlp_tracing_devtools.fake_kong.version import METRICS_WORKSPACE, RELEASES, Version
 
-__all__ = ["Prometheus"]
-
 _FLAG = {"type": "boolean", "default": False}
 _FIELDS: FieldList = [
     {"per_consumer": _FLAG},

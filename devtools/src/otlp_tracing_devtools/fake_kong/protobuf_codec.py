@@ -21,8 +21,6 @@ from otlp_tracing_devtools.fake_kong.msgpack_codec import Binary
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
 from otlp_tracing_devtools.fake_kong.protobuf_schema import CALLS, MESSAGES
 
-__all__ = ["FrameDecoder", "arguments_of", "decode_return", "encode_frame", "encode_result", "encode_rpc_call"]
-
 _MAX_FRAME_BYTES = 64 << 20  # Kong has no bound and would wait for up to 4 GiB
 _MAX_LINES = range(1, 1001)  # kong/pdk/request.lua: MIN_HEADERS, MAX_HEADERS
 

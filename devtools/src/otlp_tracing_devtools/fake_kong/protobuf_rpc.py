@@ -29,8 +29,6 @@ from otlp_tracing_devtools.fake_kong.protobuf_schema import CALLS
 from otlp_tracing_devtools.fake_kong.rpc_connections import ConnectionPool, PluginConnection
 from otlp_tracing_devtools.fake_kong.version import NEWEST, PROTOBUF_ERRORS_END_REQUESTS, Version
 
-__all__ = ["ProtoBufRpc", "run_event"]
-
 _FIRST_SEQUENCE = 2  # Kong counts twice: once for itself, once for the message
 
 Receive = Callable[[], Awaitable[bytes]]

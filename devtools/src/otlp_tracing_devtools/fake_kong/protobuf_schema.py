@@ -17,8 +17,6 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-__all__ = ["CALLS", "MESSAGES"]
-
 _PACKAGE = "kong_plugin_protocol"
 
 # name type number; `*` repeated, `|` one of them; map<V> a map from texts.

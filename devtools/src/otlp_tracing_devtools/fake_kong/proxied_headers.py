@@ -12,8 +12,6 @@ from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.version import REQUEST_ID, VIA_WITH_PROTOCOL, server_name
 
-__all__ = ["add_latency_headers", "answer_headers", "drop_connection_headers", "upstream_headers"]
-
 _NOT_SENT_ON = (
     "host", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "via", "expect", "content-length",
     "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-path",

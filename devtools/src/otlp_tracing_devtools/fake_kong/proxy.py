@@ -28,8 +28,6 @@ from otlp_tracing_devtools.fake_kong.router import Router
 from otlp_tracing_devtools.fake_kong.upstream import Timeouts, UpstreamAnswer, UpstreamError, UpstreamRequest
 from otlp_tracing_devtools.fake_kong.version import NEWEST, Version
 
-__all__ = ["Proxy"]
-
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "MKCOL", "COPY", "MOVE", "PROPFIND"})
 _CLIENT_CLOSED = 499  # nginx's status for a client that did not wait
 

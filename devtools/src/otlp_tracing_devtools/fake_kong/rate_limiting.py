@@ -15,8 +15,6 @@ from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin
 from otlp_tracing_devtools.fake_kong.plugin_rpc import RequestExited
 
-__all__ = ["RATE_LIMITING_FIELDS", "RateLimiting"]
-
 _WINDOWS_S = {"second": 1, "minute": 60}
 _FLAG = {"type": "boolean", "required": True}
 RATE_LIMITING_FIELDS: FieldList = [

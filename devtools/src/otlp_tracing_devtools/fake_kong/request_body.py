@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator
 from otlp_tracing.errors import TracingError
 from otlp_tracing_devtools.fake_kong.client_side import ClientRequest
 
-__all__ = ["BodyTooLargeError", "RequestBody"]
-
 _MAX_BUFFERED_BYTES = 64 << 20  # Kong has no limit and a file; here it is memory, and a demo's bodies are small
 _MAX_VISIBLE_BYTES = 8 << 10  # nginx_http_client_body_buffer_size, Kong's default: plugins see no more
 

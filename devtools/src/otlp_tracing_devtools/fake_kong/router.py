@@ -16,8 +16,6 @@ from otlp_tracing_devtools.fake_kong.entities import Route
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.paths import escape, normalize, upstream_path
 
-__all__ = ["Match", "Router"]
-
 
 @dataclass(frozen=True)
 class Match:

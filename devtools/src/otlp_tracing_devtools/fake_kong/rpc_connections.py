@@ -16,8 +16,6 @@ from typing import Any, Protocol
 from otlp_tracing.errors import WireError
 from otlp_tracing_devtools.fake_kong.plugin_rpc import RpcError
 
-__all__ = ["ConnectionPool", "PluginConnection", "StreamDecoder"]
-
 _POOL_SIZE = 256  # nginx_http_lua_socket_pool_size, Kong 3.9's default
 _IDLE_S = 60.0  # lua_socket_keepalive_timeout, nginx's default
 

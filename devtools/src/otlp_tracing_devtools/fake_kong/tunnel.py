@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-__all__ = ["relay"]
-
 _PIECE_BYTES = 64 * 1024
 
 

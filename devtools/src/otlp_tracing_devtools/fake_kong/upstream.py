@@ -24,8 +24,6 @@ from otlp_tracing_devtools.fake_kong.http1 import (
     read_head,
 )
 
-__all__ = ["Timeouts", "UpstreamAnswer", "UpstreamError", "UpstreamRequest", "connect", "exchange", "received"]
-
 
 @dataclass(frozen=True)
 class Timeouts:

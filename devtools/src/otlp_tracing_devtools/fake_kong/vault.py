@@ -13,8 +13,6 @@ from typing import Any
 
 from otlp_tracing.config.validation import FieldList, is_vault_reference
 
-__all__ = ["dereference", "resolve"]
-
 _ENV_REFERENCE = re.compile(r"\{vault://env/([A-Za-z0-9_-]+)\}")
 
 

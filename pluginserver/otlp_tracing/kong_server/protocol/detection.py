@@ -14,8 +14,6 @@ from collections.abc import Callable
 
 from otlp_tracing.kong_server.protocol.session import Dialogue
 
-__all__ = ["OpeningDialogue"]
-
 _ENOUGH = 4
 
 

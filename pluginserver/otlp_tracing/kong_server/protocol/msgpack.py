@@ -16,8 +16,6 @@ import msgpack
 
 from otlp_tracing.errors import WireError
 
-__all__ = ["Decoder", "Request", "encode_error", "encode_request", "encode_result"]
-
 # The largest thing Kong sends is the answer to get_raw_body, which it holds in memory itself
 # (client_body_buffer_size, 8 KiB unless raised).
 MAX_MESSAGE_BYTES = 16 << 20

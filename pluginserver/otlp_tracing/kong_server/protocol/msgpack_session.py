@@ -20,8 +20,6 @@ from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_e
 from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.log_limit import LimitedLog
 
-__all__ = ["MsgPackDialogue", "MsgPackEvents"]
-
 _failures = LimitedLog(logging.getLogger("otlp_tracing.kong_server.protocol.msgpack_session"))
 
 _FINISHED = "ret"  # what Kong reads as the end of an event

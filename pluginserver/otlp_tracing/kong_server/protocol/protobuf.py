@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otlp_tracing.errors import FrameTooLarge, WireError
-from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, REPLIES
-from otlp_tracing.kong_server.protocol.protobuf_methods import METHODS
+from otlp_tracing.kong_server.protocol.protobuf_messages import ARGUMENTS, METHODS, REPLIES
 from otlp_tracing.kong_server.protocol.protobuf_wire import (
     bytes_field,
     encode_value,
@@ -32,12 +31,6 @@ from otlp_tracing.kong_server.protocol.protobuf_wire import (
     to_int64,
     to_text,
 )
-
-__all__ = [
-    "END_OF_EVENT", "MAX_MESSAGE_BYTES", "NO_REPLY", "Call", "CloseInstance", "FrameDecoder", "HandleEvent",
-    "StartInstance", "UnknownMethodError", "Unsupported", "decode_call", "decode_reply", "encode_call", "encode_frame",
-    "encode_return", "encode_start_return",
-]  # fmt: skip
 
 MAX_MESSAGE_BYTES = 16 << 20
 """As in rpc_msgpack.py: the largest thing is the answer to get_raw_body, which Kong holds in memory."""

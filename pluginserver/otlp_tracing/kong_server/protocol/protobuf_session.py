@@ -24,8 +24,6 @@ from otlp_tracing.kong_server.protocol import protobuf as rpc
 from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError, Home, at_home
 from otlp_tracing.log_limit import LimitedLog
 
-__all__ = ["ProtoBufDialogue"]
-
 _failures = LimitedLog(logging.getLogger("otlp_tracing.kong_server.protocol.protobuf_session"))
 
 

@@ -15,12 +15,6 @@ from typing import Any, Final
 
 from otlp_tracing.errors import WireError
 
-__all__ = [
-    "bytes_field", "encode_list", "encode_struct", "encode_value", "int_field", "read_double", "read_fields",
-    "read_list", "read_multi_map", "read_struct", "read_value", "read_varint", "text_bytes", "to_int32",
-    "to_int64", "to_text",
-]  # fmt: skip
-
 MAX_DEPTH: Final = 64
 """Tables within tables; google.protobuf itself stops at 100 messages, which is half as many tables."""
 

@@ -7,8 +7,6 @@ from typing import Protocol
 
 from otlp_tracing.errors import TracingError
 
-__all__ = ["EVENT_SECONDS", "Dialogue", "ElsewhereError", "HangUpError", "Home", "at_home"]
-
 EVENT_SECONDS = 10.0
 """How long an event may wait: Kong answers a call at once or never; this is for a machine that swaps."""
 

@@ -21,8 +21,6 @@ from otlp_tracing.metrics import (
 )
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["DROP_REASONS", "SpanAccounting"]
-
 DROP_REASONS = ("spool_full", "memory_full", "retry_expired", "too_large", "bad_span", "corrupt")
 
 

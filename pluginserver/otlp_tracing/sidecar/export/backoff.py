@@ -9,8 +9,6 @@ import random
 import time
 from collections.abc import Callable
 
-__all__ = ["RetryBackoff"]
-
 _FIRST_SECONDS = 1.0
 _FACTOR = 1.6
 _LONGEST_SECONDS = 10.0  # one attempt in ten seconds costs nobody anything, and a collector that is back is found soon

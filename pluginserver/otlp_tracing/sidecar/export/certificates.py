@@ -10,8 +10,6 @@ from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.export.destination import is_text
 
-__all__ = ["client_pair", "context", "read", "signature"]
-
 
 def read(value: str | None, field: str) -> bytes | None:
     """Read a certificate or key.

@@ -21,8 +21,6 @@ from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
-__all__ = ["Destination", "endpoint_key", "is_text"]
-
 # OTLP's ports. An https:// URL without a port means what it means everywhere: backends that take OTLP over HTTP
 # from the internet do so on 443.
 _DEFAULT_PORTS = {("grpc", "http"): 4317, ("grpc", "https"): 4317, ("http/protobuf", "http"): 4318}

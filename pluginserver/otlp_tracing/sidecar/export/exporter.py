@@ -26,8 +26,6 @@ from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.spool import Spool
 
-__all__ = ["CONCURRENT_REQUESTS", "MAX_BATCH_BYTES", "Exporter"]
-
 # A request must stay below 4 MiB before compression (OTLP); the rest is for resource and framing.
 MAX_BATCH_BYTES = 3_500_000
 CONCURRENT_REQUESTS = 4  # at one second an answer and 512 spans a request, 2,000 spans/s

@@ -30,8 +30,6 @@ from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import OpenedSpool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-__all__ = ["ExporterRegistry"]
-
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
 # How long a configuration may take to come with the first request that needs it, before another's key is used.

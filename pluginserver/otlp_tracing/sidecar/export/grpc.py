@@ -26,8 +26,6 @@ from otlp_tracing.sidecar.export.grpc_channel import open_channel
 from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
-__all__ = ["GrpcTransport"]
-
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _GUARD_SECONDS = 2.0  # past the deadline; gRPC keeps it by a clock that somebody may set
 _LOOK_SECONDS = 10.0  # between two looks at the certificates

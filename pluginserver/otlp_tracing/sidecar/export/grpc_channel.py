@@ -16,8 +16,6 @@ from otlp_tracing import __version__
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.destination import Destination
 
-__all__ = ["open_channel"]
-
 _HANDSHAKE_SECONDS = 5.0
 _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.primary_user_agent", f"otlp-tracing/{__version__}"),

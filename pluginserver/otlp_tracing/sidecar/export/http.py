@@ -24,8 +24,6 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, retry_after
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
-__all__ = ["HttpTransport"]
-
 _MAX_ANSWER_BYTES = 64 << 10  # a message with a number and a sentence
 _LOOK_SECONDS = 10.0  # between two looks at the certificates
 _DNS_SECONDS = 10  # a collector that has moved is found within

@@ -10,8 +10,6 @@ from otlp_tracing.sidecar.export.send_queue import SendQueue
 from otlp_tracing.sidecar.otlp.encoder import split
 from otlp_tracing.sidecar.spool.batch import SpooledBatch
 
-__all__ = ["EncodedSpan", "InFlightBatch"]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSpan:

@@ -15,8 +15,6 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import time
 
-__all__ = ["Action", "ExportResult", "bounded_delay", "grpc_action", "http_action", "retry_after"]
-
 _MAX_DELAY_SECONDS = 3600.0  # a collector that asks for more is asked again after an hour
 
 

@@ -16,8 +16,6 @@ from otlp_tracing.sidecar.spool.batch import SpooledBatch, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import DiskError
 
-__all__ = ["SendQueue"]
-
 MAX_WARM_BYTES = 2 << 20  # rows of one destination kept in memory beside the disk: some seconds of traffic
 _LOAD_BYTES = 1 << 20  # read at once: three batches of the usual size
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["COUNT_BITS", "SpooledBatch", "StoredDestination", "cost"]
-
 COUNT_BITS = 42  # 4 * 10^12 rows of each of two million destinations
 
 

@@ -27,8 +27,6 @@ from otlp_tracing.sidecar.spool.batch import COUNT_BITS, SpooledBatch, StoredDes
 from otlp_tracing.sidecar.spool.folder import FORMAT
 from otlp_tracing.sidecar.spool.tally import SUFFIX, Tally, read_tally
 
-__all__ = ["Database", "Dropped", "Loaded", "digest", "read_destinations"]
-
 _SALT_BYTES = 16
 _MAX_SENDERS = 1024  # as many as the receiver remembers
 _VACUUM_PAGES = 256  # a mebibyte at a time: some milliseconds

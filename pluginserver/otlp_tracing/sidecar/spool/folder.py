@@ -13,8 +13,6 @@ from pathlib import Path
 
 from otlp_tracing.sidecar.spool.tally import SUFFIX as _TALLY
 
-__all__ = ["FORMAT", "SpoolFolder"]
-
 FORMAT = 1
 _HEADER = struct.Struct(">60xI")  # the user version, in bytes 60 to 63 of a database
 _MAGIC = b"SQLite format 3\0"

@@ -19,8 +19,6 @@ from otlp_tracing.sidecar.spool.batch import COUNT_BITS, SpooledBatch, StoredDes
 from otlp_tracing.sidecar.spool.database import Database, read_destinations
 from otlp_tracing.sidecar.spool.tally import SUFFIX, read_tally
 
-__all__ = ["Recovery"]
-
 _ROWS_A_TRANSACTION = 500
 _MAX_RANGES = 10_000  # looked into for each destination: two for every row on a broken page, within a second
 _UNREADABLE = (sqlite3.Error, TypeError, ValueError, OverflowError)  # of a schema or a value with a bit that flipped

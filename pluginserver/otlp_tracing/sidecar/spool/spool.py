@@ -21,8 +21,6 @@ from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.database import Database, Dropped, Loaded, digest
 from otlp_tracing.sidecar.spool.writer import DiskError, OpenedSpool, Writer
 
-__all__ = ["Owner", "Spool"]
-
 _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
 # Half a minute of 1,000 requests/s while the disk is full, and a quarter of what the sidecar may take in all.

@@ -18,8 +18,6 @@ from pathlib import Path
 
 from otlp_tracing.sidecar.spool.batch import COUNT_BITS, StoredDestination
 
-__all__ = ["SUFFIX", "Tally", "read_tally"]
-
 SUFFIX = "-tally"  # after the database's name
 _SLOT_BYTES = 4096
 _COUNTS = struct.Struct(">QQQI")  # last id, rows, spans, check sum

@@ -25,8 +25,6 @@ from otlp_tracing.sidecar.spool.database import Database
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.recovery import Recovery
 
-__all__ = ["SYNC_SECONDS", "DiskError", "OpenedSpool", "Writer"]
-
 _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
 SYNC_SECONDS = 0.05  # what a power cut may cost; fsync() for each commit would cost 0.2 ms and more

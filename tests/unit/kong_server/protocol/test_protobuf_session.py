@@ -39,7 +39,7 @@ class Probe:
         if self.config.get("raise"):
             raise RuntimeError("boom")
         try:
-            self.answers.append(kong.request.get_header("a"))
+            self.answers.append(kong.nginx.get_var("a"))
         except GreenletExit:
             self.ended.append("abandoned")
             raise
@@ -120,7 +120,7 @@ def test_access_waits_once(kong: Kong) -> None:
     asked = kong.dialogue.receive(handle_event(instance, "access"))
     written = kong.dialogue.receive(framed(bytes_field(1, b"value")))
 
-    assert asked == rpc.encode_call("kong.request.get_header", ["a"])
+    assert asked == rpc.encode_call("kong.nginx.get_var", ["a"])
     assert written == (
         rpc.encode_call(HEADERS, [{"x": "1"}])
         + rpc.encode_call("kong.log.set_serialize_value", ["k", {"v": 1}])
