@@ -120,7 +120,6 @@ class Kong:
             "log_level": "error",
             "proxy_access_log": "off",
             "nginx_worker_processes": 1,
-            "nginx_proxy_lua_socket_read_timeout": "1s",
             "mem_cache_size": "32m",
             "lmdb_map_size": "32m",
             # Kong's workers become `nobody` when root starts it, and that user may not enter a temporary folder.

@@ -61,9 +61,10 @@ def start_gateway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
         declaration: Mapping[str, Any],
         server: Callable[[Path], PluginServer] = PluginServer.ours,
         environment: Mapping[str, str] | None = None,
+        neighbour: tuple[str, Path] | None = None,
     ) -> Iterator[RunningGateway]:
         folder = tmp_path_factory.mktemp("gateway")
-        with (RealKong if kong else StandIn)(folder, declaration, server, environment) as gateway:
+        with (RealKong if kong else StandIn)(folder, declaration, server, environment, neighbour) as gateway:
             _running.append(gateway)
             try:
                 yield gateway

@@ -30,7 +30,6 @@ from otlp_tracing.paths import command_line
 NAME = "otlp-tracing"
 _START_SECONDS = 40.0  # several Python processes and Kong, on a machine that may be busy
 _STOP_SECONDS = 30.0
-_READ_TIMEOUT_SECONDS = 1
 _LOG_LINES = 60
 _HTTP2_BESIDE_HTTP1 = (3, 6)  # nginx 1.25; before, a clear-text listener with http2 takes no HTTP/1.1
 _PROBE_PATH = "/is-the-plugin-up"
@@ -62,6 +61,29 @@ class PluginServer:
         return cls(command_line("dump", "--protocol", cls.protocol), serve, port)
 
 
+@dataclass(frozen=True)
+class Neighbour:
+    """Another plugin server on the same gateway, Kong's own for Python.
+
+    Args:
+        name: of the server and of its socket.
+        plugins: folder of its plugins; the first one has the server's name.
+        prefix: Kong's.
+    """
+
+    name: str
+    plugins: Path
+    prefix: Path
+
+    @property
+    def commands(self) -> tuple[str, str, str]:
+        """Name, query command and start command."""
+        stock = [sys.executable, "-c", "from kong_pdk.cli import start_server; start_server()"]
+        folder = ["--plugins-directory", str(self.plugins)]
+        start = [*stock, *folder, "--kong-prefix", str(self.prefix), "--socket-name", f"{self.name}.socket"]
+        return self.name, shlex.join([*stock, *folder, "--dump-all-plugins"]), shlex.join(start)
+
+
 class RunningGateway(ABC):
     """A gateway that is up, with its plugin server. Use it with `with`.
 
@@ -70,6 +92,7 @@ class RunningGateway(ABC):
         declaration: the content of its kong.yml.
         server: makes the plugin server's commands, given Kong's prefix.
         environment: added to the gateway's.
+        neighbour: name and plugin folder of another plugin server.
     """
 
     is_kong: bool
@@ -82,9 +105,11 @@ class RunningGateway(ABC):
         declaration: Mapping[str, Any],
         server: Callable[[Path], PluginServer] = PluginServer.ours,
         environment: Mapping[str, str] | None = None,
+        neighbour: tuple[str, Path] | None = None,
     ) -> None:
         self.prefix = folder / "prefix"
         self.prefix.mkdir()
+        self.neighbour = Neighbour(*neighbour, self.prefix) if neighbour else None
         self.server = server(self.prefix)
         self._kong_yml = folder / "kong.yml"
         self._kong_yml.write_text(yaml.dump(_with_probe(declaration), Dumper=_PlainYaml, allow_unicode=True))
@@ -151,6 +176,9 @@ class RunningGateway(ABC):
 
     def _wait_until_up(self, status_path: str) -> None:
         wait_for(lambda: accepts(str(self.prefix / f"{NAME}.socket")), _START_SECONDS, f"{NAME}.socket accepts")
+        if self.neighbour is not None:
+            other = str(self.prefix / f"{self.neighbour.name}.socket")
+            wait_for(lambda: accepts(other), _START_SECONDS, f"{other} accepts")
         wait_for(lambda: self._answers(self._status_port, status_path, 200), _START_SECONDS, "the status listener")
         wait_for(lambda: self._answers(self.server.http_port, "/readyz", 200), _START_SECONDS, "the sidecar")
         wait_for(lambda: self._runs_plugin(self._port), _START_SECONDS, "the proxy, with the plugin")
@@ -248,7 +276,9 @@ class StandIn(RunningGateway):
     @property
     def _options(self) -> Sequence[str]:
         version = ".".join(map(str, self.version))
-        return "--kong", version, "--read-timeout", str(_READ_TIMEOUT_SECONDS)
+        neighbour = self.neighbour
+        also = () if neighbour is None else ("--also-server", *neighbour.commands)
+        return "--kong", version, *also
 
     @property
     def _second_start(self) -> Sequence[str]:
@@ -321,7 +351,17 @@ class RealKong(RunningGateway):
         if self.version < _HTTP2_BESIDE_HTTP1:
             self._http2_port = free_port()
             listen = f"{HOST}:{self._port}, {HOST}:{self._http2_port} http2"
+        names, also = [NAME], {}
+        if self.neighbour is not None:
+            name, query, start = self.neighbour.commands
+            names.append(name)
+            also = {
+                f"pluginserver_{name}_socket": self.prefix / f"{name}.socket",
+                f"pluginserver_{name}_query_cmd": query,
+                f"pluginserver_{name}_start_cmd": start,
+            }
         return {
+            **also,
             "prefix": self.prefix,
             "database": "off",
             "declarative_config": self._kong_yml,
@@ -331,13 +371,12 @@ class RealKong(RunningGateway):
             "admin_gui_listen": "off",
             "anonymous_reports": "off",
             "log_level": "info",
-            "plugins": f"bundled,{NAME}",
-            "pluginserver_names": NAME,
+            "plugins": ",".join(["bundled", *names]),
+            "pluginserver_names": ",".join(names),
             f"{plugin_server}_socket": self.prefix / f"{NAME}.socket",
             f"{plugin_server}_query_cmd": shlex.join(self.server.query),
             f"{plugin_server}_start_cmd": shlex.join(self.server.start),
             "nginx_worker_processes": 1,
-            "nginx_proxy_lua_socket_read_timeout": f"{_READ_TIMEOUT_SECONDS}s",
             "mem_cache_size": "32m",
             "lmdb_map_size": "32m",
             # Kong's workers become `nobody` when root starts it, and that user may not enter the test's folder.

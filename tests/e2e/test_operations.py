@@ -39,7 +39,7 @@ def gateway(
 
 
 def _sampled(gateway: RunningGateway) -> float:
-    return metric(gateway, "otlp_tracing_requests_total", decision="rate")
+    return sum(metric(gateway, "otlp_tracing_requests_total", decision=by) for by in ("parent", "rate"))
 
 
 @pytest.mark.parametrize(("path", "text"), [("/healthz", "ok\n"), ("/readyz", "ready\n")])

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, help="requests a second; as fast as it goes unless given")
     parser.add_argument("--warm-up", type=int, default=100, help="requests before those that count")
     parser.add_argument("--endpoint", default="http://127.0.0.1:4317", help="of the plugin's configuration")
-    parser.add_argument("--read-timeout", type=float, default=1.0, help="nginx_proxy_lua_socket_read_timeout")
+    parser.add_argument("--read-timeout", type=float, default=60.0, help="nginx_proxy_lua_socket_read_timeout")
     parser.add_argument("--pool-size", type=int, default=256, help="lua_socket_pool_size; 30 on Kong 3.4")
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     parser.add_argument(

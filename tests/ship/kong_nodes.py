@@ -118,7 +118,6 @@ class KongNode:
             "pluginserver_names": "otlp-tracing",
             **{f"pluginserver_otlp_tracing_{name}": shlex.join(command) for name, command in commands.items()},
             "nginx_worker_processes": 1,
-            "nginx_proxy_lua_socket_read_timeout": "1s",
             "nginx_user": "root root",
             "mem_cache_size": "32m",
             "lmdb_map_size": "32m",

@@ -87,7 +87,7 @@ def test_the_image_says_what_kong_conf_says() -> None:
     conf = {name: value for name, _, value in lines if name and not name.startswith("#")}
     dockerfile = (CHECKOUT / "Dockerfile.kong").read_text()
 
-    for name in ("plugins", "pluginserver_names", "nginx_proxy_lua_socket_read_timeout"):
+    for name in ("plugins", "pluginserver_names"):
         assert f"KONG_{name.upper()}={conf[name]}" in dockerfile
     query = conf["pluginserver_otlp_tracing_query_cmd"]
     assert f'KONG_PLUGINSERVER_OTLP_TRACING_QUERY_CMD="{query}"' in dockerfile

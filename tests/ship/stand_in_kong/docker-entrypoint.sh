@@ -15,4 +15,4 @@ exec /usr/local/otlp-tracing/bin/python -m otlp_tracing_devtools.fake_kong "$KON
     --plugin-server-name "$KONG_PLUGINSERVER_NAMES" \
     --plugin-server-socket "$KONG_PLUGINSERVER_OTLP_TRACING_SOCKET" \
     --query-cmd "$KONG_PLUGINSERVER_OTLP_TRACING_QUERY_CMD" --start-cmd "$KONG_PLUGINSERVER_OTLP_TRACING_START_CMD" \
-    --main-env "$KONG_NGINX_MAIN_ENV" --read-timeout "${KONG_NGINX_PROXY_LUA_SOCKET_READ_TIMEOUT%s}"
+    --main-env "$KONG_NGINX_MAIN_ENV"

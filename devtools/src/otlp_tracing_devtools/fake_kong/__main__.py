@@ -47,6 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--main-env", default="", metavar="NAMES", help="variables for the start command, as Kong's nginx_main_env"
     )
+    parser.add_argument(
+        "--also-server",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "QUERY_CMD", "START_CMD"),
+        help="another plugin server, with the socket PREFIX/NAME.socket",
+    )
     parser.add_argument("--kong", type=_version, default=NEWEST, metavar="VERSION", help="3.4 or 3.9; default: 3.9")
     parser.add_argument("--read-timeout", type=float, default=60.0, metavar="SECONDS")
     return parser
@@ -73,7 +81,10 @@ def _plugin_servers(options: argparse.Namespace) -> list[PluginServerCommands]:
     socket = options.plugin_server_socket or options.prefix / f"{name}.socket"
     names = options.main_env.split("; env ")
     environment = {name: value for name, value in os.environ.items() if name in names}
-    return [PluginServerCommands(name, socket, options.query_cmd, options.start_cmd, environment)]
+    servers = [PluginServerCommands(name, socket, options.query_cmd, options.start_cmd, environment)]
+    for other, query, start in options.also_server:
+        servers.append(PluginServerCommands(other, options.prefix / f"{other}.socket", query, start))
+    return servers
 
 
 async def _run(options: argparse.Namespace) -> None:
