@@ -74,7 +74,7 @@ def test_a_sidecar_that_ends_is_said_and_found_again(browser: Browser, gateway: 
         try:
             os.kill(sidecar, signal.SIGKILL)
             expect(page.get_by_text("not connected")).to_be_visible()
-            expect(page.get_by_role("alert").filter(has_text="trying again")).to_be_visible()
+            expect(page.get_by_role("alert").filter(has_text="reconnecting")).to_be_visible()
             expect(page.locator(f'.trace[data-trace="{before}"]')).to_be_visible()
         finally:
             os.kill(serve, signal.SIGCONT)
@@ -82,4 +82,4 @@ def test_a_sidecar_that_ends_is_said_and_found_again(browser: Browser, gateway: 
         after = send(gateway, "/api/users/1")
 
         expect(page.locator(f'.trace[data-trace="{after}"]')).to_be_visible()
-        expect(page.get_by_role("alert").filter(has_text="trying again")).to_have_count(0)
+        expect(page.get_by_role("alert").filter(has_text="reconnecting")).to_have_count(0)

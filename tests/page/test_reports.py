@@ -85,7 +85,7 @@ def test_a_collector_that_is_away_is_seen(browser: Browser, gateway_without_coll
         sent = [send(gateway_without_collector, "/api/users/1") for _ in range(3)]
         spans = spans_of(gateway_without_collector, *sent)
 
-        there = page.get_by_role("article").filter(has_text="trying again")
+        there = page.get_by_role("article").filter(has_text="retrying")
         expect(there).to_be_visible()
         expect(there.locator(".why")).not_to_be_empty()
         expect(there.locator(".term", has_text="received").locator("b")).to_have_text(spans)
@@ -101,9 +101,9 @@ def test_what_was_given_up_is_seen_with_its_reason(browser: Browser, impatient_g
         page.goto(f"{impatient_gateway.sidecar_url}/#delivery")
         spans = spans_of(impatient_gateway, send(impatient_gateway, "/api/users/1"))
 
-        there = page.get_by_role("article").filter(has_text="Dropped for")
+        there = page.get_by_role("article").filter(has_text="Drop reason")
         expect(there.get_by_role("row", name="retry_expired")).to_have_text(
-            f"retry_expiredtried for max_retry_time{spans}"
+            f"retry_expirednot delivered within max_retry_time{spans}"
         )
         expect(there.locator(".term", has_text="dropped").locator("b")).to_have_text(spans)
         expect(there.get_by_text("balances")).to_be_visible()
