@@ -14,10 +14,11 @@ from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searc
 
 _Value = tuple[int, int, str]  # begin, end, value
 
-# Separators of a name and its value: `"name": "x", "value": "y"` and `key="x" value="y"`; `=`, `:`, `:=`, `=>`; the end
-# of a tag; `", "`.
+# Separators of a name and its value: `"name": "x", "value": "y"` and `key="x" value="y"`; `<key>x</key><value>`; `=`,
+# `:`, `:=`, `=>`; the end of a tag; `", "`; `";s:4:` of PHP's serialize().
 _ATTRIBUTES = r"(?:\s+[0-9A-Z_:.\-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))*"
-_ASSIGNS = rf"(?:{_ATTRIBUTES}\s*,?\s*[\"']?\bvalue[\"']?\s*[:=]|[ \t]*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"'])"
+_PAIR = rf"{_ATTRIBUTES}\s*,?\s*[\"']?\bvalue[\"']?\s*[:=]|\s*</[^<>]*>\s*<(?:[0-9A-Z]+:)?value[^<>]*>"
+_ASSIGNS = rf"(?:{_PAIR}|\s*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"']|;s:[0-9]+:)"
 _STRING = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"|'[^'\\]*(?:\\.[^'\\]*)*'"
 _CDATA = "<![CDATA["
 

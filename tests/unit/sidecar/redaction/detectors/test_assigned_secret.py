@@ -89,6 +89,9 @@ STRUCTURES = {
     "a sensitive attribute of a sensitive element": '<auth a="b" token="correct horse">x</auth>',
     "name and value attributes": '<add key="password" value="correct horse"/>',
     "name and value attributes, apart": '<input name="password" type="x" value="correct horse">',
+    "name and value elements": "<p><Key>password</Key><Value>correct horse</Value></p>",
+    "serialized by PHP": 's:8:"password";s:13:"correct horse";s:1:"c";',
+    "lines of JSON": '{"password"\n:\n"correct horse",\n"c": 1}',
     "a form": "a=1&password=correct+horse&b=2",
     "a form of lists": "a=1&user[passwords][]=correct+horse&b=2",
 }
