@@ -21,13 +21,14 @@ AMBIGUOUS_NAMES = frozenset(_SECRET_VALUES)
 LOGIN_VALUE = "[0-9]{6}|(?:ST|PT|PGT|PGTIOU|TGT|LT)-"
 """A pattern for the secret values of fewer than eight characters."""
 
-# Other parameters of the same messages. Source: RFC 6749, 4.1 and 4.2; OpenID Connect Core 1.0, 3.1.2.
+# Other parameters of the same messages, or a random code beside a state. Source: RFC 6749, 4.1 and 4.2; OpenID Connect
+# Core 1.0, 3.1.2.
 _ASSIGNS = r"[\"']?\s?[=:]\s?[\"']?"
 _COMPANION = re.compile(
     r"(?i)\b(?:client_id|redirect_uri|response_type|grant_type|code_verifier|session_state|id_token|access_token)"
     + _ASSIGNS
 )
-_CODE = re.compile(rf"(?i)\bcode{_ASSIGNS}[^\s\"'&;,<>]{{8}}")
+_CODE = re.compile(rf"(?i)\bcode{_ASSIGNS}(?=[^\s\"'&;,<>]{{8}})[^\s\"'&;,<>]*(?:[0-9]|(?-i:[a-z][A-Z]))")
 _STATE = re.compile(rf"(?i)\bstate{_ASSIGNS}[^\s\"'&;,<>]")
 
 

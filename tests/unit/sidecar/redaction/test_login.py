@@ -33,6 +33,7 @@ def test_a_login_has_secrets(name: str, value: str, text: str) -> None:
         ("code", "en-US", "code=en-US"),
         ("state", "closed", "state=closed&page=2"),
         ("ticket", "4711", "ticket=4711&state=open"),
+        ("code", "ECONNREFUSED", "code: ECONNREFUSED, state: half-open"),
         ("sid", "03/01/24/1440207", ""),
     ],
 )

@@ -77,15 +77,17 @@ class AssignedSecret:
             if not is_sensitive and name[1].lower() not in AMBIGUOUS_NAMES:
                 continue
             is_tag = text[start] == "<"
-            for first, stop, value in self._values_of_tag(text, start, end) if is_tag else self._values(text, begin):
+            for first, stop, value in (
+                self._values_of_tag(text, start, end) if is_tag else self._values(text, end, begin)
+            ):
                 done = max(done, stop)
                 is_secret = (is_sensitive or login.is_secret(name[1], value)) and not self._not_secret.match(value)
                 if is_secret:
                     yield Finding(first, stop, self.rule, value)
 
-    def _values(self, text: str, begin: int) -> Iterator[_Value]:
-        """Return the value of an assignment, which begins at an offset."""
-        end_of_element = text.find("<", begin) if text[begin - 1] == ">" and text[begin - 2] not in "=-" else -1
+    def _values(self, text: str, end: int, begin: int) -> Iterator[_Value]:
+        """Return the value that begins at an offset, behind a separator that ends at another."""
+        end_of_element = text.find("<", begin) if text[end - 1] == ">" and text[end - 2] not in "=-" else -1
         if end_of_element > 0:
             yield begin, end_of_element, text[begin:end_of_element]
         elif text[begin : begin + 1] in {"[", "{"}:
