@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -23,11 +21,9 @@ def test_nothing_can_be_changed(path: str, method: str) -> None:
     assert ask(path, method=method)[0] == 405
 
 
-def test_the_page_can_be_off() -> None:
+async def test_the_page_can_be_off() -> None:
     """Without a recorder only the machine paths answer."""
+    async with TestClient(TestServer(create_app(Metrics(), Health(lambda: "stopping"), REPORTS))) as there:
+        statuses = [(await there.get(path)).status for path in ("/", "/events", "/routes", "/healthz", "/readyz")]
 
-    async def statuses() -> list[int]:
-        async with TestClient(TestServer(create_app(Metrics(), Health(lambda: "stopping"), REPORTS))) as there:
-            return [(await there.get(path)).status for path in ("/", "/events", "/routes", "/healthz", "/readyz")]
-
-    assert asyncio.run(statuses()) == [404, 404, 404, 200, 503]
+    assert statuses == [404, 404, 404, 200, 503]

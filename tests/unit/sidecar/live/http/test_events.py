@@ -1,10 +1,9 @@
-"""Promises of sidecar/live/http/events.py about pages that take nothing any more."""
+"""Promises of sidecar/live/http/events.py."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Any
 
 import pytest
 from aiohttp import ClientError, web
@@ -35,11 +34,11 @@ class StuckResponse(web.StreamResponse):
         await asyncio.Event().wait()
 
 
-_PATIENCE_SECONDS = 1.0  # far more than it takes to open one page too many while all others are stuck
+_TIMEOUT_SECONDS = 1.0  # far more than it takes to open one page too many while all others are stuck
 
 
-def application(patience: float) -> web.Application:
-    stream = EventStream(Recorder(ManualClock()), PageOptions(), patience)
+def application(write_timeout: float) -> web.Application:
+    stream = EventStream(Recorder(ManualClock()), PageOptions(), write_timeout)
 
     async def close(_app: web.Application) -> None:
         stream.close()
@@ -50,52 +49,43 @@ def application(patience: float) -> web.Application:
     return app
 
 
-def test_a_page_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such pages fill all places; after the timeout the next page is admitted."""
+    async with TestClient(TestServer(application(write_timeout=_TIMEOUT_SECONDS))) as there:
+        with monkeypatch.context() as patched:
+            patched.setattr(web, "StreamResponse", StuckResponse)
+            stuck = [await there.get("/events") for _ in range(MAX_WATCHERS)]
+            refused = (await there.get("/events")).status
+            cut = await asyncio.wait_for(asyncio.gather(*(one.read() for one in stuck), return_exceptions=True), 10)
+        admitted = (await there.get("/events")).status
 
-    async def course() -> tuple[int, int, int]:
-        async with TestClient(TestServer(application(patience=_PATIENCE_SECONDS))) as there:
-            with monkeypatch.context() as patched:
-                patched.setattr(web, "StreamResponse", StuckResponse)
-                stuck = [await there.get("/events") for _ in range(MAX_WATCHERS)]
-                refused = (await there.get("/events")).status
-                cut = await asyncio.gather(*(one.read() for one in stuck), return_exceptions=True)
-            admitted = (await there.get("/events")).status
-            return refused, sum(isinstance(one, ClientError) for one in cut), admitted
-
-    assert asyncio.run(asyncio.wait_for(course(), 10)) == (503, MAX_WATCHERS, 200)
+    assert (refused, admitted) == (503, 200)
+    assert all(isinstance(one, ClientError) for one in cut)
 
 
-def test_the_kernel_has_the_same_timeout() -> None:
+async def test_the_kernel_has_the_same_timeout() -> None:
     """Unacknowledged data ends the connection even before a write blocks."""
+    timeouts: list[int] = []
 
-    async def course() -> int:
-        asked: list[int] = []
+    async def read_option(request: web.Request, _response: web.StreamResponse) -> None:
+        connection = request.get_extra_info("socket")
+        timeouts.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
 
-        async def look(request: web.Request, _response: web.StreamResponse) -> None:
-            connection = request.get_extra_info("socket")
-            asked.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    app = application(write_timeout=7.0)
+    app.on_response_prepare.append(read_option)
+    async with TestClient(TestServer(app)) as there:
+        (await there.get("/events")).close()
 
-        app = application(patience=7.0)
-        app.on_response_prepare.append(look)
-        async with TestClient(TestServer(app)) as there:
-            (await there.get("/events")).close()
-        return asked[0]
-
-    assert asyncio.run(course()) == 7000
+    assert timeouts == [7000]
 
 
-def test_the_stream_resumes_after_the_last_event() -> None:
+async def test_the_stream_resumes_after_the_last_event() -> None:
     """A new page gets a greeting and all traces, a reconnecting one only later traces."""
-
-    async def course() -> list[list[tuple[str, Any]]]:
-        recorder = recorded(2)
-        async with client(recorder, trace_url="http://jaeger/{trace_id}") as there:
-            first = await read_events(there, "/events", "rows")
-            recorder.observe(outcome_of(route_key=("", ""), spans=[encode_span(span) for span in spans_of()]))
-            return [first, await read_events(there, f"/events?after={first[-1][1]['id']}", "rows")]
-
-    first, again = asyncio.run(course())
+    recorder = recorded(2)
+    async with client(recorder, trace_url="http://jaeger/{trace_id}") as there:
+        first = await read_events(there, "/events", "rows")
+        recorder.observe(outcome_of(route_key=("", ""), spans=[encode_span(span) for span in spans_of()]))
+        again = await read_events(there, f"/events?after={first[-1][1]['id']}", "rows")
 
     assert [name for name, _ in first] == ["hello", "traces"]
     assert first[0][1]["trace_url"] == "http://jaeger/{trace_id}"
@@ -106,43 +96,35 @@ def test_the_stream_resumes_after_the_last_event() -> None:
 
 
 @pytest.mark.parametrize("after", ["0000.5", "x", ".", "1.1.1", "0000.-1", "9" * 400])
-def test_a_page_of_another_process_starts_again(after: str) -> None:
+async def test_a_page_of_another_process_starts_again(after: str) -> None:
     """The event id of another process is ignored."""
-
-    async def first() -> list[tuple[str, Any]]:
-        async with client() as there:
-            return await read_events(there, f"/events?after={after}", "rows")
-
-    (_, hello), (_, traces) = asyncio.run(first())
+    async with client() as there:
+        (_, hello), (_, traces) = await read_events(there, f"/events?after={after}", "rows")
 
     assert hello["resumed"] is False
     assert [row["number"] for row in traces["rows"]] == [1]
 
 
-def test_pages_are_bounded() -> None:
+async def test_pages_are_bounded() -> None:
     """A page too many is refused until another one closes."""
+    async with client() as there:
+        open_pages = [await there.get("/events") for _ in range(MAX_WATCHERS)]
+        refused = (await there.get("/events")).status
+        for page in open_pages:
+            page.close()
+        deadline = asyncio.get_running_loop().time() + 20
+        while (await there.get("/events")).status != 200:
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.01)
 
-    async def statuses() -> list[int]:
-        async with client() as there:
-            open_pages = [await there.get("/events") for _ in range(MAX_WATCHERS)]
-            refused = (await there.get("/events")).status
-            for page in open_pages:
-                page.close()
-            while (admitted := await there.get("/events")).status != 200:
-                await asyncio.sleep(0.01)
-            return [*{page.status for page in open_pages}, refused, admitted.status]
-
-    assert asyncio.run(asyncio.wait_for(statuses(), 20)) == [200, 503, 200]
+    assert [*{page.status for page in open_pages}, refused] == [200, 503]
 
 
-def test_streams_end_when_the_sidecar_does() -> None:
+async def test_streams_end_when_the_sidecar_does() -> None:
     """An open page does not delay the shutdown; aiohttp alone would wait a minute."""
+    loop = asyncio.get_running_loop()
+    async with client() as there:
+        await there.get("/events")
+        began = loop.time()
 
-    async def seconds() -> float:
-        loop = asyncio.get_running_loop()
-        async with client() as there:
-            await there.get("/events")
-            began = loop.time()
-        return loop.time() - began
-
-    assert asyncio.run(seconds()) < 10
+    assert loop.time() - began < 10
