@@ -12,9 +12,10 @@ from otlp_tracing.errors import WireError
 from otlp_tracing.handoff import frames
 from otlp_tracing.kong_server.protocol import msgpack as rpc_msgpack
 from otlp_tracing.kong_server.protocol import protobuf as rpc_protobuf
+from otlp_tracing.kong_server.protocol.protobuf_messages import METHODS
 from otlp_tracing.sidecar.ingest import request_record
 
-_REPLIES = ("kong.request.get_headers", "kong.log.serialize", "kong.router.get_route", "kong.ctx.shared.get")
+_REPLIES = tuple(METHODS)
 
 
 @dataclass(frozen=True)
