@@ -8,7 +8,7 @@ SECONDS ?= 600
 RATE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo stack stack-build stack-test test check fix e2e ship page screenshots faults soak fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-build stack-test test check fix e2e ship wheels page screenshots faults soak fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ $(READY): requirements-dev.lock pyproject.toml devtools/pyproject.toml
 	@echo "installing into $(VENV); a minute or two, once"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e devtools
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e '.[demo]' -e devtools
 	@touch $@
 
 compile: $(READY) ## compile the path of a request to C in this checkout (needs a C compiler); make clean undoes it
@@ -58,6 +58,9 @@ e2e: $(READY) ## run the end-to-end tests; on a real Kong with KONG=/path/to/kon
 ship: $(READY) ## build the image and check every file that is shipped; with a real Kong in it with KONG=/path/to/kong
 	@$(BIN)/pytest --quiet -rs --timeout=900 tests/ship $(if $(KONG),--kong=$(KONG))
 
+wheels: $(READY) ## test the product's wheel alone, and the demo with both wheels (needs a package index)
+	@$(BIN)/pytest --quiet -rs tests/wheels
+
 page: $(READY) ## drive the live page in a browser (needs Chromium)
 	@$(BIN)/pytest --quiet -rs tests/page
 
@@ -86,7 +89,8 @@ collector: ## build the OpenTelemetry Collector of the end-to-end tests, once (n
 	@tests/e2e/collector/build.sh tests/e2e/collector/redaction.yaml
 
 lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
-	@for out in "requirements.lock pyproject.toml" "requirements-dev.lock pyproject.toml --group dev" "requirements-build.lock --group build"; do \
+	@for out in "requirements.lock pyproject.toml" "requirements-demo.lock devtools/pyproject.toml --no-emit-package otlp-tracing" \
+		"requirements-dev.lock pyproject.toml devtools/pyproject.toml --group dev --no-emit-package otlp-tracing" "requirements-build.lock --group build"; do \
 		uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
 	@uv pip compile examples/requirements.in --universal --python-version 3.10 --generate-hashes --no-header --quiet -o examples/requirements.txt
 

@@ -25,29 +25,19 @@ def build_flavor() -> str:
 
 
 def plugin_folder() -> Path:
-    """Return the folder that holds the plugin file and no other file."""
-    return _data(Path("plugins"))
+    """Return the folder that holds the plugin file and no other file.
 
-
-def declaration_file() -> Path:
-    """Return the `kong.yml` that ships with the project."""
-    return _data(Path("kong", "kong.yml"))
-
-
-def examples_folder() -> Path:
-    """Return the folder that the package of the example services lies in."""
-    return _data(Path("examples"))
+    Raises:
+        ConfigError: if the plugin file is neither in a checkout nor installed.
+    """
+    installed = Path(sysconfig.get_path("data"), "share", "otlp-tracing")
+    for root in (_CHECKOUT, installed):
+        if (root / "plugins" / PLUGIN_FILE).is_file():
+            return root / "plugins"
+    raise ConfigError([Fault("--plugins", "", f"{PLUGIN_FILE} is neither in {_CHECKOUT} nor in {installed}")])
 
 
 def command_line(*arguments: str) -> list[str]:
     """Return the command line of a process of this package; a process list shows the role in it."""
     script = Path(sys.executable).with_name("otlp-tracing")
     return [sys.executable, *([str(script)] if script.is_file() else ["-m", "otlp_tracing"]), *arguments]
-
-
-def _data(relative: Path) -> Path:
-    installed = Path(sysconfig.get_path("data"), "share", "otlp-tracing")
-    for root in (_CHECKOUT, installed):
-        if (root / "plugins" / PLUGIN_FILE).is_file():
-            return root / relative
-    raise ConfigError([Fault("--plugins", "", f"{PLUGIN_FILE} is neither in {_CHECKOUT} nor in {installed}")])

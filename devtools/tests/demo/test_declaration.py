@@ -6,16 +6,16 @@ import copy
 
 import yaml
 
-from otlp_tracing.paths import declaration_file
 from otlp_tracing_devtools.demo.declaration import BATCH_TIMEOUT_MS, localise
 from otlp_tracing_devtools.demo.traffic import GATEWAY
+from otlp_tracing_devtools.paths import KONG_YML
 
 ADDRESSES = {
     "user-service:8080": "127.0.0.1:1",
     "order-service:8080": "127.0.0.1:2",
     "otel-collector:4317": "127.0.0.1:3",
 }
-SHIPPED = yaml.safe_load(declaration_file().read_text(encoding="utf-8"))
+SHIPPED = yaml.safe_load(KONG_YML.read_text(encoding="utf-8"))
 
 
 def test_only_addresses_and_the_timeout_change() -> None:
@@ -55,6 +55,6 @@ def test_an_entry_without_batch_export_gets_one() -> None:
 
 def test_the_gateways_name_is_the_one_in_the_file() -> None:
     """The demo waits for spans of this service."""
-    text = declaration_file().read_text(encoding="utf-8")
+    text = KONG_YML.read_text(encoding="utf-8")
 
     assert f"value: {GATEWAY}\n" in text

@@ -15,9 +15,9 @@ from pathlib import Path
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from otlp_tracing.errors import TracingError
-from otlp_tracing.paths import examples_folder
 from otlp_tracing_devtools.demo import child
 from otlp_tracing_devtools.demo.ports import Port
+from otlp_tracing_devtools.paths import EXAMPLES
 
 USER_SERVICE = "user-service"
 ORDER_SERVICE = "order-service"
@@ -43,7 +43,7 @@ async def serve(users: Port, orders: Port, orders_grpc: Port, collector_url: str
         TracingError: one of them does not come up; the message has its last words.
     """
     environment = {
-        "PYTHONPATH": str(examples_folder()),
+        "PYTHONPATH": str(EXAMPLES),
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector_url,
         "OTEL_BSP_SCHEDULE_DELAY": str(_SEND_EVERY_MS),
     }

@@ -18,7 +18,6 @@ import yaml
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from otlp_tracing.errors import TracingError
-from otlp_tracing.paths import declaration_file
 from otlp_tracing_devtools.demo.declaration import localise
 from otlp_tracing_devtools.demo.plugin_server import PluginServer
 from otlp_tracing_devtools.demo.ports import HOST, Port
@@ -27,6 +26,7 @@ from otlp_tracing_devtools.demo.spans import SeenSpan, TraceBook, is_complete, s
 from otlp_tracing_devtools.demo.traffic import WARM_UP, Example, Sent, send
 from otlp_tracing_devtools.fake_collector import OtlpSink
 from otlp_tracing_devtools.fake_kong import StandInGateway, parse_declaration
+from otlp_tracing_devtools.paths import KONG_YML
 
 WANTED_PORTS = {"gateway": 8000, "users": 8081, "orders": 8082, "orders-grpc": 9090, "sidecar": 9464, "sink": 4317}
 
@@ -121,7 +121,7 @@ def _last_words(plugin_server: PluginServer) -> Iterator[None]:
 
 @contextlib.asynccontextmanager
 async def _gateway(plugin_server: PluginServer, ports: Mapping[str, Port]) -> AsyncIterator[StandInGateway]:
-    shipped = yaml.safe_load(declaration_file().read_text(encoding="utf-8"))
+    shipped = yaml.safe_load(KONG_YML.read_text(encoding="utf-8"))
     local = {
         "user-service:8080": ports["users"].address,
         "order-service:8080": ports["orders"].address,
