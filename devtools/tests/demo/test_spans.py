@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-
-from otlp_tracing_devtools.demo.spans import REQUEST_ID, SeenSpan, TraceBook, is_complete, seen, tree_order
-from otlp_tracing_devtools.fake_collector import ReceivedSpan
+from otlp_tracing_devtools.demo.spans import REQUEST_ID, SeenSpan, TraceBook, is_complete, tree_order
 
 
 def span(span_id: str, parent: str = "", start: int = 0, *, service: str = "s", kind: str = "SERVER") -> SeenSpan:
@@ -17,29 +13,6 @@ def span(span_id: str, parent: str = "", start: int = 0, *, service: str = "s", 
 
 def shape(spans: list[SeenSpan]) -> list[tuple[int, str]]:
     return [(depth, one.span_id) for depth, one in tree_order(spans)]
-
-
-def test_a_received_span_is_taken_over() -> None:
-    """Ids become hex, the resource gives the service, values become text."""
-    message = Span(
-        trace_id=b"\x01" * 16,
-        span_id=b"\x02" * 8,
-        parent_span_id=b"\x03" * 8,
-        name="GET /x",
-        kind=Span.SPAN_KIND_CLIENT,
-        start_time_unix_nano=5,
-        end_time_unix_nano=1_000_005,
-        status=Status(code=Status.STATUS_CODE_ERROR),
-        attributes=[KeyValue(key="http.response.status_code", value=AnyValue(int_value=502))],
-    )
-
-    one = seen(ReceivedSpan(message, {"service.name": "orders"}, InstrumentationScope()))
-
-    assert one == SeenSpan(
-        "01" * 16, "02" * 8, "03" * 8, "orders", "GET /x", "CLIENT", 5, 1_000_005, True,
-        {"http.response.status_code": "502"},
-    )  # fmt: skip
-    assert one.duration_ms == 1
 
 
 def test_a_tree_is_in_order_whatever_came_first() -> None:
@@ -85,16 +58,6 @@ def test_the_book_finds_a_trace_by_either_id() -> None:
 
     assert book.trace("t1", "") == book.trace("", "r1") == [one]
     assert book.trace("t2", "r1") == book.trace("", "r2") == book.trace("", "") == []
-
-
-def test_a_span_that_comes_twice_counts_once() -> None:
-    """A sender that repeats itself changes no number."""
-    book = TraceBook()
-    book.add([span("a"), span("a")])
-    book.add([span("a")])
-
-    assert len(book.trace("t", "")) == 1
-    assert book.spans_by_service == {"s": 1}
 
 
 def test_the_book_forgets_the_oldest_traces() -> None:

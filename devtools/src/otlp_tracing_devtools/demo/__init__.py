@@ -1,7 +1,7 @@
 """The whole thing on one machine, without Kong and Docker: `otlp-tracing demo`.
 
-A stand-in gateway with the project's own kong.yml, two small services behind it, the real plugin server
-with its sidecar, and a sink that takes the spans of all of them. Each trace is drawn as a waterfall.
+A stand-in Kong with the project's own kong.yml, two small services behind it, the real plugin server with its sidecar,
+and an OTLP receiver for the spans of all of them. Each trace is printed as an indented list of its spans.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from otlp_tracing.errors import ConfigError, Fault, TracingError
 from otlp_tracing_devtools.demo.plugin_server import PluginServerError
 from otlp_tracing_devtools.demo.ports import Port, reserve
-from otlp_tracing_devtools.demo.screen import Screen, Tally, open_console
+from otlp_tracing_devtools.demo.screen import Screen, Tally
 from otlp_tracing_devtools.demo.services import ORDER_SERVICE, USER_SERVICE
 from otlp_tracing_devtools.demo.signals import STOP_SIGNALS, EarlySignals
 from otlp_tracing_devtools.demo.spans import SeenSpan, is_complete
@@ -41,7 +41,7 @@ def perform(requests: int, early: EarlySignals, *, leave: bool) -> int:
         raise ConfigError([Fault("OTEL_SDK_DISABLED", "true", "must not be set: the demo's services use the SDK")])
     if logging.getLogger().level == logging.INFO:  # at debug someone wants to read the gateway's log
         logging.getLogger("otlp_tracing").setLevel(logging.WARNING)
-    return asyncio.run(_Demo(Screen(open_console(sys.stdout))).run(requests, early, leave=leave))
+    return asyncio.run(_Demo(Screen(sys.stdout)).run(requests, early, leave=leave))
 
 
 class _Demo:
@@ -69,8 +69,7 @@ class _Demo:
 
     async def _on_stage(self, ports: Mapping[str, Port], requests: int, *, leave: bool) -> int:
         async with contextlib.AsyncExitStack() as stack:
-            with self._screen.starting():
-                there = await self._unless_stopped(stack.enter_async_context(stage(ports)))
+            there = await self._unless_stopped(stack.enter_async_context(stage(ports)))
             return await self._act(there, requests, ports["sidecar"].url, leave=leave)
 
     async def _act(self, there: Stage, requests: int, sidecar_url: str, *, leave: bool) -> int:
@@ -108,19 +107,19 @@ class _Demo:
         self._tally.sent += 1
         wanted = sent.example.services
         spans = await there.trace_of(sent, self._patience_s if wanted else 0)
-        show = self._screen.waterfall if in_full else self._screen.line
+        show = self._screen.trace if in_full else self._screen.line
         show(self._tally.sent, sent, spans)
         if not wanted:
             self._tally.untraced[sent.example.untraced] = self._tally.untraced.get(sent.example.untraced, 0) + 1
             if spans:
                 self._screen.unexpected(spans)
             return
-        self._note(spans)
+        self._count(spans)
         if not is_complete(spans, wanted):
             self._screen.incomplete(sent, spans, self._patience_s)
             self._patience_s = _LITTLE_PATIENCE_S
 
-    def _note(self, spans: Sequence[SeenSpan]) -> None:
+    def _count(self, spans: Sequence[SeenSpan]) -> None:
         services = {one.service for one in spans}
         self._tally.traces += bool(spans)
         self._crossed += is_complete(spans, _WHOLE_WAY)
@@ -156,12 +155,12 @@ def _stop_on_signals(early: EarlySignals) -> asyncio.Future[signal.Signals]:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[signal.Signals] = loop.create_future()
 
-    def note(number: signal.Signals) -> None:
+    def on_signal(number: signal.Signals) -> None:
         if not stop.done():
             stop.set_result(number)
 
     for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, note, number)
+        loop.add_signal_handler(number, on_signal, number)
     if early.first is not None:
-        note(early.first)
+        on_signal(early.first)
     return stop

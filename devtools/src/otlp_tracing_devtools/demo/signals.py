@@ -18,7 +18,7 @@ class EarlySignals:
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
         for number in STOP_SIGNALS:
-            signal.signal(number, self._note)
+            signal.signal(number, self._remember)
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
         self.first = self.first or signal.Signals(number)

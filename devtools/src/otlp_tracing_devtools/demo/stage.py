@@ -25,7 +25,7 @@ from otlp_tracing_devtools.demo.services import serve
 from otlp_tracing_devtools.demo.spans import SeenSpan, TraceBook, is_complete, seen
 from otlp_tracing_devtools.demo.traffic import WARM_UP, Example, Sent, send
 from otlp_tracing_devtools.fake_collector import OtlpSink
-from otlp_tracing_devtools.fake_kong import StandInGateway, parse_declaration
+from otlp_tracing_devtools.fake_kong import FakeKong, parse_declaration
 from otlp_tracing_devtools.paths import KONG_YML
 
 WANTED_PORTS = {"gateway": 8000, "users": 8081, "orders": 8082, "orders-grpc": 9090, "sidecar": 9464, "sink": 4317}
@@ -120,7 +120,7 @@ def _last_words(plugin_server: PluginServer) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _gateway(plugin_server: PluginServer, ports: Mapping[str, Port]) -> AsyncIterator[StandInGateway]:
+async def _gateway(plugin_server: PluginServer, ports: Mapping[str, Port]) -> AsyncIterator[FakeKong]:
     shipped = yaml.safe_load(KONG_YML.read_text(encoding="utf-8"))
     local = {
         "user-service:8080": ports["users"].address,
@@ -129,7 +129,7 @@ async def _gateway(plugin_server: PluginServer, ports: Mapping[str, Port]) -> As
         "otel-collector:4317": ports["sink"].address,
     }
     declaration = parse_declaration(localise(shipped, local))
-    gateway = StandInGateway(declaration, [plugin_server.commands], (HOST, ports["gateway"].hand_over()))
+    gateway = FakeKong(declaration, [plugin_server.commands], (HOST, ports["gateway"].hand_over()))
     try:
         await gateway.start()
         yield gateway
