@@ -19,7 +19,7 @@ import pytest
 
 from checkout import TRANSCRIPTS
 from log_records import shape, stable, without_zipkin
-from otlp_tracing_devtools.fake_kong import PluginServerCommands, StandInGateway, parse_declaration
+from otlp_tracing_devtools.fake_kong import FakeKong, PluginServerCommands, parse_declaration
 from otlp_tracing_devtools.fake_kong.version import NEWEST, Version
 from scripted_plugin_server import ReceivedCall, ScriptedPluginServer, result_answer
 from scripted_upstream import ScriptedUpstream
@@ -106,20 +106,20 @@ class Recording:
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
-def test_the_stand_in_sends_what_kong_sent(case: Case, tmp_path: Path) -> None:
+async def test_the_stand_in_sends_what_kong_sent(case: Case, tmp_path: Path) -> None:
     """Every call has the recorded bytes, but for its id; the steps with a log record have the same shape."""
     recording = Recording(case.name)
-    status, calls = asyncio.run(_replay(case, recording, tmp_path))
+    status, calls = await _replay(case, recording, tmp_path)
 
     assert status == case.status
     assert [_comparable(call) for call in calls] == [_comparable(call) for call in recording.calls]
 
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: case.name)
-def test_the_log_record_has_the_fields_kong_gives_it(case: Case, tmp_path: Path) -> None:
+async def test_the_log_record_has_the_fields_kong_gives_it(case: Case, tmp_path: Path) -> None:
     """The record has the same keys with the same types at every depth, and the same values where none is a time."""
     recording = Recording(case.name)
-    _, calls = asyncio.run(_replay(case, recording, tmp_path))
+    _, calls = await _replay(case, recording, tmp_path)
     ours = json.loads(next(call.argument[b"Data"] for call in calls if _is_record(call)))
     recorded = without_zipkin(json.loads(recording.record))
     for record in (ours, recorded):  # the upstream of the recordings of 3.4.2 did not name its port
@@ -135,7 +135,7 @@ async def _replay(case: Case, recording: Recording, tmp_path: Path) -> tuple[int
     dump.write_text(json.dumps(_DUMP))
     socket = tmp_path / "plugin.sock"
     async with ScriptedUpstream() as upstream, ScriptedPluginServer(socket, recording.answer) as server:
-        gateway = StandInGateway(
+        gateway = FakeKong(
             parse_declaration(_declaration(upstream.port, await _closed_port())),
             [PluginServerCommands("py-probe", socket, f"cat {dump}", "sleep infinity")],
             version=case.version,

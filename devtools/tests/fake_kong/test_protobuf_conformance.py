@@ -131,10 +131,10 @@ async def replay(recording: Recording, socket: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: str(path.relative_to(TRANSCRIPTS)))
-def test_the_stand_in_sends_what_kong_sent(path: Path, tmp_path: Path) -> None:
+async def test_the_stand_in_sends_what_kong_sent(path: Path, tmp_path: Path) -> None:
     """Every reply has the recorded bytes; every call has the same content, with its fields in any order."""
     recording = Recording(path)
-    asyncio.run(replay(recording, tmp_path / "s.sock"))
+    await replay(recording, tmp_path / "s.sock")
 
     assert len(recording.received) == len(recording.expected)
     for sent, (method, expected) in zip(recording.received, recording.expected, strict=True):
@@ -144,8 +144,8 @@ def test_the_stand_in_sends_what_kong_sent(path: Path, tmp_path: Path) -> None:
             assert sent == expected
 
 
-def test_the_recorded_faults_are_kongs(tmp_path: Path) -> None:
+async def test_the_recorded_faults_are_kongs(tmp_path: Path) -> None:
     """A call that throws, and a server that closes in the middle of an event, twice."""
-    errors = asyncio.run(replay(Recording(DIALOGUES[0]), tmp_path / "s.sock"))
+    errors = await replay(Recording(DIALOGUES[0]), tmp_path / "s.sock")
 
     assert errors == ["recorded as a call that throws", "closed", "closed"]

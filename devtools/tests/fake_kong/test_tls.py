@@ -1,8 +1,7 @@
-"""The gateway's listener with TLS, and its facts in the log record."""
+"""A request over TLS through the stand-in Kong."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import ipaddress
 import json
@@ -19,35 +18,8 @@ from http2_client import Http2Client
 from scripted_plugin_server import ScriptedPlugin
 
 
-def test_the_record_of_a_tls_request_says_how_it_was_encrypted(bench: Any, tmp_path: Path) -> None:
-    """`request.tls` and an https url are there, and the upstream learns the scheme."""
-    certificate = _certificate(tmp_path / "cert.pem")
-    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(certificate)
-    asking = ssl.create_default_context(cafile=str(certificate))
-    plugin = ScriptedPlugin({"access": [("kong.nginx.get_tls1_version_str", [])], "log": [("kong.log.serialize", [])]})
-
-    async def run() -> Any:
-        async with bench(plugin, tls=serving) as running:
-            host, _, port = running.gateway.url.removeprefix("https://").rpartition(":")
-            reader, writer = await asyncio.open_connection(host, int(port), ssl=asking)
-            writer.write(b"GET /api/x HTTP/1.1\r\nHost: a.example\r\n\r\n")
-            await reader.readuntil(b"\r\n\r\n")
-            writer.close()
-            await running.server.wait_for(lambda _server: bool(plugin.results["log"]))
-            return running.upstream.calls[0].headers
-
-    headers = asyncio.run(run())
-    request = json.loads(plugin.results["log"][0][1])["request"]
-
-    assert plugin.results["access"] == [("plugin.Step", b"TLSv1.3")]
-    assert (request["tls"]["version"], request["tls"]["client_verify"]) == ("TLSv1.3", "NONE")
-    assert request["url"].startswith("https://a.example:")
-    assert headers.get("x-forwarded-proto") == "https"
-
-
-def test_over_tls_alpn_settles_the_version(bench: Any, tmp_path: Path) -> None:
-    """A client that chose h2 is served HTTP/2, as in transcript 21."""
+async def test_over_tls_alpn_settles_the_version(bench: Any, tmp_path: Path) -> None:
+    """A client that chose h2 is served HTTP/2, the record says how it was encrypted, and the upstream knows."""
     certificate = _certificate(tmp_path / "cert.pem")
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serving.load_cert_chain(certificate)
@@ -55,18 +27,15 @@ def test_over_tls_alpn_settles_the_version(bench: Any, tmp_path: Path) -> None:
     asking = ssl.create_default_context(cafile=str(certificate))
     asking.set_alpn_protocols(["h2"])
     plugin = ScriptedPlugin({"access": [], "log": [("kong.log.serialize", [])]})
-
-    async def run() -> None:
-        async with bench(plugin, tls=serving) as running, Http2Client(running.gateway.url, asking) as client:
-            head, _ = await client.fetch("/api/x")
-            await running.server.wait_for(lambda _server: bool(plugin.results["log"]))
-
-            assert head.get(":status") == "200"
-
-    asyncio.run(run())
+    async with bench(plugin, tls=serving) as running, Http2Client(running.gateway.url, asking) as client:
+        head, _ = await client.fetch("/api/x")
+        await running.server.wait_for(lambda _server: bool(plugin.results["log"]))
     request = json.loads(plugin.results["log"][0][1])["request"]
 
-    assert (request["tls"]["version"], request["url"][:18]) == ("TLSv1.3", "https://127.0.0.1:")
+    assert head.get(":status") == "200"
+    assert (request["tls"]["version"], request["tls"]["client_verify"]) == ("TLSv1.3", "NONE")
+    assert request["url"].startswith("https://127.0.0.1:")
+    assert running.upstream.calls[0].headers.get("x-forwarded-proto") == "https"
 
 
 def _certificate(path: Path) -> Path:
