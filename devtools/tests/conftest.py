@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing_devtools.fake_kong import PluginServerCommands, StandInGateway, parse_declaration
+from otlp_tracing_devtools.fake_kong import FakeKong, PluginServerCommands, parse_declaration
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import body_of, read_head
 from scripted_plugin_server import Answer, ScriptedPluginServer
@@ -43,7 +43,7 @@ class Fetched:
 class Bench:
     """A running gateway between an upstream and a plugin server."""
 
-    gateway: StandInGateway
+    gateway: FakeKong
     upstream: ScriptedUpstream
     server: ScriptedPluginServer
 
@@ -85,7 +85,7 @@ def bench(tmp_path: Path) -> Callable[..., contextlib.AbstractAsyncContextManage
             plugins = [{"name": "scripted", "config": {"tag": "global"}}]
             content = {"_format_version": "3.0", "services": [api], "plugins": plugins, **(extra or {})}
             servers = [PluginServerCommands("scripted", socket, f"cat {dump}")]
-            async with StandInGateway(parse_declaration(content), servers, **options) as gateway:
+            async with FakeKong(parse_declaration(content), servers, **options) as gateway:
                 yield Bench(gateway, upstream, server)
 
     return run

@@ -1,6 +1,6 @@
 """Fixtures of the end-to-end tests: the chosen gateway, a collector, an OTLP receiver, an upstream.
 
-`pytest tests/e2e` runs them on the stand-in gateway, `pytest tests/e2e --kong=PATH` on the Kong with that `kong`
+`pytest tests/e2e` runs them on the stand-in Kong, `pytest tests/e2e --kong=PATH` on the Kong with that `kong`
 command, under the same assertions.
 """
 

@@ -1,6 +1,6 @@
 """`make screenshots`: every view of the page at two widths and in both themes, into docs/screenshots.
 
-They are made with a shop's traffic behind the stand-in gateway, so a change of the page's looks is seen beside
+They are made with a shop's traffic behind the stand-in Kong, so a change of the page's looks is seen beside
 the change that made it. Looking at them is a person's part.
 """
 

@@ -138,7 +138,7 @@ def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str,
 
 
 def shop_gateway(folder: Path, declared: Mapping[str, Any], *variables: str) -> StandIn:
-    """Start the stand-in gateway with a plugin server and a sidecar that has a page.
+    """Start the stand-in Kong with a plugin server and a sidecar that has a page.
 
     Args:
         folder: an empty one.

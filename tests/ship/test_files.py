@@ -57,7 +57,7 @@ def test_deck_accepts_the_declaration(run: Callable[..., str]) -> None:
 
 
 def test_the_declaration_is_free_of_faults() -> None:
-    """Neither `otlp-tracing check` nor the stand-in gateway finds anything in kong.yml."""
+    """Neither `otlp-tracing check` nor the stand-in Kong finds anything in kong.yml."""
     assert check([KONG_YML]) == 0
     parse_declaration(yaml.safe_load(KONG_YML.read_text()))
 

@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="the W3C's validation suite against a gateway with the plugin")
     parser.add_argument("suite", type=Path, help="the folder test/ of a checkout of w3c/trace-context")
     parser.add_argument("tests", nargs="*", help="as the suite names them; none means all")
-    parser.add_argument("--kong", type=Path, metavar="PATH", help="a `kong` command; the stand-in gateway otherwise")
+    parser.add_argument("--kong", type=Path, metavar="PATH", help="a `kong` command; the stand-in Kong otherwise")
     options = parser.parse_args(arguments)
     if options.kong is not None:
         RealKong.executable = options.kong.resolve()

@@ -1,4 +1,4 @@
-"""`python -m otlp_tracing_devtools.fake_kong KONG_YML …`: run the stand-in gateway until SIGTERM or SIGINT.
+"""`python -m otlp_tracing_devtools.fake_kong KONG_YML …`: run the stand-in Kong until SIGTERM or SIGINT.
 
 Prints one line with its URL when it is ready. Exit codes: 0 ended by a signal, 2 a wrong option or file.
 """
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from otlp_tracing.errors import TracingError
-from otlp_tracing_devtools.fake_kong.gateway import StandInGateway
+from otlp_tracing_devtools.fake_kong.gateway import FakeKong
 from otlp_tracing_devtools.fake_kong.plugin_description import PluginServerCommands
 from otlp_tracing_devtools.fake_kong.version import NEWEST, Version, parse_version
 
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m otlp_tracing_devtools.fake_kong",
-        description="A stand-in for Kong Gateway, for demos and tests.",
+        description="A stand-in Kong, for demos and tests.",
     )
     parser.add_argument("kong_yml", type=Path, help="a declarative configuration, format 3.0")
     parser.add_argument("--listen", type=_address, default=("127.0.0.1", 8000), metavar="HOST:PORT")
@@ -91,7 +91,7 @@ async def _run(options: argparse.Namespace) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    gateway = StandInGateway(
+    gateway = FakeKong(
         options.kong_yml,
         _plugin_servers(options),
         options.listen,

@@ -79,8 +79,7 @@ async def send_own(context: RequestContext, answer: OwnAnswer, responder: Respon
 
 def _mark_last_try(context: RequestContext, service: Service) -> None:
     """Kong calls a last try failed by the answer's status, be it the upstream's own: header_filter.before."""
-    retries = service.retries if context.retries is None else context.retries
-    if context.status > 499 and context.tries and len(context.tries) > retries:
+    if context.status > 499 and context.tries and len(context.tries) > service.retries:
         context.tries[-1].update(state="failed", code=context.status)
 
 

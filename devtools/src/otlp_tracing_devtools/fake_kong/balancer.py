@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing.errors import TracingError
-from otlp_tracing_devtools.fake_kong.context import Peer, now_ms
+from otlp_tracing_devtools.fake_kong.context import now_ms
 from otlp_tracing_devtools.fake_kong.entities import Target, Upstream
 
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.balancer")
@@ -68,15 +68,15 @@ class Balancer:
         self._upstreams = upstreams
         self._credit: dict[str, dict[Target, int]] = {}
 
-    async def pick(self, peer: Peer) -> Address:
-        """Give the address for the next try.
+    async def pick(self, host: str, port: int) -> Address:
+        """Give the address for the next try: of a host, or of a target of the upstream with that name.
 
         Raises:
             NoPeerError: the upstream has no target with a weight, or a name cannot be resolved.
         """
-        upstream = self._upstreams.get(peer.host)
+        upstream = self._upstreams.get(host)
         if upstream is None:
-            return Address(await _resolve(peer.host), peer.port, peer.host)
+            return Address(await _resolve(host), port, host)
         target = self._next_target(upstream)
         return Address(await _resolve(target.host), target.port, upstream.host_header or target.host)
 

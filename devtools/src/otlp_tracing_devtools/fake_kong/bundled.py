@@ -1,7 +1,7 @@
 """The few plugins of Kong's own that the stand-in has: enough to end a request before other plugins.
 
-key-auth, rate-limiting and request-termination behave as in Kong, as far as their fields below cover it. Every other
-bundled plugin is accepted and does nothing. `rate-limiting`, `file-log` and `prometheus` are in their own modules.
+key-auth, rate-limiting and request-termination behave as in Kong, as far as their fields below cover it. There is no
+other bundled plugin but `prometheus`. `rate-limiting` and `prometheus` are in their own modules.
 
 Source: kong/plugins/*/handler.lua and schema.lua, kong/constants.lua of Kong 3.9.1.
 """
@@ -15,23 +15,12 @@ from otlp_tracing.config.validation import FieldList
 from otlp_tracing_devtools.fake_kong.answers import error_answer, table_answer
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.entities import Credential, Declaration
-from otlp_tracing_devtools.fake_kong.file_log import FILE_LOG_FIELDS, FileLog
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text
 from otlp_tracing_devtools.fake_kong.paths import decode_query
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin, Plugin
 from otlp_tracing_devtools.fake_kong.plugin_rpc import RequestExited
 from otlp_tracing_devtools.fake_kong.rate_limiting import RATE_LIMITING_FIELDS, RateLimiting
-
-IDLE_PLUGINS = frozenset({
-    "jwt", "acl", "correlation-id", "cors", "oauth2", "tcp-log", "udp-log", "http-log", "hmac-auth",
-    "basic-auth", "ip-restriction", "request-transformer", "response-transformer", "request-size-limiting",
-    "response-ratelimiting", "syslog", "loggly", "datadog", "ldap-auth", "statsd", "bot-detection", "aws-lambda",
-    "proxy-cache", "session", "acme", "grpc-gateway", "grpc-web", "pre-function", "post-function",
-    "azure-functions", "zipkin", "opentelemetry", "ai-proxy", "ai-prompt-decorator", "ai-prompt-template",
-    "ai-prompt-guard", "ai-request-transformer", "ai-response-transformer", "standard-webhooks", "redirect",
-})  # fmt: skip
-"""Bundled with Kong 3.9.1; accepted here, does nothing."""
 
 _FLAG = {"type": "boolean", "required": True}
 _KEY_AUTH: FieldList = [
@@ -60,23 +49,14 @@ _TERMINATION_MESSAGES = {
 
 
 def bundled_plugins(declaration: Declaration) -> Mapping[str, Plugin]:
-    """Give the plugins of this module, and a placeholder for each that does nothing."""
-    access, log = frozenset({"access"}), frozenset({"log"})
+    """Give the plugins of this module and rate-limiting."""
+    access = frozenset({"access"})
     plugins = [
         Plugin("key-auth", 1250, access, _KEY_AUTH, KeyAuth(declaration.credentials), frozenset({"consumer"})),
         Plugin("rate-limiting", 910, access, RATE_LIMITING_FIELDS, RateLimiting()),
-        Plugin("file-log", 9, log, FILE_LOG_FIELDS, FileLog()),
         Plugin("request-termination", 2, access, _REQUEST_TERMINATION, RequestTermination()),
     ]
-    idle = [Plugin(name, 0, frozenset(), None, Idle()) for name in IDLE_PLUGINS]
-    return {plugin.name: plugin for plugin in (*idle, *plugins)}
-
-
-class Idle:
-    """A bundled plugin that is accepted and does nothing."""
-
-    async def run(self, phase: str, context: RequestContext, plugin: ConfiguredPlugin) -> None:
-        """Do nothing."""
+    return {plugin.name: plugin for plugin in plugins}
 
 
 class KeyAuth:

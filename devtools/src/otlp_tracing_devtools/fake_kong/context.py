@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,14 +22,6 @@ from otlp_tracing_devtools.fake_kong.version import NEWEST, Version
 def now_ms() -> int:
     """Give the time in whole milliseconds, as `ngx.now()` has it."""
     return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True)
-class Peer:
-    """An address as the balancer or a plugin chose it."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True)
@@ -78,16 +70,9 @@ class Timings:
         return (self.end_ms or now_ms()) - self.start_ms
 
 
-async def _no_body() -> bytes | None:
-    return b""
-
-
 @dataclass
 class RequestContext:
-    """Everything about one request; `headers` are those the upstream will see.
-
-    `read_body` gives the body, or None when it is too large to be in memory.
-    """
+    """Everything about one request; `headers` are those the upstream will see."""
 
     method: str
     target: str
@@ -96,26 +81,20 @@ class RequestContext:
     client_ip: str
     client_port: int
     server_port: int
-    node_id: str
     version: Version = NEWEST
     tls: TlsInfo | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(16))
     times: Timings = field(default_factory=Timings)
     received_bytes: Callable[[], int] = lambda: 0
-    read_body: Callable[[], Awaitable[bytes | None]] = _no_body
 
     match: Match | None = None
     query: str | None = None
     upstream_path: str = ""
     upstream_host: str | None = None
-    peer: Peer | None = None
-    retries: int | None = None
-    raw_body: bytes | None = None
 
     consumer: Consumer | None = None
     credential: Credential | None = None
     shared: dict[Any, Any] = field(default_factory=dict)
-    ngx_ctx: dict[Any, Any] = field(default_factory=dict)
     serialize_values: list[tuple[str, Any, str]] = field(default_factory=list)
 
     tries: list[dict[str, Any]] | None = None
@@ -174,18 +153,10 @@ class RequestContext:
             return "exit"
         return "service" if self.proxied else "error"
 
-    @property
-    def captures(self) -> Mapping[str, Any]:
-        """The captures of a regular expression of the route's path."""
-        if self.match is None:
-            return {"unnamed": [], "named": {}}
-        return {"unnamed": list(self.match.unnamed_captures), "named": dict(self.match.named_captures)}
-
     def snapshot(self, record: bytes) -> RequestContext:
         """Freeze the view of the log phase; `shared` stays the same table, as in Kong."""
         frozen = copy.copy(self)
         frozen.headers = self.headers.copy()
         frozen.response_headers = self.response_headers.copy()
-        frozen.ngx_ctx = dict(self.ngx_ctx)
         frozen.record = record
         return frozen

@@ -68,7 +68,7 @@ def _top_level_faults(content: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("_format_version", "" if version is None else str(version), 'must be "3.0"')
     for name in content:
         if name not in SCHEMAS and name not in _IGNORED_TOP_LEVEL:
-            yield Fault(str(name), "", f"is not known to the stand-in gateway; it reads {', '.join(SCHEMAS)}")
+            yield Fault(str(name), "", f"is not known to the stand-in Kong; it reads {', '.join(SCHEMAS)}")
 
 
 def _collect(

@@ -1,4 +1,4 @@
-"""The stand-in gateway as a whole: one worker, its listeners, its plugin servers.
+"""The stand-in Kong as a whole: one worker, its listeners, its plugin servers.
 
 Wires the other modules and owns everything that has to be started and stopped.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
 import uuid
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from types import TracebackType
 
 from otlp_tracing.errors import ConfigError, Fault, TracingError
 from otlp_tracing_devtools.fake_kong.balancer import Balancer
-from otlp_tracing_devtools.fake_kong.bundled import IDLE_PLUGINS, bundled_plugins
+from otlp_tracing_devtools.fake_kong.bundled import bundled_plugins
 from otlp_tracing_devtools.fake_kong.client_side import ClientRequest, Responder
 from otlp_tracing_devtools.fake_kong.declaration import read_declaration
 from otlp_tracing_devtools.fake_kong.entities import Declaration
@@ -36,14 +35,12 @@ from otlp_tracing_devtools.fake_kong.readiness import Readiness
 from otlp_tracing_devtools.fake_kong.router import Router
 from otlp_tracing_devtools.fake_kong.version import NEWEST, UNMANAGED_SERVERS, Version
 
-_log = logging.getLogger("otlp_tracing_devtools.fake_kong")
-
 _PROBE_S = 0.05  # between two attempts to reach a starting plugin server
 _STOP_GRACE_S = 5.0  # for requests and log phases in work; Kong's worker_shutdown_timeout is 10 s and more
 
 
-class StandInGateway:
-    """A stand-in for Kong Gateway, for demos and tests, on one machine, in this process.
+class FakeKong:
+    """A stand-in Kong, for demos and tests, on one machine, in this process.
 
     It behaves like Kong where a plugin can tell the difference. The package's docstring lists the omissions. Start it
     with `start()` and end it with `stop()`, or use it with `async with`.
@@ -76,12 +73,9 @@ class StandInGateway:
         self._read_timeout_s = read_timeout_s
         self._version = version
         self._tls = tls
-        self.node_id = str(uuid.uuid4())
-        self._prometheus = Prometheus(self.node_id, version)
+        self._prometheus = Prometheus(str(uuid.uuid4()), version)
         self._stack = contextlib.AsyncExitStack()
         self._listener: Listener | None = None
-        self._status_listener: Listener | None = None
-        self._processes: dict[str, PluginProcess] = {}
 
     @property
     def url(self) -> str:
@@ -89,18 +83,6 @@ class StandInGateway:
         if self._listener is None:
             raise RuntimeError("the gateway has not started")
         return self._listener.url
-
-    @property
-    def status_url(self) -> str:
-        """The status listener's address; there after `start()`, if one was asked for."""
-        if self._status_listener is None:
-            raise RuntimeError("the gateway has no status listener, or has not started")
-        return self._status_listener.url
-
-    def plugin_server_pid(self, name: str) -> int | None:
-        """Give the pid of a plugin server started here; None while it is not running."""
-        process = self._processes.get(name)
-        return process.pid if process else None
 
     async def start(self) -> None:
         """Query and start the plugin servers, check the declaration, listen.
@@ -124,11 +106,10 @@ class StandInGateway:
     async def _start(self) -> None:
         descriptions = [await query(server) for server in self._servers]
         phases = Phases(PluginChain(self._declaration.plugins, self._plugins(descriptions), self._version))
-        self._say_what_is_idle()
         self._start_processes()
         self._stack.push_async_callback(phases.stop, _STOP_GRACE_S)
         router, balancer = Router(self._declaration.routes), Balancer(self._declaration.upstreams)
-        proxy = Proxy(router, balancer, phases, self.node_id, self._version)
+        proxy = Proxy(router, balancer, phases, self._version)
 
         async def handle(request: ClientRequest, responder: Responder) -> None:
             self._prometheus.count_request()
@@ -137,13 +118,12 @@ class StandInGateway:
         self._listener = await self._started(Listener(handle, self._tls), self._listen)
         if self._status_listen:
             status = Listener(self._prometheus.handle_status)
-            self._status_listener = await self._started(status, self._status_listen)
+            await self._started(status, self._status_listen)
 
     async def stop(self) -> None:
         """Stop listening, let running requests end, stop the plugin servers. May be called at any time."""
         await self._stack.aclose()
-        self._listener = self._status_listener = None
-        self._processes.clear()
+        self._listener = None
 
     async def wait_for_plugin_servers(self, timeout_s: float = 20.0) -> None:
         """Wait until every plugin server accepts connections.
@@ -157,7 +137,7 @@ class StandInGateway:
             except asyncio.TimeoutError:
                 raise TracingError(f"plugin server {server.name} does not listen on {server.socket}") from None
 
-    async def __aenter__(self) -> StandInGateway:
+    async def __aenter__(self) -> FakeKong:
         await self.start()
         return self
 
@@ -176,7 +156,7 @@ class StandInGateway:
         for server, description in zip(self._servers, descriptions, strict=True):
             if description.name in plugins:
                 field = f"pluginserver_{server.name}_query_cmd"
-                raise ConfigError([Fault(field, description.name, "is a plugin the gateway already has")])
+                raise ConfigError([Fault(field, description.name, "is a plugin that the stand-in Kong already has")])
             plugins[description.name] = self._external(server, description)
         return plugins
 
@@ -188,7 +168,7 @@ class StandInGateway:
             rpc = MsgPackRpc(server.socket, self._read_timeout_s)
         external = ExternalPlugin(description.name, rpc, self._readiness_of(server))
         self._stack.push_async_callback(rpc.close)
-        runner = ExternalRunner(external, self._declaration)
+        runner = ExternalRunner(external)
         return Plugin(
             name=description.name,
             priority=description.priority,
@@ -212,12 +192,7 @@ class StandInGateway:
             if server.start_cmd is not None:
                 process = PluginProcess(server.name, server.start_cmd, server.environment)
                 process.start()
-                self._processes[server.name] = process
                 self._stack.push_async_callback(process.stop)
-
-    def _say_what_is_idle(self) -> None:
-        for name in sorted({entry.name for entry in self._declaration.plugins} & IDLE_PLUGINS):
-            _log.warning("plugin %s: accepted, does nothing here", name)
 
 
 async def _reachable(socket: Path) -> None:

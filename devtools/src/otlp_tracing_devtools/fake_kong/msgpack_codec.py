@@ -23,13 +23,6 @@ _REQUEST = 0
 
 
 @dataclass(frozen=True)
-class Binary:
-    """A result that Kong marks as binary: the raw bodies."""
-
-    data: bytes
-
-
-@dataclass(frozen=True)
 class EmptyMap:
     """An empty table that Kong packs as a map: headers or query without entries."""
 
@@ -82,14 +75,11 @@ def _pack(value: Any) -> bytes:
 
 
 _packer = msgpack.Packer(use_bin_type=False)
-_binary_packer = msgpack.Packer(use_bin_type=True)
 
 
 def _pieces(value: Any) -> Iterator[bytes]:
     if isinstance(value, str):
         yield _packer.pack(encode_text(value))
-    elif isinstance(value, Binary):
-        yield _binary_packer.pack(value.data)
     elif isinstance(value, EmptyMap):
         yield _packer.pack_map_header(0)
     elif isinstance(value, Mapping) and value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,6 @@ from otlp_tracing_devtools.fake_kong.rpc_connections import ConnectionPool, Plug
 _RESPONSE = 1
 _NOTIFICATION = 2
 
-_STEP_METHODS: Mapping[str, str] = {
-    "kong.client.get_credential": "plugin.StepCredential",
-    "kong.client.load_consumer": "plugin.StepConsumer",
-    "kong.client.get_consumer": "plugin.StepConsumer",
-    "kong.client.authenticate": "plugin.StepCredential",
-    "kong.node.get_memory_stats": "plugin.StepMemoryStats",
-    "kong.router.get_route": "plugin.StepRoute",
-    "kong.router.get_service": "plugin.StepService",
-    "kong.request.get_query": "plugin.StepMultiMap",
-    "kong.request.get_headers": "plugin.StepMultiMap",
-    "kong.response.get_headers": "plugin.StepMultiMap",
-    "kong.service.response.get_headers": "plugin.StepMultiMap",
-}
 
 Call = Callable[[str, Any], Awaitable[Any]]
 """Send one method with one argument and give the answer's result."""
@@ -65,7 +52,7 @@ async def run_event(call: Call, instance_id: Any, phase: str, pdk: PdkCaller) ->
         result = await pdk.call(method, _field(step, "Args"))
         # In this order, and without Data when the result is nil: transcript 01.
         argument = {"EventId": event_id} if result is None else {"Data": result, "EventId": event_id}
-        answer = await call(_step_method(method, result), argument)
+        answer = await call(_step_method(method), argument)
         if answer is None:
             return
 
@@ -79,9 +66,8 @@ def _field(table: Any, name: str) -> Any:
     raise PluginError(f"attempt to index field '{name}' (a {type(table).__name__} value)")
 
 
-def _step_method(method: str, result: Any) -> str:
-    named = result.get("_method") if isinstance(result, dict) else None
-    return named if isinstance(named, str) else _STEP_METHODS.get(method, "plugin.Step")
+def _step_method(method: str) -> str:
+    return "plugin.StepMultiMap" if method == "kong.request.get_headers" else "plugin.Step"
 
 
 class MsgPackRpc:

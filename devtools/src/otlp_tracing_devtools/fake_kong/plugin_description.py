@@ -92,7 +92,7 @@ def parse_dump(server: PluginServerCommands, output: bytes) -> PluginDescription
     protocol = dump.get("Protocol", _PROTOCOLS[0]) if isinstance(dump, dict) else _PROTOCOLS[0]
     plugins = dump.get("Plugins") if isinstance(dump, dict) else dump
     if protocol not in _PROTOCOLS:
-        raise _fault(server, f"names the protocol {protocol}; the stand-in gateway speaks {' and '.join(_PROTOCOLS)}")
+        raise _fault(server, f"names the protocol {protocol}; the stand-in Kong speaks {' and '.join(_PROTOCOLS)}")
     if not isinstance(plugins, list) or not plugins or not isinstance(plugins[0], dict):
         raise _fault(server, "must print a list with at least one plugin")
     return _description(server, plugins[0], protocol)

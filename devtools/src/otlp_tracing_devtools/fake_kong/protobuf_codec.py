@@ -17,7 +17,6 @@ from google.protobuf.message import DecodeError, Message
 
 from otlp_tracing.errors import WireError
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text, lua_number, to_text
-from otlp_tracing_devtools.fake_kong.msgpack_codec import Binary
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
 from otlp_tracing_devtools.fake_kong.protobuf_schema import CALLS, MESSAGES
 
@@ -107,16 +106,8 @@ def _field_value(message: Any, field: FieldDescriptor) -> Any:
     if isinstance(value, bytes):
         return to_text(value)
     if not isinstance(value, Message):
-        return [to_text(item) for item in value] if hasattr(value, "append") else value
-    if not message.HasField(field.name):
-        return None
-    if value.DESCRIPTOR.name == "Value":
-        return _from_value(value)
-    return _from_struct(value) if value.DESCRIPTOR.name == "Struct" else _from_entity(value)
-
-
-def _from_entity(message: Any) -> dict[str, Any]:
-    return {field.name: _field_value(message, field) for field in message.DESCRIPTOR.fields}
+        return value
+    return _from_value(value) if message.HasField(field.name) else None
 
 
 def _from_value(message: Any) -> Any:
@@ -161,32 +152,12 @@ def _result(name: str, result: Any) -> Any:
     if name == "Value":
         _fill_value(message, result)
     elif name == "Struct":
-        # The PDK here gives headers and queries in MessagePack's form; ProtoBuf carries Lua's own table.
+        # The PDK here gives headers in MessagePack's form; ProtoBuf carries Lua's own table.
         table = result if isinstance(result, Mapping) else {}
-        _fill_struct(message, {key: _line(lines) for key, lines in table.items()})
-    elif name == "RawBodyResult":
-        message.content = result.data
-    elif name == "UriCapturesResult":
-        message.unnamed.extend(map(encode_text, result.get("unnamed") or ()))
-        for key, value in dict(result.get("named") or {}).items():
-            message.named.add(key=encode_text(key), value=encode_text(value))
-    elif "v" in message.DESCRIPTOR.fields_by_name:
-        message.v = _scalar(result)
+        _fill_struct(message, {key: lines[0] if len(lines) == 1 else lines for key, lines in table.items()})
     else:
-        _fill_entity(message, result)
+        message.v = encode_text(result) if isinstance(result, str) else lua_number(result)
     return message
-
-
-def _line(lines: Any) -> Any:
-    if lines == []:
-        return True
-    return lines[0] if isinstance(lines, list) and len(lines) == 1 else lines
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, Binary):
-        return value.data
-    return encode_text(value) if isinstance(value, str) else lua_number(value)
 
 
 def _fill_value(message: Any, value: Any) -> None:
@@ -213,23 +184,3 @@ def _fill_struct(message: Any, table: Mapping[str, Any]) -> None:
             entry = message.fields.add(key=encode_text(str(key)))
             entry.value.SetInParent()
             _fill_value(entry.value, value)
-
-
-def _fill_entity(message: Any, record: Mapping[str, Any]) -> None:
-    """Write the fields that the message has, as lua-protobuf does: by name, the others are left out."""
-    for field in message.DESCRIPTOR.fields:
-        value = record.get(field.name)
-        if value is None:
-            continue
-        target = getattr(message, field.name)
-        if hasattr(target, "append"):
-            for item in value if isinstance(value, list) else ():
-                if isinstance(item, Mapping):
-                    _fill_entity(target.add(), item)
-                else:
-                    target.append(encode_text(item))
-        elif isinstance(target, Message):
-            target.SetInParent()
-            _fill_entity(target, value if isinstance(value, Mapping) else {})
-        else:
-            setattr(message, field.name, _scalar(value))

@@ -16,7 +16,7 @@ from otlp_tracing_devtools.fake_kong.answers import OwnAnswer, error_answer, fai
 from otlp_tracing_devtools.fake_kong.balancer import Address, Balancer, NoPeerError, Try
 from otlp_tracing_devtools.fake_kong.client_gone import ClientGoneError, unless_gone
 from otlp_tracing_devtools.fake_kong.client_side import ClientRequest, Responder
-from otlp_tracing_devtools.fake_kong.context import Peer, RequestContext, TlsInfo, now_ms
+from otlp_tracing_devtools.fake_kong.context import RequestContext, TlsInfo, now_ms
 from otlp_tracing_devtools.fake_kong.entities import Service
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import MessageError
@@ -35,18 +35,15 @@ _CLIENT_CLOSED = 499  # nginx's status for a client that did not wait
 class Proxy:
     """Handles requests for one worker."""
 
-    def __init__(
-        self, router: Router, balancer: Balancer, phases: Phases, node_id: str, version: Version = NEWEST
-    ) -> None:
+    def __init__(self, router: Router, balancer: Balancer, phases: Phases, version: Version = NEWEST) -> None:
         self._router = router
         self._balancer = balancer
         self._phases = phases
-        self._node_id = node_id
         self._version = version
 
     async def handle(self, request: ClientRequest, responder: Responder) -> None:
         """Answer one request, then start its log phases; the client never waits for those."""
-        context = _context(request, self._node_id, self._version)
+        context = _context(request, self._version)
         collected: list[ConfiguredPlugin] = []
         try:
             await self._answer(context, request, responder, collected)
@@ -59,7 +56,6 @@ class Proxy:
         self, context: RequestContext, request: ClientRequest, responder: Responder, collected: list[ConfiguredPlugin]
     ) -> None:
         body = RequestBody(request)
-        context.read_body = body.visible
         try:
             own = await self._before_upstream(context, collected)
             if own is None:
@@ -119,11 +115,8 @@ class Proxy:
 
     async def _try_all(self, context: RequestContext, service: Service, body: RequestBody) -> UpstreamAnswer:
         """Ask one address after the other until one answers or the retries are used up."""
-        if context.raw_body is not None:
-            body.replace(context.raw_body)
-        elif body.present and not service.is_grpc and (context.route is None or context.route.request_buffering):
+        if body.present and not service.is_grpc and (context.route is None or context.route.request_buffering):
             await body.buffer()
-        retries = service.retries if context.retries is None else context.retries
         tries = context.tries if context.tries is not None else []
         while True:
             attempt = Try()
@@ -135,7 +128,7 @@ class Proxy:
                 raise
             except UpstreamError as error:
                 context.upstream_statuses.append(str(error.status))
-                if len(tries) > retries or not _may_retry(context, body, error):
+                if len(tries) > service.retries or not _may_retry(context, body, error):
                     raise
                 attempt.failed(error.status)
                 continue
@@ -145,7 +138,7 @@ class Proxy:
     async def _try_one(
         self, context: RequestContext, service: Service, body: RequestBody, attempt: Try
     ) -> UpstreamAnswer:
-        address = await self._balancer.pick(context.peer or Peer(service.host, service.port))
+        address = await self._balancer.pick(service.host, service.port)
         context.times.balancer_end_ms = attempt.ready(address)
         timeouts = Timeouts(
             service.connect_timeout_ms / 1000, service.write_timeout_ms / 1000, service.read_timeout_ms / 1000
@@ -156,7 +149,7 @@ class Proxy:
         return await exchange(address.ip, address.port, request, timeouts, tls)
 
 
-def _context(request: ClientRequest, node_id: str, version: Version) -> RequestContext:
+def _context(request: ClientRequest, version: Version) -> RequestContext:
     tls = request.end.tls
     client_ip, client_port = request.end.peer
     return RequestContext(
@@ -167,7 +160,6 @@ def _context(request: ClientRequest, node_id: str, version: Version) -> RequestC
         client_ip=client_ip,
         client_port=client_port,
         server_port=request.end.server_port,
-        node_id=node_id,
         version=version,
         tls=TlsInfo(tls.version() or "", (tls.cipher() or ("",))[0]) if tls else None,
         received_bytes=lambda: request.received_bytes,

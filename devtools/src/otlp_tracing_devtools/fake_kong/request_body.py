@@ -12,7 +12,6 @@ from otlp_tracing.errors import TracingError
 from otlp_tracing_devtools.fake_kong.client_side import ClientRequest
 
 _MAX_BUFFERED_BYTES = 64 << 20  # Kong has no limit and a file; here it is memory, and a demo's bodies are small
-_MAX_VISIBLE_BYTES = 8 << 10  # nginx_http_client_body_buffer_size, Kong's default: plugins see no more
 
 
 class BodyTooLargeError(TracingError):
@@ -53,16 +52,6 @@ class RequestBody:
                     raise BodyTooLargeError(f"the body has more than {_MAX_BUFFERED_BYTES} bytes")
             self._buffered = b"".join(parts)
         return self._buffered
-
-    async def visible(self) -> bytes | None:
-        """Give a plugin's view: the whole body, or None when it did not fit nginx's buffer."""
-        body = await self.buffer()
-        return body if len(body) <= _MAX_VISIBLE_BYTES else None
-
-    def replace(self, body: bytes) -> None:
-        """Put another body in its place."""
-        self._buffered = body
-        self.present = True
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Give it piece by piece, buffered or as it comes."""

@@ -8,7 +8,7 @@ Source: kong/router/transform.lua of Kong 3.9.1, get_priority for the traditiona
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from otlp_tracing.errors import ConfigError, Fault
@@ -29,8 +29,6 @@ class Match:
     route: Route
     prefix: str
     upstream_path: str
-    named_captures: Mapping[str, str]
-    unnamed_captures: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -107,15 +105,11 @@ def _host_matches(pattern: str, host: str) -> bool:
 
 
 def _match_path(candidate: _Candidate, path: str) -> Match | None:
-    named: Mapping[str, str] = {}
-    unnamed: Sequence[str] = ()
     if candidate.pattern:
         found = candidate.pattern.match(path)
         if not found:
             return None
         matched = found[0]
-        named = {name: value for name, value in found.groupdict().items() if value is not None}
-        unnamed = [value or "" for value in found.groups()]
     elif candidate.path and not path.startswith(candidate.path):
         return None
     else:
@@ -123,4 +117,4 @@ def _match_path(candidate: _Candidate, path: str) -> Match | None:
     service = candidate.route.service
     base = (service.path if service else None) or "/"
     target = upstream_path(base, path, matched if candidate.path else "", candidate.route.strip_path)
-    return Match(candidate.route, matched, escape(target), named, unnamed)
+    return Match(candidate.route, matched, escape(target))

@@ -16,7 +16,7 @@ from otlp_tracing.config.validation import FieldList, is_vault_reference
 _ENV_REFERENCE = re.compile(r"\{vault://env/([A-Za-z0-9_-]+)\}")
 
 
-def dereference(reference: str) -> str | None:
+def _dereference(reference: str) -> str | None:
     """Give the value of a reference; None without one."""
     found = _ENV_REFERENCE.fullmatch(reference)
     return os.environ.get(found[1].upper().replace("-", "_")) if found else None
@@ -50,7 +50,7 @@ def _resolve_field(definition: Any, name: str, value: Any, references: dict[str,
         return _resolve_list(elements, name, value, references)
     if definition.get("referenceable") and is_vault_reference(value):
         references[name] = value
-        return dereference(value) or ""
+        return _dereference(value) or ""
     return value
 
 
@@ -60,4 +60,4 @@ def _resolve_list(elements: Any, name: str, values: list[Any], references: dict[
     found = [value for value in values if is_vault_reference(value)]
     if found:
         references[name] = found
-    return [dereference(value) or "" if is_vault_reference(value) else value for value in values]
+    return [_dereference(value) or "" if is_vault_reference(value) else value for value in values]
