@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.dialogues import dialogue_us
-from bench.kong import PLUGIN, Kong
+from bench.kong import Kong
 from bench.measurement import CpuMeter
 from bench.sink import running_sink
 from bench.with_kong import (
@@ -29,6 +29,7 @@ from bench.with_kong import (
     running_upstream,
 )
 from bench.wrk import run_wrk
+from e2e.kong_process import NAME
 from load.process_figures import system_seconds
 
 PROFILED = (NO_PLUGIN, OPENTELEMETRY, ZIPKIN, MSGPACK, PROTOBUF)
@@ -75,7 +76,7 @@ def measure(command: Path, seconds: float, say: Callable[[str], None]) -> dict[s
 
 
 def _profiled(name: str) -> dict[str, Any]:
-    names = ["bundled", *([PLUGIN] if SUBJECTS[name] else []), _PROFILER]
+    names = ["bundled", *([NAME] if SUBJECTS[name] else []), _PROFILER]
     settings = {"plugins": ",".join(names), "lua_package_path": f"{_LUA}/?.lua;;"}
     return {"settings": settings, "plugins": [{"name": _PROFILER}]}
 

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.kong import PLUGIN, Commands, Kong
+from bench.kong import Commands, Kong
 from bench.measurement import CpuMeter, Measurement
 from bench.plugin_servers import sidecar_command, stock_command
 from bench.sink import running_sink
 from bench.wrk import run_wrk
 from e2e.client import fetch
+from e2e.kong_process import NAME
 from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line, plugin_folder
@@ -143,7 +144,7 @@ def _plugins(name: str, upstream: str, collector: str) -> list[dict[str, Any]]:
     if name == ZIPKIN:
         return [{"name": "zipkin", "config": {"http_endpoint": f"{upstream}/api/v2/spans", "sample_ratio": 1}}]
     if SUBJECTS[name]:
-        return [{"name": PLUGIN, "config": {"endpoint": collector, "sampling": {"rate": 1}}}]
+        return [{"name": NAME, "config": {"endpoint": collector, "sampling": {"rate": 1}}}]
     return []
 
 

@@ -22,12 +22,12 @@ from typing import Any, ClassVar
 import yaml
 
 from e2e.client import Answer, HeaderLines, fetch
+from e2e.kong_process import NAME, KongProcess, plugin_server_settings
 from e2e.ports import HOST, accepts, free_port
 from e2e.processes import alive, descendants, plugin_server_processes
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line
 
-NAME = "otlp-tracing"
 _START_SECONDS = 40.0  # several Python processes and Kong, on a machine that may be busy
 _STOP_SECONDS = 30.0
 _LOG_LINES = 60
@@ -307,22 +307,16 @@ class RealKong(RunningGateway):
 
     def start(self) -> None:
         """Start it, with its plugin server, and wait until both answer."""
-        conf = self.prefix.parent / "kong.conf"
-        conf.write_text("".join(f"{name} = {value}\n" for name, value in self._configuration().items()))
-        self._kong("start", "-c", str(conf))
-        self._master = int((self.prefix / "pids" / "nginx.pid").read_text())
+        self.process = KongProcess(self.executable, self.prefix, self._settings(), self._environment)
+        self._status_port = self.process.status_port
+        self.process.start()
+        self._master = self.process.master
         _stop_on_failure(self, lambda: self._wait_until_up("/status/ready"))
 
     def stop(self) -> None:
         """Stop it and wait until it is gone; may be called twice."""
-        if not alive(self._master):
-            return
-        family = [process.pid for process in descendants(self._master)]
-        try:
-            self._kong("stop", "-p", str(self.prefix))
-            wait_for(lambda: not any(map(alive, [self._master, *family])), _STOP_SECONDS, "Kong's processes end")
-        finally:
-            _bury([self._master, *family])
+        if alive(self._master):
+            self.process.stop()
 
     @contextlib.contextmanager
     def second_worker(self) -> Iterator[str]:
@@ -331,57 +325,29 @@ class RealKong(RunningGateway):
 
     def log(self) -> str:
         """Return its log, in which the plugin server's lines are."""
-        return (self.prefix / "logs" / "error.log").read_text(errors="replace")
+        return self.process.log()
 
-    def _kong(self, *arguments: str) -> None:
-        ended = subprocess.run(
-            [str(self.executable), *arguments],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-            timeout=_START_SECONDS,
-        )
-        assert ended.returncode == 0, ended.stderr.decode(errors="replace")
-
-    def _configuration(self) -> dict[str, object]:
-        plugin_server = f"pluginserver_{NAME.replace('-', '_')}"
+    def _settings(self) -> dict[str, object]:
         listen = f"{HOST}:{self._port} http2"
         if self.version < _HTTP2_BESIDE_HTTP1:
             self._http2_port = free_port()
             listen = f"{HOST}:{self._port}, {HOST}:{self._http2_port} http2"
-        names, also = [NAME], {}
+        settings: dict[str, object] = {
+            "declarative_config": self._kong_yml,
+            "proxy_listen": listen,
+            "log_level": "info",
+            **plugin_server_settings(self.prefix, self.server.query, self.server.start),
+        }
         if self.neighbour is not None:
             name, query, start = self.neighbour.commands
-            names.append(name)
-            also = {
+            settings |= {
+                "plugins": f"{settings['plugins']},{name}",
+                "pluginserver_names": f"{NAME},{name}",
                 f"pluginserver_{name}_socket": self.prefix / f"{name}.socket",
                 f"pluginserver_{name}_query_cmd": query,
                 f"pluginserver_{name}_start_cmd": start,
             }
-        return {
-            **also,
-            "prefix": self.prefix,
-            "database": "off",
-            "declarative_config": self._kong_yml,
-            "proxy_listen": listen,
-            "status_listen": f"{HOST}:{self._status_port}",
-            "admin_listen": "off",
-            "admin_gui_listen": "off",
-            "anonymous_reports": "off",
-            "log_level": "info",
-            "plugins": ",".join(["bundled", *names]),
-            "pluginserver_names": ",".join(names),
-            f"{plugin_server}_socket": self.prefix / f"{NAME}.socket",
-            f"{plugin_server}_query_cmd": shlex.join(self.server.query),
-            f"{plugin_server}_start_cmd": shlex.join(self.server.start),
-            "nginx_worker_processes": 1,
-            "mem_cache_size": "32m",
-            "lmdb_map_size": "32m",
-            # Kong's workers become `nobody` when root starts it, and that user may not enter the test's folder.
-            **({"nginx_user": "root root"} if os.geteuid() == 0 else {}),
-        }
+        return settings
 
 
 def _with_probe(declaration: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import pytest
 from e2e.client import Caller, fetch
 from e2e.conftest import StartGateway
 from e2e.declarations import declaration, service, tracing
-from e2e.gateways import NAME, PluginServer, RunningGateway
+from e2e.gateways import PluginServer, RunningGateway
+from e2e.kong_process import NAME
 from e2e.ports import HOST, free_port
 from e2e.spans import SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.gateways import NAME, PluginServer, RealKong
+from e2e.gateways import PluginServer, RealKong
+from e2e.kong_process import NAME
 from e2e.ports import HOST
 from e2e.processes import alive
 from e2e.waiting import wait_for
@@ -40,7 +41,7 @@ def kong(request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path: 
     command = pytestconfig.getoption("--kong")
     if command is None:
         pytest.skip("needs --kong")
-    RealKong.executable = command.resolve()
+    RealKong.use(command.resolve())
 
     def server(prefix: Path) -> PluginServer:
         ours = PluginServer.ours(prefix)
@@ -101,7 +102,7 @@ def test_a_reload_fails_no_request(kong: RealKong, rounds: int) -> None:
     clients = _Clients(kong._port)
     for _ in range(rounds):
         before = _one_group(kong)
-        kong._kong("reload", "-p", str(kong.prefix))
+        kong.process.run("reload", "-p", str(kong.prefix))
         # Each reload starts a group of its own; for a while the old one is still the only one.
         wait_for(lambda: _one_group(kong) not in {None, before}, _SETTLED_SECONDS, "one server group after a reload")  # noqa: B023
     clients.end()

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
-import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from e2e.client import fetch
 from e2e.gateways import PluginServer
+from e2e.kong_process import KongProcess, plugin_server_settings
 from e2e.ports import HOST, free_port
-from e2e.processes import alive, descendants
 from e2e.waiting import wait_for
 from ship.tools import ToolMissing
 
@@ -24,7 +21,6 @@ OTLP_HEADER = "x-api-key: from-a-vault"
 """In the environment of every node, for {vault://env/otlp-header}."""
 
 _START_SECONDS = 90.0
-_STOP_SECONDS = 30.0
 
 
 class Postgres:
@@ -87,7 +83,7 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
 
-class KongNode:
+class KongNode(KongProcess):
     """One node of a real Kong. Use it with `with`.
 
     Args:
@@ -100,67 +96,24 @@ class KongNode:
     def __init__(
         self, executable: Path, folder: Path, settings: Mapping[str, object], *, plugin_server: bool = True
     ) -> None:
-        self._executable = executable
-        self.prefix = folder / "prefix"
-        self.prefix.mkdir(parents=True)
-        self._conf = folder / "kong.conf"
-        self.proxy, self.admin, self.status = free_port(), free_port(), free_port()
-        server = PluginServer.ours(self.prefix)
-        commands = {"query_cmd": server.query, **({"start_cmd": server.start} if plugin_server else {})}
-        configuration: dict[str, object] = {
-            "prefix": self.prefix,
+        prefix = folder / "prefix"
+        prefix.mkdir(parents=True)
+        self.proxy, self.admin = free_port(), free_port()
+        server = PluginServer.ours(prefix)
+        own: dict[str, object] = {
             "proxy_listen": f"{HOST}:{self.proxy}",
             "admin_listen": f"{HOST}:{self.admin}",
-            "status_listen": f"{HOST}:{self.status}",
-            "admin_gui_listen": "off",
-            "anonymous_reports": "off",
-            "plugins": "bundled,otlp-tracing",
-            "pluginserver_names": "otlp-tracing",
-            **{f"pluginserver_otlp_tracing_{name}": shlex.join(command) for name, command in commands.items()},
-            "nginx_worker_processes": 1,
-            "nginx_user": "root root",
-            "mem_cache_size": "32m",
-            "lmdb_map_size": "32m",
-            **settings,
+            **plugin_server_settings(prefix, server.query, server.start if plugin_server else None),
         }
-        self._conf.write_text("".join(f"{name} = {value}\n" for name, value in configuration.items()))
-
-    def run(self, *arguments: str) -> None:
-        """Run a `kong` command with this node's configuration."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith(("KONG_", "OTEL_", "OTLP_"))}
-        own["OTLP_HEADER"] = OTLP_HEADER
-        done = subprocess.run(
-            [str(self._executable), *arguments],
-            env=own,
-            cwd=self._conf.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=_START_SECONDS,
-        )
-        assert done.returncode == 0, f"kong {arguments}: {done.stderr}"
+        super().__init__(executable, prefix, {**own, **settings}, {"OTLP_HEADER": OTLP_HEADER})
 
     def migrate(self) -> None:
         """Fill the database."""
-        self.run("migrations", "bootstrap", "-c", str(self._conf))
-
-    def answers(self, port: int, path: str) -> int:
-        """Return the status of an answer, 0 without an answer."""
-        try:
-            return fetch(f"http://{HOST}:{port}", path).status
-        except (OSError, IndexError, ValueError):
-            return 0
-
-    def log(self) -> str:
-        """Return its error log."""
-        return (self.prefix / "logs" / "error.log").read_text(errors="replace")
+        self.run("migrations", "bootstrap", "-c", str(self.conf))
 
     def __enter__(self) -> KongNode:
-        self.run("start", "-c", str(self._conf))
-        self._master = int((self.prefix / "pids" / "nginx.pid").read_text())
-        wait_for(lambda: self.answers(self.status, "/status") == 200, _START_SECONDS, "the status listener")
+        self.start()
+        wait_for(lambda: self.answers("/status"), _START_SECONDS, "the status listener")
         return self
 
     def __exit__(
@@ -168,12 +121,7 @@ class KongNode:
     ) -> None:
         if kind is not None:
             print(self.log()[-6000:])
-        family = [self._master, *(process.pid for process in descendants(self._master))]
         try:
-            self.run("stop", "-p", str(self.prefix))
-            wait_for(lambda: not any(map(alive, family)), _STOP_SECONDS, "Kong's processes end")
+            self.stop()
         finally:
-            for pid in family:
-                if alive(pid):
-                    os.kill(pid, signal.SIGKILL)
             shutil.rmtree(self.prefix, ignore_errors=True)

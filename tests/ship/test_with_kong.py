@@ -71,7 +71,7 @@ def enable(run: Callable[..., str], node: KongNode, around: Around) -> str:
 
 def assert_traced(node: KongNode, around: Around) -> None:
     caller = Caller.new()
-    wait_for(lambda: node.answers(node.proxy, "/api/users/1") == 200, 60, "the route is there")
+    wait_for(lambda: node.answers("/api/users/1", node.proxy), 60, "the route is there")
 
     assert fetch(f"http://{HOST}:{node.proxy}", "/api/users/1", [caller.header()]).status == 200
     server, client = wait_for_trace(around.spans, caller.trace_id, 2)

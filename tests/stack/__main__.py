@@ -34,7 +34,7 @@ def main() -> int:
     """Run the stack."""
     options = _parser().parse_args()
     if options.kong is not None:
-        RealKong.executable = options.kong.resolve()
+        RealKong.use(options.kong.resolve())
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

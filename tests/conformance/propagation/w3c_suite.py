@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kong", type=Path, metavar="PATH", help="a `kong` command; the stand-in Kong otherwise")
     options = parser.parse_args(arguments)
     if options.kong is not None:
-        RealKong.executable = options.kong.resolve()
+        RealKong.use(options.kong.resolve())
     everything = {
         "name": "suite",
         "url": HARNESS,
