@@ -1,4 +1,4 @@
-"""A plugin server that answers as it is told: a double for tests of what calls one.
+"""A plugin server with scripted answers, for tests of the stand-in Kong.
 
 Speaks MessagePack on a unix socket. It keeps every call with its exact bytes. Knows no plugin API.
 
@@ -24,7 +24,7 @@ _READ_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class ReceivedCall:
-    """One call: which connection it came on, its exact bytes, and what they say; strings are bytes."""
+    """One call: the number of its connection, its exact bytes, and their content; strings are bytes."""
 
     connection: int
     raw: bytes
@@ -42,11 +42,6 @@ def result_answer(message_id: int, result: Any) -> bytes:
     return _pack([1, message_id, None, result])
 
 
-def error_answer(message_id: int, error: Any) -> bytes:
-    """Write the answer of a call that failed."""
-    return _pack([1, message_id, error, None])
-
-
 def _pack(message: Any) -> bytes:
     packed: bytes = msgpack.packb(message)
     return packed
@@ -55,8 +50,7 @@ def _pack(message: Any) -> bytes:
 class ScriptedPlugin:
     """The script of one plugin: which PDK calls it makes in each phase.
 
-    Pass it as a server's `answer`. `results` has, per phase, what each call got, as the whole Step: its
-    method and its argument.
+    Pass it as a server's `answer`. `results` has the Step that followed each call of a phase: method and argument.
     """
 
     def __init__(self, phases: Mapping[str, Sequence[tuple[str, Any]]]) -> None:
@@ -103,11 +97,6 @@ class ScriptedPluginServer:
         self._accepted = 0
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._connections)
 
     async def __aenter__(self) -> ScriptedPluginServer:
         self._server = await asyncio.start_unix_server(self._accept, str(self.socket))
@@ -160,13 +149,13 @@ class ScriptedPluginServer:
             for message in unpacker:
                 length = unpacker.tell() - consumed
                 raw, pending, consumed = pending[:length], pending[length:], unpacker.tell()
-                answer = await self._take(ReceivedCall(number, raw, message[1], message[2].decode(), message[3][0]))
+                answer = await self._answered(ReceivedCall(number, raw, message[1], message[2].decode(), message[3][0]))
                 if answer == b"":
                     return
                 writer.write(answer or b"")
                 await writer.drain()
 
-    async def _take(self, call: ReceivedCall) -> bytes | None:
+    async def _answered(self, call: ReceivedCall) -> bytes | None:
         answer = self.answer(call)
         async with self._changed:
             self.received.append(call)

@@ -1,4 +1,4 @@
-"""An HTTP/1.1 upstream that answers as it is told: a double for tests of what proxies to one.
+"""An HTTP/1.1 upstream with scripted answers, for tests of the stand-in Kong.
 
 It keeps every request with the exact bytes of its header lines. Knows no gateway.
 """
@@ -28,16 +28,6 @@ class UpstreamCall:
 
 Respond = Callable[[UpstreamCall, asyncio.StreamWriter], Awaitable[None]]
 """Writes the answer's bytes; the connection is closed after it."""
-
-
-def simple_answer(status: int, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> Respond:
-    """Always give this answer."""
-
-    async def respond(_call: UpstreamCall, writer: asyncio.StreamWriter) -> None:
-        lines = [("Content-Length", str(len(body))), *headers]
-        writer.write(encode_head(f"HTTP/1.1 {status} Scripted", lines) + body)
-
-    return respond
 
 
 async def echo(call: UpstreamCall, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,6 @@
 """Every kind of request that was recorded, made again: on either gateway its spans are those of the recording's file.
 
-The same files are what the recorded log records must become (tests/conformance/test_recorded_spans.py).
+The recorded log records must become the same spans (tests/conformance/test_recorded_spans.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _CURL = ("User-Agent", "curl/7.88.1")
 _OPEN_SECONDS = 0.9  # of the WebSocket
-_PATIENCE_SECONDS = 0.5  # of the client that goes away
+_PATIENCE_SECONDS = 0.5  # of the client that closes its connection
 
 _NOT_MADE_AGAIN = {
     "10-plugin-exit-418": "the recorded plugin's own answer, which ours never gives",

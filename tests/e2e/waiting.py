@@ -15,22 +15,22 @@ class WaitedInVain(AssertionError):
     """The condition did not come to hold. The message has the condition and the last answer."""
 
 
-def wait_for(look: Callable[[], T], seconds: float, what: str) -> T:
+def wait_for(answer: Callable[[], T], seconds: float, condition: str) -> T:
     """Ask until the answer is true, and return it.
 
     Args:
-        look: asked again and again; must not block for long.
+        answer: asked again and again; must not block for long.
         seconds: how long at the most.
-        what: the condition, for the message.
+        condition: in words, for the message.
 
     Raises:
         WaitedInVain: it did not hold in time.
     """
     deadline = time.monotonic() + seconds
     while True:
-        seen = look()
+        seen = answer()
         if seen:
             return seen
         if time.monotonic() > deadline:
-            raise WaitedInVain(f"not within {seconds:g} s: {what}; the last answer was {seen!r}")
+            raise WaitedInVain(f"not within {seconds:g} s: {condition}; the last answer was {seen!r}")
         time.sleep(_INTERVAL_SECONDS)

@@ -194,7 +194,7 @@ def test_the_product_alone_runs_a_sidecar(alone: Installation, tmp_path: Path) -
 
 
 def test_the_demo_is_an_extra(alone: Installation) -> None:
-    """Without the extra, `demo` says in one sentence what to install."""
+    """Without the extra, `demo` names the package to install, in one sentence."""
     done = alone.run("demo")
 
     assert (done.returncode, done.stdout) == (2, "")

@@ -17,7 +17,7 @@ async def test_every_byte_of_a_header_goes_through(bench: Any, fetch: Any) -> No
     """Upstream and log record have a value's exact bytes, and the upstream learns the client and the way to it."""
     plugin = ScriptedPlugin({"access": [], "log": [("kong.log.serialize", [])]})
     async with bench(plugin) as running:
-        lines = b"X-Mine: caf\xe9 \xff\r\nX-Forwarded-For: 10.0.0.9\r\nKeep-Alive: 5\r\n"
+        lines = [("X-Mine", b"caf\xe9 \xff"), ("X-Forwarded-For", "10.0.0.9"), ("Keep-Alive", "5")]
         answered = await fetch(running.gateway.url, "/api/a%20b?x=%2F", lines)
         await running.server.wait_for(lambda _server: bool(plugin.results["log"]))
     (call,) = running.upstream.calls

@@ -1,8 +1,8 @@
 """HTTP/1.1 on a stream: heads, body framing, nothing else.
 
 Used towards clients and towards upstreams alike. It keeps every byte of a header value and of a request target, as
-nginx does. This is why the stand-in Kong uses no library here: aiohttp's writer encodes header values as UTF-8, and h11
-refuses a target with a byte above 0x7E and does not tell a head's size, which is in the log record. Knows no Kong.
+nginx does. No library does that: aiohttp's writer encodes header values as UTF-8. h11 refuses a target with a byte
+above 0x7E, and does not tell a head's size, which is in the log record. Knows no Kong.
 """
 
 from __future__ import annotations
