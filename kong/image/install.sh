@@ -25,7 +25,7 @@ package() {
         [ ! -d "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/$tool" ] ||
             "$venv/bin/pip" uninstall --yes "$tool"
     done
-    # Sources of what is compiled, and gevent's tests.
+    # Sources of compiled modules, and gevent's tests.
     find "$venv" \( -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]' -o -name '*.cpp' \) -delete
     rm -rf "$venv"/lib/python3*/site-packages/g*/tests
     # Kong's user may not write here, so modules that are not compiled now would be compiled at every start.

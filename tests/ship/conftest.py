@@ -7,6 +7,7 @@ the test and says so. With CI set, a missing tool that a package brings is a fai
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from ship.containers import Buildah, Image
 from ship.tools import ToolMissing, cache_folder, debian_base
 
 STAND_IN = Path(__file__).with_name("stand_in_kong")
+STAND_IN_PACKAGES = ("otlp_tracing_devtools", "h2", "hpack", "hyperframe")
+"""The stand-in Kong and its dependencies that the product does not have; all of them pure Python."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,9 +64,13 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
 
 @pytest.fixture(scope="session")
 def base_image(buildah: Buildah, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Give the double of Kong's image: a bare Debian with Kong's user and folders."""
+    """Give the double of Kong's image: a bare Debian with Kong's user and folders, and the stand-in Kong."""
     context = tmp_path_factory.mktemp("base")
     shutil.copytree(STAND_IN, context, dirs_exist_ok=True)
+    for package in STAND_IN_PACKAGES:
+        source = Path(str(importlib.import_module(package).__file__)).parent
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, context / "packages" / package, ignore=ignored)
     os.link(debian_base(), context / "base.tar")
     return buildah.build(context, context / "Dockerfile", "localhost/kong-stand-in")
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A double of the entrypoint in Kong's image, in what concerns a plugin server: it prepares the prefix, removes the
-# sockets that lie in it, and becomes the gateway.
+# A double of the entrypoint in Kong's image, as far as a plugin server notices it: it prepares the prefix, removes the
+# sockets in it, and becomes the stand-in Kong.
 set -eu
 [ "$1 ${2:-}" = "kong docker-start" ] || exec "$@"
 
@@ -10,6 +10,7 @@ for file in "$prefix"/* "$prefix"/sockets/*; do
     [ ! -S "$file" ] || rm -f "$file"
 done
 
+export PYTHONPATH=/opt/stand-in-kong
 exec /usr/local/otlp-tracing/bin/python -m otlp_tracing_devtools.fake_kong "$KONG_DECLARATIVE_CONFIG" \
     --listen "$KONG_PROXY_LISTEN" --status-listen "$KONG_STATUS_LISTEN" --prefix "$prefix" \
     --plugin-server-name "$KONG_PLUGINSERVER_NAMES" \
