@@ -1,4 +1,4 @@
-"""The PDK as Kong shows it to external plugins, in the calls that otlp-tracing and the recorded plugin make.
+"""The PDK as Kong shows it to external plugins, in the calls that otlp-tracing, the recorded plugin and tests make.
 
 Each call throws outside its phases, as in Kong. An unknown name is answered with nil.
 
@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from otlp_tracing_devtools.fake_kong.answers import table_answer
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.entities import PluginEntry
-from otlp_tracing_devtools.fake_kong.lua_values import lua_tostring
+from otlp_tracing_devtools.fake_kong.headers import Headers
+from otlp_tracing_devtools.fake_kong.lua_values import encode_text, lua_tostring
 from otlp_tracing_devtools.fake_kong.msgpack_codec import EmptyMap
-from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError
+from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError, RequestExited
 from otlp_tracing_devtools.fake_kong.version import HEADER_LISTS
 
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugins")
@@ -116,6 +118,20 @@ def _set_response_header(event: _Event, name: Any, value: Any) -> None:
     event.context.extra_response_headers.set(name, _lines(name, value))
 
 
+def _exit(event: _Event, status: Any, body: Any, headers: Any) -> None:
+    if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 599:
+        raise PluginError("code must be a number between 100 and 599")
+    lines = Headers()
+    for name, value in (headers or {}).items():
+        lines.set(name, _lines(name, value))
+    if isinstance(body, (dict, list)):
+        answer = table_answer(event.context, status, body)
+        raise RequestExited(status, answer.body, Headers([*lines, *answer.headers]))
+    if body is not None and not isinstance(body, str):
+        raise PluginError("body must be a nil, string or table")
+    raise RequestExited(status, encode_text(body or ""), lines)
+
+
 def _lines(name: Any, value: Any) -> list[str]:
     """Check a header as Kong does and give its lines; an empty string becomes one space.
 
@@ -176,6 +192,7 @@ _METHODS: Mapping[str, _Method] = {
     "kong.nginx.get_var": _Method(_get_variable, _BEFORE_ANSWER),
     "kong.request.get_header": _Method(_get_header),
     "kong.request.get_headers": _Method(_get_headers),
+    "kong.response.exit": _Method(_exit, _BEFORE_ANSWER),
     "kong.response.get_source": _Method(lambda event: event.context.source, _IN_LOG),
     "kong.response.get_status": _Method(lambda event: event.context.status, _IN_LOG),
     "kong.response.set_header": _Method(_set_response_header, _BEFORE_ANSWER),
