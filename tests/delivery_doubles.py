@@ -1,15 +1,19 @@
-"""Doubles for the tests of spool and export: spans with a name, and a scripted transport to a collector."""
+"""Helpers for the tests of spool and export: named spans, a scripted transport, and a process on a spool."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spool.batch import SpooledBatch
+from otlp_tracing.sidecar.spool.spool import Spool
+from otlp_tracing.sidecar.spool.writer import OpenedSpool
 
 OK = ExportResult(Action.SUCCESS)
 
@@ -33,8 +37,17 @@ def encoded(name: str, padding: int = 0) -> bytes:
     )
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition for five seconds."""
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not within five seconds")
+
+
 class ScriptedTransport:
-    """Answers with the result of `answer` for the names of a request's spans, once `gate` is set.
+    """Answers a request with `answer(names of its spans)`, once `gate` is set.
 
     Args:
         answer: may be replaced at any time.
@@ -73,3 +86,50 @@ class ScriptedTransport:
     async def close(self) -> None:
         """Count it."""
         self.closed += 1
+
+
+class SpoolLife:
+    """One process on a spool, without send queues: batches that cannot be stored raise DiskError.
+
+    Args:
+        folder: of the spool.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.opened: list[OpenedSpool] = []
+        self.spool = Spool(folder, self.opened.append, self._store_nothing, recovery_seconds=0.02)
+
+    async def _store_nothing(self) -> None:
+        pass
+
+    async def __aenter__(self) -> SpoolLife:
+        await self.spool.start(5)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.spool.close(5)
+
+    async def append(
+        self, *texts: str, to: str = "a", spans: int = 2, last_records: Mapping[bytes, int] | None = None
+    ) -> list[int]:
+        """Store a batch for each text and return the ids."""
+        digest = self.spool.digest(to.encode()) or b""
+        batches = [SpooledBatch(text.encode(), spans, 1_000) for text in texts]
+        (ids,) = await self.spool.append([(digest, f'{{"name": "{to}"}}', batches)], last_records or {})
+        return ids
+
+    async def load(self) -> tuple[Sequence[SpooledBatch], Sequence[SpooledBatch]]:
+        """Read everything that was on disk at the start, by destination: sound and broken batches."""
+        sound: list[SpooledBatch] = []
+        broken: list[SpooledBatch] = []
+        for stored in self.opened[0].destinations:
+            loaded = await self.spool.load(stored.first_id, stored.last_id, 1 << 30, ())
+            sound += loaded.batches
+            broken += loaded.broken
+        return sound, broken
+
+    async def bodies(self) -> list[bytes]:
+        """Return the bodies of load(), all of which must be sound."""
+        sound, broken = await self.load()
+        assert broken == []
+        return [batch.body for batch in sound]

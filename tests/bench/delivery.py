@@ -37,7 +37,6 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.model import SpanRecord
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import spans_of
 
@@ -144,14 +143,14 @@ async def _deliver(endpoint: str, compression: str, spans: int) -> dict[str, flo
     settings = Settings.from_config({"endpoint": endpoint, "compression": compression})
     requests = _requests()
     with tempfile.TemporaryDirectory(prefix="bench-spool-") as folder:
-        exporters = ExporterRegistry(Metrics(), {}, lambda on_open: Spool(Path(folder), on_open))
+        exporters = ExporterRegistry(Metrics(), {}, Path(folder))
         await exporters.spool.start(10)
         destination = Destination.from_settings(settings, {})
-        delivery = exporters.to(destination)
+        delivery = exporters.get(destination)
         for number in range(0, _BATCH * 4, 2):  # the connection, and modules loaded with it
             exporters.submit(destination, [encode_span(span) for span in requests[number % 256]], 0)
         exporters.save(b"", 1)
-        while not delivery.is_idle:
+        while not delivery.is_empty:
             await asyncio.sleep(0.001)
         before, figures, sent = delivery.accounting.exported, _Figures(), 0
         while sent < spans:
@@ -172,9 +171,9 @@ async def _deliver(endpoint: str, compression: str, spans: int) -> dict[str, flo
 
 async def _until_idle(delivery: Any) -> None:
     # The last batch need not be full.
-    delivery._flushing = True
-    delivery._changed.set()
-    while not delivery.is_idle:
+    delivery._is_flushing = True
+    delivery._wake.set()
+    while not delivery.is_empty:
         await asyncio.sleep(0.001)
 
 

@@ -37,7 +37,6 @@ from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -91,7 +90,7 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
     totals, takes = [], []
     with tempfile.TemporaryDirectory() as folder:
         metrics = Metrics()
-        exporters = ExporterRegistry(metrics, {}, lambda on_open: Spool(Path(folder), on_open), lambda _: _Collector())
+        exporters = ExporterRegistry(metrics, {}, Path(folder), lambda _: _Collector())
         await exporters.spool.start(5)
         pipeline = Pipeline(metrics, {}, exporters, SamplingController(metrics, time.monotonic), recorder=Recorder())
         pipeline.configure(_KEY, _CONFIG.encode())

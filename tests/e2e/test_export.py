@@ -134,7 +134,7 @@ def test_a_refused_handshake_costs_no_span(gateway: RunningGateway, sinks: Sinks
     assert trace(SinkReader(sink), caller.trace_id) == []
 
     def lines() -> list[str]:
-        return [line for line in gateway.log().splitlines() if f"{sink.sink.endpoint} takes nothing" in line]
+        return [line for line in gateway.log().splitlines() if f"export failed: {sink.sink.endpoint}" in line]
 
     wait_for(lambda: len(lines()) == 1, _SECONDS, "the log says it once")
     assert "UNAVAILABLE" in lines()[0]

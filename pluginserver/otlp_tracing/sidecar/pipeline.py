@@ -173,7 +173,7 @@ class Pipeline:
 
     def last_number(self, worker_id: bytes) -> int:
         """Return the number of a worker's last record that an earlier sidecar had spooled; 0 if there is none."""
-        return self._exporters.senders.get(worker_id, 0)
+        return self._exporters.last_records.get(worker_id, 0)
 
     def _process(self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes) -> None:
         context = RequestContext.from_log_field(record.log.otlp_tracing)
@@ -215,7 +215,7 @@ class Pipeline:
         name = entry_name(document)
         redactor = shared_redactor(settings.redaction)
         destination = Destination.from_settings(settings, self._environment, self._detected)
-        self._exporters.to(destination)
+        self._exporters.get(destination)
         allowance = self._rates.configure(key, name, settings.sampling)
         if self._recorder is not None:
             self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))

@@ -24,7 +24,6 @@ from otlp_tracing.sidecar.live.http.app import Health, create_app
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingController
 from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -74,7 +73,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     """
     stop = _stop_event(options)
     metrics = Metrics()
-    exporters = ExporterRegistry(metrics, environment, lambda on_open: Spool(options.spool, on_open))
+    exporters = ExporterRegistry(metrics, environment, options.spool)
     # Not before the spool was opened: what an earlier process had spooled must not be taken twice.
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None

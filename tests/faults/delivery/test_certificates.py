@@ -53,7 +53,7 @@ class Secured:
         One line in ten seconds says so, and the first may be about a connection that was not there yet.
         """
         arrived = self.receiver.ledger.distinct()
-        said = ("takes nothing; its spans wait", *said)
+        said = ("export failed", "spans wait in the spool", *said)
         wait_for(lambda: all(word in self.sidecar.log() for word in said), 60, f"{said} in\n{self.sidecar.tail()}")
         books = self.sidecar.books(self.destination)
 

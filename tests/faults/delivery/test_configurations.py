@@ -13,13 +13,13 @@ from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.scene import Scene, StartScene, entry
 from load.process_figures import Figures
 from otlp_tracing.plugin.emitter import Origin
-from otlp_tracing.sidecar.export.exporters import MAX_IDLE, MAX_RESTING
+from otlp_tracing.sidecar.export.exporters import MAX_IDLE, MAX_SUSPENDED
 
 pytestmark = pytest.mark.timeout(3600)
 
 _EACH = MAX_IDLE + 64  # in each round: more than stay awake
 _MOST_ROUNDS = 7
-_REST_SECONDS = 60.0  # it looks every ten
+_SUSPEND_SECONDS = 60.0  # it looks every ten
 _MAX_DESCRIPTORS = MAX_IDLE + 32  # a connection each, and those that a sidecar has anyway
 # In a round: 10 kB for each plugin entry, of which 4,096 are remembered, and a random part. A destination that stays
 # awake takes 45 kB, which would be 14 MiB.
@@ -50,7 +50,7 @@ def test_destinations_one_after_another(
             scene.send(1)
             wait_for(lambda: scene.ledger.distinct() == SPANS_A_REQUEST * scene.run.issued, 60, "all of it arrives")
             wait_for(
-                lambda: scene.sidecar.figures().descriptors <= _MAX_DESCRIPTORS, _REST_SECONDS, "some come to rest"
+                lambda: scene.sidecar.figures().descriptors <= _MAX_DESCRIPTORS, _SUSPEND_SECONDS, "some come to rest"
             )
             return scene.sidecar.figures()
 
@@ -63,7 +63,7 @@ def test_destinations_one_after_another(
 
         assert _is_flat(seen), seen
         assert seen[-1].threads <= seen[0].threads + 8
-        assert len(shown) <= MAX_IDLE + MAX_RESTING + 1
+        assert len(shown) <= MAX_IDLE + MAX_SUSPENDED + 1
         assert read_books(page, scene.destination).balance
         assert read_books(page, scene.destination).exported >= 2 * SPANS_A_REQUEST
         assert scene.ledger.faults == []

@@ -54,7 +54,7 @@ def _ride_out(scene: Scene, trouble: Callable[[], None], mend: Callable[[], None
     scene.send(_REQUESTS)
 
     assert scene.sidecar.is_degraded
-    assert f"the spool {scene.sidecar.spool} takes nothing" in scene.sidecar.log()
+    assert f"spool write failed: {scene.sidecar.spool}" in scene.sidecar.log()
     assert scene.sidecar.alive
 
     scene.relay.listen()

@@ -17,7 +17,6 @@ from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT
@@ -32,9 +31,7 @@ class Stage:
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self.clock, self.metrics = ManualClock(), Metrics()
-        self.exporters = ExporterRegistry(
-            self.metrics, {}, lambda on_open: Spool(None, on_open), lambda _destination: ScriptedTransport()
-        )
+        self.exporters = ExporterRegistry(self.metrics, {}, None, lambda _destination: ScriptedTransport())
         rates = SamplingController(self.metrics, self.clock)
         self.pipeline = Pipeline(self.metrics, {}, self.exporters, rates, clock=clock or self.clock)
         self.pipeline.configure(KEY, json.dumps(CONFIG).encode())

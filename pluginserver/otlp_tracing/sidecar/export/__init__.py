@@ -1,1 +1,1 @@
-"""From the spool to the collectors: per destination a backlog, a loop and a transport of its own."""
+"""Sends spooled spans to the collectors: each destination has a queue, a loop and a transport of its own."""

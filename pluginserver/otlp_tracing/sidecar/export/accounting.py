@@ -1,7 +1,7 @@
-"""What became of a destination's spans: every one of them is somewhere, at every moment.
+"""The counts of a destination's spans. At every moment each span is in exactly one of them.
 
-received + restored = exported + rejected + dropped + spooled + in flight. All changes are made in the event
-loop, each in one go, so that whoever looks sees the sum.
+received + restored = exported + rejected + dropped + spooled + in flight. Every change is made in the event loop,
+within one call, so the sum is right whenever it is read.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SpanAccounting:
 
     Args:
         label: of the destination on /metrics.
-        metrics: where others see them.
+        metrics: where the counts are published.
     """
 
     def __init__(self, label: str, metrics: Metrics) -> None:
@@ -49,63 +49,67 @@ class SpanAccounting:
 
     @property
     def discrepancy(self) -> int:
-        """Spans that came less spans that are accounted for: 0, or a fault of ours."""
+        """Spans that came, less spans that are accounted for: 0, or there is an internal error."""
         gone = self.exported + self.rejected + sum(self.dropped.values())
         return self.received + self.restored - gone - self.spooled - self.in_flight
 
     def receive(self, spans: int) -> None:
-        """Spans came from the gateway."""
+        """Count spans that came from the gateway."""
         self.received += spans
         self.spooled += spans
         self._metrics.add(SPANS_RECEIVED, self._label, amount=spans)
 
     def restore(self, spans: int) -> None:
-        """Spans were found in the spool."""
+        """Count spans that were found in the spool."""
         self.restored += spans
         self.spooled += spans
         self._metrics.add(SPANS_RESTORED, self._label, amount=spans)
 
     def send(self, spans: int) -> None:
-        """Waiting spans are being sent."""
+        """Move waiting spans to those in flight."""
         self.spooled -= spans
         self.in_flight += spans
 
     def put_back(self, spans: int) -> None:
-        """Spans that were sent wait again."""
+        """Move spans in flight back to those that wait."""
         self.in_flight -= spans
         self.spooled += spans
 
-    def export(self, spans: int) -> None:
-        """The collector accepted spans."""
-        self.in_flight -= spans
-        self.exported += spans
-        self._metrics.add(SPANS_EXPORTED, self._label, amount=spans)
+    def export(self, spans: int, rejected: int = 0) -> None:
+        """Count spans in flight that the collector accepted, except `rejected` of them."""
+        rejected = min(rejected, spans)
+        exported = spans - rejected
+        self.in_flight -= exported
+        self.exported += exported
+        self._metrics.add(SPANS_EXPORTED, self._label, amount=exported)
+        if rejected:
+            self.reject(rejected)
 
     def reject(self, spans: int) -> None:
-        """The collector will not take spans."""
+        """Count spans in flight that the collector refused."""
         self.in_flight -= spans
         self.rejected += spans
         self._metrics.add(SPANS_REJECTED, self._label, amount=spans)
 
     def drop(self, spans: int, reason: str) -> None:
-        """Waiting spans are given up."""
+        """Count waiting spans that are given up."""
         self.spooled -= spans
         self._count_dropped(spans, reason)
 
     def drop_sent(self, spans: int, reason: str) -> None:
-        """Spans that were about to be sent are given up."""
+        """Count spans in flight that are given up."""
         self.in_flight -= spans
         self._count_dropped(spans, reason)
 
-    def answered(self, component: str, seconds: float, error_type: str) -> None:
-        """A request was answered, or nobody answered."""
+    def record_export_duration(self, component: str, seconds: float, error_type: str) -> None:
+        """Record how long a request took until its answer, or until it failed."""
         self._metrics.series(EXPORT_DURATION, component, self._label, error_type).observe(seconds)
 
     def close(self, *, is_last: bool) -> None:
-        """End them, with nothing spooled and nothing in flight.
+        """End the counts, with nothing spooled and nothing in flight.
 
         Args:
-            is_last: no other has the label: then its series go. Otherwise what was counted stays in the sum.
+            is_last: no other destination has the label, so its series are removed. Otherwise the sum keeps them.
         """
         for end in self._gauges:
             end()
@@ -113,7 +117,7 @@ class SpanAccounting:
             self._metrics.forget_all("destination", self._label)
 
     def status(self) -> dict[str, Any]:
-        """Return every number, by its name."""
+        """Return every count by its name."""
         return {
             "received": self.received,
             "restored": self.restored,

@@ -1,4 +1,4 @@
-"""When the next attempt may start: exponential backoff with jitter, and what the collector asks for.
+"""When the next attempt may start: exponential backoff with jitter, or the delay that the collector asks for.
 
 Source: OpenTelemetry specification, protocol/exporter.md, "Retry"; opentelemetry-proto, "OTLP/gRPC Throttling".
 """
@@ -11,17 +11,17 @@ from collections.abc import Callable
 
 _FIRST_SECONDS = 1.0
 _FACTOR = 1.6
-_LONGEST_SECONDS = 10.0  # one attempt in ten seconds costs nobody anything, and a collector that is back is found soon
-_HOLD_SECONDS = 30.0  # a key that is refused is not good a moment later
-_JITTER = 0.2  # so that gateways which lost a collector together do not come back together
+_LONGEST_SECONDS = 10.0  # an attempt in ten seconds costs little, and a collector that is back is found soon
+_HOLD_SECONDS = 30.0  # a key or an endpoint that was refused is not accepted a moment later
+_JITTER = 0.2  # gateways that lost a collector at the same time must not return at the same time
 
 
 class RetryBackoff:
-    """The state of one destination: well, or failing since and why.
+    """The state of one destination: it works, or since when it fails and why.
 
     Args:
         clock: monotonic seconds.
-        spread: a number between 0 and 1, by chance.
+        spread: returns a random number between 0 and 1.
     """
 
     def __init__(
@@ -31,47 +31,42 @@ class RetryBackoff:
         self._spread = spread
         self._failures = 0
         self._next_at = 0.0
-        self.failing_since: float | None = None
+        self.failing_since: float | None = None  # by the clock; None after an attempt that was answered
         self.reason = ""
-        self.held = False
-
-    @property
-    def is_failing(self) -> bool:
-        """Tell whether the last attempt failed."""
-        return self.failing_since is not None
+        self.is_held = False
 
     def delay(self) -> float:
-        """Return the seconds until an attempt may start, 0 for at once."""
+        """Return the seconds until an attempt may start, 0 for now."""
         return max(self._next_at - self._clock(), 0.0)
 
-    def succeed(self) -> None:
-        """An attempt was answered."""
+    def record_success(self) -> None:
+        """Record an attempt that was answered."""
         self._failures, self._next_at = 0, 0.0
-        self.failing_since, self.reason, self.held = None, "", False
+        self.failing_since, self.reason, self.is_held = None, "", False
 
-    def fail(self, reason: str, delay_s: float | None = None, *, hold: bool = False) -> None:
-        """An attempt failed.
+    def record_failure(self, reason: str, delay_s: float | None = None, *, hold: bool = False) -> None:
+        """Record an attempt that failed.
 
         Args:
             reason: a few words.
-            delay_s: what the collector asked for.
-            hold: it lets nobody in who comes with this key.
+            delay_s: the delay that the collector asks for.
+            hold: the collector will refuse every attempt until a person changes something.
         """
         now = self._clock()
         if self.failing_since is None:
             self.failing_since = now
-        self.reason, self.held = reason, hold
+        self.reason, self.is_held = reason, hold
         if delay_s is None and self._next_at > now:
             return  # one of several requests that failed together
         if delay_s is None:
             backoff = min(_FIRST_SECONDS * _FACTOR**self._failures, _LONGEST_SECONDS)
             delay_s = (_HOLD_SECONDS if hold else backoff) * (1 - _JITTER + 2 * _JITTER * self._spread())
         else:
-            # Not before the collector asked for it.
+            # Never earlier than the collector asks for.
             delay_s *= 1 + _JITTER / 2 * self._spread()
         self._failures = min(self._failures + 1, 64)
         self._next_at = max(self._next_at, now + delay_s)
 
-    def try_now(self) -> None:
-        """Something changed that may help: do not wait any longer."""
+    def retry_now(self) -> None:
+        """Allow an attempt now, because something has changed that may help."""
         self._next_at = 0.0

@@ -1,14 +1,47 @@
-"""The certificates of a destination: read, and looked at for changes."""
+"""The certificates of a destination: how they are read, and whether their files have changed."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.export.destination import is_text
+
+_CHECK_SECONDS = 10.0
+
+
+class CertificateWatch:
+    """Tells when a certificate file was changed or replaced; checks every ten seconds at most.
+
+    Args:
+        tls: paths, or PEM texts, which never change.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, tls: Tls, clock: Callable[[], float] = time.monotonic) -> None:
+        self._values = (tls.ca_cert, tls.client_cert, tls.client_key)
+        self._clock = clock
+        self._check_at = 0.0
+        self._seen: object = None
+
+    async def has_changed(self) -> bool:
+        """Tell whether a file differs from the last check; true at the first one."""
+        now = self._clock()
+        if now < self._check_at:
+            return False
+        self._check_at = now + _CHECK_SECONDS
+        before, self._seen = self._seen, await asyncio.to_thread(lambda: [_file_state(one) for one in self._values])
+        return self._seen != before
+
+    def check_soon(self) -> None:
+        """Let the next call check, because a connection failed that may need another certificate."""
+        self._check_at = 0.0
 
 
 def read(value: str | None, field: str) -> bytes | None:
@@ -39,15 +72,15 @@ def client_pair(tls: Tls) -> tuple[bytes | None, bytes | None]:
     """
     key, certificate = read(tls.client_key, "tls.client_key"), read(tls.client_cert, "tls.client_cert")
     if (key is None) != (certificate is None):
-        raise ConfigError([Fault("tls", "", "client_cert and client_key go together; one is missing")])
+        raise ConfigError([Fault("tls", "", "client_cert and client_key belong together; one is missing")])
     return key, certificate
 
 
 def context(tls: Tls) -> ssl.SSLContext:
-    """Make what Python's own TLS needs.
+    """Return the settings for Python's own TLS.
 
     Raises:
-        ConfigError: if a file cannot be read or holds nothing usable.
+        ConfigError: if a file cannot be read or used.
     """
     root = read(tls.ca_cert, "tls.ca_cert")
     key, certificate = client_pair(tls)
@@ -57,7 +90,7 @@ def context(tls: Tls) -> ssl.SSLContext:
             made.check_hostname = False
             made.verify_mode = ssl.CERT_NONE
         if key and certificate:
-            # OpenSSL loads a chain from a file only. It is the owner's alone, and gone before anybody connects.
+            # OpenSSL loads a chain from a file only. The file is private, and deleted before any connection.
             with tempfile.NamedTemporaryFile(prefix="otlp-tracing-") as file:
                 file.write(certificate + b"\n" + key)
                 file.flush()
@@ -67,12 +100,7 @@ def context(tls: Tls) -> ssl.SSLContext:
     return made
 
 
-def signature(tls: Tls) -> tuple[object, ...]:
-    """Return what differs once one of the files was replaced or changed."""
-    return tuple(_of_file(value) for value in (tls.ca_cert, tls.client_cert, tls.client_key))
-
-
-def _of_file(value: str | None) -> object:
+def _file_state(value: str | None) -> object:
     if value is None or is_text(value):
         return None
     try:

@@ -1,21 +1,24 @@
-"""Every destination of a sidecar, those that an earlier process left spans for among them.
+"""The exporters of a sidecar, also those for destinations that an earlier process has left spans for.
 
-A restart finds the spans and all about their destination but its secrets, which no disk has seen. One without
-secrets is delivered to at once; another waits until a configuration comes whose headers have the digest that was
-stored with it. Spans whose key the collector refuses, or nobody has named for long, go out with the key that has
-replaced it: that of the one destination, and no other there is, which differs from theirs in secrets alone and works.
+The spool has everything about a destination except its secrets. After a restart, a destination without secrets is
+exported to at once. Any other waits for a configuration whose headers have the stored digest.
 
-A destination for which nothing has come for long, and nothing waits, is put to rest: without a loop and a connection,
-until it is named or has a span again. Configurations change, and a sidecar lives for months
-(docs/decisions/0019-destinations-come-to-rest.md).
+Key rotation: if a destination's key is refused, or no configuration has named the destination for ten minutes, its
+spans are sent with the key of its successor. The successor is the only other destination that differs in secrets
+alone, and it works. If there are several, the spans stay held.
+
+An exporter without a span for an hour is suspended, without a loop and a connection, until a configuration or a span
+needs it: configurations change, and a sidecar runs for months (docs/decisions/0019-destinations-come-to-rest.md).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from otlp_tracing.metrics import SPOOL_DEGRADED
@@ -25,216 +28,252 @@ from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
 from otlp_tracing.sidecar.export.http import HttpTransport
 from otlp_tracing.sidecar.export.transport import Transport
-from otlp_tracing.sidecar.spool.batch import StoredDestination
+from otlp_tracing.sidecar.export.unspooled import MAX_MEMORY_BYTES, UnspooledBatches
+from otlp_tracing.sidecar.spool.batch import SpooledBatch, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import OpenedSpool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
-# How long a configuration may take to come with the first request that needs it, before another's key is used.
+# The first request of a route brings its configuration. Until then another destination's key is not used.
 _UNKNOWN_SECONDS = 600.0
-_LOOK_SECONDS = 10.0
-# Longer than a key is waited for, whose successor must be awake to take its spans over.
-REST_SECONDS = 3600.0
-# Awake although they are idle. Past it the quietest rest sooner, at the cost of a new connection for their next
-# span: what a configuration takes that changes every second has a bound.
+_CHECK_SECONDS = 10.0
+# Longer than _UNKNOWN_SECONDS: the successor of a key must not be suspended when it is needed.
+SUSPEND_SECONDS = 3600.0
+# Past it the least recently used are suspended earlier, at the cost of a connection for their next span. This bounds
+# the cost of configurations that change every second.
 MAX_IDLE = 256
-# Endpoints whose accounting stay on the page and on /metrics while they rest: some fifty series each.
-MAX_RESTING = 32
-_SPOOL_SECONDS = 2.0  # for closing the spool after the flush: both are over before the supervisor's eight seconds
-# Requests of all destinations together, half a megabyte each: a hundred that hang leave room for the others.
+# Suspended endpoints whose counts stay on the page and on /metrics: some fifty series each.
+MAX_SUSPENDED = 32
+_SPOOL_SECONDS = 2.0  # to close the spool after the flush; both must end within the supervisor's eight seconds
+# Of all destinations together, half a megabyte each: a hundred that hang leave slots for the others.
 MAX_REQUESTS = 128
 
 
 def new_transport(destination: Destination) -> Transport:
-    """Make the way to a destination."""
+    """Return a transport to a destination."""
     return GrpcTransport(destination) if destination.protocol == "grpc" else HttpTransport(destination)
 
 
 class ExporterRegistry:
-    """Makes exporters and ends them. Must be made and used in one event loop.
+    """Creates, suspends and ends exporters. Create and use it in one event loop.
 
     Args:
         metrics: where everything is counted.
         environment: `OTEL_*` variables.
-        spool: makes the spool, given whom to tell what it holds.
-        transport: makes the way to a destination.
+        spool_folder: None keeps everything in memory.
+        transport: makes a transport to a destination.
+        max_memory_bytes: of batches that are in memory alone.
     """
 
     def __init__(
         self,
         metrics: Metrics,
         environment: Mapping[str, str],
-        spool: Callable[[Callable[[OpenedSpool], None]], Spool],
+        spool_folder: Path | None,
         transport: Callable[[Destination], Transport] = new_transport,
+        max_memory_bytes: int = MAX_MEMORY_BYTES,
     ) -> None:
         self._metrics = metrics
         self._environment = environment
         self._transport = transport
+        self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
-        self._exporters: dict[bytes, Exporter] = {}
-        self._unknown: dict[bytes, Exporter] = {}
-        self._resting: OrderedDict[str, Exporter] = OrderedDict()  # by endpoint, none of which is awake; the last last
-        self._gathering: dict[Exporter, None] = {}
-        self._becoming: set[asyncio.Task[None]] = set()
+        self._active: dict[bytes, Exporter] = {}  # by identity
+        self._unknown: dict[bytes, Exporter] = {}  # by digest; their secrets are not known
+        self._suspended: OrderedDict[str, Exporter] = OrderedDict()  # by endpoint, which has no active one; latest last
+        self._unsaved: dict[Exporter, None] = {}
+        self._changes: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Future[None] | None = None
-        self.senders: dict[bytes, int] = {}
-        self.spool = spool(self._restore)
-        self._tending = asyncio.create_task(self._tend(), name="replace keys")
+        self._unspooled = UnspooledBatches(max_memory_bytes)
+        self.last_records: dict[bytes, int] = {}  # that an earlier process has stored, by worker_id
+        self.spool = Spool(spool_folder, self._restore, lambda: self._unspooled.store(self.spool))
+        self._maintaining = asyncio.create_task(self._maintain(), name="maintain exporters")
         metrics.flag(SPOOL_DEGRADED, lambda: float(self.spool.trouble is not None))
 
-    def to(self, destination: Destination) -> Exporter:
-        """Return the delivery to a destination; of two that differ in limits alone the last one's count."""
-        exporter = self._awake(destination)
+    def get(self, destination: Destination) -> Exporter:
+        """Return the exporter to a destination. If two destinations differ in limits alone, the last one's count."""
+        exporter = self._activate(destination)
         if exporter.destination != destination:
-            self._run(exporter.become(destination))
+            self._run(exporter.reconfigure(destination))
         return exporter
 
-    def submit(self, destination: Destination, spans: list[bytes], refused: int) -> None:
-        """Take the spans of one request over; they are safe once what save() returns is done.
+    def submit(self, destination: Destination, spans: list[bytes], unencodable: int) -> None:
+        """Take the spans of one request over; they are safe once the future of save() is done.
 
         Args:
-            destination: theirs.
+            destination: of the spans.
             spans: encoded.
-            refused: how many more could not be encoded.
+            unencodable: number of the request's spans that could not be encoded.
         """
-        exporter = self._awake(destination)
-        if refused:
-            exporter.refuse(refused)
+        exporter = self._active.get(destination.identity) or self._activate(destination)
+        if unencodable:
+            exporter.count_unencodable(unencodable)
         if spans:
             exporter.submit(spans)
-            self._gathering[exporter] = None
+            self._unsaved[exporter] = None
 
-    def save(self, sender: bytes, number: int) -> asyncio.Future[None] | None:
-        """Spool what was submitted.
+    def save(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
+        """Spool the submitted spans.
 
         Args:
-            sender: whose records it was made of.
-            number: of the last one.
+            worker_id: of the worker whose records they were made of.
+            number: of the last record.
 
         Returns:
-            Done when that is safe, and all that was submitted before: a sender may ask about a record again
-            while its first copy is still on the way to the disk. None if nothing is on the way.
+            Done when they are safe, and everything that was submitted before: a worker may repeat a record while its
+            first copy is still on the way to the disk. None if nothing is on the way.
         """
-        if self._gathering:
-            gathering, self._gathering = self._gathering, {}
-            batch = [(exporter.queue, exporter.gathered()) for exporter in gathering]
-            self._saving = self.spool.append(batch, {sender: number})
+        if self._unsaved:
+            exporters, self._unsaved = self._unsaved, {}
+            self._saving = self._store([(one, one.take_unsaved()) for one in exporters], {worker_id: number})
         return None if self._saving is None or self._saving.done() else self._saving
 
     def status(self) -> list[dict[str, Any]]:
-        """Return how every destination is."""
-        return [exporter.status() for exporter in (*self._all(), *self._resting.values())]
+        """Return the state of every destination."""
+        return [exporter.status() for exporter in self._all()]
 
     async def close(self, seconds: float) -> None:
-        """Flush every destination, for so long at the most, and leave the rest in the spool."""
-        self._tending.cancel()
-        await asyncio.gather(*(exporter.close(seconds) for exporter in self._all()))
-        lost = await self.spool.close(_SPOOL_SECONDS)
-        left = sum(exporter.accounting.spooled for exporter in self._all())
+        """Send the waiting spans of every destination, for `seconds` at most, and leave the rest in the spool."""
+        self._maintaining.cancel()
+        await asyncio.gather(*(exporter.close(seconds) for exporter in self._awake()))
+        if self._unspooled.spans:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.spool.recover(), _SPOOL_SECONDS / 2)
+        await self.spool.close(_SPOOL_SECONDS)
+        lost = self._unspooled.spans
+        left = sum(exporter.accounting.spooled for exporter in self._awake())
         if left:
             _log.info("%d spans wait in the spool for the next start", left - lost)
         if lost:
-            _log.error("%d spans are lost: they were in memory, and the spool takes nothing", lost)
+            _log.error("spans lost: %d were in memory, and the spool takes no writes", lost)
+
+    def _store(
+        self, unsaved: Sequence[tuple[Exporter, list[SpooledBatch]]], last_records: Mapping[bytes, int]
+    ) -> asyncio.Future[None]:
+        safe: asyncio.Future[None] = self._loop.create_future()
+
+        def stored(future: asyncio.Future[list[list[int]]]) -> None:
+            ids = [None] * len(unsaved) if future.exception() else future.result()
+            for (exporter, batches), some in zip(unsaved, ids, strict=True):
+                exporter.queue.add(batches, some)
+            safe.set_result(None)
+
+        if self.spool.is_available:
+            work = [(exporter.queue.digest, exporter.queue.description, batches) for exporter, batches in unsaved]
+            self.spool.append(work, last_records).add_done_callback(stored)
+        else:
+            for exporter, batches in unsaved:
+                exporter.queue.add(batches, None)
+            safe.set_result(None)
+        return safe
+
+    def _awake(self) -> list[Exporter]:
+        return [*self._active.values(), *self._unknown.values()]
 
     def _all(self) -> list[Exporter]:
-        return [*self._exporters.values(), *self._unknown.values()]
+        return [*self._awake(), *self._suspended.values()]
 
-    def _awake(self, destination: Destination) -> Exporter:
-        exporter = self._exporters.get(destination.identity)
-        if exporter is None:
-            resting = self._resting.pop(destination.endpoint, None)
-            is_its_own = resting is not None and resting.queue.identity == destination.identity
-            exporter = self._found_again(destination) or (resting if is_its_own else None) or self._make(destination)
-            self._exporters[destination.identity] = exporter
-            if exporter is resting:
-                exporter.wake()
-            elif resting is not None:
-                self._forget(resting)
+    def _activate(self, destination: Destination) -> Exporter:
+        exporter = self._active.get(destination.identity)
+        if exporter is not None:
+            return exporter
+        suspended = self._suspended.pop(destination.endpoint, None)
+        digest = self.spool.digest(destination.identity)
+        exporter = self._unknown.pop(digest, None) if digest is not None else None
+        if exporter is None and suspended is not None and suspended.queue.identity == destination.identity:
+            suspended.resume()
+            exporter, suspended = suspended, None
+        exporter = self._active[destination.identity] = exporter or self._create(destination)
+        if suspended is not None:
+            self._forget(suspended)
         return exporter
 
-    def _make(self, destination: Destination, *, is_known: bool = True) -> Exporter:
+    def _create(self, destination: Destination, *, is_known: bool = True) -> Exporter:
         accounting = SpanAccounting(destination.endpoint, self._metrics)
-        return Exporter(destination, accounting, self.spool, self._transport, self._slots, is_known=is_known)
-
-    def _found_again(self, destination: Destination) -> Exporter | None:
-        digest = self.spool.digest(destination.identity)
-        return self._unknown.pop(digest, None) if digest is not None else None
+        return Exporter(
+            destination,
+            accounting,
+            self.spool,
+            self._unspooled,
+            transport=self._transport,
+            slots=self._slots,
+            is_known=is_known,
+        )
 
     def _run(self, change: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(change)
-        self._becoming.add(task)
-        task.add_done_callback(self._becoming.discard)
+        task = self._loop.create_task(change)
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
 
-    async def _tend(self) -> None:
+    async def _maintain(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            for exporter in self._all():
-                if exporter.state == "held" or (exporter.state == "unknown" and exporter.age >= _UNKNOWN_SECONDS):
-                    self._replace_key(exporter)
-            self._put_to_rest()
+            await asyncio.sleep(_CHECK_SECONDS)
+            for exporter in self._awake():
+                is_overdue = exporter.state == "unknown" and exporter.age_seconds >= _UNKNOWN_SECONDS
+                if is_overdue or exporter.state == "held":
+                    self._use_successor(exporter)
+            self._suspend_idle()
 
-    def _put_to_rest(self) -> None:
-        idle = sorted((one for one in self._all() if one.is_idle), key=lambda one: one.quiet, reverse=True)
-        surplus = len(idle) - MAX_IDLE
-        quiet = {one: None for rank, one in enumerate(idle) if rank < surplus or one.quiet >= REST_SECONDS}
-        for awake in (self._exporters, self._unknown):
-            for key in [key for key, one in awake.items() if one in quiet]:
+    def _suspend_idle(self) -> None:
+        empty = sorted((one for one in self._awake() if one.is_empty), key=lambda one: one.idle_seconds, reverse=True)
+        surplus = len(empty) - MAX_IDLE
+        idle = {one: None for rank, one in enumerate(empty) if rank < surplus or one.idle_seconds >= SUSPEND_SECONDS}
+        for awake in (self._active, self._unknown):
+            for key in [key for key, one in awake.items() if one in idle]:
                 del awake[key]
-        for exporter in quiet:
-            if (transport := exporter.rest()) is not None:
+        for exporter in idle:
+            if (transport := exporter.suspend()) is not None:
                 self._run(transport.close())
-            if any(one.label == exporter.label for one in self._all()):
-                # As when a key was changed: the endpoint goes on under another.
+            if any(one.label == exporter.label for one in self._awake()):
+                # Its key was changed, and the endpoint is active with another one.
                 self._forget(exporter)
                 continue
-            if (former := self._resting.pop(exporter.label, None)) is not None:
+            if (former := self._suspended.pop(exporter.label, None)) is not None:
                 self._forget(former)
-            self._resting[exporter.label] = exporter
-        while len(self._resting) > MAX_RESTING:
-            self._forget(self._resting.popitem(last=False)[1])
+            self._suspended[exporter.label] = exporter
+        while len(self._suspended) > MAX_SUSPENDED:
+            self._forget(self._suspended.popitem(last=False)[1])
 
     def _forget(self, exporter: Exporter) -> None:
-        known = (*self._all(), *self._resting.values())
-        exporter.accounting.close(is_last=not any(one.label == exporter.label for one in known))
-        if not any(one.queue.identity == exporter.queue.identity for one in known):
-            self.spool.forget(exporter.queue)
+        exporter.accounting.close(is_last=not any(one.label == exporter.label for one in self._all()))
+        if not any(one.queue.identity == exporter.queue.identity for one in self._all()):
+            self.spool.forget(exporter.queue.identity)
 
-    def _replace_key(self, exporter: Exporter) -> None:
-        place = endpoint_key(exporter.queue.description)
+    def _use_successor(self, exporter: Exporter) -> None:
+        key = endpoint_key(exporter.queue.description)
         others = [
             other
-            for other in self._exporters.values()
-            if other is not exporter and endpoint_key(other.queue.description) == place and other.state == "ok"
+            for other in self._active.values()
+            if other is not exporter and endpoint_key(other.queue.description) == key and other.state == "ok"
         ]
-        if len(others) == 1 and others[0].last_success_ms is not None and others[0].age <= exporter.age:
-            _log.warning("spans for %s are sent with the key that has replaced theirs", exporter.label)
-            self._run(exporter.borrow(others[0].destination))
+        if len(others) == 1 and others[0].has_succeeded and others[0].age_seconds <= exporter.age_seconds:
+            _log.warning("key replaced: spans for %s are sent with the key of its successor", exporter.label)
+            self._run(exporter.use_secrets_of(others[0].destination))
 
     def _restore(self, opened: OpenedSpool) -> None:
-        self.senders.update(opened.senders)
-        known = {self.spool.digest(identity): exporter for identity, exporter in self._exporters.items()}
+        self.last_records.update(opened.last_records)
+        known = {self.spool.digest(identity): exporter for identity, exporter in self._active.items()}
         for stored in opened.destinations:
             lost = opened.lost_spans.get(stored.digest, 0)
-            if not stored.rows and not lost:
+            if not stored.batches and not lost:
                 continue
             try:
-                exporter = known.get(stored.digest) or self._remembered(stored)
+                exporter = known.get(stored.digest) or self._restored(stored)
             except (ValueError, KeyError, TypeError) as error:
-                _log.error("the spool has %d spans for a destination that cannot be read: %r", stored.spans, error)
+                _log.error("spool: the destination of %d spans cannot be read: %r", stored.spans, error)
                 continue
             exporter.accounting.restore(stored.spans + lost)
             exporter.accounting.drop(lost, "corrupt")
             exporter.queue.attach(stored)
-            _log.info("found %d spans for %s in the spool", stored.spans, exporter.label)
+            _log.info("spool: found %d spans for %s", stored.spans, exporter.label)
 
-    def _remembered(self, stored: StoredDestination) -> Exporter:
+    def _restored(self, stored: StoredDestination) -> Exporter:
         destination, lacks_secrets = Destination.from_description(stored.description, self._environment)
         if not lacks_secrets and self.spool.digest(destination.identity) == stored.digest:
-            exporter = self._awake(destination)
-        else:
-            exporter = self._unknown[stored.digest] = self._make(destination, is_known=False)
-            # With the names of the headers that it lacks.
-            exporter.queue.description = stored.description
+            return self._activate(destination)
+        exporter = self._unknown[stored.digest] = self._create(destination, is_known=False)
+        # The stored one has the names of the headers that are missing here.
+        exporter.queue.description = stored.description
         return exporter

@@ -1,7 +1,7 @@
-"""OTLP over gRPC, on a channel that is opened again whenever it might be the fault.
+"""OTLP over gRPC, on a channel that is replaced whenever it may be the cause of a failure.
 
-A connection that is silently dead looks like a slow collector: after a deadline without an answer the next
-attempt takes a new one. Certificates are looked at again every few seconds.
+A connection that is silently dead looks like a slow collector, so the attempt after a missed deadline uses a new one.
+Certificate files are checked for changes every few seconds.
 
 Source: opentelemetry-proto, docs/specification.md (OTLP/gRPC); google/rpc/status.proto and error_details.proto.
 """
@@ -20,36 +20,33 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.export.certificates import signature
+from otlp_tracing.sidecar.export.certificates import CertificateWatch
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
 from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-_GUARD_SECONDS = 2.0  # past the deadline; gRPC keeps it by a clock that somebody may set
-_LOOK_SECONDS = 10.0  # between two looks at the certificates
+_GUARD_SECONDS = 2.0  # past the deadline, because gRPC measures it by a clock that a person may set
 
 
 class GrpcTransport:
     """Sends to one destination.
 
     Args:
-        destination: where to.
+        destination: where to send.
         clock: monotonic seconds.
     """
 
     def __init__(self, destination: Destination, clock: Callable[[], float] = time.monotonic) -> None:
         self._destination = destination
-        self._clock = clock
+        self._certificates = CertificateWatch(destination.tls, clock)
         self._channel: grpc.aio.Channel | None = None
         self._opening = asyncio.Lock()
-        self._signature: object = None
-        self._look_at = 0.0
         self._closing: set[asyncio.Task[None]] = set()
 
     async def export(self, request: bytes) -> ExportResult:
-        """Send an encoded request and say what became of it; raises nothing."""
+        """Send an encoded request and return the result; raises nothing."""
         channel = None
         try:
             channel = await self._open()
@@ -59,9 +56,9 @@ class GrpcTransport:
                 ATTEMPT_SECONDS + _GUARD_SECONDS,
             )
         except grpc.aio.AioRpcError as error:
-            return self._judge(error, channel)
+            return self._result(error, channel)
         except (asyncio.TimeoutError, grpc.aio.UsageError):
-            self._renew(channel)
+            self._discard(channel)
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
         except (ConfigError, OSError, ValueError) as error:
             return ExportResult(Action.RETRY, str(error), error_type="connection")
@@ -69,7 +66,7 @@ class GrpcTransport:
         return ExportResult(Action.SUCCESS, partial.error_message[:200], max(partial.rejected_spans, 0))
 
     async def close(self) -> None:
-        """Break off what is being sent and let go of every connection."""
+        """Abort the requests under way and close every connection."""
         if self._channel is not None:
             await self._channel.close(None)
             self._channel = None
@@ -78,33 +75,29 @@ class GrpcTransport:
 
     async def _open(self) -> grpc.aio.Channel:
         async with self._opening:
-            if self._destination.secure and self._clock() >= self._look_at:
-                self._look_at = self._clock() + _LOOK_SECONDS
-                found = await asyncio.to_thread(signature, self._destination.tls)
-                if found != self._signature:
-                    self._signature = found
-                    self._renew(self._channel)
+            if self._destination.secure and await self._certificates.has_changed():
+                self._discard(self._channel)
             if self._channel is None:
                 self._channel = await open_channel(self._destination)
             return self._channel
 
-    def _judge(self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel | None) -> ExportResult:
+    def _result(self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel | None) -> ExportResult:
         code = error.code().name
         details = (error.details() or "")[:200]
         timed_out = code == "DEADLINE_EXCEEDED"
         if timed_out or (code == "UNAVAILABLE" and self._destination.secure):
-            # The certificates, ours or the one that was trusted as shown, may have changed.
-            self._look_at = 0.0
+            # A certificate may have changed: the client's, or the collector's that was trusted as shown.
+            self._certificates.check_soon()
             if timed_out or self._destination.tls.insecure_skip_verify:
-                self._renew(channel)
+                self._discard(channel)
         delay_s = _retry_delay(error)
         return ExportResult(grpc_action(code, delay_s), f"{code}: {details}", delay_s=delay_s, error_type=code)
 
-    def _renew(self, channel: grpc.aio.Channel | None) -> None:
+    def _discard(self, channel: grpc.aio.Channel | None) -> None:
         if channel is None or channel is not self._channel:
             return
         self._channel = None
-        # What else is on its way there may still be answered.
+        # Other requests on this channel may still be answered.
         task = asyncio.create_task(channel.close(ATTEMPT_SECONDS))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -19,19 +19,19 @@ from otlp_tracing.sidecar.export.destination import Destination
 _HANDSHAKE_SECONDS = 5.0
 _OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.primary_user_agent", f"otlp-tracing/{__version__}"),
-    # gRPC waits up to two minutes between attempts to connect; a collector that is back is found sooner.
+    # By default gRPC waits up to two minutes between attempts to connect, long after a collector is back.
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),
-    # A collector that has moved is found soon: without this, names are not asked for again within 30 s.
+    # By default gRPC does not resolve a name again within 30 s, and a collector may have moved.
     ("grpc.dns_min_time_between_resolutions_ms", 5_000),
-    # A connection that died silently is noticed. Only while a call waits: strict servers count pings without one.
+    # Detects a connection that is silently dead. Only during a call: strict servers count pings outside of one.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 0),
-    # Two channels to one address share their connections otherwise, so a new one would inherit a dead one.
+    # Otherwise channels to one address share connections, and a new channel would inherit a dead one.
     ("grpc.use_local_subchannel_pool", 1),
-    # Its own retries would not show in the accounting.
+    # gRPC's own retries would not be counted.
     ("grpc.enable_retries", 0),
 )
 
@@ -41,7 +41,7 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
 
     Raises:
         ConfigError: if a certificate or key cannot be read.
-        OSError: if the collector's certificate had to be asked for and was not to be had.
+        OSError: if the collector's certificate must be read from the collector, and cannot.
     """
     compression = grpc.Compression.Gzip if destination.gzip else grpc.Compression.NoCompression
     if not destination.secure:
@@ -56,8 +56,8 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
 
 
 def _shown_certificate(target: str) -> tuple[bytes, str]:
-    # gRPC cannot skip the check. Trusting the very certificate that the collector shows now comes to the
-    # same, as long as it does not change it; then the next connection fails and the channel is made anew.
+    # gRPC cannot skip the check. Trusting exactly the certificate that the collector shows now has the same
+    # effect until it changes. Then the next connection fails, and the transport opens a new channel.
     host, _, port = target.rpartition(":")
     pem = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=_HANDSHAKE_SECONDS)
     context = ssl.create_default_context(cadata=pem)

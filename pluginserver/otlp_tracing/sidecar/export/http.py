@@ -24,10 +24,9 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, retry_after
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
-_MAX_ANSWER_BYTES = 64 << 10  # a message with a number and a sentence
-_LOOK_SECONDS = 10.0  # between two looks at the certificates
-_DNS_SECONDS = 10  # a collector that has moved is found within
-# Level 1 takes a third of the time of zlib's usual 6 for a tenth more bytes of such messages.
+_MAX_RESPONSE_BYTES = 64 << 10  # a message with a number and a sentence
+_DNS_SECONDS = 10  # the longest that a collector which has moved is not found
+# Level 1 takes a third of the time of zlib's usual 6, for a tenth more bytes of such messages.
 _GZIP_LEVEL, _GZIP_WINDOW = 1, 31
 _CONTENT_TYPE = "application/x-protobuf"
 
@@ -36,17 +35,15 @@ class HttpTransport:
     """Sends to one destination.
 
     Args:
-        destination: where to.
+        destination: where to send.
         clock: monotonic seconds.
     """
 
     def __init__(self, destination: Destination, clock: Callable[[], float] = time.monotonic) -> None:
         self._destination = destination
-        self._clock = clock
+        self._certificates = certificates.CertificateWatch(destination.tls, clock)
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
-        self._signature: object = None
-        self._look_at = 0.0
         self._headers = CIMultiDict({"user-agent": f"otlp-tracing/{__version__}"})
         self._headers.extend(destination.headers)
         self._headers["content-type"] = _CONTENT_TYPE
@@ -54,26 +51,26 @@ class HttpTransport:
             self._headers["content-encoding"] = "gzip"
 
     async def export(self, request: bytes) -> ExportResult:
-        """Send an encoded request and say what became of it; raises nothing."""
+        """Send an encoded request and return the result; raises nothing."""
         try:
             body = await asyncio.to_thread(_compress, request) if self._destination.gzip else request
             session = await self._open()
-            # Not followed: to be sent elsewhere is for whoever configured the endpoint to decide.
+            # Redirects are not followed: only the person who configured the endpoint may send spans elsewhere.
             async with session.post(
                 self._destination.url, data=body, headers=self._headers, allow_redirects=False
             ) as response:
-                return _judge(response, await _read(response))
+                return _result(response, await _read(response))
         except asyncio.TimeoutError:
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
         except aiohttp.ClientSSLError as error:
-            # The certificates, ours or the collector's, may change.
-            self._look_at = 0.0
+            # A certificate may have changed, the client's or the collector's.
+            self._certificates.check_soon()
             return ExportResult(Action.RETRY, str(error), error_type="connection")
         except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
             return ExportResult(Action.RETRY, str(error) or type(error).__name__, error_type="connection")
 
     async def close(self) -> None:
-        """Break off what is being sent and let go of every connection."""
+        """Abort the requests under way and close every connection."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -81,12 +78,8 @@ class HttpTransport:
     async def _open(self) -> aiohttp.ClientSession:
         async with self._opening:
             tls = self._destination.tls
-            if self._destination.secure and self._clock() >= self._look_at:
-                self._look_at = self._clock() + _LOOK_SECONDS
-                found = await asyncio.to_thread(certificates.signature, tls)
-                if found != self._signature:
-                    self._signature = found
-                    await self.close()
+            if self._destination.secure and await self._certificates.has_changed():
+                await self.close()
             if self._session is None:
                 context = await asyncio.to_thread(certificates.context, tls) if self._destination.secure else False
                 self._session = _session(context)
@@ -97,7 +90,7 @@ def _session(context: ssl.SSLContext | bool) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, ttl_dns_cache=_DNS_SECONDS),
         timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS),
-        # No cookie of one answer is sent with another request, no proxy is taken from the environment.
+        # No cookie of a response is sent with another request, and no proxy is taken from the environment.
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("Accept-Encoding",),
     )
@@ -109,13 +102,13 @@ def _compress(request: bytes) -> bytes:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    answer = b""
-    while len(answer) < _MAX_ANSWER_BYTES and (data := await response.content.read(_MAX_ANSWER_BYTES)):
-        answer += data
-    return answer
+    body = b""
+    while len(body) < _MAX_RESPONSE_BYTES and (data := await response.content.read(_MAX_RESPONSE_BYTES)):
+        body += data
+    return body
 
 
-def _judge(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
+def _result(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
     if response.status // 100 == 2:
         try:
             partial = ExportTraceServiceResponse.FromString(body).partial_success

@@ -1,98 +1,100 @@
-"""Rows on their way to a collector: which of their spans it has answered for, and which it has not."""
+"""Batches on their way to a collector: which of their spans it has answered for, and which it has not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.send_queue import SendQueue
 from otlp_tracing.sidecar.otlp.encoder import split
 from otlp_tracing.sidecar.spool.batch import SpooledBatch
 
+_BODY, _SPANS = attrgetter("body"), attrgetter("spans")
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedSpan:
-    """One span, encoded, and the row that it is in."""
 
-    row: SpooledBatch
-    span: bytes
+class EncodedSpan(NamedTuple):
+    """One span.
+
+    Args:
+        batch: number of the batch that it is in.
+        position: in that batch.
+        payload: the encoded span.
+    """
+
+    batch: int
+    position: int
+    payload: bytes
 
 
 class InFlightBatch:
-    """Rows that were taken out of a backlog. Whatever happens, close() must be called.
+    """The batches of one export request. Call close() whatever happens.
 
     Args:
-        rows: taken.
-        queue: they go back there, or are forgotten there.
-        accounting: where every span is accounted for.
+        batches: removed from a queue.
+        queue: where they return to, or are forgotten.
+        accounting: where every span is counted.
     """
 
-    def __init__(self, rows: Sequence[SpooledBatch], queue: SendQueue, accounting: SpanAccounting) -> None:
-        self._rows = rows
+    def __init__(self, batches: Sequence[SpooledBatch], queue: SendQueue, accounting: SpanAccounting) -> None:
+        self._batches = batches
         self._queue = queue
         self._accounting = accounting
-        self._pieces: dict[SpooledBatch, dict[EncodedSpan, None]] | None = None
-        self._is_done = False
-        self.spans = sum(row.spans for row in rows)
+        self._unanswered: list[dict[int, bytes]] | None = None  # by batch and position, once it was split
+        self._is_answered = False
+        self.payloads: list[bytes] = list(map(_BODY, batches))
+        self.spans: int = sum(map(_SPANS, batches))
 
-    @property
-    def bodies(self) -> list[bytes]:
-        """All of it, encoded."""
-        return [row.body for row in self._rows]
-
-    def pieces(self) -> list[EncodedSpan]:
+    def split(self) -> list[EncodedSpan]:
         """Take it apart, so that each span can be answered for alone."""
-        self._pieces = {row: dict.fromkeys(EncodedSpan(row, span) for span in split(row.body)) for row in self._rows}
-        return [piece for pieces in self._pieces.values() for piece in pieces]
+        self._unanswered = [dict(enumerate(split(batch.body))) for batch in self._batches]
+        return [
+            EncodedSpan(number, position, payload)
+            for number, spans in enumerate(self._unanswered)
+            for position, payload in spans.items()
+        ]
 
     def accept(self, rejected: int) -> None:
-        """All was accepted, but for some that the collector does not name."""
-        self._is_done = True
-        self._book(self.spans, rejected)
+        """Count all of them as exported, except those that a partial success rejected without naming them."""
+        self._is_answered = True
+        self._accounting.export(self.spans, rejected)
 
     def reject(self) -> None:
-        """All was refused for good."""
-        self._is_done = True
+        """Count all of them as rejected."""
+        self._is_answered = True
         self._accounting.reject(self.spans)
 
-    def accept_pieces(self, pieces: Sequence[EncodedSpan], rejected: int) -> None:
-        """These were accepted, but for some that the collector does not name."""
-        self._answered(pieces)
-        self._book(len(pieces), rejected)
+    def accept_spans(self, spans: Sequence[EncodedSpan], rejected: int) -> None:
+        """Count some as exported, except those that a partial success rejected."""
+        self._set_answered(spans)
+        self._accounting.export(len(spans), rejected)
 
-    def reject_pieces(self, pieces: Sequence[EncodedSpan]) -> None:
-        """These were refused for good."""
-        self._answered(pieces)
-        self._accounting.reject(len(pieces))
+    def reject_spans(self, spans: Sequence[EncodedSpan]) -> None:
+        """Count some as rejected."""
+        self._set_answered(spans)
+        self._accounting.reject(len(spans))
 
-    def drop_pieces(self, pieces: Sequence[EncodedSpan], reason: str) -> None:
-        """These cannot be sent."""
-        self._answered(pieces)
-        self._accounting.drop_sent(len(pieces), reason)
+    def drop_spans(self, spans: Sequence[EncodedSpan], reason: str) -> None:
+        """Count some as dropped, because they cannot be sent."""
+        self._set_answered(spans)
+        self._accounting.drop_sent(len(spans), reason)
 
     def close(self) -> None:
-        """Forget the rows that were answered for, put the others back."""
-        if self._is_done:
-            self._queue.settle(self._rows)
-        elif self._pieces is None:
-            self._queue.put_back(self._rows)
+        """Forget the batches that were answered for, and put the others back."""
+        if self._is_answered:
+            self._queue.settle(self._batches)
+        elif self._unanswered is None:
+            self._queue.put_back(self._batches)
         else:
-            self._queue.settle([row for row, left in self._pieces.items() if not left])
-            rest = [(row, left) for row, left in self._pieces.items() if left]
-            for row, left in rest:
-                if len(left) < row.spans:
-                    row.body, row.spans = b"".join(piece.span for piece in left), len(left)
-                    self._queue.rewrite(row)
-            self._queue.put_back([row for row, _ in rest])
+            pairs = list(zip(self._batches, self._unanswered, strict=True))
+            for batch, left in pairs:
+                if 0 < len(left) < batch.spans:
+                    self._queue.keep_rest(batch, list(left.values()))
+            self._queue.settle([batch for batch, left in pairs if not left])
+            self._queue.put_back([batch for batch, left in pairs if left])
 
-    def _answered(self, pieces: Sequence[EncodedSpan]) -> None:
-        assert self._pieces is not None
-        for piece in pieces:
-            del self._pieces[piece.row][piece]
-
-    def _book(self, spans: int, rejected: int) -> None:
-        rejected = min(rejected, spans)
-        self._accounting.export(spans - rejected)
-        if rejected:
-            self._accounting.reject(rejected)
+    def _set_answered(self, spans: Sequence[EncodedSpan]) -> None:
+        assert self._unanswered is not None
+        for number, position, _ in spans:
+            del self._unanswered[number][position]

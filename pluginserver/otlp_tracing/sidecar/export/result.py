@@ -1,8 +1,8 @@
-"""What an answer of a collector means for the spans that were sent. Pure.
+"""The result of an export, and the action that follows from it. Pure.
 
-To the letter of OTLP's tables, with two exceptions (docs/decisions/0016-hold-what-is-not-let-in.md): spans that
-were refused for lack of authority are held rather than dropped, since it is the key that is bad and not they; and
-what was refused for its content or its size is narrowed down, so that only the spans meant are lost.
+This is OTLP's table with two exceptions (docs/decisions/0016-hold-what-is-not-let-in.md). Spans that were refused
+for lack of authority are held, not dropped, because the key is wrong and not the spans. A batch that was refused for
+its content or its size is bisected, so that only the offending spans are lost.
 
 Source: opentelemetry-proto, docs/specification.md (OTLP/gRPC and OTLP/HTTP response); google/rpc/error_details.proto.
 """
@@ -15,11 +15,11 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import time
 
-_MAX_DELAY_SECONDS = 3600.0  # a collector that asks for more is asked again after an hour
+_MAX_DELAY_SECONDS = 3600.0  # a longer delay that a collector asks for is shortened to an hour
 
 
 class Action(Enum):
-    """What to do with spans that were sent."""
+    """The action for the spans of a request."""
 
     SUCCESS = "success"
     RETRY = "retry"
@@ -30,14 +30,14 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What became of one attempt.
+    """The result of one attempt.
 
     Args:
-        action: what to do.
-        reason: a few words for a person, of the collector or about it.
-        rejected: spans of an accepted request that the collector did not take.
-        delay_s: what the collector asks to wait, None if it does not say.
-        error_type: one word for a failure, of a few: a gRPC status' name, an HTTP status, timeout or connection.
+        action: for its spans.
+        reason: a few words for a person, from the collector or about it.
+        rejected: number of spans in an accepted request that the collector did not take.
+        delay_s: seconds that the collector asks to wait; None if it does not.
+        error_type: one word for a failure: the name of a gRPC status, an HTTP status, timeout or connection.
     """
 
     action: Action
@@ -56,7 +56,7 @@ _GRPC: Mapping[str, Action] = {
     "DATA_LOSS": Action.RETRY,
     "UNAUTHENTICATED": Action.HOLD_UNAUTHORIZED,
     "PERMISSION_DENIED": Action.HOLD_UNAUTHORIZED,
-    # A collector that cannot read a request says either: it means one span, or all of them.
+    # A collector that cannot read a request answers one of these, because of one span or of all.
     "INVALID_ARGUMENT": Action.SPLIT,
     "INTERNAL": Action.SPLIT,
     "RESOURCE_EXHAUSTED": Action.SPLIT,
@@ -74,7 +74,7 @@ _HTTP: Mapping[int, Action] = {
 
 
 def grpc_action(code: str, delay_s: float | None) -> Action:
-    """Judge a status.
+    """Return the action for a gRPC status.
 
     Args:
         code: its name, such as UNAVAILABLE.
@@ -86,12 +86,12 @@ def grpc_action(code: str, delay_s: float | None) -> Action:
 
 
 def http_action(status: int) -> Action:
-    """Judge a status that is not 2xx."""
+    """Return the action for an HTTP status that is not 2xx."""
     return _HTTP.get(status, Action.DROP)
 
 
 def retry_after(value: str | None) -> float | None:
-    """Read a Retry-After header: seconds, or a date; None for anything else."""
+    """Read a Retry-After header, seconds or a date; None for anything else."""
     if not value:
         return None
     text = value.strip()
@@ -104,5 +104,5 @@ def retry_after(value: str | None) -> float | None:
 
 
 def bounded_delay(seconds: float) -> float:
-    """Keep a collector's wish within reason."""
+    """Limit a delay that a collector asks for to an hour."""
     return min(max(seconds, 0.0), _MAX_DELAY_SECONDS)

@@ -1,279 +1,298 @@
-"""What waits for one destination, oldest first: some of it in memory, the rest on disk.
+"""The batches that wait for one destination, oldest first: some in memory, the others on disk alone.
 
-As long as exporter keeps up, rows are sent from memory and only deleted on disk. When it does not, they are
-left on disk and read again when their turn comes, so that a long outage takes no memory. Order is kept but
-for what a disk in trouble leaves in memory.
+While the collector keeps up, batches are sent from memory, and on disk only deleted. Otherwise they are evicted to
+disk and loaded again when it is their turn, so a long outage takes no memory. The order is kept, except for batches
+that a failing disk left in memory.
+
+The queue alone changes a batch and decides its fate. The spool does the work on the file.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
+from otlp_tracing.sidecar.export.unspooled import UnspooledBatches
 from otlp_tracing.sidecar.spool.batch import SpooledBatch, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.spool.writer import DiskError
 
-MAX_WARM_BYTES = 2 << 20  # rows of one destination kept in memory beside the disk: some seconds of traffic
-_LOAD_BYTES = 1 << 20  # read at once: three batches of the usual size
+MAX_IN_MEMORY_BYTES = 2 << 20  # of batches that are on disk too: some seconds of traffic
+_LOAD_BYTES = 1 << 20  # read from disk at once: three batches of the usual size
 
 
 class SendQueue:
-    """Rows that wait, and those that are being sent.
-
-    Its owner sets identity and description, which the spool asks for (Owner), and the bound.
+    """Batches that wait or are in flight.
 
     Args:
-        accounting: where every span is accounted for.
-        spool: keeps the rows.
-        on_change: called when there is more.
+        accounting: where every span is counted.
+        spool: stores the batches.
+        unspooled: those of all queues that are in memory alone.
+        on_change: called when there is more to send.
     """
 
-    def __init__(self, accounting: SpanAccounting, spool: Spool, on_change: Callable[[], None]) -> None:
-        self.identity = b""
-        self.description = ""
-        self.max_bytes = 0  # by cost(); past it the oldest are dropped
+    def __init__(
+        self, accounting: SpanAccounting, spool: Spool, unspooled: UnspooledBatches, on_change: Callable[[], None]
+    ) -> None:
+        self.description = ""  # of the destination, without its secrets; stored
+        self.max_bytes = 0  # by disk_bytes; past it the oldest batches are dropped
+        self.spans = 0  # that can be sent
+        self.bytes = 0  # by disk_bytes, with the batches in flight
+        self._identity = b""
+        self._digest: bytes | None = None
         self._accounting = accounting
         self._spool = spool
+        self._unspooled = unspooled
         self._on_change = on_change
-        self._front: deque[SpooledBatch] = deque()
-        self._back: deque[SpooledBatch] = deque()  # in memory alone, behind rows on disk
-        self._warm_bytes = 0
-        self._warm_spans = 0
-        self._after = self._until = 0  # ids between which rows lie on disk that are not in memory
-        self._cold_rows = self._cold_spans = self._cold_bytes = 0
-        self._cold_at_ms = 0
-        self._held: set[int] = set()  # ids on disk of rows that are in memory, or about to be deleted
-        self._sent_bytes = 0
-        self._disk = asyncio.Lock()
+        # In memory. Batches that were dropped stay until they are at the front of their deque.
+        self._head: deque[SpooledBatch] = deque()
+        self._tail: deque[SpooledBatch] = deque()  # younger than the batches on disk
+        self._memory_spans = self._memory_bytes = 0
+        # On disk alone, with ids in (after, until] that are not pinned.
+        self._disk_after = self._disk_until = 0
+        self._disk_batches = self._disk_spans = self._disk_bytes = 0
+        self._disk_oldest_ms = 0
+        self._pinned_ids: set[int] = set()  # on disk, and in memory or about to be deleted
+        self._disk_lock = asyncio.Lock()
         self._trimming: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<SendQueue {len(self._front)} + {len(self._back)} rows in memory, {self._cold_rows} on disk alone>"
+        in_memory = len(self._head) + len(self._tail)
+        return f"<SendQueue {in_memory} batches in memory, {self._disk_batches} on disk alone>"
 
     @property
-    def spans(self) -> int:
-        """Spans that can be sent."""
-        return self._warm_spans + self._cold_spans
+    def identity(self) -> bytes:
+        """What distinguishes the destination, with its secrets; never stored."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: bytes) -> None:
+        self._identity, self._digest = identity, None
 
     @property
-    def bytes(self) -> int:
-        """What all rows take, those that are being sent among them, by cost()."""
-        return self._warm_bytes + self._cold_bytes + self._sent_bytes
+    def digest(self) -> bytes:
+        """The destination's name in the spool's file, which must have been opened before."""
+        if self._digest is None:
+            self._digest = self._spool.digest(self._identity)
+        assert self._digest is not None
+        return self._digest
 
     @property
     def oldest_at_ms(self) -> int | None:
-        """When the oldest waiting row came, by the spool's clock, as far as memory knows."""
+        """Arrival of the oldest waiting batch by the spool's clock, as far as memory knows."""
         self._skip_dropped()
-        if self._front:
-            return self._front[0].at_ms
-        if self._cold_rows:
-            return self._cold_at_ms
-        return self._back[0].at_ms if self._back else None
+        if self._head:
+            return self._head[0].at_ms
+        if self._disk_batches:
+            return self._disk_oldest_ms
+        return self._tail[0].at_ms if self._tail else None
 
     def attach(self, stored: StoredDestination) -> None:
-        """Take over what an earlier process left on disk."""
-        self._after = stored.first_id
-        self._until = stored.last_id
-        self._cold_at_ms = min(stored.oldest_ms, self._spool.now_ms())
-        self._cold_rows += stored.rows
-        self._cold_spans += stored.spans
-        self._cold_bytes += stored.cost
+        """Take over the batches that an earlier process left on disk."""
+        self._disk_after = stored.first_id
+        self._disk_until = stored.last_id
+        self._disk_oldest_ms = min(stored.oldest_ms, self._spool.now_ms())
+        self._count_on_disk(stored.batches, stored.spans, stored.disk_bytes)
+        self.spans += stored.spans
+        self.bytes += stored.disk_bytes
         self._on_change()
 
-    def add(self, rows: Sequence[SpooledBatch]) -> None:
-        """Take rows over that are safe now."""
-        for row in rows:
-            row.is_waiting = True
-            if row.id and (self._cold_rows or self._warm_bytes > MAX_WARM_BYTES):
-                self._chill(row)
-            else:
-                self._keep(row, self._back if self._cold_rows else self._front)
+    def add(self, batches: Sequence[SpooledBatch], ids: Sequence[int] | None) -> None:
+        """Add new batches.
+
+        Args:
+            batches: youngest last.
+            ids: theirs on disk; None if they are in memory alone.
+        """
+        for batch, id_ in zip(batches, ids or [0] * len(batches), strict=True):
+            self.spans += batch.spans
+            self.bytes += batch.disk_bytes
+            if id_ and (self._disk_batches or self._memory_bytes > MAX_IN_MEMORY_BYTES):
+                self._evict_to_disk(batch, id_)
+                continue
+            batch.is_waiting = True
+            self._memory_spans += batch.spans
+            self._memory_bytes += batch.disk_bytes
+            (self._tail if self._disk_batches else self._head).append(batch)
+            if id_:
+                batch.id = id_
+                self._pinned_ids.add(id_)
+                # Nothing on disk is older. So the next batch to load is younger than this one.
+                self._disk_after = self._disk_until = id_
+        if ids is None:
+            self._unspooled.add(self, batches)
         if self.bytes > self.max_bytes and self._trimming is None:
             self._trimming = asyncio.create_task(self._trim())
         self._on_change()
 
-    def stored(self, row: SpooledBatch) -> None:
-        """Know that a row which was in memory alone is on disk."""
-        self._know(row.id)
-        self._held.add(row.id)
-        self._until = max(self._until, row.id)
+    def set_stored(self, batch: SpooledBatch, id_: int) -> None:
+        """Set the id of a batch that was in memory alone and is on disk now."""
+        batch.id = id_
+        self._disk_after = self._disk_after or id_ - 1
+        self._disk_until = max(self._disk_until, id_)
+        self._pinned_ids.add(id_)
 
-    def released(self, ids: Iterable[int]) -> None:
-        """Know that rows are gone from the disk for good."""
-        self._held.difference_update(ids)
-
-    def overflow(self, row: SpooledBatch) -> None:
-        """Drop a waiting row for which memory has no room."""
-        self._lose(row, "memory_full")
-
-    async def take(self, max_spans: int, max_bytes: int) -> list[SpooledBatch]:
-        """Take the oldest rows for sending: as many as fit, one at the least; none if the disk gives none."""
-        if self._cold_rows and self._warm_spans < max_spans:
+    async def pop(self, max_spans: int, max_bytes: int) -> list[SpooledBatch]:
+        """Remove the oldest batches for sending: as many as fit, at least one; none if the disk fails."""
+        if self._disk_batches and self._memory_spans < max_spans:
             await self._load()
-        if not self._front and not self._cold_rows:
-            self._front, self._back = self._back, self._front
-        source = self._front or self._back
-        rows: list[SpooledBatch] = []
-        spans = size = 0
+        if not self._head and not self._disk_batches:
+            self._head, self._tail = self._tail, self._head
+        source = self._head or self._tail
+        batches: list[SpooledBatch] = []
+        spans = size = disk_size = 0
         while source:
-            row = source[0]
-            if row.is_waiting and rows and (spans + row.spans > max_spans or size + len(row.body) > max_bytes):
-                break
+            batch = source[0]
+            if batch.is_waiting:
+                if batches and (spans + batch.spans > max_spans or size + len(batch.body) > max_bytes):
+                    break
+                batch.is_waiting = False
+                batches.append(batch)
+                spans += batch.spans
+                size += len(batch.body)
+                disk_size += batch.disk_bytes
             source.popleft()
-            if row.is_waiting:
-                rows.append(row)
-                spans += row.spans
-                size += len(row.body)
-        for row in rows:
-            row.is_waiting = False
-            self._warm_spans -= row.spans
-            self._warm_bytes -= row.cost
-            self._sent_bytes += row.cost
+        self.spans -= spans
+        self._memory_spans -= spans
+        self._memory_bytes -= disk_size
         self._accounting.send(spans)
-        return rows
+        return batches
 
-    def put_back(self, rows: Sequence[SpooledBatch]) -> None:
-        """Let rows that were not delivered wait again, before all others."""
-        for row in reversed(rows):
-            row.is_waiting = True
-            self._front.appendleft(row)
-            self._warm_spans += row.spans
-            self._warm_bytes += row.cost
-            self._sent_bytes -= row.cost
-        self._accounting.put_back(sum(row.spans for row in rows))
+    def put_back(self, batches: Sequence[SpooledBatch]) -> None:
+        """Let batches that were not delivered wait again, before all others."""
+        for batch in reversed(batches):
+            batch.is_waiting = True
+            self._head.appendleft(batch)
+            self.spans += batch.spans
+            self._memory_spans += batch.spans
+            self._memory_bytes += batch.disk_bytes
+            self._accounting.put_back(batch.spans)
         self._on_change()
 
-    def rewrite(self, row: SpooledBatch) -> None:
-        """Let the spool know what is left of a row of which a part was delivered."""
-        self._spool.rewrite(row)
+    def keep_rest(self, batch: SpooledBatch, spans: Sequence[bytes]) -> None:
+        """Reduce a batch in flight to the spans that the collector has not answered for."""
+        batch.body, batch.spans = b"".join(spans), len(spans)
+        self._spool.rewrite(batch)
 
-    def settle(self, rows: Iterable[SpooledBatch]) -> None:
-        """Forget rows of which every span was delivered or rejected."""
-        rows = list(rows)
-        self._sent_bytes -= sum(row.cost for row in rows)
-        self._spool.delete(self, rows)
+    def settle(self, batches: Sequence[SpooledBatch]) -> None:
+        """Forget batches in flight of which every span was delivered or rejected."""
+        ids = []
+        for batch in batches:
+            self.bytes -= batch.disk_bytes
+            if batch.id:
+                ids.append(batch.id)
+            else:
+                self._unspooled.discard(batch)
+        if ids:
+            self._delete(ids)
+
+    def drop(self, batch: SpooledBatch, reason: str) -> None:
+        """Drop a waiting batch."""
+        batch.is_waiting = False
+        self.spans -= batch.spans
+        self._memory_spans -= batch.spans
+        self._memory_bytes -= batch.disk_bytes
+        self._accounting.drop(batch.spans, reason)
+        batch.body = b""
+        self.settle([batch])
+        self._skip_dropped()
 
     async def expire(self, before_ms: int) -> None:
-        """Drop what came before, by the spool's clock."""
-        async with self._disk:
-            for row in [row for row in (*self._front, *self._back) if row.is_waiting and row.at_ms < before_ms]:
-                self._give_up(row, "retry_expired")
+        """Drop the batches that arrived before, by the spool's clock."""
+        async with self._disk_lock:
+            for batch in [one for one in (*self._head, *self._tail) if one.is_waiting and one.at_ms < before_ms]:
+                self.drop(batch, "retry_expired")
             await self._drop_on_disk("retry_expired", before_ms=before_ms)
 
-    async def end(self) -> None:
-        """Wait for what is being done with the disk."""
+    async def close(self) -> None:
+        """Wait for work on the disk that has begun."""
         if self._trimming is not None:
             await self._trimming
 
-    def _keep(self, row: SpooledBatch, where: deque[SpooledBatch]) -> None:
-        where.append(row)
-        self._warm_spans += row.spans
-        self._warm_bytes += row.cost
-        if row.id:
-            self._know(row.id)
-            self._held.add(row.id)
-            if not self._cold_rows:
-                # Nothing on disk is older: what is read next comes after this one.
-                self._after = self._until = row.id
+    def _delete(self, ids: Sequence[int]) -> None:
+        self._spool.delete(ids).add_done_callback(lambda _: self._pinned_ids.difference_update(ids))
 
-    def _know(self, id_: int) -> None:
-        # A destination's ids have its number in front; other destinations' rows lie below.
-        self._after = self._after or id_ - 1
-
-    def _chill(self, row: SpooledBatch) -> None:
-        self._know(row.id)
-        if not self._cold_rows:
-            self._cold_at_ms = row.at_ms
-        self._cold_rows += 1
-        self._cold_spans += row.spans
-        self._cold_bytes += row.cost
-        self._until = row.id
-        row.is_waiting = False
-        row.body = b""
+    def _evict_to_disk(self, batch: SpooledBatch, id_: int) -> None:
+        self._disk_after = self._disk_after or id_ - 1
+        self._disk_until = id_
+        if not self._disk_batches:
+            self._disk_oldest_ms = batch.at_ms
+        self._count_on_disk(1, batch.spans, batch.disk_bytes)
+        batch.body = b""
 
     def _skip_dropped(self) -> None:
-        for rows in (self._front, self._back):
-            while rows and not rows[0].is_waiting:
-                rows.popleft()
+        for batches in (self._head, self._tail):
+            while batches and not batches[0].is_waiting:
+                batches.popleft()
 
-    def _lose(self, row: SpooledBatch, reason: str) -> None:
-        row.is_waiting = False
-        self._warm_spans -= row.spans
-        self._warm_bytes -= row.cost
-        self._accounting.drop(row.spans, reason)
-        row.body = b""
-        self._skip_dropped()
-
-    def _give_up(self, row: SpooledBatch, reason: str) -> None:
-        self._lose(row, reason)
-        self._spool.delete(self, [row])
-
-    def _give_up_until_it_fits(self, rows: deque[SpooledBatch]) -> None:
-        self._skip_dropped()
-        while rows and self.bytes > self.max_bytes:
-            self._give_up(rows[0], "spool_full")
+    def _count_on_disk(self, batches: int, spans: int, size: int) -> None:
+        self._disk_batches += batches
+        self._disk_spans += spans
+        self._disk_bytes += size
 
     async def _load(self) -> None:
-        async with self._disk:
-            if not self._cold_rows:
+        async with self._disk_lock:
+            if not self._disk_batches:
                 return
             try:
-                loaded = await self._spool.load(self._after, self._until, _LOAD_BYTES, self._held)
+                loaded = await self._spool.load(self._disk_after, self._disk_until, _LOAD_BYTES, self._pinned_ids)
             except DiskError:
                 return
             now_ms = self._spool.now_ms()
-            for row in loaded.rows:
-                row.is_waiting = True
+            for batch in loaded.batches:
+                batch.is_waiting = True
                 # The clock may have been set back since.
-                row.at_ms = min(row.at_ms, now_ms)
-                self._held.add(row.id)
-                self._front.append(row)
-                self._warm_spans += row.spans
-                self._warm_bytes += row.cost
-                self._count_cold(row.spans, row.cost)
-            for row in loaded.broken:
-                self._count_cold(row.spans, row.cost)
-                self._accounting.drop(row.spans, "corrupt")
+                batch.at_ms = min(batch.at_ms, now_ms)
+                self._pinned_ids.add(batch.id)
+                self._head.append(batch)
+                self._memory_spans += batch.spans
+                self._memory_bytes += batch.disk_bytes
+                self._count_on_disk(-1, -batch.spans, -batch.disk_bytes)
+                self._disk_oldest_ms = batch.at_ms
             if loaded.broken:
-                self._held.update(row.id for row in loaded.broken)
-                self._spool.delete(self, loaded.broken)
-            if loaded.rows:
-                self._cold_at_ms = loaded.rows[-1].at_ms
-            self._looked_at(loaded.last_id)
+                for batch in loaded.broken:
+                    self._remove_on_disk(1, batch.spans, batch.disk_bytes, "corrupt")
+                ids = [batch.id for batch in loaded.broken]
+                self._pinned_ids.update(ids)
+                self._delete(ids)
+            self._examined_until(loaded.last_id)
 
-    def _count_cold(self, spans: int, cost: int, rows: int = 1) -> None:
-        self._cold_rows -= rows
-        self._cold_spans -= spans
-        self._cold_bytes -= cost
+    def _remove_on_disk(self, batches: int, spans: int, size: int, reason: str) -> None:
+        self._count_on_disk(-batches, -spans, -size)
+        self.spans -= spans
+        self.bytes -= size
+        self._accounting.drop(spans, reason)
 
-    def _looked_at(self, last_id: int) -> None:
-        self._after = max(self._after, last_id)
-        if self._after >= self._until and (self._cold_rows or self._cold_spans):
-            # What should have been there went with a broken part of the file.
-            self._accounting.drop(self._cold_spans, "corrupt")
-            self._cold_rows = self._cold_spans = self._cold_bytes = 0
+    def _examined_until(self, last_id: int) -> None:
+        self._disk_after = max(self._disk_after, last_id)
+        if self._disk_after >= self._disk_until and (self._disk_batches or self._disk_spans):
+            # The missing batches were in a broken part of the file.
+            self._remove_on_disk(self._disk_batches, self._disk_spans, self._disk_bytes, "corrupt")
 
     async def _trim(self) -> None:
         try:
-            async with self._disk:
-                self._give_up_until_it_fits(self._front)
+            async with self._disk_lock:
+                self._drop_until_it_fits(self._head)
                 await self._drop_on_disk("spool_full", want=self.bytes - self.max_bytes)
-                self._give_up_until_it_fits(self._back)
+                self._drop_until_it_fits(self._tail)
         finally:
             self._trimming = None
 
+    def _drop_until_it_fits(self, batches: deque[SpooledBatch]) -> None:
+        self._skip_dropped()
+        while batches and self.bytes > self.max_bytes:
+            self.drop(batches[0], "spool_full")
+
     async def _drop_on_disk(self, reason: str, *, want: int = 0, before_ms: int = 0) -> None:
-        if not self._cold_rows or (want <= 0 and not before_ms):
+        if not self._disk_batches or (want <= 0 and not before_ms):
             return
         try:
             dropped = await self._spool.drop(
-                self._after, self._until, self._held, want=max(want, 0), before_ms=before_ms
+                self._disk_after, self._disk_until, self._pinned_ids, want=max(want, 0), before_ms=before_ms
             )
         except DiskError:
             return
-        self._count_cold(dropped.spans, dropped.cost, dropped.rows)
-        self._accounting.drop(dropped.spans, reason)
-        self._looked_at(dropped.last_id)
+        self._remove_on_disk(dropped.batches, dropped.spans, dropped.disk_bytes, reason)
+        self._examined_until(dropped.last_id)

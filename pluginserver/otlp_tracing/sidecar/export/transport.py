@@ -1,4 +1,4 @@
-"""What every way to a collector can do."""
+"""The interface of a transport: one protocol to one collector."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ATTEMPT_SECONDS = 10.0  # the specification's default timeout
 
 
 class Transport(Protocol):
-    """Sends requests; several at a time."""
+    """Sends requests, several at a time."""
 
     async def export(self, request: bytes) -> ExportResult:
-        """Send an encoded ExportTraceServiceRequest and say what became of it; raises nothing."""
+        """Send an encoded ExportTraceServiceRequest and return the result; raises nothing."""
 
     async def close(self) -> None:
-        """Break off what is being sent and let go of every connection."""
+        """Abort the requests under way and close every connection."""

@@ -1,1 +1,1 @@
-"""Where spans wait until they are delivered: on disk, and in memory for as long as the disk does not take them."""
+"""The disk buffer: encoded spans wait here until the collector has answered for them."""

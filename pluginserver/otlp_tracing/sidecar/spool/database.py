@@ -1,19 +1,12 @@
-"""The spool's SQLite file: rows of spans, by destination. Synchronous; for one thread.
+"""The spool's SQLite file: batches of spans, by destination. Synchronous; for one thread.
 
-In WAL mode a commit is a write into the page cache, which a killed process leaves behind; sync() brings it to
-the disk. The file is held exclusively, so that there is no shared-memory file, and a transaction is all or
-nothing whenever the power goes.
-
-A row's id is its destination's number in the upper bits and a count in the lower ones: a destination's rows lie
-together, and no index has to be written.
-
-Source: sqlite.org, "Write-Ahead Logging", "Pragma statements" (synchronous, auto_vacuum, journal_size_limit).
+A batch's id has its destination's number in the upper bits and a count in the lower ones: the batches of a
+destination are adjacent, and no index has to be written.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sqlite3
@@ -23,132 +16,84 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.sidecar.spool.batch import COUNT_BITS, SpooledBatch, StoredDestination, cost
-from otlp_tracing.sidecar.spool.folder import FORMAT
+from otlp_tracing.sidecar.spool.batch import COUNT_BITS, SpooledBatch, StoredDestination, disk_bytes
+from otlp_tracing.sidecar.spool.schema import PAGE_BYTES, WAL_BYTES, connect, read_destinations
 from otlp_tracing.sidecar.spool.tally import SUFFIX, Tally, read_tally
 
 _SALT_BYTES = 16
-_MAX_SENDERS = 1024  # as many as the receiver remembers
+_MAX_WORKERS = 1024  # as many as the receiver remembers
 _VACUUM_PAGES = 256  # a mebibyte at a time: some milliseconds
-_PAGE_BYTES = 4096
-_WAL_BYTES = 4 << 20
-_SCHEMA = """
-CREATE TABLE meta (salt BLOB NOT NULL);
-CREATE TABLE destination (
-    number INTEGER PRIMARY KEY, digest BLOB UNIQUE NOT NULL, description TEXT NOT NULL,
-    rows INTEGER NOT NULL, spans INTEGER NOT NULL, cost INTEGER NOT NULL, last_id INTEGER NOT NULL
-);
-CREATE TABLE row (
-    id INTEGER PRIMARY KEY, spans INTEGER NOT NULL, at_ms INTEGER NOT NULL, check_sum INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE TABLE sender (id BLOB PRIMARY KEY, number INTEGER NOT NULL);
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What load() read: rows, those whose bytes are not what was written, and up to which id it looked."""
+    """The result of load(): sound batches, those with a wrong checksum, and the last id that was examined."""
 
-    rows: list[SpooledBatch]
+    batches: list[SpooledBatch]
     broken: list[SpooledBatch]
     last_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What drop() took away: how much, and up to which id everything was looked at."""
+    """The result of drop(): the totals of the deleted batches, and the last id that was examined."""
 
-    rows: int
+    batches: int
     spans: int
-    cost: int
+    disk_bytes: int
     last_id: int
-
-
-def read_destinations(connection: sqlite3.Connection) -> list[StoredDestination]:
-    """Return the destinations that a spool file knows, whole or broken."""
-    return [
-        StoredDestination(digest_, description, rows, spans, cost_, number << COUNT_BITS, last_id, oldest_ms or 0)
-        for number, digest_, description, rows, spans, cost_, last_id, oldest_ms in connection.execute(
-            "SELECT number, digest, description, rows, spans, cost, last_id, (SELECT at_ms FROM row "
-            "WHERE id > number << :bits AND id <= last_id ORDER BY id LIMIT 1) FROM destination ORDER BY number",
-            {"bits": COUNT_BITS},
-        ).fetchall()
-    ]
-
-
-def digest(identity: bytes, salt: bytes) -> bytes:
-    """Name a destination without telling the secrets in its identity."""
-    return hashlib.blake2b(identity, digest_size=16, key=salt).digest()
 
 
 class Database:
     """An open spool file.
 
+    Args:
+        path: of the file.
+        salt: for a new file; by default that of the tally, because a tally describes the file that is gone.
+
     Raises, here and in every method:
-        sqlite3.OperationalError: the disk does not do what is asked.
+        sqlite3.OperationalError: the disk fails.
         sqlite3.DatabaseError: the file is broken.
     """
 
     def __init__(self, path: Path, salt: bytes | None = None) -> None:
-        # OpenedSpool without a transaction of the module's own, and used by the thread that opens it.
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+        self._tally_path = path.with_name(path.name + SUFFIX)
+        self._connection, self.salt = connect(
+            path, lambda: salt or read_tally(self._tally_path)[0] or os.urandom(_SALT_BYTES)
+        )
+        self._numbers: dict[bytes, int] = {}
+        self._last_ids: dict[int, int] = {}
+        self._descriptions: dict[bytes, str] = {}
+        self._touched: set[int] = set()  # numbers of destinations that the transaction changed
+        self._tally: Tally | None = None
+        self._has_shrunk = False
+        self.is_dirty = False  # something was committed that sync() has not brought to the disk
         try:
-            self._open(path, salt)
+            for number, digest, text, last_id in self._connection.execute(
+                "SELECT number, digest, description, last_id FROM destination"
+            ):
+                self._numbers[digest], self._last_ids[number], self._descriptions[digest] = number, last_id, text
+            self._wal = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
         except BaseException:
             self._connection.close()
             raise
 
-    def _open(self, path: Path, salt: bytes | None) -> None:
-        self._numbers: dict[bytes, int] = {}
-        self._last_ids: dict[int, int] = {}
-        self._descriptions: dict[bytes, str] = {}
-        self._is_dirty = self._has_shrunk = False
-        self._tally_path = path.with_name(path.name + SUFFIX)
-        self._tally: Tally | None = None
-        self._touched: set[int] = set()
-        for pragma in (
-            f"page_size={_PAGE_BYTES}",
-            "auto_vacuum=INCREMENTAL",
-            "locking_mode=EXCLUSIVE",
-            "journal_mode=WAL",
-            "synchronous=NORMAL",
-            f"journal_size_limit={_WAL_BYTES}",
-            "cache_size=-2048",
-        ):
-            self._connection.execute(f"PRAGMA {pragma}").fetchall()
-        if self._one("PRAGMA user_version") == 0:
-            # That of the tally, if there is one: what it notes was in the file that is gone.
-            self._create(salt or read_tally(self._tally_path)[0] or os.urandom(_SALT_BYTES))
-        salt_found = self._one("SELECT salt FROM meta")
-        if not isinstance(salt_found, bytes):
-            raise sqlite3.DatabaseError("it has no salt")
-        self.salt = salt_found
-        for number, digest_, text, last_id in self._connection.execute(
-            "SELECT number, digest, description, last_id FROM destination"
-        ):
-            self._numbers[digest_], self._last_ids[number], self._descriptions[digest_] = number, last_id, text
-        self._wal = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
-
-    @property
-    def is_dirty(self) -> bool:
-        """Tell whether something was written that sync() has not brought to the disk."""
-        return self._is_dirty
-
     def destinations(self) -> list[StoredDestination]:
-        """Return every destination that was ever registered."""
+        """Return every destination in the file."""
         return read_destinations(self._connection)
 
-    def senders(self) -> dict[bytes, int]:
-        """Return the number of the last stored record of each sender."""
+    def last_records(self) -> dict[bytes, int]:
+        """Return the number of the last stored record of each worker, by worker_id."""
         return dict(self._connection.execute("SELECT id, number FROM sender").fetchall())
 
-    def take_stock(self) -> dict[bytes, int]:
-        """Begin the tally anew; not in a transaction, nor before the file was found to be sound.
+    def compare_with_tally(self) -> dict[bytes, int]:
+        """Compare the file with the tally of an earlier process, then start a new tally.
+
+        Call it outside a transaction, once the file is known to be sound.
 
         Returns:
-            By destination the spans that the tally of an earlier process has and this file has not. Exact as long as
-            rows were deleted in their order, else to within what was being sent.
+            By destination the spans that the tally has and this file has not. Exact if batches were deleted in
+            order; otherwise off by at most the spans that were in flight.
         """
         missing = {}
         with self.transaction():
@@ -159,82 +104,83 @@ class Database:
                     self.adopt(noted)
                     missing[noted.digest] = noted.spans
                 elif self._numbers.get(noted.digest) == number and (lost := noted.last_id - self._last_ids[number]) > 0:
-                    # What waited and is not lost are the last of the rows here; those before them had been delivered.
-                    kept = self._one(
+                    # The batches that waited and are not lost are the last ones here; earlier ones were delivered.
+                    kept = self._scalar(
                         "SELECT coalesce(sum(spans), 0) FROM (SELECT spans FROM row WHERE id > ? AND id <= ? "
                         "ORDER BY id DESC LIMIT ?)",
-                        (noted.first_id, self._last_ids[number], max(noted.rows - lost, 0)),
+                        (noted.first_id, self._last_ids[number], max(noted.batches - lost, 0)),
                     )
                     missing[noted.digest] = max(noted.spans - kept, 0)
-        self._begin_tally()
+        self._start_tally()
         return missing
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what happens inside one transaction: all of it or nothing."""
+        """Make all changes inside the `with` block one transaction: all of them are committed, or none."""
         last_ids, numbers, descriptions = dict(self._last_ids), dict(self._numbers), dict(self._descriptions)
         self._touched.clear()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            counts = [self._counts(number) for number in self._touched if number in self._last_ids]
+            totals = [self._totals(number) for number in self._touched if number in self._last_ids]
             self._connection.execute("COMMIT")
         except BaseException:
             self._last_ids, self._numbers, self._descriptions = last_ids, numbers, descriptions
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
-        self._is_dirty = True
+        self.is_dirty = True
         if self._tally is not None:
-            for count in counts:
-                self._tally.count(*count)
+            for one in totals:
+                self._tally.write_totals(*one)
 
-    def append(self, destination: bytes, description: str, rows: Sequence[SpooledBatch]) -> list[int]:
-        """Store rows and return their ids, in a transaction.
+    def append(self, digest: bytes, description: str, batches: Sequence[SpooledBatch]) -> list[int]:
+        """Store batches of a destination and return their ids, in a transaction.
 
         Args:
-            destination: its digest.
+            digest: of the destination.
             description: stored if the destination is new.
-            rows: of that destination.
+            batches: at least one.
         """
-        number = self._numbers.get(destination) or self._register(destination, description)
+        number = self._numbers.get(digest) or self._register(digest, description)
         first = self._last_ids[number] + 1
-        ids = list(range(first, first + len(rows)))
+        ids = list(range(first, first + len(batches)))
         self._connection.executemany(
             "INSERT INTO row VALUES (?, ?, ?, ?, ?)",
-            [_record(id_, row) for id_, row in zip(ids, rows, strict=True)],
+            [_row(id_, batch) for id_, batch in zip(ids, batches, strict=True)],
         )
         self._last_ids[number] = ids[-1]
-        self._book(number, len(rows), sum(row.spans for row in rows), sum(cost(len(row.body)) for row in rows), ids[-1])
+        size = sum(disk_bytes(len(batch.body)) for batch in batches)
+        self._count(number, len(batches), sum(batch.spans for batch in batches), size, ids[-1])
         return ids
 
     def delete(self, ids: Iterable[int]) -> None:
-        """Delete rows, in a transaction; one that is not there is none."""
-        gone = json.dumps(list(ids))
-        for number, rows, spans, cost_ in self._connection.execute(
+        """Delete batches, in a transaction; an id that is not there is ignored."""
+        deleted = json.dumps(list(ids))
+        for number, batches, spans, size in self._connection.execute(
             "SELECT id >> ?, count(*), sum(spans), sum(length(body) + length(body) / 8 + 64) FROM row "
             "WHERE id IN (SELECT value FROM json_each(?)) GROUP BY 1",
-            (COUNT_BITS, gone),
+            (COUNT_BITS, deleted),
         ).fetchall():
-            self._book(number, -rows, -spans, -cost_)
-        self._connection.execute("DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", (gone,))
+            self._count(number, -batches, -spans, -size)
+        self._connection.execute("DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", (deleted,))
 
-    def rewrite(self, row: SpooledBatch) -> None:
-        """Store what is left of a row of which a part was delivered, in a transaction."""
-        self.delete([row.id])
-        self._connection.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", _record(row.id, row))
-        self._book(row.id >> COUNT_BITS, 1, row.spans, cost(len(row.body)))
+    def rewrite(self, batch: SpooledBatch) -> None:
+        """Replace a stored batch with the part of it that was not delivered, in a transaction."""
+        self.delete([batch.id])
+        self._connection.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", _row(batch.id, batch))
+        self._count(batch.id >> COUNT_BITS, 1, batch.spans, disk_bytes(len(batch.body)))
 
     def load(self, after: int, until: int, max_bytes: int, excluded: Iterable[int]) -> Loaded:
-        """Read rows, oldest first, as many as max_bytes hold, one at the least.
+        """Read batches, oldest first, as many as fit into max_bytes, at least one.
 
         Args:
-            after: an id; rows with greater ones are read.
-            until: an id, the greatest that is read.
+            after: an id; batches with higher ids are read.
+            until: an id, the highest that is read.
             max_bytes: of their bodies.
-            excluded: ids passed over.
+            excluded: ids to skip.
         """
-        rows: list[SpooledBatch] = []
+        batches: list[SpooledBatch] = []
         broken: list[SpooledBatch] = []
         size, last, skipped = 0, after, set(excluded)
         cursor = self._connection.execute(
@@ -244,101 +190,101 @@ class Database:
             if id_ in skipped:
                 last = id_
                 continue
-            if rows and size + len(body) > max_bytes:
+            if batches and size + len(body) > max_bytes:
                 break
             last = id_
             is_sound = zlib.crc32(body) == check_sum
-            (rows if is_sound else broken).append(SpooledBatch(body, spans, at_ms, id_))
+            (batches if is_sound else broken).append(SpooledBatch(body, spans, at_ms, id_))
             size += len(body)
         else:
             last = until
         cursor.close()
-        return Loaded(rows, broken, last)
+        return Loaded(batches, broken, last)
 
     def drop(self, after: int, until: int, excluded: Iterable[int], *, want: int = 0, before_ms: int = 0) -> Dropped:
-        """Delete the oldest rows, in a transaction.
+        """Delete the oldest batches, in a transaction.
 
         Args:
-            after: an id; rows with greater ones are deleted.
-            until: an id, the greatest that is deleted.
-            excluded: ids passed over.
-            want: how much to free, by cost().
-            before_ms: rows that came before are deleted, however much that is.
+            after: an id; batches with higher ids are deleted.
+            until: an id, the highest that is deleted.
+            excluded: ids to skip.
+            want: bytes to free, by disk_bytes().
+            before_ms: batches that arrived earlier are deleted, however many bytes that frees.
         """
-        gone: list[int] = []
+        ids: list[int] = []
         spans = freed = 0
         last, skipped = after, set(excluded)
         cursor = self._connection.execute(
             "SELECT id, spans, at_ms, length(body) FROM row WHERE id > ? AND id <= ? ORDER BY id", (after, until)
         )
-        for id_, row_spans, at_ms, size in cursor:
+        for id_, batch_spans, at_ms, size in cursor:
             if freed >= want and at_ms >= before_ms:
                 break
             last = id_
             if id_ not in skipped:
-                gone.append(id_)
-                spans += row_spans
-                freed += cost(size)
+                ids.append(id_)
+                spans += batch_spans
+                freed += disk_bytes(size)
         else:
             last = until
         cursor.close()
-        if gone:
-            self._connection.execute(
-                "DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(gone),)
-            )
-            self._book(gone[0] >> COUNT_BITS, -len(gone), -spans, -freed)
-        return Dropped(len(gone), spans, freed, last)
+        if ids:
+            deleted = (json.dumps(ids),)
+            self._connection.execute("DELETE FROM row WHERE id IN (SELECT value FROM json_each(?))", deleted)
+            self._count(ids[0] >> COUNT_BITS, -len(ids), -spans, -freed)
+        return Dropped(len(ids), spans, freed, last)
 
-    def remember(self, senders: Mapping[bytes, int]) -> None:
-        """Note up to which record each sender's are stored, in a transaction."""
+    def set_last_records(self, last_records: Mapping[bytes, int]) -> None:
+        """Store the number of each worker's last stored record, by worker_id, in a transaction."""
         self._connection.executemany(
             "INSERT INTO sender VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET number = excluded.number",
-            list(senders.items()),
+            list(last_records.items()),
         )
 
-    def forget_senders(self) -> None:
-        """Forget all senders but those remembered last, once when it is opened."""
+    def forget_old_workers(self) -> None:
+        """Delete all workers but the most recent 1,024, in a transaction."""
         self._connection.execute(
-            "DELETE FROM sender WHERE rowid <= (SELECT max(rowid) FROM sender) - ?", (_MAX_SENDERS,)
+            "DELETE FROM sender WHERE rowid <= (SELECT max(rowid) FROM sender) - ?", (_MAX_WORKERS,)
         )
 
-    def forget(self, destination: bytes | None = None) -> None:
-        """Forget a destination by its digest, or every one, that has no rows, in a transaction.
+    def forget(self, digest: bytes | None = None) -> None:
+        """Delete a destination by its digest, or all of them, unless it has batches; in a transaction.
 
-        But for the last: its number would be given to the next, and a row that is deleted late is known by it.
+        The one with the highest number stays: the next destination would get that number, and a late deletion of a
+        batch finds the destination by it.
         """
         empty = self._connection.execute(
             "SELECT number, digest FROM destination WHERE rows = 0 AND number < (SELECT max(number) FROM destination) "
             "AND digest = coalesce(?, digest)",
-            (destination,),
+            (digest,),
         ).fetchall()
         self._connection.executemany("DELETE FROM destination WHERE number = ?", [(number,) for number, _ in empty])
-        for number, digest_ in empty:
-            del self._numbers[digest_], self._last_ids[number], self._descriptions[digest_]
+        for number, one in empty:
+            del self._numbers[one], self._last_ids[number], self._descriptions[one]
             if self._tally is not None:
-                self._tally.count(number, 0, 0, 0)
+                self._tally.write_totals(number, 0, 0, 0)
 
-    def adopt(self, destination: StoredDestination, rows: Iterable[SpooledBatch] = ()) -> None:
-        """Store a destination and rows under the ids they had in another file, in a transaction."""
+    def adopt(self, destination: StoredDestination, batches: Iterable[SpooledBatch] = ()) -> None:
+        """Store a destination and batches under the ids they had in another file, in a transaction."""
         number = destination.first_id >> COUNT_BITS
         if destination.digest not in self._numbers:
             self._register(destination.digest, destination.description, number, destination.last_id)
-        for row in rows:
-            record = _record(row.id, row)
-            if self._connection.execute("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?)", record).rowcount:
-                self._book(number, 1, row.spans, cost(len(row.body)))
+        for batch in batches:
+            row = _row(batch.id, batch)
+            if self._connection.execute("INSERT OR IGNORE INTO row VALUES (?, ?, ?, ?, ?)", row).rowcount:
+                self._count(number, 1, batch.spans, disk_bytes(len(batch.body)))
 
-    def go_on_after(self, other: Database) -> None:
-        """Let ids go on after those of a file that this one replaces, in a transaction."""
-        for digest_, number in other._numbers.items():
+    def continue_ids_of(self, other: Database) -> None:
+        """Give new batches higher ids than the file had that this one replaces, in a transaction."""
+        for digest, number in other._numbers.items():
             last_id = other._last_ids[number]
-            if digest_ not in self._numbers:
-                self._register(digest_, other._descriptions[digest_], number, last_id)
+            if digest not in self._numbers:
+                self._register(digest, other._descriptions[digest], number, last_id)
             self._last_ids[number] = max(self._last_ids[number], last_id)
 
-    def stored_rows(self) -> int:
-        """Return how many rows there are."""
-        return int(self._one("SELECT coalesce(sum(rows), 0) FROM destination"))
+    def stored_batches(self) -> int:
+        """Return the number of stored batches."""
+        return int(self._scalar("SELECT coalesce(sum(rows), 0) FROM destination"))
 
     def sync(self) -> None:
         """Bring everything that was committed to the disk.
@@ -347,93 +293,79 @@ class Database:
             OSError: if the disk fails.
         """
         os.fdatasync(self._wal)
-        self._is_dirty = False
+        self.is_dirty = False
 
-    def give_back(self) -> bool:
+    def release_free_pages(self) -> bool:
         """Return a mebibyte of free pages to the file system; tell whether there are more."""
-        free = int(self._one("PRAGMA freelist_count"))
-        # As much as the log holds is soon used again.
-        if free * _PAGE_BYTES >= _WAL_BYTES:
+        free = int(self._scalar("PRAGMA freelist_count"))
+        # Keep as many as the log holds: they are soon used again.
+        if free * PAGE_BYTES >= WAL_BYTES:
             # execute() would take one step of it, one page.
             self._connection.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-            self._is_dirty = self._has_shrunk = True
+            self.is_dirty = self._has_shrunk = True
             return True
         if self._has_shrunk:
-            # The file itself is cut when the log is brought into it.
+            # SQLite cuts the file itself when it copies the log into it.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._has_shrunk = False
         return False
 
     def is_sound(self) -> bool:
-        """Check the whole file; a matter of seconds for a gigabyte."""
-        return bool(self._one("PRAGMA quick_check(1)") == "ok")
+        """Check the whole file; this takes seconds for a gigabyte."""
+        return bool(self._scalar("PRAGMA quick_check(1)") == "ok")
 
-    def close(self) -> None:
-        """Bring everything into the one file and let go of it."""
-        self._close_files()
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._connection.close()
-
-    def abandon(self) -> None:
-        """Let go of a broken file."""
-        self._close_files()
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
-
-    def _close_files(self) -> None:
+    def close(self, *, is_broken: bool = False) -> None:
+        """Close the file. The log of a sound one is copied into it first."""
         os.close(self._wal)
         self._close_tally()
+        with contextlib.suppress(sqlite3.Error):
+            if not is_broken:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
 
     def _close_tally(self) -> None:
         if self._tally is not None:
             self._tally.close()
             self._tally = None
 
-    def _begin_tally(self) -> None:
+    def _start_tally(self) -> None:
         self._close_tally()
-        with contextlib.suppress(OSError):  # without it a loss may go uncounted, and nothing else
+        with contextlib.suppress(OSError):  # without a tally a loss may go uncounted; nothing else depends on it
             self._tally = Tally(self._tally_path, self.salt)
-            for digest_, number in self._numbers.items():
-                self._tally.name(number, digest_, self._descriptions[digest_])
-                self._tally.count(*self._counts(number))
+            for digest, number in self._numbers.items():
+                self._tally.write_destination(number, digest, self._descriptions[digest])
+                self._tally.write_totals(*self._totals(number))
 
-    def _counts(self, number: int) -> tuple[int, int, int, int]:
+    def _totals(self, number: int) -> tuple[int, int, int, int]:
         query = "SELECT number, last_id, rows, spans FROM destination WHERE number = ?"
         found: tuple[int, int, int, int] = self._connection.execute(query, (number,)).fetchone()
         return found
 
-    def _create(self, salt: bytes) -> None:
-        # In one transaction: a file with the version and without the rest would look whole.
-        filled = f"INSERT INTO meta VALUES (x'{salt.hex()}'); PRAGMA user_version={FORMAT};"  # noqa: S608 - hex digits
-        self._connection.executescript(f"BEGIN; {_SCHEMA} {filled} COMMIT")
-        # Into the file itself, where a later version looks for the format.
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _register(self, destination: bytes, description: str, number: int = 0, last_id: int = 0) -> int:
+    def _register(self, digest: bytes, description: str, number: int = 0, last_id: int = 0) -> int:
         number = number or max(self._numbers.values(), default=0) + 1
         last_id = last_id or number << COUNT_BITS
         self._connection.execute(
-            "INSERT INTO destination VALUES (?, ?, ?, 0, 0, 0, ?)", (number, destination, description, last_id)
+            "INSERT INTO destination VALUES (?, ?, ?, 0, 0, 0, ?)", (number, digest, description, last_id)
         )
-        self._numbers[destination], self._last_ids[number] = number, last_id
-        self._descriptions[destination] = description
+        self._numbers[digest], self._last_ids[number] = number, last_id
+        self._descriptions[digest] = description
         if self._tally is not None:
-            self._tally.name(number, destination, description)
+            self._tally.write_destination(number, digest, description)
         return number
 
-    def _book(self, number: int, rows: int, spans: int, cost_: int, last_id: int = 0) -> None:
+    def _count(self, number: int, batches: int, spans: int, size: int, last_id: int = 0) -> None:
         self._touched.add(number)
         self._connection.execute(
             "UPDATE destination SET rows = rows + ?, spans = spans + ?, cost = cost + ?, last_id = max(last_id, ?) "
             "WHERE number = ?",
-            (rows, spans, cost_, last_id, number),
+            (batches, spans, size, last_id, number),
         )
 
-    def _one(self, query: str, values: Sequence[int] = ()) -> Any:
+    def _scalar(self, query: str, values: Sequence[int] = ()) -> Any:
         found = self._connection.execute(query, values).fetchone()
         return found[0] if found else None
 
 
-def _record(id_: int, row: SpooledBatch) -> tuple[int, int, int, int, bytes]:
-    return id_, row.spans, row.at_ms, zlib.crc32(row.body), row.body
+def _row(id_: int, batch: SpooledBatch) -> tuple[int, int, int, int, bytes]:
+    return id_, batch.spans, batch.at_ms, zlib.crc32(batch.body), batch.body

@@ -1,4 +1,4 @@
-"""The folder of a spool: the owner's alone, held by one process at a time.
+"""The folder of a spool: private to its owner, and used by one process at a time.
 
 Source: open(2), flock(2); SQLite, "Database File Format" (the header's application id and user version).
 """
@@ -11,25 +11,28 @@ import stat
 import struct
 from pathlib import Path
 
+from otlp_tracing.sidecar.spool.schema import FORMAT
 from otlp_tracing.sidecar.spool.tally import SUFFIX as _TALLY
 
-FORMAT = 1
 _HEADER = struct.Struct(">60xI")  # the user version, in bytes 60 to 63 of a database
 _MAGIC = b"SQLite format 3\0"
 _SUFFIXES = ("", "-wal", "-journal", "-shm", _TALLY)
-_RESCUE, _CORRUPT = "spool.rescue-", "spool.corrupt-"
-_MAX_QUARANTINED = 2  # each may be as large as the spool; who wants to look at one looks at the latest
+_QUARANTINED, _RECOVERED = "spool.rescue-", "spool.corrupt-"
+_MAX_RECOVERED = 2  # kept for a person, who looks at the latest; each may be as large as the spool
 
 
 class SpoolFolder:
-    """A folder that holds spool.db, and nobody else uses.
+    """A folder that holds spool.db, locked for this process.
 
     Raises:
-        OSError: if it cannot be made, belongs to another user, is a link, or another process holds it.
+        OSError: if it cannot be created, belongs to another user, is a link, or another process has locked it.
     """
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not `parents=True`, which would give the parent folders the umask's mode: others could replace the socket.
+        for folder in (*reversed(path.parents), path):
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
         self._path = path
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode):
@@ -38,7 +41,7 @@ class SpoolFolder:
             raise PermissionError(f"{path} belongs to user {status.st_uid}, not to {os.geteuid()}")
         if stat.S_IMODE(status.st_mode) & 0o077:
             path.chmod(0o700)
-        self._lock = _open_own(path / "spool.lock")
+        self._lock = _open_private(path / "spool.lock")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -46,24 +49,24 @@ class SpoolFolder:
             raise BlockingIOError(f"{path} is in use by another sidecar") from None
 
     def database(self) -> Path:
-        """Return the file to use, there and the owner's alone; one of a newer format is left as it is."""
+        """Return the file to use; it exists and is private. A file of a newer format is left alone."""
         path = self._path / "spool.db"
         if _format(path) > FORMAT:
             path = self._path / f"spool.v{FORMAT}.db"
         for suffix in _SUFFIXES[1:]:
             _refuse_link(path.with_name(path.name + suffix))
-        os.close(_open_own(path))
+        os.close(_open_private(path))
         return path
 
     def has_newer(self) -> bool:
         """Tell whether a later version of the program has left a spool here."""
         return _format(self._path / "spool.db") > FORMAT
 
-    def takes_files(self) -> bool:
-        """Tell whether something can be written here at all."""
+    def is_writable(self) -> bool:
+        """Write and delete a file, to tell whether the folder takes writes at all."""
         probe = self._path / "spool.probe"
         try:
-            descriptor = _open_own(probe)
+            descriptor = _open_private(probe)
             try:
                 os.write(descriptor, b"1")
                 os.fsync(descriptor)
@@ -74,31 +77,31 @@ class SpoolFolder:
             return False
         return True
 
-    def quarantine(self, database: Path) -> Path:
-        """Move a database aside, to be rescued from."""
+    def quarantine(self, database: Path) -> None:
+        """Move a broken database aside, to be recovered."""
         number = 1 + max(map(_number, self._path.glob("spool.*")), default=0)
-        return _move(database, self._path / f"{_RESCUE}{number}")
+        _move(database, self._path / f"{_QUARANTINED}{number}")
 
-    def unrescued(self) -> list[Path]:
-        """Return what was moved aside and not wholly rescued from, by an earlier process maybe; oldest first."""
-        return sorted((path for path in self._path.glob(f"{_RESCUE}*") if _number(path)), key=_number)
+    def quarantined(self) -> list[Path]:
+        """Return the databases that are not completely recovered yet, oldest first; also an earlier process's."""
+        return sorted((path for path in self._path.glob(f"{_QUARANTINED}*") if _number(path)), key=_number)
 
-    def rescued(self, aside: Path) -> Path:
-        """Keep one that was rescued from for a person to look at; the oldest such go."""
-        kept = _move(aside, self._path / f"{_CORRUPT}{_number(aside)}")
-        for path in self._path.glob(f"{_CORRUPT}*"):
-            if 0 < _number(path) <= _number(kept) - _MAX_QUARANTINED:
+    def keep_recovered(self, quarantined: Path) -> Path:
+        """Keep a recovered database for a person, and delete all but the latest two of them."""
+        kept = _move(quarantined, self._path / f"{_RECOVERED}{_number(quarantined)}")
+        for path in self._path.glob(f"{_RECOVERED}*"):
+            if 0 < _number(path) <= _number(kept) - _MAX_RECOVERED:
                 self.remove(path)
         return kept
 
     @staticmethod
     def remove(database: Path) -> None:
-        """Delete a database with what belongs to it."""
+        """Delete a database with the files beside it."""
         for suffix in _SUFFIXES:
             database.with_name(database.name + suffix).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let another process have it."""
+        """Release the lock."""
         os.close(self._lock)
 
 
@@ -111,7 +114,7 @@ def _move(database: Path, to: Path) -> Path:
 
 
 def _number(path: Path) -> int:
-    text = path.name.removeprefix(_CORRUPT).removeprefix(_RESCUE)
+    text = path.name.removeprefix(_RECOVERED).removeprefix(_QUARANTINED)
     return int(text) if text.isdecimal() else 0
 
 
@@ -130,12 +133,12 @@ def _refuse_link(path: Path) -> None:
         raise PermissionError(f"{path} is a link; links are not followed")
 
 
-def _open_own(path: Path) -> int:
+def _open_private(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise PermissionError(f"{path} is no file of user {os.geteuid()}")
+        raise PermissionError(f"{path} is not a regular file of user {os.geteuid()}")
     if stat.S_IMODE(status.st_mode) & 0o177:
         os.fchmod(descriptor, 0o600)
     return descriptor

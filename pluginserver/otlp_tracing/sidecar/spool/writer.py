@@ -1,7 +1,7 @@
 """The thread that owns the spool's file.
 
-Whatever is asked of it while it is busy, or has just been, becomes its next transaction: one commit for many. A
-disk that stalls stalls this thread and nothing else. What was committed is brought to the disk at most 50 ms later.
+Jobs that arrive while the thread is busy, or shortly after, form its next transaction: one commit for many jobs. A
+slow disk delays this thread and nothing else. A commit is synchronized to the disk at most 50 ms later.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from otlp_tracing.sidecar.spool.recovery import Recovery
 
 _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
-SYNC_SECONDS = 0.05  # what a power cut may cost; fsync() for each commit would cost 0.2 ms and more
-# Under load a tenth of what the sidecar costs. Nobody waits for a transaction but the acknowledgement of what the
-# gateway's processes keep until then, and they look for it every 50 ms.
+SYNC_SECONDS = 0.05  # the most that a power cut may cost; fsync() for each commit would cost 0.2 ms and more
+# Saves a tenth of the sidecar's CPU under load. Only acknowledgements wait for a transaction, and the plugin server's
+# workers, which keep the records until then, look for acknowledgements every 50 ms.
 GATHER_SECONDS = 0.02
-_SOUND_CHECK_BYTES = 16 << 20  # checked whole at the start within some 50 ms; more is checked as it is read
+_SOUND_CHECK_BYTES = 16 << 20  # checked completely at the start, in some 50 ms; a larger file is checked as it is read
 
-# What SQLite says when it is the disk that does not do what is asked (sqlite3_errstr). The rest of its operational
-# errors are about tables and columns, and ours are always the same: then it is the file.
-_OF_THE_DISK = (
+# SQLite's messages for a disk that fails (sqlite3_errstr). Its other operational errors are about tables and columns.
+# Our statements do not change, so those mean that the file is broken.
+_DISK_ERRORS = (
     "access permission denied",
     "database is locked",
     "database or disk is full",
@@ -47,35 +47,35 @@ _OF_THE_DISK = (
     "unable to open database file",
 )
 _READ_ONLY = "attempt to write a readonly database"
-_UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)  # values that were never written
+_UNREADABLE = (AttributeError, KeyError, OverflowError, TypeError, ValueError)  # raised by values that we never wrote
 
 T = TypeVar("T")
 
 
 class DiskError(TracingError):
-    """The disk does not do what is asked; the sentence says how."""
+    """The disk or the spool's file fails; the message says how."""
 
 
 @dataclass(frozen=True)
 class OpenedSpool:
-    """What an opened spool holds.
+    """The content of a spool file that was opened.
 
     Args:
         salt: for the destinations' digests.
-        destinations: known ones.
-        senders: number of the last stored record of each.
-        lost_spans: by destination what a broken file had and could not be rescued, or its log had and has no more.
+        destinations: all that the file knows.
+        last_records: by worker_id the number of the last stored record.
+        lost_spans: by destination, spans that could not be recovered from a broken file or a damaged log.
     """
 
     salt: bytes
     destinations: list[StoredDestination]
-    senders: dict[bytes, int]
+    last_records: dict[bytes, int]
     lost_spans: dict[bytes, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """Something to do: with others in one transaction if it writes, else on its own."""
+    """A piece of work: a write shares a transaction with other writes, anything else runs on its own."""
 
     future: asyncio.Future[Any]
     write: Callable[[Database], Any] | None
@@ -83,24 +83,24 @@ class _Job:
 
 
 class Writer:
-    """Runs what it is given on the spool's file, in order. Must be made in the event loop that uses it.
+    """Runs jobs on the spool's file, in order. Create it in the event loop that uses it.
 
     Args:
         folder: of the spool.
-        on_trouble: told, in the loop, of what goes wrong with what was written before.
+        on_error: called in the event loop if data that was already committed cannot be synchronized.
         clock: monotonic seconds.
-        gather_seconds: between two transactions, unless somebody waits for what is read, or for the end.
+        gather_seconds: between two transactions, unless a read or the end is waiting.
     """
 
     def __init__(
         self,
         folder: Path,
-        on_trouble: Callable[[DiskError], None] = lambda _: None,
+        on_error: Callable[[DiskError], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._path = folder
-        self._on_trouble = on_trouble
+        self._on_error = on_error
         self._clock = clock
         self._gather_seconds = gather_seconds
         self._loop = asyncio.get_running_loop()
@@ -109,40 +109,40 @@ class Writer:
         self._closing = False
         self._folder: SpoolFolder | None = None
         self._database: Database | None = None
-        self._replaced: Database | None = None  # the broken one whose ids are known, while there is none in its place
+        self._replaced: Database | None = None  # the broken file, for its ids, until there is a new one
         self._sync_at: float | None = None
         self._gather_until = float("-inf")
         self._hurry = threading.Event()
         self._has_free_pages = False
-        # Not waited for at the end of the process: a disk that stalls must not keep it.
+        # A daemon: a disk that does not answer must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
     def write(self, work: Callable[[Database], T]) -> asyncio.Future[T]:
-        """Run `work` in a transaction, its own or one that it shares.
+        """Run `work` in a transaction, possibly with other work.
 
-        The future raises DiskError if nothing of it happened.
+        The future raises DiskError if the transaction failed; nothing of it is stored then.
         """
         return self._post(write=work)
 
     def read(self, work: Callable[[Database], T]) -> asyncio.Future[T]:
-        """Run `work` after all that was asked for before; the future raises DiskError if it cannot be had."""
+        """Run `work` after all earlier jobs; the future raises DiskError if it fails."""
         return self._post(other=lambda: self._with_database(work))
 
     def open(self) -> asyncio.Future[OpenedSpool]:
-        """Open the file, a new one if it must be; the future raises DiskError if that is not possible now."""
+        """Open the file, a new one if necessary; the future raises DiskError if that is not possible now."""
         return self._post(other=lambda: self._open(anew=False))
 
     def sync(self) -> asyncio.Future[None]:
-        """Bring what was written to the disk now; the future raises DiskError if it does not take it."""
+        """Synchronize the file now; the future raises DiskError if the disk fails."""
         return self._post(other=lambda: self._with_database(Database.sync))
 
     def start_anew(self) -> asyncio.Future[OpenedSpool]:
-        """Throw the file away, of which nothing is wanted any more, and open a new one."""
+        """Delete the file, of which no batch is needed any more, and open a new one."""
         return self._post(other=lambda: self._open(anew=True))
 
     async def close(self, seconds: float) -> None:
-        """Finish what was asked for, bring it to the disk and end; for so long at the most."""
+        """Finish all jobs, synchronize and end the thread, within `seconds`."""
         with self._condition:
             self._closing = True
             self._condition.notify()
@@ -162,14 +162,21 @@ class Writer:
 
     def _run(self) -> None:
         while True:
-            jobs = self._next()
+            jobs = self._next_jobs()
             if jobs is None:
                 break
-            self._do(jobs)
-            self._keep_up()
-        self._shut()
+            self._run_jobs(jobs)
+            self._housekeeping()
+        if self._database is not None:
+            try:
+                self._database.sync()
+                self._database.close()
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("spool close failed: %s", error)
+        if self._folder is not None:
+            self._folder.close()
 
-    def _next(self) -> list[_Job] | None:
+    def _next_jobs(self) -> list[_Job] | None:
         with self._condition:
             if not self._jobs and not self._closing:
                 self._condition.wait(self._idle_seconds())
@@ -187,23 +194,23 @@ class Writer:
             return max(0.0, self._sync_at - self._clock())
         return SYNC_SECONDS if self._has_free_pages else None
 
-    def _do(self, jobs: list[_Job]) -> None:
+    def _run_jobs(self, jobs: list[_Job]) -> None:
         writes = [job.write for job in jobs if job.write]
         written = iter(self._commit(writes) if writes else ())
-        # What was written before is there for who reads after; the other way round nobody minds.
+        # Writes run first, so a later read finds them. The reverse order is of no use to a reader.
         done = [(job.future, next(written) if job.write else self._attempt(job.other)) for job in jobs]
         if done:
             try:
                 self._loop.call_soon_threadsafe(_resolve, done)
             except RuntimeError:
-                _log.debug("the loop ended before its spool")
+                _log.debug("the event loop ended before the spool")
 
     def _commit(self, writes: list[Callable[[Database], Any]]) -> list[Any]:
-        def all_of_them(database: Database) -> list[Any]:
+        def run_all(database: Database) -> list[Any]:
             with database.transaction():
                 return [write(database) for write in writes]
 
-        results = self._attempt(lambda: self._with_database(all_of_them))
+        results = self._attempt(lambda: self._with_database(run_all))
         self._gather_until = self._clock() + self._gather_seconds
         self._has_free_pages = True
         return [results] * len(writes) if isinstance(results, DiskError) else results
@@ -217,14 +224,14 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             return DiskError(str(error))
         except Exception as error:
-            _log.exception("a fault of the spool's own")
+            _log.exception("internal error in spool")
             return DiskError(f"{type(error).__name__}: {error}")
 
     def _with_database(self, work: Callable[[Database], T]) -> T:
         if self._database is None:
             if self._replaced is None:
-                raise DiskError("it is not open")
-            self._rescue()
+                raise DiskError("the file is not open")
+            self._recover()
         assert self._database is not None
         try:
             return work(self._database)
@@ -241,15 +248,15 @@ class Writer:
             self._start_anew(self._database)
         lost: dict[bytes, int] = {}
         is_new = self._database is None
-        if is_new and self._folder.unrescued():
-            lost = self._rescue()
+        if is_new and self._folder.quarantined():
+            lost = self._recover()
         try:
             return self._opened(lost)
         except Exception as error:
             if not self._is_broken(error):
                 raise
-            if is_new and self._database is not None:  # nobody knows an id of it yet
-                self._database.abandon()
+            if is_new and self._database is not None:  # no id of it is known yet
+                self._database.close(is_broken=True)
                 self._database = None
             return self._opened(self._replace(error))
 
@@ -259,39 +266,39 @@ class Writer:
         if self._database is None:
             path = self._folder.database()
             if self._folder.has_newer():
-                _log.warning("%s holds spans in a newer format, which stay there; using %s", self._path, path.name)
+                _log.warning("spool format is newer in %s: its spans stay there, using %s", self._path, path.name)
             self._database = Database(path)
             if path.stat().st_size <= _SOUND_CHECK_BYTES and not self._database.is_sound():
                 raise sqlite3.DatabaseError("its pages do not fit together")
-        missing = Counter(self._database.take_stock())
+        missing = Counter(self._database.compare_with_tally())
         if missing.total():
-            _log.error("%d spans are gone from %s: its log was cut short, or damaged", missing.total(), self._path)
+            _log.error("spool damaged: %d spans are missing from %s, its log was cut", missing.total(), self._path)
         missing.update(lost)
         with self._database.transaction():
-            self._database.forget_senders()
+            self._database.forget_old_workers()
         opened = OpenedSpool(
-            self._database.salt, self._database.destinations(), self._database.senders(), dict(missing)
+            self._database.salt, self._database.destinations(), self._database.last_records(), dict(missing)
         )
         if is_new:
             with self._database.transaction():
-                self._database.forget()  # nobody knows an id of it yet
+                self._database.forget()  # no id of it is known yet
         return opened
 
     def _is_broken(self, error: Exception) -> bool:
-        """Tell whether the file is to blame, and not the disk, for an error."""
+        """Tell whether the cause of an error is the file, as opposed to the disk."""
         if not isinstance(error, sqlite3.OperationalError):
             return isinstance(error, (sqlite3.DatabaseError, *_UNREADABLE))
         if str(error) == _READ_ONLY:
-            # Also what a file says whose header asks for a later SQLite.
+            # SQLite also says this of a file whose header requires a later SQLite.
             assert self._folder is not None
-            return os.access(self._folder.database(), os.W_OK) and self._folder.takes_files()
-        return not str(error).startswith(_OF_THE_DISK)
+            return os.access(self._folder.database(), os.W_OK) and self._folder.is_writable()
+        return not str(error).startswith(_DISK_ERRORS)
 
     def _start_anew(self, old: Database) -> None:
         assert self._folder is not None
         known, path = old.destinations(), self._folder.database()
         self._database = None
-        old.abandon()
+        old.close(is_broken=True)
         self._folder.remove(path)
         self._folder.database()
         self._database = Database(path, old.salt)
@@ -303,40 +310,40 @@ class Writer:
         assert self._folder is not None
         path, old = self._folder.database(), self._database
         if old is not None:
-            old.abandon()
+            old.close(is_broken=True)
             self._database = None
         self._folder.quarantine(path)
         self._replaced = old
-        _log.error("the spool %s is broken (%s): moved aside, saving what can be read", path, error)
-        return self._rescue()
+        _log.error("spool damaged: %s is moved aside and recovered (%s)", path, error)
+        return self._recover()
 
-    def _rescue(self) -> dict[bytes, int]:
-        """Put what can be read of a broken file into the new one: all of it, or again the next time."""
+    def _recover(self) -> dict[bytes, int]:
+        """Copy the readable part of broken files into a new one: completely, or again at the next attempt."""
         assert self._folder is not None
-        old, rescues = self._replaced, [Recovery(aside) for aside in self._folder.unrescued()]
+        old, recoveries = self._replaced, [Recovery(path) for path in self._folder.quarantined()]
         lost: Counter[bytes] = Counter()
         try:
-            database = Database(self._folder.database(), old.salt if old else rescues[0].salt)
+            database = Database(self._folder.database(), old.salt if old else recoveries[0].salt)
             try:
                 if old is not None:
                     with database.transaction():
-                        database.go_on_after(old)
-                for rescue in rescues:
-                    lost.update(rescue.into(database))
+                        database.continue_ids_of(old)
+                for recovery in recoveries:
+                    lost.update(recovery.copy_into(database))
                 database.sync()
-                database.take_stock()
+                database.compare_with_tally()
             except BaseException:
-                database.abandon()
+                database.close(is_broken=True)
                 raise
         finally:
-            for rescue in rescues:
-                rescue.close()
+            for recovery in recoveries:
+                recovery.close()
         self._database, self._replaced = database, None
-        kept = [self._folder.rescued(rescue.path).name for rescue in rescues]
-        _log.warning("%d spans of %s could not be read", lost.total(), " and ".join(kept))
+        kept = [self._folder.keep_recovered(recovery.path).name for recovery in recoveries]
+        _log.warning("spool recovered: %d spans of %s could not be read", lost.total(), " and ".join(kept))
         return dict(lost)
 
-    def _keep_up(self) -> None:
+    def _housekeeping(self) -> None:
         if self._database is None:
             return
         now = self._clock()
@@ -347,22 +354,12 @@ class Writer:
                 self._sync_at = None
                 self._database.sync()
             if self._has_free_pages and not self._jobs:
-                self._has_free_pages = self._database.give_back()
+                self._has_free_pages = self._database.release_free_pages()
         except Exception as error:
             self._sync_at, self._has_free_pages = None, False
-            trouble = DiskError(f"what was written could not be brought to the disk: {error}")
-            with contextlib.suppress(RuntimeError):  # the loop ended before its spool
-                self._loop.call_soon_threadsafe(self._on_trouble, trouble)
-
-    def _shut(self) -> None:
-        if self._database is not None:
-            try:
-                self._database.sync()
-                self._database.close()
-            except (sqlite3.Error, OSError) as error:
-                _log.warning("the spool could not be closed in order: %s", error)
-        if self._folder is not None:
-            self._folder.close()
+            failed = DiskError(f"synchronizing to the disk failed: {error}")
+            with contextlib.suppress(RuntimeError):  # the event loop ended before the spool
+                self._loop.call_soon_threadsafe(self._on_error, failed)
 
 
 def _resolve(done: list[tuple[asyncio.Future[Any], Any]]) -> None:

@@ -16,7 +16,6 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Exporter
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.result import Action, ExportResult
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: nobody is there")
@@ -29,7 +28,7 @@ class Stage:
     def __init__(self) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
         self.metrics = Metrics()
-        self.exporters = ExporterRegistry(self.metrics, {}, lambda on_open: Spool(None, on_open), self._transport)
+        self.exporters = ExporterRegistry(self.metrics, {}, None, self._transport)
 
     def _transport(self, destination: Destination) -> ScriptedTransport:
         return self.transports.setdefault(destination.endpoint, ScriptedTransport())
@@ -37,7 +36,7 @@ class Stage:
     def to(self, name: str = "c", **config: Any) -> tuple[Exporter, ScriptedTransport]:
         settings = Settings.from_config({"endpoint": f"http://{name}:1", "batch_export": config})
         destination = Destination.from_settings(settings, {})
-        return self.exporters.to(destination), self._transport(destination)
+        return self.exporters.get(destination), self._transport(destination)
 
     def send(self, delivery: Exporter, *names: str, padding: int = 0) -> None:
         """One request, of which each name is a span."""

@@ -15,10 +15,9 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.metrics import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import Exporter
-from otlp_tracing.sidecar.export.exporters import MAX_RESTING, REST_SECONDS, ExporterRegistry
+from otlp_tracing.sidecar.export.exporters import MAX_SUSPENDED, SUSPEND_SECONDS, ExporterRegistry
 from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: nobody is there")
@@ -39,9 +38,7 @@ class Life:
     def __init__(self, folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
         self.metrics = Metrics()
-        self.exporters = ExporterRegistry(
-            self.metrics, environment or {}, lambda on_open: Spool(folder, on_open), self._transport
-        )
+        self.exporters = ExporterRegistry(self.metrics, environment or {}, folder, self._transport)
 
     def _transport(self, to: Destination) -> ScriptedTransport:
         return self.with_key(dict(to.headers).get("x-api-key", ""))
@@ -63,7 +60,7 @@ class Life:
 
     def loops(self) -> int:
         """How many destinations have a loop."""
-        return sum(task.get_name().startswith("deliver to") for task in asyncio.all_tasks())
+        return sum(task.get_name().startswith("export to") for task in asyncio.all_tasks())
 
     async def __aenter__(self) -> Life:
         await self.exporters.spool.start(5)
@@ -77,7 +74,7 @@ async def left_behind(folder: Path, to: Destination, *names: str) -> None:
     """A process that cannot deliver ends."""
     async with Life(folder) as life:
         life.with_key(dict(to.headers).get("x-api-key", "")).answer = lambda _: DOWN
-        saved = life.send(life.exporters.to(to), *names)
+        saved = life.send(life.exporters.get(to), *names)
         assert saved is not None
         await saved
 
@@ -99,7 +96,7 @@ def test_spans_of_an_earlier_process_are_delivered_at_once(tmp_path: Path) -> No
             await until(lambda: len(life.with_key("").accepted) == 2)
             (status,) = life.exporters.status()
             assert (status["restored"], status["exported"], status["balance"]) == (2, 2, 0)
-            assert life.exporters.to(destination()).accounting.restored == 2
+            assert life.exporters.get(destination()).accounting.restored == 2
 
     asyncio.run(scene())
 
@@ -112,11 +109,11 @@ def test_spans_wait_for_their_headers(tmp_path: Path) -> None:
         async with Life(tmp_path) as life:
             (status,) = life.exporters.status()
             assert (status["state"], status["spooled"]) == ("unknown", 1)
-            saved = life.send(life.exporters.to(destination("other")), "b")
+            saved = life.send(life.exporters.get(destination("other")), "b")
             assert saved is not None
             await saved
             await until(lambda: life.with_key("other").accepted == ["b"])
-            life.exporters.to(destination("one"))
+            life.exporters.get(destination("one"))
             await until(lambda: life.with_key("one").accepted == ["a"])
             assert life.with_key("other").accepted == ["b"]
         assert not any(b"one" in path.read_bytes() for path in tmp_path.iterdir())
@@ -143,13 +140,13 @@ def test_limits_are_the_last_configurations() -> None:
 
     async def scene() -> None:
         async with Life() as life:
-            first = life.exporters.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
-            second = life.exporters.to(destination(batch_export={"spool_max_bytes": 3 << 20}))
+            first = life.exporters.get(destination(batch_export={"spool_max_bytes": 2 << 20}))
+            second = life.exporters.get(destination(batch_export={"spool_max_bytes": 3 << 20}))
             await asyncio.sleep(0)
 
             assert first is second
             assert first.queue.max_bytes == 3 << 20
-            assert life.exporters.to(destination("other")) is not first
+            assert life.exporters.get(destination("other")) is not first
 
     virtual_time.run(scene())
 
@@ -161,11 +158,11 @@ def test_a_refused_key_is_replaced_by_the_one_that_works(working: int) -> None:
     async def scene() -> None:
         async with Life() as life:
             life.with_key("old").answer = lambda _: REFUSED
-            old = life.exporters.to(destination("old"))
+            old = life.exporters.get(destination("old"))
             life.send(old, "held")
             await asyncio.sleep(100)
             for number in range(working):
-                life.send(life.exporters.to(destination(f"new {number}")), f"fresh {number}")
+                life.send(life.exporters.get(destination(f"new {number}")), f"fresh {number}")
             await asyncio.sleep(100)
 
             assert ("held" in life.with_key("new 0").accepted) is (working == 1)
@@ -180,9 +177,9 @@ def test_a_key_that_was_never_seen_again_is_replaced_after_a_while(tmp_path: Pat
 
     async def scene(monkeypatch: pytest.MonkeyPatch) -> None:
         await left_behind(tmp_path, destination("old"), "a")
-        monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._LOOK_SECONDS", 0.05)
+        monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._CHECK_SECONDS", 0.05)
         async with Life(tmp_path) as life:
-            life.send(life.exporters.to(destination("new")), "b")
+            life.send(life.exporters.get(destination("new")), "b")
             await until(lambda: life.with_key("new").accepted == ["b"])
             await asyncio.sleep(0.2)
             assert life.with_key("new").accepted == ["b"]
@@ -201,7 +198,7 @@ def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
         async with Life(tmp_path) as life:
             collector = life.with_key("")
             collector.answer = lambda _: DOWN
-            delivery = life.exporters.to(to)
+            delivery = life.exporters.get(to)
             for number in range(60):
                 life.exporters.submit(delivery.destination, [encoded(f"{number}", 200_000)], 0)
                 saved = life.exporters.save(b"sender", number + 1)
@@ -230,7 +227,7 @@ def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path) -> None:
         await left_behind(tmp_path, to, *(f"earlier {number}" for number in range(10)))
         holder = SpoolFolder(tmp_path)
         async with Life(tmp_path) as life:
-            collector, delivery = life.with_key(""), life.exporters.to(to)
+            collector, delivery = life.with_key(""), life.exporters.get(to)
             collector.answer = lambda _: DOWN
             for number in range(10):
                 life.send(delivery, f"memory {number}")
@@ -242,7 +239,7 @@ def test_a_spool_that_opens_late_gives_each_span_once(tmp_path: Path) -> None:
                 await saved
             assert delivery.accounting.spooled + delivery.accounting.in_flight == 30
             collector.answer = lambda _: OK
-            await delivery.become(delivery.destination)
+            await delivery.reconfigure(delivery.destination)
             await until(lambda: len(collector.accepted) >= 30)
             await asyncio.sleep(0.05)
 
@@ -260,9 +257,9 @@ def test_a_quiet_destination_rests_and_comes_back() -> None:
 
     async def scene() -> None:
         async with Life() as life:
-            delivery = life.exporters.to(destination())
+            delivery = life.exporters.get(destination())
             life.send(delivery, "a")
-            await asyncio.sleep(REST_SECONDS - 60)
+            await asyncio.sleep(SUSPEND_SECONDS - 60)
             assert (life.states(), life.loops()) == ({"http://c:1": "ok"}, 1)
             await asyncio.sleep(120)
             assert (life.states(), life.loops()) == ({"http://c:1": "idle"}, 0)
@@ -282,10 +279,10 @@ def test_a_configuration_wakes_its_destination() -> None:
 
     async def scene() -> None:
         async with Life() as life:
-            life.exporters.to(destination())
-            await asyncio.sleep(REST_SECONDS + 60)
+            life.exporters.get(destination())
+            await asyncio.sleep(SUSPEND_SECONDS + 60)
             assert life.states() == {"http://c:1": "idle"}
-            life.exporters.to(destination(batch_export={"spool_max_bytes": 2 << 20}))
+            life.exporters.get(destination(batch_export={"spool_max_bytes": 2 << 20}))
             await asyncio.sleep(0)
 
             (status,) = life.exporters.status()
@@ -300,11 +297,11 @@ def test_a_destination_that_spans_wait_for_does_not_rest() -> None:
     async def scene() -> None:
         async with Life() as life:
             life.with_key("").answer = lambda _: DOWN
-            life.send(life.exporters.to(destination()), "a")
-            await asyncio.sleep(3 * REST_SECONDS)
+            life.send(life.exporters.get(destination()), "a")
+            await asyncio.sleep(3 * SUSPEND_SECONDS)
             assert life.states() == {"http://c:1": "retrying"}
             life.with_key("").answer = lambda _: OK
-            await asyncio.sleep(REST_SECONDS - 60)
+            await asyncio.sleep(SUSPEND_SECONDS - 60)
             assert life.states() == {"http://c:1": "ok"}
             await asyncio.sleep(120)
 
@@ -320,8 +317,8 @@ def test_a_destination_at_rest_is_not_failing() -> None:
     async def scene() -> None:
         async with Life() as life:
             life.with_key("").answer = lambda _: DOWN
-            life.send(life.exporters.to(destination(batch_export={"max_retry_time": 60})), "a")
-            await asyncio.sleep(REST_SECONDS + 300)
+            life.send(life.exporters.get(destination(batch_export={"max_retry_time": 60})), "a")
+            await asyncio.sleep(SUSPEND_SECONDS + 300)
 
             (status,) = life.exporters.status()
             assert (status["state"], status["reason"], status["failing_s"]) == ("idle", "", None)
@@ -336,16 +333,16 @@ def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
     async def scene() -> None:
         async with Life() as life:
             for number in range(5):
-                life.send(life.exporters.to(destination(f"key {number}")), f"{number}")
-                await asyncio.sleep(REST_SECONDS / 2)
-            await asyncio.sleep(REST_SECONDS / 4)
+                life.send(life.exporters.get(destination(f"key {number}")), f"{number}")
+                await asyncio.sleep(SUSPEND_SECONDS / 2)
+            await asyncio.sleep(SUSPEND_SECONDS / 4)
 
             assert len(life.exporters.status()) <= 2
             assert life.metrics.value(SPANS_RECEIVED, destination="http://c:1") == 5
             assert len(life.metrics._readers[SPANS_SPOOLED.name, "http://c:1"]) <= 2
-            await asyncio.sleep(REST_SECONDS)
+            await asyncio.sleep(SUSPEND_SECONDS)
             assert life.states() == {"http://c:1": "idle"}
-            life.send(life.exporters.to(destination("key 5")), "5")
+            life.send(life.exporters.get(destination("key 5")), "5")
             await asyncio.sleep(1)
             assert life.states() == {"http://c:1": "ok"}
             assert life.metrics.value(SPANS_EXPORTED, destination="http://c:1") == 6
@@ -355,21 +352,21 @@ def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
 
 def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
     """Those of the others go from page and /metrics together, and begin with 0 should they come again."""
-    endpoints = [f"http://c{number}:1" for number in range(MAX_RESTING + 8)]
+    endpoints = [f"http://c{number}:1" for number in range(MAX_SUSPENDED + 8)]
 
     async def scene() -> None:
         async with Life() as life:
             first = destination(endpoint=endpoints[0])
             for endpoint in endpoints:
-                life.send(life.exporters.to(destination(endpoint=endpoint)), "a")
+                life.send(life.exporters.get(destination(endpoint=endpoint)), "a")
                 await asyncio.sleep(20)
-            await asyncio.sleep(REST_SECONDS + 60)
+            await asyncio.sleep(SUSPEND_SECONDS + 60)
             exported = [
                 life.metrics.registry.get_sample_value(SPANS_EXPORTED.name, {"destination": one}) for one in endpoints
             ]
 
             assert list(life.states()) == endpoints[8:]
-            assert exported == [None] * 8 + [1] * MAX_RESTING
+            assert exported == [None] * 8 + [1] * MAX_SUSPENDED
             life.exporters.submit(first, [encoded("b")], 0)
             life.exporters.save(b"sender", 1)
             await asyncio.sleep(1)
@@ -383,12 +380,12 @@ def test_destinations_without_end_are_not_all_awake(monkeypatch: pytest.MonkeyPa
     """Configurations that change every second leave a bounded number of loops and connections."""
     awake, known = 20, 5
     monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_IDLE", awake)
-    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_RESTING", known)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_SUSPENDED", known)
 
     async def scene() -> None:
         async with Life() as life:
             for number in range(2 * awake):
-                life.send(life.exporters.to(destination(f"{number}", endpoint=f"http://c{number}:1")), "a")
+                life.send(life.exporters.get(destination(f"{number}", endpoint=f"http://c{number}:1")), "a")
                 await asyncio.sleep(1)
             await asyncio.sleep(20)
 
@@ -404,9 +401,9 @@ def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its entry in the file goes, but for the last; when it comes again its spans are its own, once each."""
-    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._LOOK_SECONDS", 0.02)
-    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.REST_SECONDS", 0.05)
-    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_RESTING", 1)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._CHECK_SECONDS", 0.02)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.SUSPEND_SECONDS", 0.05)
+    monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_SUSPENDED", 1)
     names = [f"http://c{number}:1" for number in range(4)]
 
     async def scene() -> None:
@@ -414,14 +411,13 @@ def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
             for turn in range(2):
                 for number, endpoint in enumerate(names):
                     to = destination(f"{number}", endpoint=endpoint)
-                    life.send(life.exporters.to(to), f"{turn}")
+                    life.send(life.exporters.get(to), f"{turn}")
                 await until(lambda: len(life.exporters.status()) == 1)
             await life.exporters.spool.load(0, 0, 1, [])
             assert [life.with_key(str(number)).accepted for number in range(4)] == [["0", "1"]] * 4
-            assert len(life.exporters.spool._digests) == 1
             assert life.exporters.spool._writer is not None
             known = await life.exporters.spool._writer.read(lambda database: database.destinations())
             assert 1 <= len(known) <= 2
-            assert all(not one.rows for one in known)
+            assert all(not one.batches for one in known)
 
     asyncio.run(scene())

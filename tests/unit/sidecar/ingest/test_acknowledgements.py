@@ -18,7 +18,6 @@ from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -38,7 +37,7 @@ class Sidecar:
 
     def __init__(self, folder: Path) -> None:
         self.metrics = Metrics()
-        self.exporters = ExporterRegistry(self.metrics, {}, lambda on_open: Spool(folder / "spool", on_open))
+        self.exporters = ExporterRegistry(self.metrics, {}, folder / "spool")
         self.path = folder / "s.sock"
 
     async def start(self) -> None:

@@ -13,7 +13,6 @@ from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, He
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.pipeline import Pipeline
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -24,7 +23,7 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
     """Speak to a receiver as a gateway of that version does; return what it sends until it has set rates."""
     metrics = Metrics()
     rates = SamplingController(metrics, clock)
-    exporters = ExporterRegistry(metrics, {}, lambda on_open: Spool(None, on_open))
+    exporters = ExporterRegistry(metrics, {}, None)
     receiver = Receiver(Pipeline(metrics, {}, exporters, rates), rates)
     rates.configure(KEY, "entry", Sampling(1.0, "follow", load=Load(0.8)))
     ours, theirs = socket.socketpair(socket.AF_UNIX)

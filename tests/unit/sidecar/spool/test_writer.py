@@ -75,17 +75,17 @@ def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
 
 def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written and acknowledged is not safe then, though every write succeeds."""
-    troubles: list[DiskError] = []
+    errors: list[DiskError] = []
 
     def fail(_: int) -> None:
         raise OSError(5, "Input/output error")
 
     async def scenario() -> None:
-        writer = Writer(tmp_path / "spool", troubles.append)
+        writer = Writer(tmp_path / "spool", errors.append)
         await writer.open()
         monkeypatch.setattr(os, "fdatasync", fail)
         await writer.write(nothing)
-        while not troubles:
+        while not errors:
             await asyncio.sleep(0.01)
         with pytest.raises(DiskError):
             await writer.sync()

@@ -41,7 +41,7 @@ class SpoolFile(RuleBasedStateMachine):
         self._synced = 0  # index of the state that a power cut leaves at the least
         self._durable: dict[str, bytes] = {}
         self._written = 0
-        self._note_durable()
+        self._record_durable()
 
     @rule(count=st.integers(1, 4), size=st.integers(0, 9000), destination=st.sampled_from(_DESTINATIONS))
     def write(self, count: int, size: int, destination: bytes) -> None:
@@ -83,8 +83,8 @@ class SpoolFile(RuleBasedStateMachine):
             left = self._rows(stored.first_id, stored.last_id)
             gone = [id_ for id_ in sorted(mine) if id_ not in left]
             assert gone == [id_ for id_ in sorted(mine) if id_ not in held][: len(gone)]
-            assert (dropped.rows, dropped.spans) == (len(gone), 2 * len(gone))
-            assert dropped.cost >= want or set(left) <= held
+            assert (dropped.batches, dropped.spans) == (len(gone), 2 * len(gone))
+            assert dropped.disk_bytes >= want or set(left) <= held
             self._states.append({id_: body for id_, body in self._states[-1].items() if id_ not in gone})
 
     @rule()
@@ -102,22 +102,22 @@ class SpoolFile(RuleBasedStateMachine):
     @rule()
     def synchronize(self) -> None:
         self._database.sync()
-        self._note_durable()
+        self._record_durable()
 
     @rule()
     def shrink(self) -> None:
         # Brings the log into the file, which SQLite synchronizes itself.
-        while self._database.give_back():
+        while self._database.release_free_pages():
             pass
         self._database._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        self._note_durable()
+        self._record_durable()
 
     @rule()
     def kill(self) -> None:
         self._go_on_with(self._files())
         assert self._all_rows() == self._states[-1]
         self._states, self._synced = [self._states[-1]], 0
-        self._note_durable()
+        self._record_durable()
 
     @rule(seed=st.integers(0, 1 << 32))
     def cut_the_power(self, seed: int) -> None:
@@ -126,21 +126,21 @@ class SpoolFile(RuleBasedStateMachine):
         found = self._all_rows()
         assert found in self._states[self._synced :]
         self._states, self._synced = [found], 0
-        self._note_durable()
+        self._record_durable()
 
     @rule()
     def close(self) -> None:
         self._database.close()
         self._database = Database(self._path)
-        self._note_durable()
+        self._record_durable()
 
     @invariant()
     def the_books_are_the_rows(self) -> None:
         state = self._states[-1]
         for stored in self._database.destinations():
             mine = [body for id_, body in state.items() if stored.first_id < id_ <= stored.last_id]
-            costs = [SpooledBatch(body, 2, 0).cost for body in mine]
-            assert (stored.rows, stored.spans, stored.cost) == (len(mine), 2 * len(mine), sum(costs))
+            costs = [SpooledBatch(body, 2, 0).disk_bytes for body in mine]
+            assert (stored.batches, stored.spans, stored.disk_bytes) == (len(mine), 2 * len(mine), sum(costs))
         assert self._all_rows() == state
 
     def teardown(self) -> None:
@@ -151,7 +151,7 @@ class SpoolFile(RuleBasedStateMachine):
     def _rows(self, after: int, until: int) -> dict[int, bytes]:
         loaded = self._database.load(after, until, 1 << 30, ())
         assert loaded.broken == []
-        return {row.id: row.body for row in loaded.rows}
+        return {row.id: row.body for row in loaded.batches}
 
     def _all_rows(self) -> State:
         found: dict[int, bytes] = {}
@@ -162,11 +162,11 @@ class SpoolFile(RuleBasedStateMachine):
     def _files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self._path.parent.iterdir()}
 
-    def _note_durable(self) -> None:
+    def _record_durable(self) -> None:
         self._durable, self._synced = self._files(), len(self._states) - 1
 
     def _go_on_with(self, files: Mapping[str, bytes]) -> None:
-        self._database.abandon()
+        self._database.close(is_broken=True)
         self._lives += 1
         self._path = self._folder / str(self._lives) / "spool.db"
         self._path.parent.mkdir()

@@ -17,7 +17,6 @@ from otlp_tracing.sidecar.export.backoff import RetryBackoff
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.result import Action, ExportResult
-from otlp_tracing.sidecar.spool.spool import Spool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _ANSWERS = (
@@ -45,14 +44,14 @@ class _Hasty(RetryBackoff):
 @pytest.mark.parametrize("bound", [1 << 20, 1 << 30])
 def test_every_span_is_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, bound: int) -> None:
     """What was submitted is accepted, refused, dropped or spooled: the counts agree over all lives of the process."""
-    monkeypatch.setattr(backlog, "MAX_WARM_BYTES", 20_000)
+    monkeypatch.setattr(backlog, "MAX_IN_MEMORY_BYTES", 20_000)
     monkeypatch.setattr(backlog, "_LOAD_BYTES", 10_000)
     monkeypatch.setattr("otlp_tracing.sidecar.export.exporter.RetryBackoff", _Hasty)
     asyncio.run(_lives(tmp_path, random.Random(seed), bound))
 
 
 def _exporters(folder: Path, transport: ScriptedTransport) -> ExporterRegistry:
-    return ExporterRegistry(Metrics(), {}, lambda on_open: Spool(folder, on_open), lambda _: transport)
+    return ExporterRegistry(Metrics(), {}, folder, lambda _: transport)
 
 
 async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
@@ -67,7 +66,7 @@ async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
             "endpoint": "http://c:1",
             "batch_export": {"send_batch_size": 8, "timeout": 5, "spool_max_bytes": bound},
         }
-        delivery = exporters.to(Destination.from_settings(Settings.from_config(config), {}))
+        delivery = exporters.get(Destination.from_settings(Settings.from_config(config), {}))
         assert delivery.accounting.restored == left
         transport.answer = lambda _: chance.choice(_ANSWERS)
         for step in range(_STEPS):
@@ -83,9 +82,9 @@ async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
             assert delivery.accounting.discrepancy == 0
         if life == _LIVES - 1:
             transport.answer = lambda _: OK
-            delivery.backoff.try_now()
+            delivery.backoff.retry_now()
             for _ in range(2000):
-                if delivery.is_idle:
+                if delivery.is_empty:
                     break
                 await asyncio.sleep(0.005)
         await exporters.close(chance.choice((0.0, 0.05)))
