@@ -156,6 +156,12 @@ EXPORT_DURATION = Metric(
     ("otel_component_type", "destination", "error_type"),
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+DESTINATION_HELD = Metric(
+    "otlp_tracing_destination_held",
+    "gauge",
+    "1 while a destination's spans are held until a person corrects something: unauthorized, not_otlp, refused.",
+    ("destination", "reason"),
+)
 SPOOL_DEGRADED = Metric(
     "otlp_tracing_spool_degraded",
     "gauge",
@@ -185,6 +191,7 @@ METRICS: tuple[Metric, ...] = (
     SPANS_SPOOLED,
     SPANS_IN_FLIGHT,
     EXPORT_DURATION,
+    DESTINATION_HELD,
     SPOOL_DEGRADED,
 )
 

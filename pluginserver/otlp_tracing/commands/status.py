@@ -86,6 +86,8 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
     for one in destinations:
         if reason := one["reason"] or _MEANINGS.get(one["state"]):
             screen.line(f"{printable(one['destination'])} ", _cell("state", one), f": {printable(reason)}")
+        if remedy := one.get("remedy"):
+            screen.line(f"  remedy: {printable(remedy)}")
     wrong = sum(abs(one["balance"]) for one in destinations)
     if wrong:
         screen.line((f"{wrong} spans are unaccounted for", "red"))

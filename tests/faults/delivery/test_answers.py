@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +16,7 @@ import grpc
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from e2e.client import fetch
 from e2e.metrics import samples
 from e2e.waiting import wait_for
 from faults.delivery.issue import SPANS_A_REQUEST, Run
@@ -37,18 +40,19 @@ Seconds = Callable[[float, float], float]
 # OTLP's table (docs/specification.md, "Failures"): these are repeated.
 REPEATED = {Code.CANCELLED, Code.DEADLINE_EXCEEDED, Code.ABORTED, Code.OUT_OF_RANGE, Code.UNAVAILABLE, Code.DATA_LOSS}
 # Not repeated by the table, but nothing is wrong with the spans: they are held until somebody mends the credentials.
-HELD = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED}
+HELD = {Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.UNIMPLEMENTED}
 # Repeated in halves, and not unchanged: the collector may refuse one span of many.
 CUT = {Code.INVALID_ARGUMENT, Code.INTERNAL}
 GIVEN_UP = set(Code) - REPEATED - HELD - CUT - {Code.OK, Code.RESOURCE_EXHAUSTED}
-REPEATED_STATUSES, HELD_STATUSES, GIVEN_UP_STATUSES = {429, 502, 503, 504}, {401, 403}, {404, 405, 422, 500, 501}
+REPEATED_STATUSES, HELD_STATUSES = {429, 502, 503, 504}, {301, 401, 403, 404, 405, 407, 421, 501}
+GIVEN_UP_STATUSES = {422, 500}
 CUT_STATUSES = {400, 413}
 
 _CASE = "x-case"
 _SPANS = 20
 # A batch is sent when it has this many spans, however long the machine takes to collect them, and never in part.
 _WHOLE = {"timeout": 60_000, "send_batch_size": _SPANS}
-_REFUSES_ALL_SECONDS = 10.0  # for which a collector that refused all of a batch is asked for whole ones alone
+_HOLD_SECONDS = 36.0  # between two attempts at spans that are held, at the most
 _LOOK_SECONDS = 10.0  # between two looks for a key that has replaced one
 
 
@@ -169,7 +173,10 @@ def test_every_code_is_answered_as_the_protocol_has_it(folder: Any, seconds: Sec
 
 
 def test_every_http_status_is_answered_as_the_protocol_has_it(folder: Any, seconds: Seconds, pause_s: float) -> None:
-    """Fault 15: over HTTP 429, 502, 503 and 504 are repeated, after Retry-After if it is there; 401 and 403 held."""
+    """Fault 15: over HTTP 429, 502, 503 and 504 are repeated, after Retry-After if it is there.
+
+    Answers about the key or of something else than OTLP are held.
+    """
     delay = seconds(7, 2)
     statuses = REPEATED_STATUSES | HELD_STATUSES | GIVEN_UP_STATUSES | CUT_STATUSES
     answers = {
@@ -331,18 +338,39 @@ def test_a_span_that_the_collector_cannot_take(start_scene: StartScene) -> None:
         assert scene.ledger.missing(scene.run, range(200)) == [77]
 
 
-def test_a_collector_that_takes_nothing_at_all(start_scene: StartScene) -> None:
-    """Fault 18: where every batch is answered INVALID_ARGUMENT all is given up, counted, with a bounded effort."""
-    with start_scene() as scene:
-        scene.receiver.script.default = Answer(grpc.StatusCode.INVALID_ARGUMENT, message="no traces here")
-        begun = time.monotonic()
+@pytest.mark.parametrize(
+    ("answer", "reason", "remedy"),
+    [
+        (Answer(Code.INVALID_ARGUMENT, message="no traces here"), "refused", "refuses every span"),
+        (Answer(Code.UNIMPLEMENTED, message="unknown service"), "not_otlp", "traces pipeline"),
+        (Answer(status=404, message="no such page"), "not_otlp", "/v1/traces"),
+    ],
+    ids=["refused", "grpc", "http"],
+)
+def test_a_destination_that_accepts_nothing(start_scene: StartScene, answer: Answer, reason: str, remedy: str) -> None:
+    """Fault 18: all spans are held with a bounded effort, `status` and /readyz say why, and they arrive in the end."""
+    with start_scene(http=answer.status != 200) as scene:
+        scene.receiver.script.default = answer
         scene.send(6000)
+        wait_for(
+            lambda: samples(scene.sidecar.url, "otlp_tracing_destination_held", reason=reason),
+            60,
+            f"the spans are held\n{scene.sidecar.tail()}",
+        )
+        command = [sys.executable, "-m", "otlp_tracing", "status", "--http", scene.sidecar.url.removeprefix("http://")]
+        status = subprocess.run(command, capture_output=True, text=True, check=False)
+        books = scene.sidecar.books(scene.destination)
 
-        scene.assert_conserved(given_up=12_000)
-        # Every ten seconds as many batches are taken apart as are sent at once, and those begun before one was through;
-        # the others are asked for whole, a request each at the worst. Without a bound it would be 24,000.
-        periods = 1 + (time.monotonic() - begun) // _REFUSES_ALL_SECONDS
-        assert scene.receiver.calls <= periods * 2 * CONCURRENT_REQUESTS * 2 * 512 + 6000
+        assert status.returncode == 1
+        assert "held" in status.stdout
+        assert remedy in status.stdout
+        assert f"{scene.destination} held" in fetch(scene.sidecar.url, "/readyz").text()
+        assert books.waiting == 2 * 6000
+        assert books.balance, books
+        # The batches under way are taken apart, 1,023 requests each, and after that 32 requests in half a minute.
+        assert scene.receiver.calls <= 2 * CONCURRENT_REQUESTS * 2 * 512
+        scene.receiver.script.default = OK
+        scene.assert_conserved(seconds=_HOLD_SECONDS + 60, max_repeated=0)
 
 
 def test_a_key_that_is_refused_is_replaced(start_scene: StartScene) -> None:

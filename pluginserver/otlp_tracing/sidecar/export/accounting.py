@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from otlp_tracing.metrics import (
+    DESTINATION_HELD,
     EXPORT_DURATION,
     SPANS_DROPPED,
     SPANS_EXPORTED,
@@ -38,6 +39,7 @@ class SpanAccounting:
         self.received = self.restored = self.exported = self.rejected = 0
         self.spooled = self.in_flight = 0
         self.dropped: Counter[str] = Counter()
+        self._held = ""
         for metric in (SPANS_RECEIVED, SPANS_RESTORED, SPANS_EXPORTED, SPANS_REJECTED):
             metrics.add(metric, label, amount=0)
         for reason in DROP_REASONS:
@@ -105,12 +107,22 @@ class SpanAccounting:
         """Record how long a request took until its answer, or until it failed."""
         self._metrics.series(EXPORT_DURATION, component, self._label, error_type).observe(seconds)
 
+    def set_held(self, reason: str) -> None:
+        """Show why the destination's spans are held; an empty text shows that they are not."""
+        if reason != self._held:
+            if self._held:
+                self._metrics.forget(DESTINATION_HELD, self._label, self._held)
+            if reason:
+                self._metrics.set(DESTINATION_HELD, 1, self._label, reason)
+            self._held = reason
+
     def close(self, *, is_last: bool) -> None:
         """End the counts, with nothing spooled and nothing in flight.
 
         Args:
             is_last: no other destination has the label, so its series are removed. Otherwise the sum keeps them.
         """
+        self.set_held("")
         for end in self._gauges:
             end()
         if is_last:

@@ -33,7 +33,7 @@ class RetryBackoff:
         self._next_at = 0.0
         self.failing_since: float | None = None  # by the clock; None after an attempt that was answered
         self.reason = ""
-        self.is_held = False
+        self.held = ""  # why every attempt will fail until a person changes something; empty if it may recover
 
     def delay(self) -> float:
         """Return the seconds until an attempt may start, 0 for now."""
@@ -42,20 +42,20 @@ class RetryBackoff:
     def record_success(self) -> None:
         """Record an attempt that was answered."""
         self._failures, self._next_at = 0, 0.0
-        self.failing_since, self.reason, self.is_held = None, "", False
+        self.failing_since, self.reason, self.held = None, "", ""
 
-    def record_failure(self, reason: str, delay_s: float | None = None, *, hold: bool = False) -> None:
+    def record_failure(self, reason: str, delay_s: float | None = None, *, hold: str = "") -> None:
         """Record an attempt that failed.
 
         Args:
             reason: a few words.
             delay_s: the delay that the collector asks for.
-            hold: the collector will refuse every attempt until a person changes something.
+            hold: one word for the reason if a person must change something, see `held`.
         """
         now = self._clock()
         if self.failing_since is None:
             self.failing_since = now
-        self.reason, self.is_held = reason, hold
+        self.reason, self.held = reason, hold
         if delay_s is None and self._next_at > now:
             return  # one of several requests that failed together
         if delay_s is None:

@@ -1,7 +1,7 @@
-"""Where spans go: an endpoint, what is sent with every export, and the resource they belong to.
+"""Where spans are sent: an endpoint, the headers of every export, and the resource that the spans belong to.
 
-Made of a plugin entry's settings; what they leave unset, the environment fills (`OTEL_*`), and after it
-the specification's defaults. Entries that agree share one destination.
+Made of a plugin entry's settings. The environment (`OTEL_*`) provides unset fields, then the specification's
+defaults. Entries that agree share one destination.
 
 Source: OpenTelemetry specification, protocol/exporter.md and configuration/sdk-environment-variables.md.
 """
@@ -9,7 +9,7 @@ Source: OpenTelemetry specification, protocol/exporter.md and configuration/sdk-
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -18,25 +18,26 @@ from urllib.parse import urlsplit, urlunsplit
 from opentelemetry.util.re import parse_env_headers
 
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
+from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
-# OTLP's ports. An https:// URL without a port means what it means everywhere: backends that take OTLP over HTTP
-# from the internet do so on 443.
-_DEFAULT_PORTS = {("grpc", "http"): 4317, ("grpc", "https"): 4317, ("http/protobuf", "http"): 4318}
+# OTLP's ports. Without a port, https:// means 443 over both protocols, as it does for every other client: backends
+# that take OTLP from the internet listen there.
+_DEFAULT_PORTS = {("grpc", "http"): 4317, ("http/protobuf", "http"): 4318}
 _HTTPS_PORT = 443
 _TRACES_PATH = "/v1/traces"
 
 
 @dataclass(frozen=True)
 class Destination:
-    """One place that spans are delivered to.
+    """One collector, as a plugin entry sends to it.
 
     Args:
         endpoint: as configured; names the destination on /metrics and in the log.
         protocol: as configured.
-        target: host and port, as gRPC takes it.
-        url: as HTTP takes it.
+        target: host and port, for gRPC.
+        url: for HTTP.
         secure: TLS.
         headers: lower-case names and values; secrets.
         resource_attributes: sorted by name.
@@ -57,22 +58,25 @@ class Destination:
     def from_settings(
         cls, settings: Settings, environment: Mapping[str, str], detected: Mapping[str, ResourceValue] | None = None
     ) -> Destination:
-        """Resolve a plugin entry's destination.
+        """Return the destination of a plugin entry.
 
         Args:
             settings: of the entry.
             environment: of the sidecar.
-            detected: what resource.detect() found.
+            detected: the result of resource.detect().
 
         Raises:
-            ConfigError: if the endpoint, wherever it came from, cannot be used.
+            ConfigError: if the endpoint or a header cannot be used, also one from the environment.
         """
         endpoint = settings.endpoint or _environment_endpoint(environment, settings.protocol)
+        headers = _headers(settings, environment)
+        if settings.protocol == "grpc" and (faults := list(_metadata_faults(headers))):
+            raise ConfigError(faults)
         return cls(
             endpoint=endpoint,
             protocol=settings.protocol,
-            **_address(endpoint, settings.protocol),
-            headers=_headers(settings, environment),
+            **_address(endpoint, settings.protocol, environment),
+            headers=headers,
             resource_attributes=resource_attributes(settings, detected or {}),
             tls=settings.tls,
             gzip=settings.compression == "gzip",
@@ -81,17 +85,17 @@ class Destination:
 
     @classmethod
     def from_description(cls, description: str, environment: Mapping[str, str]) -> tuple[Destination, bool]:
-        """Make one of what description() says; its headers can only be the environment's.
+        """Return the destination that a description() was made of; its headers can only be the environment's.
 
         Args:
             description: as stored.
             environment: of the sidecar.
 
         Returns:
-            The destination, and whether anything secret about it is missing.
+            The destination, and whether any of its secrets is missing.
 
         Raises:
-            ValueError, KeyError, TypeError: if it says nothing of the kind.
+            ValueError, KeyError, TypeError: if the text is not such a description.
         """
         fields = json.loads(description)
         names, has_secret_key = fields.pop("header_names"), fields.pop("has_secret_key")
@@ -100,7 +104,7 @@ class Destination:
         found = cls(
             **{
                 **fields,
-                **_address(fields["endpoint"], fields["protocol"]),
+                **_address(fields["endpoint"], fields["protocol"], environment),
                 "headers": headers if is_complete else (),
                 "resource_attributes": tuple((key, value) for key, value in fields["resource_attributes"]),
                 "tls": Tls(**fields["tls"]),
@@ -111,17 +115,17 @@ class Destination:
 
     @cached_property
     def identity(self) -> bytes:
-        """What makes it another destination than the next: all but limits and sizes. With its secrets."""
-        fields = {**self._place(), "headers": self.headers, "key": self.tls.client_key}
+        """Everything that distinguishes it from other destinations: all but limits and sizes. With its secrets."""
+        fields = {**self._endpoint_fields(), "headers": self.headers, "key": self.tls.client_key}
         return json.dumps(fields, sort_keys=True).encode("utf-8", "surrogatepass")
 
     @property
     def description(self) -> str:
-        """All but secrets, for from_description()."""
-        fields = {**self._place(), "gzip": self.gzip, "batch_export": asdict(self.batch_export)}
+        """Everything but secrets, for from_description()."""
+        fields = {**self._endpoint_fields(), "gzip": self.gzip, "batch_export": asdict(self.batch_export)}
         return json.dumps(fields, sort_keys=True)
 
-    def _place(self) -> dict[str, Any]:
+    def _endpoint_fields(self) -> dict[str, Any]:
         key = self.tls.client_key
         has_secret_key = key is not None and is_text(key)
         tls = replace(self.tls, client_key=None) if has_secret_key else self.tls
@@ -136,7 +140,7 @@ class Destination:
 
 
 def endpoint_key(description: str) -> str:
-    """Return what a destination has in common with one that differs in the values of secrets and in limits alone.
+    """Return a key that is equal for destinations which differ in secret values and in limits alone.
 
     Args:
         description: of Destination.description.
@@ -146,23 +150,27 @@ def endpoint_key(description: str) -> str:
 
 
 def is_text(pem: str) -> bool:
-    """Tell a PEM text from a path to one."""
+    """Tell a PEM text from a path."""
     return pem.lstrip().startswith("-----BEGIN")
 
 
 def _environment_endpoint(environment: Mapping[str, str], protocol: str) -> str:
-    if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+    if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip():
         return endpoint
-    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
     if base:
-        # The one for all signals is a base for HTTP, the one for traces is the whole URL.
+        # Over HTTP the endpoint for all signals is a base, and the endpoint for traces is the whole URL.
         return base if protocol == "grpc" else base.rstrip("/") + _TRACES_PATH
     return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
 
 
-def _address(endpoint: str, protocol: str) -> dict[str, Any]:
+def _address(endpoint: str, protocol: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    text = endpoint
+    if protocol == "grpc" and "://" not in text:
+        # As gRPC clients take it. The specification's default is TLS.
+        text = f"{'http' if _environment(environment, 'INSECURE').lower() == 'true' else 'https'}://{text}"
     try:
-        parts = urlsplit(endpoint)
+        parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
@@ -170,7 +178,7 @@ def _address(endpoint: str, protocol: str) -> dict[str, Any]:
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigError([Fault("endpoint", endpoint, "must be http://host:port or https://host:port")])
     if protocol == "grpc" and parts.path not in {"", "/"}:
-        raise ConfigError([Fault("endpoint", endpoint, "must not have a path: OTLP over gRPC knows none")])
+        raise ConfigError([Fault("endpoint", endpoint, "must not have a path: OTLP over gRPC has none")])
     bracketed = f"[{host}]" if ":" in host else host
     target = f"{bracketed}:{port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)}"
     path = parts.path if parts.path not in {"", "/"} else _TRACES_PATH
@@ -178,15 +186,27 @@ def _address(endpoint: str, protocol: str) -> dict[str, Any]:
     return {"target": target, "url": url, "secure": parts.scheme == "https"}
 
 
+def _environment(environment: Mapping[str, str], name: str) -> str:
+    """Return a variable for traces, or the one for all signals; an empty text if neither is set."""
+    found = environment.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environment.get(f"OTEL_EXPORTER_OTLP_{name}")
+    return (found or "").strip()
+
+
 def _headers(settings: Settings, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     if settings.headers:
-        lines = (line.partition(":") for line in settings.headers)
+        lines = (line.partition(":") for line in settings.headers if not is_vault_reference(line))
         return tuple((name.strip().lower(), value.strip()) for name, _, value in lines)
     return _environment_headers(environment)
 
 
 def _environment_headers(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    for variable in ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"):
-        if environment.get(variable):
-            return tuple(parse_env_headers(environment[variable], liberal=True).items())
-    return ()
+    return tuple(parse_env_headers(_environment(environment, "HEADERS"), liberal=True).items())
+
+
+def _metadata_faults(headers: Iterable[tuple[str, str]]) -> Iterator[Fault]:
+    """Find headers that gRPC refuses at every attempt. Source: gRPC, PROTOCOL-HTTP2.md, "Custom-Metadata"."""
+    for name, value in headers:
+        if name.endswith("-bin"):
+            yield Fault("headers", name, "cannot be sent over gRPC: a name that ends in -bin has binary values there")
+        elif not all(" " <= character <= "~" for character in value):
+            yield Fault("headers", name, "cannot be sent over gRPC: its value has a character that is not ASCII")

@@ -10,6 +10,7 @@ Source: opentelemetry-proto, docs/specification.md; OpenTelemetry specification,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.backoff import RetryBackoff
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.in_flight import EncodedSpan, InFlightBatch
+from otlp_tracing.sidecar.export.remedies import remedy_for
 from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.export.send_queue import SendQueue
 from otlp_tracing.sidecar.export.transport import Transport
@@ -33,9 +35,11 @@ CONCURRENT_REQUESTS = 4  # with answers after one second and 512 spans a request
 _MAX_SPOOLED_BYTES = 256 << 10  # of a spooled batch, which is dropped as a whole when the spool is full
 _DISK_SECONDS = 1.0  # between two attempts to read from a disk that fails
 _FLUSH_CHECK_SECONDS = 0.01
-# A collector that refuses every span must not be sent a thousand requests for each batch.
-_REFUSES_ALL_SPANS = 64
-_REFUSES_ALL_SECONDS = 10.0
+# A collector that refuses every span of so many batches in a row refuses everything, whatever is in them.
+_REFUSED_BATCHES = 3
+_DECISION_SECONDS = 10.0  # a refused batch waits for the next ones before its spans count as rejected
+_MAX_REFUSED_REQUESTS = 32  # of one batch, once the collector refuses everything
+_HELD = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
@@ -50,7 +54,7 @@ class Exporter:
         unspooled: batches of all destinations that are in memory alone.
         transport: makes a transport to the destination.
         slots: bounds the requests of all destinations together.
-        is_known: False for a destination from the spool whose secrets no configuration has brought yet.
+        is_known: False for a destination from the spool while no configuration has brought its secrets.
     """
 
     def __init__(
@@ -78,7 +82,9 @@ class Exporter:
         self._sending: set[asyncio.Task[None]] = set()
         self._unsaved: list[list[bytes]] = []  # encoded spans by request
         self._is_flushing = self.is_suspended = False
-        self._refuses_all_until = float("-inf")
+        self._refused_batches = 0  # in a row, all spans of each
+        self._refusal = self._remedy = ""
+        self._decision = asyncio.Event()  # set when a span is accepted, or the spans are held
         self._rejected, self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self.queue = SendQueue(accounting, spool, unspooled, self._on_queued)
         self._configure(destination, is_known=is_known)
@@ -94,14 +100,14 @@ class Exporter:
 
     @property
     def state(self) -> str:
-        """One word for a person: ok, retrying, held, idle, or unknown if its headers are not known."""
+        """One word for a person: ok, retrying, held, rejecting, idle, or unknown if its headers are not known."""
         if self.is_suspended:
             return "idle"
         if not self.is_known:
             return "unknown"
         if self.backoff.failing_since is None:
-            return "ok"
-        return "held" if self.backoff.is_held else "retrying"
+            return "rejecting" if self._refused_batches else "ok"
+        return "held" if self.backoff.held else "retrying"
 
     @property
     def has_succeeded(self) -> bool:
@@ -186,6 +192,7 @@ class Exporter:
         """Send the waiting spans, for `seconds` at most and only while the collector answers."""
         self._is_flushing = True
         self._wake.set()
+        self._decide()
         end = self._loop.time() + seconds
         while not self.is_empty and self.is_known and self._loop.time() < end:
             if self.backoff.failing_since is not None and not self._sending:
@@ -207,7 +214,8 @@ class Exporter:
             "destination": self.label,
             "protocol": self.destination.protocol,
             "state": self.state,
-            "reason": self.backoff.reason,
+            "reason": self.backoff.reason or self._refusal,
+            "remedy": self._remedy,
             "failing_s": None if since is None else round(now - since, 1),
             "last_success_s": None if success is None else round(now - success, 3),
             "oldest_s": None if oldest is None else max(now_ms - oldest, 0) / 1000,
@@ -267,7 +275,7 @@ class Exporter:
 
     async def _expire(self, failing_since: float) -> None:
         limit = self.destination.batch_export.max_retry_time
-        if limit and not self.backoff.is_held and self._loop.time() - failing_since >= limit:
+        if limit and not self.backoff.held and self._loop.time() - failing_since >= limit:
             await self.queue.expire(self._spool.now_ms() - limit * 1000)
 
     async def _send_next(self) -> None:
@@ -288,32 +296,45 @@ class Exporter:
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
         self._used_at = self._loop.time()
-        self._slots.release()
         if self.queue.spans or not self._is_idle:
             self._wake.set()
 
     async def _send(self, batch: InFlightBatch) -> None:
         try:
-            if sum(map(len, batch.payloads)) > MAX_BATCH_BYTES:
-                await self._bisect(batch)
-                return
-            result = await self._export(batch.payloads)
-            if result.action is Action.SUCCESS:
-                batch.accept(result.rejected)
-            elif result.action is Action.SPLIT and batch.spans > 1 and self._loop.time() >= self._refuses_all_until:
-                await self._bisect(batch)
-            elif result.action in {Action.SPLIT, Action.DROP}:
-                batch.reject()
-                self._log_rejected(batch.spans, result)
+            try:
+                refusal = await self._attempt(batch)
+            finally:
+                self._slots.release()
+            if refusal is not None and not await self._refuses_everything(refusal):
+                self._log_rejected(batch.reject(), refusal)
         except Exception as error:
             _log.exception("internal error in exporter for %s; its spans are kept", self.label)
             self.backoff.record_failure(f"{type(error).__name__}: {error}")
         finally:
             batch.close()
 
-    async def _bisect(self, batch: InFlightBatch) -> None:
-        """Bisect a batch that was refused, or is too large, until only the offending spans are left."""
-        accepted, spans = 0, batch.split()
+    async def _attempt(self, batch: InFlightBatch) -> ExportResult | None:
+        """Send a batch and return the collector's answer if it refused every span, otherwise None."""
+        if sum(map(len, batch.payloads)) > MAX_BATCH_BYTES:
+            return await self._bisect(batch)
+        result = await self._export(batch.payloads)
+        if result.action is Action.SUCCESS:
+            batch.accept(result.rejected)
+            self._record_accepted(batch.spans, result)
+            if result.rejected >= batch.spans:
+                self._count_refused(result)
+        elif result.action is Action.SPLIT and batch.spans > 1:
+            return await self._bisect(batch)
+        return result if result.action in {Action.SPLIT, Action.DROP} else None
+
+    async def _bisect(self, batch: InFlightBatch) -> ExportResult | None:
+        """Bisect a batch that was refused, or is too large, until only the offending spans are left.
+
+        Returns:
+            The collector's answer if it refused every span, otherwise None.
+        """
+        refused: list[tuple[list[EncodedSpan], ExportResult]] = []
+        is_any_accepted, spans, requests = False, batch.split(), 0
         stack = [spans] if len(spans) == 1 else _halves(spans)
         while stack:
             part = stack.pop()
@@ -325,18 +346,57 @@ class Exporter:
                     self._rejected.warning("span dropped: %d bytes are more than OTLP allows", len(part[0].payload))
                 continue
             result = await self._export([span.payload for span in part])
+            requests += 1
             if result.action is Action.SUCCESS:
                 batch.accept_spans(part, result.rejected)
-                accepted += len(part)
-            elif result.action is Action.SPLIT and len(part) > 1:
-                stack += _halves(part)
+                self._record_accepted(len(part), result)
+                is_any_accepted = True
             elif result.action in {Action.SPLIT, Action.DROP}:
-                batch.reject_spans(part)
-                self._log_rejected(len(part), result)
+                if result.action is Action.SPLIT and len(part) > 1:
+                    stack += _halves(part)
+                else:
+                    refused.append((part, result))
+                if not is_any_accepted and self._is_refusing and requests >= _MAX_REFUSED_REQUESTS:
+                    return result
             else:
-                return
-        if not accepted and len(spans) >= _REFUSES_ALL_SPANS:
-            self._refuses_all_until = self._loop.time() + _REFUSES_ALL_SECONDS
+                break
+        if refused and not stack and not is_any_accepted:
+            return refused[0][1]
+        for part, answer in refused if is_any_accepted else ():
+            batch.reject_spans(part)
+            self._log_rejected(len(part), answer)
+        return None
+
+    @property
+    def _is_refusing(self) -> bool:
+        return self._refused_batches >= _REFUSED_BATCHES
+
+    async def _refuses_everything(self, refusal: ExportResult) -> bool:
+        """Wait until it is known whether the collector refuses everything, or only the spans of this batch."""
+        self._count_refused(refusal)
+        if not self._is_refusing and not self._is_flushing:
+            decision = self._decision
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(decision.wait(), _DECISION_SECONDS)
+        return self._is_refusing or bool(self.backoff.held)
+
+    def _count_refused(self, refusal: ExportResult) -> None:
+        self._refused_batches += 1
+        self._refusal = refusal.reason
+        self._remedy = refusal.remedy or "the collector refuses every span: its own log may say why"
+        if self._is_refusing:
+            self._fail(refusal, "refused")
+
+    def _record_accepted(self, spans: int, result: ExportResult) -> None:
+        if result.rejected:
+            self._log_rejected(result.rejected, result)
+        if self._refused_batches and spans > result.rejected:
+            self._refused_batches, self._refusal, self._remedy = 0, "", ""
+            self._decide()
+
+    def _decide(self) -> None:
+        self._decision.set()
+        self._decision = asyncio.Event()
 
     async def _export(self, payloads: Sequence[bytes]) -> ExportResult:
         if self._transport is None:
@@ -345,23 +405,30 @@ class Exporter:
         result = await self._transport.export(request(self._resource, payloads))
         ended = self._loop.time()
         self.accounting.record_export_duration(self._component, ended - started, result.error_type)
-        if result.action in {Action.RETRY, Action.HOLD_UNAUTHORIZED}:
-            self._fail(result)
-            return result
-        if self.backoff.failing_since is not None:
+        if result.action is Action.RETRY or result.action in _HELD:
+            self._remedy = result.remedy or remedy_for(result.action, self.destination)
+            self._fail(result, _HELD.get(result.action, ""))
+        elif self.backoff.failing_since is not None and not (self._is_refusing and result.action is not Action.SUCCESS):
             self._recovered.info("export recovered: %s answers again", self.label)
             self.backoff.record_success()
+            self.accounting.set_held("")
+            self._remedy = ""
         if result.action is Action.SUCCESS:
             self._succeeded_at = ended
-            if result.rejected:
-                self._log_rejected(result.rejected, result)
         return result
 
-    def _fail(self, result: ExportResult) -> None:
-        hold = result.action is Action.HOLD_UNAUTHORIZED
+    def _fail(self, result: ExportResult, hold: str) -> None:
         self.backoff.record_failure(result.reason, result.delay_s, hold=hold)
-        event = "export unauthorized" if hold else "export failed"
-        self._failed.warning("%s: %s: %s; spans wait in the spool", event, self.label, result.reason)
+        self.accounting.set_held(hold)
+        if hold:
+            self._decide()
+        self._failed.warning(
+            "export %s: %s: %s; spans wait in the spool%s",
+            {"unauthorized": "unauthorized", "not_otlp": "failed, no OTLP endpoint"}.get(hold, hold or "failed"),
+            self.label,
+            result.reason,
+            f". {self._remedy}" if self._remedy else "",
+        )
 
     def _log_rejected(self, spans: int, result: ExportResult) -> None:
         self._rejected.warning("spans rejected: %s refused %d: %s", self.label, spans, result.reason)

@@ -1,7 +1,7 @@
 """The exporters of a sidecar, also those for destinations that an earlier process has left spans for.
 
 The spool has everything about a destination except its secrets. After a restart, a destination without secrets is
-exported to at once. Any other waits for a configuration whose headers have the stored digest.
+exported to at once. Any other waits for a configuration with headers of the stored digest.
 
 Key rotation: if a destination's key is refused, or no configuration has named the destination for ten minutes, its
 spans are sent with the key of its successor. The successor is the only other destination that differs in secrets
@@ -44,7 +44,7 @@ SUSPEND_SECONDS = 3600.0
 # Past it the least recently used are suspended earlier, at the cost of a connection for their next span. This bounds
 # the cost of configurations that change every second.
 MAX_IDLE = 256
-# Suspended endpoints whose counts stay on the page and on /metrics: some fifty series each.
+# Suspended endpoints that keep their counts on the page and on /metrics: some fifty series each.
 MAX_SUSPENDED = 32
 _SPOOL_SECONDS = 2.0  # to close the spool after the flush; both must end within the supervisor's eight seconds
 # Of all destinations together, half a megabyte each: a hundred that hang leave slots for the others.
@@ -118,7 +118,7 @@ class ExporterRegistry:
         """Spool the submitted spans.
 
         Args:
-            worker_id: of the worker whose records they were made of.
+            worker_id: of the worker that sent their records.
             number: of the last record.
 
         Returns:

@@ -9,6 +9,7 @@ Source: opentelemetry-proto, docs/specification.md (OTLP/gRPC); google/rpc/statu
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,16 @@ from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_del
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
 
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+# How gRPC describes a server that does not speak it.
+_NOT_GRPC = re.compile(
+    "Expected SETTINGS frame|Received http2 header with status|Data frame with END_STREAM flag received|"
+    "No status received|WRONG_VERSION_NUMBER"
+)
+_TRANSLATED = frozenset({"UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED"})
+_REMEDIES = {
+    "http1": "the port speaks HTTP/1.1: set `protocol: http/protobuf`, or the port of OTLP over gRPC, often 4317",
+    "WRONG_VERSION_NUMBER": "the port does not speak TLS: write http:// in `endpoint`",
+}
 _GUARD_SECONDS = 2.0  # past the deadline, because gRPC measures it by a clock that a person may set
 
 
@@ -50,7 +61,7 @@ class GrpcTransport:
         channel = None
         try:
             channel = await self._open()
-            call = channel.unary_unary(_METHOD, None, ExportTraceServiceResponse.FromString)
+            call: Any = channel.unary_unary(_METHOD, None, None)
             response = await asyncio.wait_for(
                 call(request, timeout=ATTEMPT_SECONDS, metadata=self._destination.headers),
                 ATTEMPT_SECONDS + _GUARD_SECONDS,
@@ -62,7 +73,10 @@ class GrpcTransport:
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
         except (ConfigError, OSError, ValueError) as error:
             return ExportResult(Action.RETRY, str(error), error_type="connection")
-        partial = response.partial_success
+        try:
+            partial = ExportTraceServiceResponse.FromString(response).partial_success
+        except DecodeError:
+            return ExportResult(Action.HOLD_NOT_OTLP, "the response is not an OTLP response", error_type="response")
         return ExportResult(Action.SUCCESS, partial.error_message[:200], max(partial.rejected_spans, 0))
 
     async def close(self) -> None:
@@ -91,7 +105,13 @@ class GrpcTransport:
             if timed_out or self._destination.tls.insecure_skip_verify:
                 self._discard(channel)
         delay_s = _retry_delay(error)
-        return ExportResult(grpc_action(code, delay_s), f"{code}: {details}", delay_s=delay_s, error_type=code)
+        action, remedy = grpc_action(code, delay_s), ""
+        found = _NOT_GRPC.search(error.details() or "")
+        # gRPC itself translates the HTTP statuses that have a meaning for it, such as 401 and 503.
+        if found and not (found[0].startswith("Received") and code in _TRANSLATED):
+            action = Action.HOLD_NOT_OTLP
+            remedy = next((text for mark, text in _REMEDIES.items() if mark in (error.details() or "")), "")
+        return ExportResult(action, f"{code}: {details}", delay_s=delay_s, error_type=code, remedy=remedy)
 
     def _discard(self, channel: grpc.aio.Channel | None) -> None:
         if channel is None or channel is not self._channel:

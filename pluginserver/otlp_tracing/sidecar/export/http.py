@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 
 import aiohttp
+from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from multidict import CIMultiDict
@@ -29,6 +30,7 @@ _DNS_SECONDS = 10  # the longest that a collector which has moved is not found
 # Level 1 takes a third of the time of zlib's usual 6, for a tenth more bytes of such messages.
 _GZIP_LEVEL, _GZIP_WINDOW = 1, 31
 _CONTENT_TYPE = "application/x-protobuf"
+_HTTP2_SETTINGS = r"\x04\x00\x00\x00\x00\x00"  # as aiohttp quotes it: type, flags and stream of the first frame
 
 
 class HttpTransport:
@@ -55,7 +57,7 @@ class HttpTransport:
         try:
             body = await asyncio.to_thread(_compress, request) if self._destination.gzip else request
             session = await self._open()
-            # Redirects are not followed: only the person who configured the endpoint may send spans elsewhere.
+            # Redirects are not followed: only the configuration may send spans elsewhere.
             async with session.post(
                 self._destination.url, data=body, headers=self._headers, allow_redirects=False
             ) as response:
@@ -65,7 +67,15 @@ class HttpTransport:
         except aiohttp.ClientSSLError as error:
             # A certificate may have changed, the client's or the collector's.
             self._certificates.check_soon()
+            if "WRONG_VERSION_NUMBER" in str(error):
+                return _not_otlp(str(error), "the port does not speak TLS: write http:// in `endpoint`")
             return ExportResult(Action.RETRY, str(error), error_type="connection")
+        except aiohttp.ClientResponseError as error:
+            is_http2 = _HTTP2_SETTINGS in error.message
+            return _not_otlp(
+                "the response is HTTP/2" if is_http2 else f"the response is not HTTP: {error.message}",
+                "the port speaks gRPC: set `protocol: grpc`, or the port of OTLP over HTTP, often 4318" * is_http2,
+            )
         except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
             return ExportResult(Action.RETRY, str(error) or type(error).__name__, error_type="connection")
 
@@ -111,13 +121,27 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _result(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
     if response.status // 100 == 2:
         try:
-            partial = ExportTraceServiceResponse.FromString(body).partial_success
-        except DecodeError:
-            return ExportResult(Action.SUCCESS)  # whatever else it says
+            partial = _decode(response.content_type, body).partial_success
+        except (DecodeError, json_format.ParseError, UnicodeDecodeError):
+            text = f"HTTP {response.status} with {response.content_type}, which is not an OTLP response"
+            return _not_otlp(text, error_type=str(response.status))
         return ExportResult(Action.SUCCESS, _printable(partial.error_message), max(partial.rejected_spans, 0))
     reason = f"HTTP {response.status}: {_details(response, body)}"
     delay_s = retry_after(response.headers.get("Retry-After"))
     return ExportResult(http_action(response.status), reason, delay_s=delay_s, error_type=str(response.status))
+
+
+def _decode(content_type: str, body: bytes) -> ExportTraceServiceResponse:
+    """Decode a response; an empty one is valid, whatever its content type (the body of a 204, for example)."""
+    if content_type == "application/json" and body.lstrip().startswith(b"{"):
+        return json_format.Parse(body, ExportTraceServiceResponse(), ignore_unknown_fields=True)
+    if body and content_type not in {_CONTENT_TYPE, "application/octet-stream"}:  # the latter is aiohttp's default
+        raise DecodeError(content_type)
+    return ExportTraceServiceResponse.FromString(body)
+
+
+def _not_otlp(reason: str, remedy: str = "", error_type: str = "response") -> ExportResult:
+    return ExportResult(Action.HOLD_NOT_OTLP, _printable(reason), error_type=error_type, remedy=remedy)
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:

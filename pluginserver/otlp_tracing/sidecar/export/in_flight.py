@@ -60,10 +60,12 @@ class InFlightBatch:
         self._is_answered = True
         self._accounting.export(self.spans, rejected)
 
-    def reject(self) -> None:
-        """Count all of them as rejected."""
+    def reject(self) -> int:
+        """Count all that were not answered for as rejected, and return their number."""
         self._is_answered = True
-        self._accounting.reject(self.spans)
+        spans = self.spans if self._unanswered is None else sum(map(len, self._unanswered))
+        self._accounting.reject(spans)
+        return spans
 
     def accept_spans(self, spans: Sequence[EncodedSpan], rejected: int) -> None:
         """Count some as exported, except those that a partial success rejected."""

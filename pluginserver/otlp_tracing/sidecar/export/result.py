@@ -1,8 +1,8 @@
 """The result of an export, and the action that follows from it. Pure.
 
-This is OTLP's table with two exceptions (docs/decisions/0016-hold-what-is-not-let-in.md). Spans that were refused
-for lack of authority are held, not dropped, because the key is wrong and not the spans. A batch that was refused for
-its content or its size is bisected, so that only the offending spans are lost.
+This is OTLP's table with two exceptions (docs/decisions/0016-hold-what-is-not-let-in.md). Spans are held, not dropped,
+if the answer means that the key or the endpoint is wrong, not the spans. A batch that was refused for its content
+or its size is bisected, so that only the offending spans are lost.
 
 Source: opentelemetry-proto, docs/specification.md (OTLP/gRPC and OTLP/HTTP response); google/rpc/error_details.proto.
 """
@@ -24,6 +24,7 @@ class Action(Enum):
     SUCCESS = "success"
     RETRY = "retry"
     HOLD_UNAUTHORIZED = "hold_unauthorized"
+    HOLD_NOT_OTLP = "hold_not_otlp"
     SPLIT = "split"
     DROP = "drop"
 
@@ -38,6 +39,7 @@ class ExportResult:
         rejected: number of spans in an accepted request that the collector did not take.
         delay_s: seconds that the collector asks to wait; None if it does not.
         error_type: one word for a failure: the name of a gRPC status, an HTTP status, timeout or connection.
+        remedy: the setting to change, as a sentence; empty for the usual one, see remedies.py.
     """
 
     action: Action
@@ -45,6 +47,7 @@ class ExportResult:
     rejected: int = 0
     delay_s: float | None = None
     error_type: str = ""
+    remedy: str = ""
 
 
 _GRPC: Mapping[str, Action] = {
@@ -56,6 +59,7 @@ _GRPC: Mapping[str, Action] = {
     "DATA_LOSS": Action.RETRY,
     "UNAUTHENTICATED": Action.HOLD_UNAUTHORIZED,
     "PERMISSION_DENIED": Action.HOLD_UNAUTHORIZED,
+    "UNIMPLEMENTED": Action.HOLD_NOT_OTLP,
     # A collector that cannot read a request answers one of these, because of one span or of all.
     "INVALID_ARGUMENT": Action.SPLIT,
     "INTERNAL": Action.SPLIT,
@@ -68,6 +72,11 @@ _HTTP: Mapping[int, Action] = {
     504: Action.RETRY,
     401: Action.HOLD_UNAUTHORIZED,
     403: Action.HOLD_UNAUTHORIZED,
+    407: Action.HOLD_UNAUTHORIZED,
+    404: Action.HOLD_NOT_OTLP,
+    405: Action.HOLD_NOT_OTLP,
+    421: Action.HOLD_NOT_OTLP,
+    501: Action.HOLD_NOT_OTLP,
     400: Action.SPLIT,
     413: Action.SPLIT,
 }
@@ -87,7 +96,7 @@ def grpc_action(code: str, delay_s: float | None) -> Action:
 
 def http_action(status: int) -> Action:
     """Return the action for an HTTP status that is not 2xx."""
-    return _HTTP.get(status, Action.DROP)
+    return Action.HOLD_NOT_OTLP if status // 100 == 3 else _HTTP.get(status, Action.DROP)
 
 
 def retry_after(value: str | None) -> float | None:

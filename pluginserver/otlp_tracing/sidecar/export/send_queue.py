@@ -64,7 +64,7 @@ class SendQueue:
 
     @property
     def identity(self) -> bytes:
-        """What distinguishes the destination, with its secrets; never stored."""
+        """The destination's distinguishing settings, with its secrets; never stored."""
         return self._identity
 
     @identity.setter

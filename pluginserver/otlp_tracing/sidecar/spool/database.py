@@ -331,7 +331,7 @@ class Database:
 
     def _start_tally(self) -> None:
         self._close_tally()
-        with contextlib.suppress(OSError):  # without a tally a loss may go uncounted; nothing else depends on it
+        with contextlib.suppress(OSError):  # without a tally a loss may be uncounted; nothing else depends on it
             self._tally = Tally(self._tally_path, self.salt)
             for digest, number in self._numbers.items():
                 self._tally.write_destination(number, digest, self._descriptions[digest])

@@ -18,7 +18,7 @@ _HEADER = struct.Struct(">60xI")  # the user version, in bytes 60 to 63 of a dat
 _MAGIC = b"SQLite format 3\0"
 _SUFFIXES = ("", "-wal", "-journal", "-shm", _TALLY)
 _QUARANTINED, _RECOVERED = "spool.rescue-", "spool.corrupt-"
-_MAX_RECOVERED = 2  # kept for a person, who looks at the latest; each may be as large as the spool
+_MAX_RECOVERED = 2  # kept for a person to examine; each may be as large as the spool
 
 
 class SpoolFolder:

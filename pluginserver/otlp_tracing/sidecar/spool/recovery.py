@@ -91,7 +91,7 @@ class Recovery:
         return gap if len(gap) > 1 or len(gap) < last - first + 1 else range(0)
 
     def _read(self, query: str, *ids: int) -> Generator[SpooledBatch, None, int | None]:
-        """Read batches; return the last id before a broken page, 0 if there was none, None if all could be read."""
+        """Read batches; return the last id before a broken page, 0 without one, None if all could be read."""
         reached = 0
         try:
             for id_, spans, at_ms, check_sum, body in self._connection.execute(query, ids):

@@ -75,7 +75,7 @@ class Spool:
         return self._started_ms + int((self._loop.time() - self._started) * 1000)
 
     async def start(self, seconds: float) -> None:
-        """Open the file, and continue without it if that takes longer than `seconds`; recovery then goes on."""
+        """Open the file, and continue without it if that takes longer than `seconds`; recovery then continues."""
         if self._writer is None:
             return
         opening = asyncio.ensure_future(self.recover())
@@ -192,7 +192,7 @@ class Spool:
             await self._writer.close(seconds)
 
     async def recover(self) -> None:
-        """Open the file if necessary, delete and store what could not be deleted and stored, and take writes again."""
+        """Open the file if necessary, repeat failed deletions, store batches in memory, and take writes again."""
         if self._writer is None:
             return
         try:

@@ -289,7 +289,7 @@ class Writer:
         if not isinstance(error, sqlite3.OperationalError):
             return isinstance(error, (sqlite3.DatabaseError, *_UNREADABLE))
         if str(error) == _READ_ONLY:
-            # SQLite also says this of a file whose header requires a later SQLite.
+            # SQLite also says this of a file that requires a later SQLite by its header.
             assert self._folder is not None
             return os.access(self._folder.database(), os.W_OK) and self._folder.is_writable()
         return not str(error).startswith(_DISK_ERRORS)

@@ -52,9 +52,9 @@ def test_how_long_it_has_failed_and_why_is_known() -> None:
     backoff = RetryBackoff(clock, lambda: 0.5)
     backoff.record_failure("one")
     clock.now += 60
-    backoff.record_failure("two", hold=True)
+    backoff.record_failure("two", hold="unauthorized")
 
-    assert (backoff.failing_since, backoff.reason, backoff.is_held) == (1000.0, "two", True)
+    assert (backoff.failing_since, backoff.reason, backoff.held) == (1000.0, "two", "unauthorized")
     assert 24 <= backoff.delay() <= 36
     backoff.retry_now()
     assert backoff.delay() == 0

@@ -1,4 +1,4 @@
-"""Spool and delivery together, by chance: traffic, answers, small bounds, restarts. Every span is somewhere."""
+"""Spool and export together, with random traffic, answers, small bounds and restarts: no span is unaccounted for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Hasty(RetryBackoff):
 @pytest.mark.parametrize("seed", range(int(os.environ.get("CONSERVATION_SEEDS", "3"))))
 @pytest.mark.parametrize("bound", [1 << 20, 1 << 30])
 def test_every_span_is_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, bound: int) -> None:
-    """What was submitted is accepted, refused, dropped or spooled: the counts agree over all lives of the process."""
+    """Each submitted span is accepted, refused, dropped or spooled, over all lives of the process."""
     monkeypatch.setattr(backlog, "MAX_IN_MEMORY_BYTES", 20_000)
     monkeypatch.setattr(backlog, "_LOAD_BYTES", 10_000)
     monkeypatch.setattr("otlp_tracing.sidecar.export.exporter.RetryBackoff", _Hasty)

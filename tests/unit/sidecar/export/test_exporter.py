@@ -1,4 +1,4 @@
-"""Promises of sidecar/export/exporter.py: what becomes of spans, answer by answer, on a clock that the test moves."""
+"""Promises of sidecar/export/exporter.py: the fate of spans, answer by answer, on a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
+from otlp_tracing.metrics import DESTINATION_HELD
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Exporter
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -23,7 +24,7 @@ BAD = ExportResult(Action.SPLIT, "INVALID_ARGUMENT: no")
 
 
 class Stage:
-    """ExporterRegistry over scripted transports, with everything in memory."""
+    """Exporters over scripted transports, with everything in memory."""
 
     def __init__(self) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
@@ -41,7 +42,12 @@ class Stage:
     def send(self, delivery: Exporter, *names: str, padding: int = 0) -> None:
         """One request, of which each name is a span."""
         self.exporters.submit(delivery.destination, [encoded(name, padding) for name in names], 0)
-        self.exporters.save(b"sender", 1)
+        self.exporters.save(b"worker", 1)
+
+    def held(self) -> set[str]:
+        """Reasons for which spans are held, as /metrics shows them."""
+        (family,) = (one for one in self.metrics.registry.collect() if one.name == DESTINATION_HELD.name)
+        return {sample.labels["reason"] for sample in family.samples}
 
 
 def staged(scene: Callable[[Stage], Awaitable[None]]) -> None:
@@ -52,7 +58,7 @@ def staged(scene: Callable[[Stage], Awaitable[None]]) -> None:
 
 
 def books(delivery: Exporter) -> tuple[int, int, int, int]:
-    """Exported, rejected, dropped and waiting, once the balance has been looked at."""
+    """Check the balance, and return exported, rejected, dropped and waiting spans."""
     assert delivery.accounting.discrepancy == 0
     return (
         delivery.accounting.exported,
@@ -82,7 +88,7 @@ def test_a_batch_is_sent_when_it_is_full_or_old_enough() -> None:
 
 
 def test_spans_outlast_an_outage_and_arrive_in_order() -> None:
-    """Ten minutes of nobody there: everything waits, and goes out oldest first when somebody is."""
+    """For ten minutes no collector is there: all spans wait, and are sent oldest first when it is back."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(timeout=100, send_batch_size=10)
@@ -158,7 +164,7 @@ def test_several_requests_are_under_way() -> None:
 
 
 def test_a_slow_destination_delays_no_other() -> None:
-    """One hangs; what is for the other is there at once."""
+    """One hangs; spans for the other arrive at once."""
 
     async def scene(stage: Stage) -> None:
         slow, hanging = stage.to("slow", send_batch_size=1)
@@ -177,7 +183,7 @@ def test_a_slow_destination_delays_no_other() -> None:
 
 @pytest.mark.parametrize("answer", [ExportResult(Action.DROP, "UNIMPLEMENTED: no"), BAD])
 def test_what_is_refused_for_good_is_counted_and_not_repeated(answer: ExportResult) -> None:
-    """A single span that the collector will not have is rejected; the next one is none the worse for it."""
+    """A single span that the collector refuses is rejected; the next one is delivered."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=1)
@@ -194,7 +200,7 @@ def test_what_is_refused_for_good_is_counted_and_not_repeated(answer: ExportResu
 
 @pytest.mark.parametrize("poison", [{"5"}, {"0", "255"}, {str(number) for number in range(100, 110)}])
 def test_poison_costs_no_neighbour(poison: set[str]) -> None:
-    """A batch refused for what is in it is narrowed down until the spans meant stand alone."""
+    """A batch that is refused for its content is bisected until only the offending spans are left."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=256)
@@ -210,28 +216,90 @@ def test_poison_costs_no_neighbour(poison: set[str]) -> None:
     staged(scene)
 
 
-def test_a_collector_that_refuses_everything_is_not_asked_about_every_span() -> None:
-    """One batch is narrowed down to nothing, the next ones are refused whole, for ten seconds."""
+@pytest.mark.parametrize("answer", [BAD, ExportResult(Action.DROP, "HTTP 500: no")])
+def test_a_collector_that_refuses_everything_costs_no_span(answer: ExportResult) -> None:
+    """After three batches without an accepted span all are held, with few requests, and delivered when it is mended."""
 
     async def scene(stage: Stage) -> None:
-        delivery, collector = stage.to(send_batch_size=128)
-        collector.answer = lambda _: BAD
-        for number in range(128 * 5):
-            stage.send(delivery, str(number))
+        exporter, collector = stage.to(send_batch_size=128)
+        collector.answer = lambda _: answer
+        for number in range(128 * 10):
+            stage.send(exporter, str(number))
         await asyncio.sleep(1)
         asked = len(collector.requests)
-        for number in range(128 * 5):
-            stage.send(delivery, str(number))
-        await asyncio.sleep(1)
+        await asyncio.sleep(600)
 
-        assert len(collector.requests) - asked == 5
-        assert books(delivery) == (0, 128 * 10, 0, 0)
+        assert books(exporter) == (0, 0, 0, 1280)
+        assert len(collector.requests) - asked < 600 / 24 * 34
+        status = exporter.status()
+        assert (status["state"], status["reason"]) == ("held", answer.reason)
+        assert "refuses every span" in status["remedy"]
+        assert stage.held() == {"refused"}
+
+        collector.answer = lambda _: OK
+        await asyncio.sleep(60)
+        assert books(exporter) == (1280, 0, 0, 0)
+        assert sorted(map(int, collector.accepted)) == list(range(1280))
+        assert (exporter.state, stage.held()) == ("ok", set())
+
+    staged(scene)
+
+
+def test_spans_that_are_refused_alone_count_as_rejected_soon() -> None:
+    """If no other batch comes within ten seconds; the state says so until a span is accepted."""
+
+    async def scene(stage: Stage) -> None:
+        exporter, collector = stage.to(timeout=1)
+        collector.answer = lambda _: BAD
+        stage.send(exporter, "a", "b")
+        await asyncio.sleep(5)
+        assert books(exporter) == (0, 0, 0, 2)
+        await asyncio.sleep(6)
+        assert books(exporter) == (0, 2, 0, 0)
+        assert (exporter.state, exporter.status()["reason"]) == ("rejecting", BAD.reason)
+
+        collector.answer = lambda _: OK
+        stage.send(exporter, "c")
+        await asyncio.sleep(1)
+        assert exporter.state == "ok"
+
+    staged(scene)
+
+
+def test_a_partial_success_without_any_span_is_a_refusal() -> None:
+    """Its spans are rejected, as OTLP says; after three such batches the next ones are held."""
+
+    async def scene(stage: Stage) -> None:
+        exporter, collector = stage.to(send_batch_size=2)
+        collector.answer = lambda names: ExportResult(Action.SUCCESS, "quota", rejected=len(names))
+        for number in range(10):
+            stage.send(exporter, f"{number} a", f"{number} b")
+            await asyncio.sleep(1)
+
+        assert exporter.state == "held"
+        assert books(exporter)[3] > 10
+
+    staged(scene)
+
+
+def test_a_refused_batch_does_not_delay_the_end() -> None:
+    """At the end there is no next batch to wait for."""
+
+    async def scene(stage: Stage) -> None:
+        exporter, collector = stage.to(timeout=600_000)
+        collector.answer = lambda _: BAD
+        stage.send(exporter, "a")
+        begun = asyncio.get_running_loop().time()
+        await stage.exporters.close(5)
+
+        assert asyncio.get_running_loop().time() - begun < 2
+        assert books(exporter) == (0, 1, 0, 0)
 
     staged(scene)
 
 
 def test_an_outage_while_narrowing_costs_nothing() -> None:
-    """What was answered for stays answered for; the rest waits and is sent later."""
+    """Accepted spans stay accepted; the others wait and are sent later."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=8)
@@ -248,7 +316,7 @@ def test_an_outage_while_narrowing_costs_nothing() -> None:
 
 
 def test_partial_success_is_counted_and_not_repeated() -> None:
-    """The collector says how many it did not take; which ones, nobody knows."""
+    """The collector reports the number of spans that it did not take, and not which."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=10)
@@ -262,8 +330,31 @@ def test_partial_success_is_counted_and_not_repeated() -> None:
     staged(scene)
 
 
+@pytest.mark.parametrize(
+    ("action", "reason"), [(Action.HOLD_UNAUTHORIZED, "unauthorized"), (Action.HOLD_NOT_OTLP, "not_otlp")]
+)
+def test_a_held_destination_says_why(action: Action, reason: str) -> None:
+    """State, reason and remedy are in its status, and the reason is on /metrics until it delivers."""
+
+    async def scene(stage: Stage) -> None:
+        exporter, collector = stage.to(send_batch_size=1)
+        collector.answer = lambda _: ExportResult(action, "HTTP 404: no such page")
+        stage.send(exporter, "a")
+        await asyncio.sleep(1)
+        status = exporter.status()
+        assert (status["state"], status["reason"], bool(status["remedy"])) == ("held", "HTTP 404: no such page", True)
+        assert stage.held() == {reason}
+
+        collector.answer = lambda _: OK
+        await asyncio.sleep(40)
+        assert (exporter.status()["remedy"], stage.held()) == ("", set())
+        assert books(exporter) == (1, 0, 0, 0)
+
+    staged(scene)
+
+
 def test_without_authority_spans_are_held() -> None:
-    """A refused key drops nothing, however long; a new one lets everything through at once."""
+    """A refused key costs no span, however long; after the collector accepts it, all are delivered."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=1, max_retry_time=60)
@@ -282,7 +373,7 @@ def test_without_authority_spans_are_held() -> None:
 
 
 def test_a_retry_time_bounds_how_long_spans_wait() -> None:
-    """Past max_retry_time what waited as long is given up and counted; what came later has its own time."""
+    """Past max_retry_time a span is dropped and counted; younger spans have their own time."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(timeout=1, max_retry_time=60)
@@ -322,7 +413,7 @@ def test_no_request_is_larger_than_otlp_allows() -> None:
 
 
 def test_past_the_bound_the_oldest_traces_go() -> None:
-    """Whole rows, oldest first, counted exactly."""
+    """Whole batches, oldest first, counted exactly."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(spool_max_bytes=1 << 20, timeout=1)
@@ -345,7 +436,7 @@ def test_past_the_bound_the_oldest_traces_go() -> None:
 
 
 def test_the_end_flushes_as_long_as_somebody_answers() -> None:
-    """What waits for its batch goes out; who hangs or fails keeps nobody."""
+    """Incomplete batches are sent; a collector that hangs or fails does not delay the end."""
 
     async def scene(stage: Stage) -> None:
         well, _ = stage.to("well", timeout=600_000)
@@ -379,7 +470,7 @@ def test_spans_that_could_not_be_encoded_are_counted() -> None:
 
 
 def test_how_long_the_collector_takes_is_measured() -> None:
-    """By what it answers, under the name that OpenTelemetry has for it."""
+    """By its answer, under the name that OpenTelemetry has for it."""
 
     async def scene(stage: Stage) -> None:
         delivery, collector = stage.to(send_batch_size=1)

@@ -33,7 +33,7 @@ def destination(key: str = "", environment: dict[str, str] | None = None, **conf
 
 
 class Life:
-    """The exporters of one process; what each key's transport was sent."""
+    """The exporters of one process, with a scripted transport for each key."""
 
     def __init__(self, folder: Path | None = None, environment: dict[str, str] | None = None) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
@@ -153,7 +153,7 @@ def test_limits_are_the_last_configurations() -> None:
 
 @pytest.mark.parametrize("working", [1, 2])
 def test_a_refused_key_is_replaced_by_the_one_that_works(working: int) -> None:
-    """Held spans go out with the new key of the same place; not if there are two, whose spans might be meant."""
+    """Held spans are sent with the new key of the same endpoint; not if two could be meant, of two tenants."""
 
     async def scene() -> None:
         async with Life() as life:
@@ -211,7 +211,7 @@ def test_a_bound_holds_on_disk(tmp_path: Path) -> None:
             assert 35 < dropped < 50
             collector.answer = lambda _: OK
             await until(lambda: delivery.accounting.exported == 60 - dropped)
-            # One batch was being sent when others had to go, and was not dropped in their place.
+            # One batch was in flight while others were dropped.
             youngest = 60 - dropped - 10
             arrived = sorted(map(int, collector.accepted))
             assert arrived[-youngest:] == list(range(60 - youngest, 60))
@@ -275,7 +275,7 @@ def test_a_quiet_destination_rests_and_comes_back() -> None:
 
 
 def test_a_configuration_wakes_its_destination() -> None:
-    """Named again, it is what the configuration says, before any span comes."""
+    """A configuration that names it applies before any span comes."""
 
     async def scene() -> None:
         async with Life() as life:
@@ -312,7 +312,7 @@ def test_a_destination_that_spans_wait_for_does_not_rest() -> None:
 
 
 def test_a_destination_at_rest_is_not_failing() -> None:
-    """What it was refused for an hour ago, with nothing left that waits, is nobody's worry now."""
+    """With no span waiting, an hour-old failure is not reported."""
 
     async def scene() -> None:
         async with Life() as life:
@@ -328,7 +328,7 @@ def test_a_destination_at_rest_is_not_failing() -> None:
 
 
 def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
-    """The endpoint has one row, and its counters go on from where they were."""
+    """The endpoint has one row, and its counters continue."""
 
     async def scene() -> None:
         async with Life() as life:
@@ -351,7 +351,7 @@ def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
 
 
 def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
-    """Those of the others go from page and /metrics together, and begin with 0 should they come again."""
+    """Those of the others leave page and /metrics together, and begin with 0 if they return."""
     endpoints = [f"http://c{number}:1" for number in range(MAX_SUSPENDED + 8)]
 
     async def scene() -> None:
@@ -400,7 +400,7 @@ def test_destinations_without_end_are_not_all_awake(monkeypatch: pytest.MonkeyPa
 def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its entry in the file goes, but for the last; when it comes again its spans are its own, once each."""
+    """Its entry in the file is deleted, except the last one; when it returns each of its spans is sent once."""
     monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._CHECK_SECONDS", 0.02)
     monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.SUSPEND_SECONDS", 0.05)
     monkeypatch.setattr("otlp_tracing.sidecar.export.exporters.MAX_SUSPENDED", 1)

@@ -1,9 +1,10 @@
-"""Promises of sidecar/export/grpc.py, against a collector's double that says what it is told."""
+"""Promises of sidecar/export/grpc.py, against scripted servers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -11,6 +12,9 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import StreamEnded
 
 from delivery_doubles import encoded
 from otlp_tracing.config.settings import Settings
@@ -24,7 +28,11 @@ from otlp_tracing_devtools.fake_collector import OtlpSink, ScriptedAnswer
 
 REQUEST = request(encode_resource({}), [encoded("a")])
 RETRY = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
-HOLD = {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+HOLD = {
+    "UNAUTHENTICATED": Action.HOLD_UNAUTHORIZED,
+    "PERMISSION_DENIED": Action.HOLD_UNAUTHORIZED,
+    "UNIMPLEMENTED": Action.HOLD_NOT_OTLP,
+}
 NARROW = {"INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED"}
 
 
@@ -61,11 +69,7 @@ def test_each_status_means_what_otlp_says(with_retry_info: bool) -> None:
             expected = (
                 Action.RETRY
                 if code.name in RETRY or (code.name == "RESOURCE_EXHAUSTED" and with_retry_info)
-                else Action.HOLD_UNAUTHORIZED
-                if code.name in HOLD
-                else Action.SPLIT
-                if code.name in NARROW
-                else Action.DROP
+                else HOLD.get(code.name, Action.SPLIT if code.name in NARROW else Action.DROP)
             )
             assert (answer.action, answer.reason) == (expected, f"{code.name}: why")
             assert answer.delay_s == (7.5 if with_retry_info else None)
@@ -74,7 +78,7 @@ def test_each_status_means_what_otlp_says(with_retry_info: bool) -> None:
 
 
 def test_a_request_arrives_as_it_was_written() -> None:
-    """And what the collector did not take of it is told."""
+    """The number of spans that the collector did not take is in the result."""
 
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:
         sink.script(ScriptedAnswer(rejected_spans=1, message="too old"))
@@ -84,7 +88,116 @@ def test_a_request_arrives_as_it_was_written() -> None:
     played(scene)
 
 
-def test_nobody_there_is_an_answer_too() -> None:
+async def _export_to(serve: Any, scheme: str = "http") -> ExportResult:
+    """Export to a server of another protocol, given as the handler of a connection."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def track(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.current_task())  # type: ignore[arg-type]
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(track, "127.0.0.1", 0)
+    endpoint = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    transport = GrpcTransport(Destination.from_settings(Settings.from_config({"endpoint": endpoint}), {}))
+    async with server:
+        result = await transport.export(REQUEST)
+        await transport.close()
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+        return result
+
+
+def _http2_server(headers: list[tuple[str, str]], body: bytes) -> Any:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = H2Connection(H2Configuration(client_side=False))
+        connection.initiate_connection()
+        writer.write(connection.data_to_send())
+        while data := await reader.read(65_535):
+            for event in connection.receive_data(data):
+                if isinstance(event, StreamEnded):
+                    connection.send_headers(event.stream_id, headers, end_stream=not body)
+                    if body:
+                        connection.send_data(event.stream_id, body, end_stream=True)
+            writer.write(connection.data_to_send())
+
+    return serve
+
+
+async def _http1_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ([(":status", "200"), ("content-type", "text/html")], b"<html>"),
+        ([(":status", "200"), ("content-type", "application/grpc")], b""),
+        ([(":status", "302"), ("location", "/login")], b""),
+        *(([(":status", status)], b"") for status in ("400", "404", "405", "407", "421", "500", "501")),
+    ],
+)
+def test_an_http2_server_without_grpc_is_held(headers: list[tuple[str, str]], body: bytes) -> None:
+    """A proxy or a web server on the port has not taken the spans."""
+    assert asyncio.run(_export_to(_http2_server(headers, body))).action is Action.HOLD_NOT_OTLP
+
+
+def test_statuses_with_a_meaning_for_grpc_keep_it() -> None:
+    """GRPC translates an HTTP status of a proxy where it can."""
+    actions = {
+        status: asyncio.run(_export_to(_http2_server([(":status", status)], b""))).action
+        for status in ("401", "403", "503")
+    }
+
+    unauthorized = Action.HOLD_UNAUTHORIZED
+    assert actions == {"401": unauthorized, "403": unauthorized, "503": Action.RETRY}
+
+
+def test_a_port_of_another_protocol_is_held() -> None:
+    """The remedy names the protocol that the port speaks."""
+    plain = asyncio.run(_export_to(_http1_server))
+    tls = asyncio.run(_export_to(_http1_server, "https"))
+
+    assert (plain.action, tls.action) == (Action.HOLD_NOT_OTLP, Action.HOLD_NOT_OTLP)
+    assert "protocol: http/protobuf" in plain.remedy
+    assert "http://" in tls.remedy
+
+
+def test_an_undecodable_response_is_held() -> None:
+    """A gRPC service that is not OTLP may accept any request."""
+
+    async def run() -> ExportResult:
+        server = grpc.aio.server()
+        handler = grpc.unary_unary_rpc_method_handler(_answer_garbage, None, None)
+
+        class Service(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+            def service(self, _: object) -> Any:
+                return handler
+
+        server.add_generic_rpc_handlers((Service(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        settings = Settings.from_config({"endpoint": f"http://127.0.0.1:{port}"})
+        transport = GrpcTransport(Destination.from_settings(settings, {}))
+        result = await transport.export(REQUEST)
+        await transport.close()
+        await server.stop(None)
+        return result
+
+    result = asyncio.run(run())
+    assert (result.action, result.reason) == (Action.HOLD_NOT_OTLP, "the response is not an OTLP response")
+
+
+async def _answer_garbage(_request: bytes, _context: object) -> bytes:
+    return b"\xff\xff"
+
+
+def test_a_failed_connection_is_a_result() -> None:
     """And the same transport finds the collector once it is there."""
 
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:

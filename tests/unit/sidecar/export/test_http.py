@@ -1,4 +1,4 @@
-"""Promises of sidecar/export/http.py, against a server that says what it is told."""
+"""Promises of sidecar/export/http.py, against a scripted server."""
 
 from __future__ import annotations
 
@@ -90,7 +90,17 @@ def test_compression_can_be_off() -> None:
             },
             ExportResult(Action.SUCCESS, rejected=3),
         ),
-        ({"status": 202, "body": b"thank you"}, ExportResult(Action.SUCCESS)),
+        ({"status": 200, "text": "", "content_type": "text/plain"}, ExportResult(Action.SUCCESS)),
+        ({"status": 204}, ExportResult(Action.SUCCESS)),
+        (
+            {
+                "status": 200,
+                "text": '{"partialSuccess": {"rejectedSpans": "5", "errorMessage": "too old"}, "more": 1}',
+                "content_type": "application/json",
+            },
+            ExportResult(Action.SUCCESS, "too old", rejected=5),
+        ),
+        ({"status": 200, "text": "{}", "content_type": "application/json"}, ExportResult(Action.SUCCESS)),
         ({"status": 503, "headers": {"Retry-After": "7"}}, ExportResult(Action.RETRY, "HTTP 503: ", delay_s=7.0)),
         ({"status": 429, "headers": {"Retry-After": "soon"}}, ExportResult(Action.RETRY, "HTTP 429: ")),
         ({"status": 502}, ExportResult(Action.RETRY, "HTTP 502: ")),
@@ -106,9 +116,9 @@ def test_compression_can_be_off() -> None:
             ExportResult(Action.SPLIT, "HTTP 400: bad span"),
         ),
         ({"status": 413}, ExportResult(Action.SPLIT, "HTTP 413: ")),
-        ({"status": 404, "text": "x" * 5000}, ExportResult(Action.DROP, "HTTP 404: " + "x" * 200)),
+        ({"status": 404, "text": "x" * 5000}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 404: " + "x" * 200)),
         ({"status": 500}, ExportResult(Action.DROP, "HTTP 500: ")),
-        ({"status": 301, "headers": {"Location": "/elsewhere"}}, ExportResult(Action.DROP, "HTTP 301: ")),
+        ({"status": 301, "headers": {"Location": "/elsewhere"}}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 301: ")),
     ],
 )
 def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: ExportResult) -> None:
@@ -124,8 +134,75 @@ def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: Expo
     played(scene)
 
 
-def test_nobody_there_is_an_answer_too() -> None:
-    """What cannot be connected to, resolved or verified is tried again."""
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"status": 200, "text": "<html>", "content_type": "text/html"},
+        {"status": 202, "body": b"thank you"},
+        {"status": 200, "body": b"\xff\xff", "content_type": "application/x-protobuf"},
+        {"status": 200, "text": "[]", "content_type": "application/json"},
+        {"status": 200, "text": "no JSON", "content_type": "application/json"},
+        {"status": 200, "text": '{"partialSuccess": {"rejectedSpans": "all"}}', "content_type": "application/json"},
+        {"status": 200, "body": b"\xff", "content_type": "application/json"},
+    ],
+)
+def test_a_success_without_an_otlp_response_is_held(response: dict[str, Any]) -> None:
+    """A web page or a login portal answers 200 too, and has not taken the spans."""
+
+    async def scene(collector: Collector, transport: HttpTransport) -> None:
+        collector.response = response
+        result = await transport.export(b"")
+        assert result.action is Action.HOLD_NOT_OTLP
+        assert "not an OTLP response" in result.reason
+
+    played(scene)
+
+
+@pytest.mark.parametrize(
+    ("greeting", "remedy"), [(b"\x00\x00\x18\x04" + bytes(29), "protocol: grpc"), (b"220 smtp ESMTP\r\n", "")]
+)
+def test_a_port_that_does_not_speak_http_is_held(greeting: bytes, remedy: str) -> None:
+    """A gRPC port is recognised by its first frame, and the remedy names the other protocol."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(greeting)
+        writer.close()
+
+    async def run() -> ExportResult:
+        server = await asyncio.start_server(greet, "127.0.0.1", 0)
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf"})
+        transport = HttpTransport(Destination.from_settings(settings, {}))
+        async with server:
+            result = await transport.export(b"")
+            await transport.close()
+            return result
+
+    result = asyncio.run(run())
+    assert result.action is Action.HOLD_NOT_OTLP
+    assert remedy in result.remedy
+
+
+def test_tls_to_a_port_without_it_is_held() -> None:
+    """The remedy is the scheme of the endpoint."""
+
+    async def run() -> ExportResult:
+        async with TestServer(web.Application()) as server:
+            endpoint = f"https://{server.host}:{server.port}"
+            settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf"})
+            transport = HttpTransport(Destination.from_settings(settings, {}))
+            result = await transport.export(b"")
+            await transport.close()
+            return result
+
+    result = asyncio.run(run())
+    assert result.action is Action.HOLD_NOT_OTLP
+    assert "http://" in result.remedy
+
+
+def test_a_failed_connection_is_a_result() -> None:
+    """An endpoint that cannot be connected to, resolved or verified is tried again."""
 
     async def run(endpoint: str) -> ExportResult:
         settings = Settings.from_config({"endpoint": endpoint, "protocol": "http/protobuf"})

@@ -10,10 +10,24 @@ import pytest
 from otlp_tracing.sidecar.export.result import Action, grpc_action, http_action, retry_after
 
 
-def test_a_status_without_a_place_in_the_table_is_final() -> None:
-    """What OTLP does not call retryable is not retried."""
-    assert {grpc_action(code, None) for code in ("UNKNOWN", "NOT_FOUND", "UNIMPLEMENTED")} == {Action.DROP}
-    assert {http_action(status) for status in (302, 404, 405, 415, 500, 501, 505)} == {Action.DROP}
+def test_a_status_that_is_not_in_the_table_is_final() -> None:
+    """A status that OTLP does not call retryable is not retried."""
+    assert {grpc_action(code, None) for code in ("UNKNOWN", "NOT_FOUND")} == {Action.DROP}
+    assert {http_action(status) for status in (415, 422, 500, 505)} == {Action.DROP}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405, 421, 501])
+def test_an_answer_of_something_else_than_otlp_is_held(status: int) -> None:
+    """The endpoint is wrong and not the spans."""
+    assert http_action(status) is Action.HOLD_NOT_OTLP
+    assert grpc_action("UNIMPLEMENTED", None) is Action.HOLD_NOT_OTLP
+
+
+@pytest.mark.parametrize("status", [401, 403, 407])
+def test_an_answer_about_authority_is_held(status: int) -> None:
+    """The key is wrong and not the spans."""
+    assert http_action(status) is Action.HOLD_UNAUTHORIZED
+    assert {grpc_action(code, 1.0) for code in ("UNAUTHENTICATED", "PERMISSION_DENIED")} == {Action.HOLD_UNAUTHORIZED}
 
 
 def test_exhausted_resources_are_worth_a_retry_only_if_the_collector_says_when() -> None:
@@ -39,7 +53,7 @@ def test_exhausted_resources_are_worth_a_retry_only_if_the_collector_says_when()
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    """Anything else is as if it were not there, and nobody waits longer than an hour."""
+    """Anything else is ignored, and an hour is the longest delay."""
     assert retry_after(value) == seconds
 
 

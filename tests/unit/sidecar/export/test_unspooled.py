@@ -19,7 +19,7 @@ from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 
 class Life:
-    """One process whose collector is away."""
+    """One process; its collector is away."""
 
     def __init__(self, folder: Path, max_memory_bytes: int = 1 << 20) -> None:
         self.collector = ScriptedTransport(lambda _: ExportResult(Action.RETRY, "UNAVAILABLE: no connection"))

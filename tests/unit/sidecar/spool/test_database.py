@@ -1,6 +1,6 @@
 """The spool file against a model of it: sequences of writes, deletions, syncs, kills and power cuts, by chance.
 
-A kill leaves the files as they are. A power cut leaves of what was not synchronized any mixture of old and new
+A kill leaves the files as they are. A power cut leaves, of unsynchronized data, any mixture of old and new
 blocks, in any order. `SPOOL_SEQUENCES=100000` is the long form.
 """
 
@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.database import Database
 
-_BLOCK = 512  # what a disk writes whole
+_BLOCK = 512  # written by a disk in one piece
 _DESTINATIONS = (b"a" * 16, b"b" * 16)
 
 State = Mapping[int, bytes]

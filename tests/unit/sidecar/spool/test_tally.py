@@ -15,7 +15,7 @@ from otlp_tracing.sidecar.spool.database import Database
 
 
 def _left_by_a_kill(folder: Path, batches: int, delivered: int = 0) -> Path:
-    """Make a spool whose batches are in its log alone, as a killed process leaves it; 2 spans a batch."""
+    """Make a spool with its batches in the log alone, as a killed process leaves it; 2 spans a batch."""
     life = folder / "life"
     life.mkdir(parents=True)
     database = Database(life / "spool.db")

@@ -21,7 +21,7 @@ def nothing(_: Database) -> None:
 
 
 def test_transactions_are_apart_unless_somebody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes after one becomes the next together, at once for who reads, and at the end."""
+    """Jobs that come after one share the next; a read and the end do not wait for it."""
     monkeypatch.setattr(module, "SYNC_SECONDS", LONG)
 
     async def scenario() -> None:
@@ -50,7 +50,7 @@ def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
     monkeypatch.setattr(os, "fdatasync", lambda _: synced.append(time.monotonic()))
 
     async def lag(writer: Writer) -> float:
-        await asyncio.sleep(3 * module.SYNC_SECONDS)  # until nothing is left of what was written before
+        await asyncio.sleep(3 * module.SYNC_SECONDS)  # until everything written before is synchronized
         synced.clear()
         await writer.write(nothing)
         written = time.monotonic()
@@ -74,7 +74,7 @@ def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
 
 
 def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written and acknowledged is not safe then, though every write succeeds."""
+    """Committed data is not safe then, although every write succeeds."""
     errors: list[DiskError] = []
 
     def fail(_: int) -> None:

@@ -62,7 +62,13 @@ def create_app(
         if reason is not None:
             return web.Response(status=503, text=f"{reason}\n")
         # Still 200: records are accepted, and a failing probe would take Kong down because of its tracing.
-        return web.Response(text=f"ready, but spans are in memory alone: {degraded}\n" if degraded else "ready\n")
+        lines = [f"ready, but spans are in memory alone: {degraded}" if degraded else "ready"]
+        lines += [
+            f"{one['destination']} {one['state']}: {one['reason']}"
+            for one in health.destinations()
+            if one["state"] in {"held", "rejecting"}
+        ]
+        return web.Response(text="\n".join(lines) + "\n")
 
     async def show_metrics(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -7,7 +7,8 @@ import {PolledView} from './polled.js';
 const STATES = {
   ok: ['fine', 'delivering'],
   retrying: ['odd', 'retrying'],
-  held: ['bad', 'held: unauthorized'],
+  held: ['bad', 'held: a setting is wrong'],
+  rejecting: ['odd', 'the last batch was rejected'],
   unknown: ['odd', 'waiting for its configuration'],
   idle: ['plain', 'idle'],
 };
@@ -46,6 +47,7 @@ function card(one) {
     {'aria-label': one.destination},
     el('header', el(`span.pill.${kind}`, words), el('h2', el('bdi', one.destination)), el('small', one.protocol)),
     one.reason && el('p.why', el('bdi', one.reason), one.failing_s !== null && `, for ${period(one.failing_s)}`),
+    one.remedy && el('p.why', `Remedy: ${one.remedy}`),
     el(
       'dl.facts',
       fact('Last success', one.last_success_s === null ? 'none yet' : `${period(one.last_success_s)} ago`),
