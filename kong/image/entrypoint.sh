@@ -39,7 +39,7 @@ export KONG_NGINX_MAIN_ENV
 if [ "${1:-} ${2:-}" = "kong docker-start" ] && [ "${KONG_ROLE:-traditional}" != control_plane ]; then
     (umask 077 && mkdir -p "$(dirname "$KONG_PLUGINSERVER_OTLP_TRACING_SOCKET")")
     # Its parent is this process, which becomes nginx. So the plugin server ends when Kong ends.
-    /usr/local/otlp-tracing/bin/otlp-tracing serve &
+    /usr/local/otlp-tracing/bin/otlp-tracing serve --on-fault continue &
     # Kong starts in either case: tracing must not cause an outage.
     /usr/local/otlp-tracing/bin/otlp-tracing probe --wait "${OTLP_TRACING_START_TIMEOUT:-15}" || true
 fi

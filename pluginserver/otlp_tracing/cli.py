@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from otlp_tracing import __version__
-from otlp_tracing.commands.options import OptionParser, log_level
+from otlp_tracing.commands.options import OptionParser, continues_with_faults, log_level
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.paths import build_flavor
 
@@ -32,6 +32,8 @@ COMMANDS = {
     "demo": "show traces through a gateway and two services, on this machine alone",
     "worker": "",  # for `serve` alone: in no list
 }
+_log = logging.getLogger("otlp_tracing.cli")
+
 _ENTRY_POINTS = "otlp_tracing.commands"
 _IN_OTHER_DISTRIBUTIONS = {"demo": "demo"}
 """Commands that an extra of this distribution installs, with the extra's name."""
@@ -44,8 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.basicConfig(
             stream=sys.stderr, level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
-        if options.faults:
+        if options.faults and not continues_with_faults(options):
             raise ConfigError(options.faults)
+        for fault in options.faults:
+            _log.warning("invalid option, its default is used: %s", fault)
         return int(options.run(options) or 0)
     except ConfigError as error:
         for fault in error.faults:

@@ -38,6 +38,12 @@ class Metric:
 EVENTS_FAILED = Metric(
     "otlp_tracing_events_failed_total", "counter", "Events that a phase ended with an exception.", ("phase",)
 )
+OPTIONS_REFUSED = Metric(
+    "otlp_tracing_options_refused_total",
+    "counter",
+    "Options of `serve`, and their variables, that cannot be used, so that their defaults count.",
+    ("option",),
+)
 _UNTRACED = ("capture_failed", "bad_configuration", "queue_full", "record_too_large")
 REQUESTS_UNTRACED = Metric(
     "otlp_tracing_requests_untraced_total",
@@ -170,6 +176,7 @@ SPOOL_DEGRADED = Metric(
 
 METRICS: tuple[Metric, ...] = (
     EVENTS_FAILED,
+    OPTIONS_REFUSED,
     REQUESTS_UNTRACED,
     REQUESTS,
     REQUEST_DURATION,

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 
-from otlp_tracing.commands.options import OptionParser, add_plugins_option, choice
+from otlp_tracing.commands.options import OptionParser, add_on_fault_option, add_plugins_option, choice
 from otlp_tracing.kong_server.loader import describe, load
 from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 
@@ -23,6 +23,7 @@ def add_options(parser: OptionParser) -> None:
         "msgpack|protobuf",
         "protocol that Kong is to speak; msgpack never fails a request, protobuf costs Kong less; serve answers both",
     )
+    add_on_fault_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -295,6 +295,38 @@ def add_socket_options(parser: OptionParser) -> None:
     parser.option("--socket-name", socket_name, "otlp-tracing.socket", "NAME", "name of the socket in the prefix")
 
 
+def add_on_fault_option(parser: OptionParser) -> None:
+    """Add the option that keeps tracing up where a person cannot correct a mistake at once."""
+    parser.option(
+        "--on-fault",
+        choice("auto", "stop", "continue"),
+        "auto",
+        "auto|stop|continue",
+        "at an option that cannot be used: stop, or continue with its default; auto: continue if Kong is the parent",
+    )
+
+
+def continues_with_faults(options: argparse.Namespace) -> bool:
+    """Tell whether the command runs although an option cannot be used."""
+    on_fault = getattr(options, "on_fault", "stop")
+    return on_fault == "continue" or (on_fault == "auto" and is_started_by_kong())
+
+
+def is_started_by_kong() -> bool:
+    """Tell whether nginx, which is Kong, is the parent, or the parent of the shell that runs Kong's query_cmd."""
+    pid = os.getppid()
+    for _ in range(2):
+        try:
+            # proc(5): the name is in parentheses and may hold some; then the state and the parent follow.
+            head, _, rest = Path("/proc", str(pid), "stat").read_text().rpartition(")")
+        except OSError:
+            return False
+        if head.partition("(")[2] == "nginx":
+            return True
+        pid = int(rest.split()[1])
+    return False
+
+
 def add_plugins_option(parser: OptionParser) -> None:
     """Add the option that names another folder with a plugin file; tests use it."""
     parser.option("--plugins", path, None, "DIR", "", hidden=True)

@@ -7,26 +7,34 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from otlp_tracing.commands.options import (
+    PREFIX,
     OptionParser,
     SidecarOptions,
+    add_on_fault_option,
     add_plugins_option,
     add_socket_options,
+    continues_with_faults,
     integer,
     sidecar_socket,
 )
+from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.supervisor import Child
 from otlp_tracing.paths import command_line, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
+
+_log = logging.getLogger("otlp_tracing.commands.serve")
 
 MAX_WORKERS = 64  # kong_server/instances.py keeps six bits of every number for the worker's slot
 EXAMPLE = "otlp-tracing serve --kong-prefix /usr/local/kong"
@@ -47,6 +55,7 @@ def add_options(parser: OptionParser) -> None:
         "--workers", integer(1, MAX_WORKERS, "auto"), "auto", "auto|N", "worker processes; auto: one for each core"
     )
     SidecarOptions.add_to(parser)
+    add_on_fault_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -60,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
     socket = options.kong_prefix / options.socket_name
     level = f"--log-level={options.log_level}"
     shared = SidecarOptions.from_namespace(options)
-    shared.page_options()  # a fault ends `serve` here, not the sidecar once a second
+    faults = [*options.faults, *_token_faults(shared, options)]
     listener, bound = supervisor.bind(socket)
     count = _worker_count(options.workers)
     table = SlotTable.create(count)
@@ -76,13 +85,37 @@ def run(options: argparse.Namespace) -> None:
             bound=bound,
             kong_pid=os.getppid(),
             plugins=str(options.plugins or plugin_folder()),
+            refused=[fault.field for fault in faults] if slot == 0 else [],
         ).child(level, {SIDECAR_SOCKET_VARIABLE: str(sidecar), HOSTED_VARIABLE: "1"})
         for slot in range(count)
     ]
     if is_embedded:
         command = command_line("sidecar", "--embedded", "--listen", str(sidecar), *shared.to_argv(), level)
-        children.append(Child("sidecar", command))
-    supervisor.supervise(children, table, socket, bound)
+        is_locked = any("PAGE_TOKEN" in _variable(fault) for fault in faults)
+        # Without the token that was meant, no client may see the data of requests.
+        environment = {f"{PREFIX}PAGE_TOKEN": os.urandom(16).hex()} if is_locked else {}
+        children.append(Child("sidecar", command, environment=environment))
+    try:
+        supervisor.supervise(children, table, socket, bound)
+    finally:
+        for one in (listener, *itertools.chain(*inboxes)):
+            one.close()
+
+
+def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequence[Fault]:
+    # Read here, because a fault would otherwise end the sidecar once a second.
+    try:
+        shared.page_options()
+    except ConfigError as error:
+        if not continues_with_faults(options):
+            raise
+        _log.warning("the live page is locked: %s", error)
+        return error.faults
+    return []
+
+
+def _variable(fault: Fault) -> str:
+    return fault.field.replace("-", "_").upper()
 
 
 def _worker_count(workers: int | str) -> int:
@@ -103,6 +136,7 @@ class WorkerOptions:
         bound: device and inode of that socket when the group bound it.
         kong_pid: process that started the group.
         plugins: folder of the plugin file.
+        refused: options that could not be used, which this worker counts.
     """
 
     slot: int
@@ -114,6 +148,7 @@ class WorkerOptions:
     bound: tuple[int, int]
     kong_pid: int
     plugins: str
+    refused: Sequence[str]
 
     @classmethod
     def from_json(cls, text: str) -> WorkerOptions:

@@ -23,7 +23,7 @@ from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, M
 from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
 from otlp_tracing.kong_server.protocol.session import Dialogue, Home
 from otlp_tracing.kong_server.worker import Worker
-from otlp_tracing.metrics import EVENTS_FAILED
+from otlp_tracing.metrics import EVENTS_FAILED, OPTIONS_REFUSED
 from otlp_tracing.paths import PLUGIN_FILE, build_flavor
 from otlp_tracing.plugin.environment import process_emitter
 
@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> None:
     lifecycle = Lifecycle(Path(worker.socket), worker.bound, watch(worker.kong_pid))
     lifecycle.end_on_signals()
     emitter = process_emitter()
+    for name in worker.refused:
+        emitter.counters.add(OPTIONS_REFUSED, name)
     siblings = _siblings(worker)
     open_dialogue, sweep = _speak(
         Instances(load(Path(worker.plugins) / PLUGIN_FILE), siblings.slot),

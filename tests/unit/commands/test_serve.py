@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from otlp_tracing.cli import main
+from otlp_tracing.cli import main, parse
+from otlp_tracing.commands import options, serve
 from otlp_tracing.commands.serve import WorkerOptions
+from otlp_tracing.kong_server.supervisor import Child
 
 
 def test_a_workers_options_survive_the_command_line() -> None:
     """Descriptors, the socket and its identity are read as they were written, in one argument."""
-    options = WorkerOptions(1, 3, 4, [5, 6], [7, 8], "/a b/s", (64, 1234567), 1, "/plugins")
+    options = WorkerOptions(1, 3, 4, [5, 6], [7, 8], "/a b/s", (64, 1234567), 1, "/plugins", ["--http"])
     child = options.child("--log-level=info", {"A": "1"})
 
     assert child.command[-3] == "worker"
@@ -40,3 +44,72 @@ def test_a_socket_that_is_no_socket_is_left_alone(tmp_path: Path, capsys: pytest
     assert "--socket-name" in capsys.readouterr().err
     with socket.socket(socket.AF_UNIX) as client, pytest.raises(ConnectionRefusedError):
         client.connect(str(tmp_path / "otlp-tracing.socket"))
+
+
+@pytest.fixture
+def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
+    """The children that `serve` would have started."""
+    started: list[Child] = []
+
+    def supervise(children: Sequence[Child], *_: object) -> None:
+        started.extend(children)
+
+    monkeypatch.setattr(serve.supervisor, "supervise", supervise)
+    return started
+
+
+def test_a_mistyped_option_does_not_take_the_gateway_down(
+    tmp_path: Path, children: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --on-fault continue the default counts, and one worker counts each option that was refused."""
+    monkeypatch.setenv("OTLP_TRACING_WORKERS", "2x")
+    monkeypatch.setenv("OTLP_TRACING_TRACE_URL", "http://jaeger/trace")
+    monkeypatch.setenv("OTLP_TRACING_LOG_LEVEL", "loud")
+
+    assert main(["serve", "--on-fault", "continue", "--kong-prefix", str(tmp_path), "--http", "banana"]) == 0
+
+    *workers, sidecar = children
+    refused = [WorkerOptions.from_json(child.command[-2]).refused for child in workers]
+    assert sorted(refused[0]) == ["--http", "OTLP_TRACING_LOG_LEVEL", "OTLP_TRACING_TRACE_URL", "OTLP_TRACING_WORKERS"]
+    assert not any(refused[1:])
+    assert {"--http=127.0.0.1:9464", "--trace-url=", "--log-level=info"} <= set(sidecar.command)
+    assert not sidecar.environment
+
+
+@pytest.mark.parametrize("variable", ["OTLP_TRACING_PAGE_TOKEN", "OTLP_TRACING_PAGE_TOKEN_FILE"])
+def test_a_token_that_cannot_be_used_opens_no_page(
+    tmp_path: Path, children: list[Child], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """The sidecar runs with a token that no client has: nothing is shown that the token was to protect."""
+    monkeypatch.setenv(variable, "short")
+
+    arguments = ["--kong-prefix", str(tmp_path), "--http", "0.0.0.0:9464", "--page", "on"]
+    assert main(["serve", "--on-fault", "continue", *arguments]) == 0
+
+    sidecar = children[-1]
+    assert len(sidecar.environment["OTLP_TRACING_PAGE_TOKEN"]) == 32
+    assert "--page-token-file=" in sidecar.command
+
+
+@pytest.mark.parametrize(
+    ("names", "is_kong"),
+    [
+        (["nginx"], True),
+        (["sh", "nginx"], True),
+        (["bash", "sshd", "nginx"], False),
+        (["a) (nginx", "x"], False),
+        ([], False),
+    ],
+)
+def test_kong_is_recognized_by_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], is_kong: bool
+) -> None:
+    """It starts `serve` itself, and `dump` through a shell."""
+    for number, name in enumerate(names):
+        pid = os.getppid() if number == 0 else 10 + number
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S {11 + number} 1 1")
+    monkeypatch.setattr(options, "Path", lambda _, *parts: tmp_path.joinpath(*parts))
+
+    assert options.is_started_by_kong() is is_kong
+    assert parse(["serve"]).on_fault == "auto"
