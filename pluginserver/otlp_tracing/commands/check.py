@@ -165,14 +165,12 @@ def _findings(name: str, documents: Sequence[Document]) -> Iterator[Finding]:
         for at, fault in document.faults:
             yield Finding(name, *at, "", _text(fault))
         for entry in document.entries:
-            for fault in [
-                *faults_of(entry.value, is_manifest=entry.manifest is not None),
-                *_structure_faults(entry, first),
-            ]:
+            faults, warnings = inspect(entry.value, is_manifest=entry.manifest is not None)
+            for fault in [*faults, *_structure_faults(entry, first)]:
                 yield Finding(name, *entry.position(fault.field), entry.place, _text(fault))
             for at, key in duplicate_keys(entry.node):
                 yield Finding(name, *at, entry.place, f"{key}: is written twice; the last one counts", is_fault=False)
-            for field, warning in warnings_of(entry.value):
+            for field, warning in warnings:
                 yield Finding(name, *entry.position(field), entry.place, f"{_short(field)}: {warning}", is_fault=False)
 
 
@@ -199,9 +197,42 @@ def _short(field: str) -> str:
     return field.removeprefix("config.")
 
 
-def faults_of(entry: Mapping[str, Any], *, is_manifest: bool = False) -> list[Fault]:
+def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
     """Return all faults of one entry; fields of its configuration begin with `config.`."""
-    return [*_entry_faults(entry, is_manifest), *_config_faults(entry)]
+    return inspect(entry)[0]
+
+
+def inspect(entry: Mapping[str, Any], *, is_manifest: bool = False) -> tuple[list[Fault], list[tuple[str, str]]]:
+    """Return the faults of an entry, and warnings about settings that Kong accepts and that cannot work as written.
+
+    Args:
+        entry: as written; decK's placeholders in it are not checked.
+        is_manifest: it is from a KongPlugin, which has other fields around its configuration.
+
+    Returns:
+        All faults; and the warnings, each with its field, if the configuration has no fault.
+    """
+    faults, warnings = list(_entry_faults(entry, is_manifest)), []
+    config = _without_placeholders(entry.get("config"))
+    if PLACEHOLDER in json.dumps(entry.get("config"), default=str):
+        text = "has decK placeholders, which are not checked; run `deck file render --populate-env-vars` first"
+        warnings.append(("config", text))
+    completed, found = complete(SCHEMA, config)
+    if found and isinstance(config, dict):
+        # The stages after the schema see the defaults of the fields in which the schema found a fault.
+        broken = {re.split(r"[.\[]", fault.field)[0] for fault in found}
+        completed, _ = complete(SCHEMA, {name: value for name, value in config.items() if name not in broken})
+    if not found or isinstance(config, dict):
+        try:
+            settings = Settings.from_completed(completed)
+        except ConfigError as error:
+            found += error.faults
+        else:
+            found += _faults_beyond_the_schema(settings)
+            warnings += _warnings(settings) if not found else ()
+    for fault in found:
+        faults.append(Fault(f"config.{fault.field}" if fault.field != "config" else "config", fault.value, fault.rule))
+    return faults, warnings
 
 
 def _entry_faults(entry: Mapping[str, Any], is_manifest: bool) -> Iterator[Fault]:
@@ -228,23 +259,7 @@ def _entry_faults(entry: Mapping[str, Any], is_manifest: bool) -> Iterator[Fault
         yield Fault("tags", "", "must be a list of strings")
 
 
-def _config_faults(entry: Mapping[str, Any]) -> Iterator[Fault]:
-    config = _without_placeholders(entry.get("config"))
-    completed, faults = complete(SCHEMA, config)
-    broken = {fault.field.split(".")[0].split("[")[0] for fault in faults}
-    if broken and isinstance(config, dict):
-        # The checks below see the defaults in the place of the fields in which the schema found a fault.
-        completed, _ = complete(SCHEMA, {name: value for name, value in config.items() if name not in broken})
-    for fault in [*faults, *(_faults_beyond_the_schema(completed) if "config" not in broken else ())]:
-        yield Fault(f"config.{fault.field}" if fault.field != "config" else "config", fault.value, fault.rule)
-
-
-def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:
-    try:
-        settings = Settings.from_completed(completed)
-    except ConfigError as error:
-        yield from error.faults
-        return
+def _faults_beyond_the_schema(settings: Settings) -> Iterator[Fault]:
     for stage in (
         lambda: Rules.of(settings.sampling.rules),
         lambda: Destination.from_settings(settings, os.environ),
@@ -268,18 +283,7 @@ def _is_placeholder(value: object) -> bool:
     return isinstance(value, str) and PLACEHOLDER in value
 
 
-def warnings_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Return warnings about settings that Kong accepts and that cannot work as written, each with its field."""
-    config = entry.get("config")
-    if PLACEHOLDER in json.dumps(config, default=str):
-        yield "config", "has decK placeholders, which are not checked; run `deck file render --populate-env-vars` first"
-    completed, faults = complete(SCHEMA, _without_placeholders(config))
-    if faults:
-        return
-    try:
-        settings = Settings.from_completed(completed)
-    except ConfigError:
-        return
+def _warnings(settings: Settings) -> Iterator[tuple[str, str]]:
     load, tls, endpoint = settings.sampling.load, settings.tls, settings.endpoint or ""
     if load.high is not None and load.low >= load.high:
         yield "config.sampling.load.low", f"{load.low:g} is not below high, {load.high:g}: rates swing or stay low"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from checkout import CHECKOUT
 from otlp_tracing.cli import main
-from otlp_tracing.commands.check import check, faults_of, warnings_of
+from otlp_tracing.commands.check import check, inspect
 
 SECRET = "s3cr3tvalue"
 KONG_YML = f"""\
@@ -73,8 +73,9 @@ def test_bounds_of_the_load_that_cross_are_a_warning(load: dict[str, Any], warns
     """Kong takes them; rates would move up and down at once."""
     entry = {"name": "otlp-tracing", "config": {"sampling": {"load": load}}}
 
-    assert [field for field, _ in warnings_of(entry)] == ["config.sampling.load.low"] * warns
-    assert faults_of(entry) == []
+    faults, warnings = inspect(entry)
+    assert [field for field, _ in warnings] == ["config.sampling.load.low"] * warns
+    assert faults == []
 
 
 def test_a_fault_is_told_with_its_place(found: Any) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.cli import main, parse
-from otlp_tracing.commands import options, serve
+from otlp_tracing.commands import options
 from otlp_tracing.commands.serve import WorkerOptions
+from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.supervisor import Child
 
 
@@ -54,7 +55,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
     def supervise(children: Sequence[Child], *_: object) -> None:
         started.extend(children)
 
-    monkeypatch.setattr(serve.supervisor, "supervise", supervise)
+    monkeypatch.setattr(supervisor, "supervise", supervise)
     return started
 
 
