@@ -26,7 +26,7 @@ COMMANDS = {
     "serve": "run Kong's plugin server, with a sidecar beside it",
     "dump": "print the plugin's description for Kong's pluginserver_*_query_cmd",
     "sidecar": "run the sidecar on its own",
-    "status": "show what waits for every collector, since when and why",
+    "status": "show the state of delivery to every collector, with the reason",
     "probe": "ask whether a running process answers; exit 1 if not",
     "check": "find every fault of the otlp-tracing entries in a kong.yml",
     "demo": "show traces through a gateway and two services, on this machine alone",

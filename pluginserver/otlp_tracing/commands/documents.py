@@ -41,8 +41,8 @@ class Entry:
         place: its scope in words: `service users, route orders`, or `global`.
         value: the entry; decK's shared configuration is merged into `config`.
         node: of the entry, for positions.
-        scope: what makes a second entry a duplicate: the ids or names of its service, route and consumer.
-        manifest: the KongPlugin that it is from, whose scope other objects decide; None for others.
+        scope: its plugin, and the names of its service, route and consumer; a second entry with it is a duplicate.
+        manifest: the KongPlugin that it is from; other objects decide its scope. None for other entries.
     """
 
     place: str
@@ -83,7 +83,7 @@ def read_documents(path: Path | None, plugins: Sequence[str]) -> list[Document]:
 
     Args:
         path: of the file; None reads stdin.
-        plugins: names of the plugins whose entries are wanted.
+        plugins: names of the wanted plugins.
 
     Raises:
         ConfigError: if it cannot be read, or is neither YAML nor JSON; the field is the place, `kong.yml:3:1`.

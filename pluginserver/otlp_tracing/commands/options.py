@@ -209,7 +209,7 @@ def _option(kind: Kind, default: str, metavar: str, text: str) -> dict[str, Any]
 class SidecarOptions:
     """The options that a sidecar has wherever it runs; `serve` reads them too and hands them on.
 
-    A field is an option: its name, and as metadata what OptionParser.option wants.
+    A field is an option: it has the name, and as metadata the arguments of OptionParser.option.
     """
 
     http: Address = field(

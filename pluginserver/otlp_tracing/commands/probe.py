@@ -20,7 +20,7 @@ from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
 
 EXAMPLE = "otlp-tracing probe --kong-prefix /usr/local/kong --wait 15"
 
-_TIMEOUT_SECONDS = 1.0  # what Kong waits for an answer
+_TIMEOUT_SECONDS = 1.0  # as long as Kong waits for an answer
 _AGAIN_SECONDS = 0.05
 _ANSWER_BYTES = 4096
 # Kong has no such method: a worker answers with a sentence about it, in any state.

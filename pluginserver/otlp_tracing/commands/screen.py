@@ -36,7 +36,7 @@ class Screen:
 
         Args:
             rows: of one length each.
-            right: columns whose texts end below each other.
+            right: columns that are aligned to the right.
         """
         widths = [max(len(text) for text, _ in column) for column in zip(*rows, strict=True)]
         if sum(widths) + 2 * (len(widths) - 1) > self.width:

@@ -62,7 +62,7 @@ def test_zipkin_goes_through_a_collector() -> None:
 @pytest.mark.parametrize("plugin", BUNDLED)
 @pytest.mark.parametrize("header_type", ["preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp"])
 def test_every_header_type_gives_an_entry_that_passes(plugin: str, header_type: str) -> None:
-    """What the older field stood for becomes formats that our schema has."""
+    """The formats that the older field meant become formats of the schema."""
     made = equivalent(plugin, {"header_type": header_type, "traces_endpoint": "http://c:4318/v1/traces"})
 
     assert faults_of({"name": "otlp-tracing", "config": made.config}) == []
@@ -78,7 +78,7 @@ def test_nothing_is_left_out_in_silence() -> None:
 
 
 def test_a_secret_in_a_vault_stays_there() -> None:
-    """A reference becomes the whole line, and the note says what the secret has to hold."""
+    """A reference becomes the whole line, and the note says which text the secret has to hold."""
     made = equivalent("opentelemetry", {"headers": {"authorization": "{vault://env/otlp}"}})
 
     assert made.config["headers"] == ["{vault://env/otlp}"]
@@ -86,7 +86,7 @@ def test_a_secret_in_a_vault_stays_there() -> None:
 
 
 def test_a_whole_file_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each entry's equivalent is YAML with its place above it; what is printed passes the check."""
+    """Each entry's equivalent is YAML with its place above it; the output passes the check."""
     file = tmp_path / "kong.yml"
     entries = [{"name": "opentelemetry", "config": OPENTELEMETRY}]
     services = [{"name": "users", "plugins": [{"name": "zipkin", "config": {"http_endpoint": "http://z:9411/x"}}]}]

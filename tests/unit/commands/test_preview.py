@@ -65,7 +65,7 @@ def test_before_and_after_are_shown_with_the_rule(tmp_path: Path) -> None:
 
 
 def test_each_entry_shows_what_it_does(tmp_path: Path) -> None:
-    """A sample for one route goes through that route's entry alone."""
+    """A sample for one route is tried with that route's entry alone."""
     text = shown(file(tmp_path, "samples.yml", YAML), file(tmp_path, "kong.yml", KONG))
 
     assert text.count("by service users\n") == 1
@@ -114,7 +114,7 @@ def test_what_is_no_sample_is_refused_in_a_sentence(tmp_path: Path, name: str, t
     ],
 )
 def test_a_part_that_is_none_is_refused_in_a_sentence(tmp_path: Path, part: str, sentence: str) -> None:
-    """That says where it stands, what stands there, and what should."""
+    """The sentence has the place, the value and the rule."""
     path = file(tmp_path, "a.yml", f"- request: GET /a\n- request: GET /b\n  {part}\n")
 
     with pytest.raises(ConfigError) as refused:

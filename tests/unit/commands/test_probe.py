@@ -1,4 +1,4 @@
-"""`otlp-tracing probe`: an answer, or the reason why there is none."""
+"""`otlp-tracing probe`: an answer, or the reason for its absence."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def answers_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[socket.s
 def test_a_plugin_server_answers(
     answers_with: Callable[[socket.socket, bytes], None], tmp_path: Path, answer: bytes, reason: str | None
 ) -> None:
-    """A plugin server's refusal is an answer; silence and other protocols are none."""
+    """A plugin server's refusal is an answer; silence and other protocols are not."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
     answers_with(listener, answer)
@@ -104,6 +104,6 @@ def test_it_asks_until_the_time_is_up() -> None:
 
 
 def test_the_command_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody there: exit 1, and a sentence with what was asked."""
+    """Without a plugin server: exit 1, and a sentence with the address."""
     assert main(["probe", "--kong-prefix", str(tmp_path)]) == 1
     assert f"no answer from the plugin-server at {tmp_path}/otlp-tracing.socket" in capsys.readouterr().err

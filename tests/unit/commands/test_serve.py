@@ -38,7 +38,7 @@ def test_the_pages_token_is_read_before_the_socket_is_bound(
 
 
 def test_a_socket_that_is_no_socket_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`serve` says what is in the way."""
+    """`serve` names the file in the way."""
     (tmp_path / "otlp-tracing.socket").write_text("mine")
 
     assert main(["serve", "--kong-prefix", str(tmp_path)]) == 2

@@ -81,7 +81,7 @@ def shown(found: dict[str, Any], width: int = 200) -> str:
 
 
 def test_a_person_sees_what_waits_since_when_and_why() -> None:
-    """Each destination in a row, what is wrong with it in words, and whether the books balance."""
+    """Each destination in a row, its trouble in words, and whether the books balance."""
     text = shown({"spool_trouble": None, "destinations": [WELL, AWAY]})
 
     assert "12,000 + 30 restored" in text
@@ -93,7 +93,7 @@ def test_a_person_sees_what_waits_since_when_and_why() -> None:
 
 
 def test_a_narrow_terminal_gets_every_figure_whole() -> None:
-    """In 80 columns, which a pipe and `kubectl exec` have too, each figure stands in a row of its own."""
+    """In 80 columns, which a pipe and `kubectl exec` have too, each figure has a row of its own."""
     text = shown({"spool_trouble": None, "destinations": [WELL, AWAY]}, width=80)
 
     for whole in ("12,000 + 30 restored", "10 spool_full", "last success", "http://away:4317", "in flight"):
@@ -102,7 +102,7 @@ def test_a_narrow_terminal_gets_every_figure_whole() -> None:
 
 
 def test_a_destination_at_rest_is_not_down() -> None:
-    """It is said what `idle` means, in no alarming colour, and nothing is asked of anybody."""
+    """The meaning of `idle` is told, in a colour that does not alarm."""
     text = shown({"spool_trouble": None, "destinations": [{**WELL, "state": "idle"}]})
 
     assert "http://collector:4317 idle: nothing came for an hour" in text

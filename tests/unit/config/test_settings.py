@@ -60,7 +60,7 @@ def test_an_entry_is_more_than_what_it_says() -> None:
 
 
 def test_the_sidecar_learns_which_entry_it_is() -> None:
-    """What a user wrote and Kong's id, nothing else of Kong's; it has the same key there."""
+    """The sidecar gets the user's fields and Kong's id, no other field of Kong's; the key is the same there."""
     told = entry_config(FROM_KONG)
 
     assert told.keys() == {"__plugin_id", "endpoint", "headers", "resource_attributes", "sampling"}

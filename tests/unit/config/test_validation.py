@@ -27,7 +27,7 @@ def faults(config: object) -> list[str]:
 
 
 def test_defaults_are_filled_in() -> None:
-    """What is left out gets its default, records their fields' defaults, the rest None."""
+    """A missing field gets its default, a record its fields' defaults, any other field None."""
     completed, found = complete(FIELDS, {"name": "x"})
 
     assert not found
