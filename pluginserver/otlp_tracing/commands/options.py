@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from otlp_tracing.errors import ConfigError, Fault
 
@@ -24,8 +23,11 @@ if TYPE_CHECKING:
 
 PREFIX = "OTLP_TRACING_"
 TRACE_ID = "{trace_id}"
+_NAME_RULE = "must be a file's name, relative to Kong's prefix"
 _LONGEST_SHOWN = 80  # characters of a refused value
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?")
+_HOST_NAMES = rf"\s*|\s*(?:{_HOST_NAME.pattern})\s*(?:,\s*(?:{_HOST_NAME.pattern})?\s*)*"
+_TRACE_URL = r"|https?://.*\{trace_id\}.*"
 
 Kind = Callable[[str], Any]
 
@@ -140,65 +142,37 @@ def seconds(text: str) -> float:
     return value
 
 
-def path(text: str) -> Path:
+def text(pattern: str, rule: str) -> Kind:
+    """Make the kind that takes every text of a pattern."""
+
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.DOTALL):
+            raise ValueError(rule)
+        return value
+
+    return read
+
+
+def path(value: str) -> Path:
     """Read a path."""
-    if not text or "\0" in text:
-        raise ValueError("must be a path")
-    return Path(text)
+    return Path(text(r"[^\0]+", "must be a path")(value))
 
 
-def sidecar_socket(text: str) -> str:
-    """Read `embedded`, or the path of a socket: a word without a slash is a misspelling."""
-    if text != "embedded" and "/" not in text:
-        raise ValueError(
-            "must be embedded, or the path of the socket of a sidecar that runs, such as /run/sidecar.sock"
-        )
-    return text
-
-
-def spool_folder(text: str) -> str:
-    """Read `auto`, `none`, or a folder."""
-    if not text:
-        raise ValueError("must be auto, none or a folder")
-    return text
-
-
-def socket_name(text: str) -> str:
-    """Read the name of a socket, relative to Kong's prefix."""
-    if not text or text.startswith("/") or text.endswith("/"):
-        raise ValueError("must be a file's name, relative to Kong's prefix")
-    return text
-
-
-def host_names(text: str) -> str:
-    """Read names, separated by commas."""
-    if not all(_HOST_NAME.fullmatch(name.strip()) for name in text.split(",") if name.strip()):
-        raise ValueError("must be host names, separated by commas")
-    return text
-
-
-def token_file(text: str) -> str:
+def token_file(value: str) -> str:
     """Read the path of a file with a token, or nothing; the token has to be one that can be used."""
-    if text:
+    if value:
         from otlp_tracing.sidecar.live.http.options import read_token  # noqa: PLC0415 - a worker loads no sidecar
 
         try:
-            read_token({}, text)
+            read_token({}, value)
         except ConfigError as error:
             raise ValueError(error.faults[0].rule) from error
-    return text
+    return value
 
 
-def trace_page(text: str) -> str:
-    """Read the URL of a trace in a backend, or nothing."""
-    if text and (urlsplit(text).scheme not in {"http", "https"} or TRACE_ID not in text):
-        raise ValueError(f"must be an http URL with {TRACE_ID} in it")
-    return text
-
-
-def log_level(text: str) -> str:
+def log_level(value: str) -> str:
     """Read a level; capitals do not matter."""
-    return str(choice("debug", "info", "warning", "error")(text.lower()))
+    return str(choice("debug", "info", "warning", "error")(value.lower()))
 
 
 def _option(kind: Kind, default: str, metavar: str, text: str) -> dict[str, Any]:
@@ -212,41 +186,24 @@ class SidecarOptions:
     A field is an option: it has the name, and as metadata the arguments of OptionParser.option.
     """
 
-    http: Address = field(
-        metadata=_option(
-            Address.parse, "127.0.0.1:9464", "ADDRESS:PORT", "address of the live page, /healthz, /readyz and /metrics"
-        )
-    )
-    spool: str = field(
-        metadata=_option(
-            spool_folder,
-            "auto",
-            "auto|DIR|none",
-            "folder of the spans that wait; auto: beside the sidecar's socket; none: memory",
-        )
-    )
-    page: str = field(
-        metadata=_option(
-            choice("auto", "on", "off"),
-            "auto",
-            "auto|on|off",
-            "the live page; auto: on if only this machine can reach it, or with a token",
-        )
-    )
-    page_token_file: str = field(
-        metadata=_option(
-            token_file,
-            "",
-            "PATH",
-            f"file with the token that the page asks for; or the token itself as {PREFIX}PAGE_TOKEN",
-        )
-    )
-    page_hosts: str = field(
-        metadata=_option(host_names, "", "NAME,…", "host names of the page, beside localhost and addresses")
-    )
-    trace_url: str = field(
-        metadata=_option(trace_page, "", "URL", f"a trace in your backend, such as http://jaeger/trace/{TRACE_ID}")
-    )
+    # fmt: off
+    http: Address = field(metadata=_option(
+        Address.parse, "127.0.0.1:9464", "ADDRESS:PORT", "address of the live page, /healthz, /readyz and /metrics"))
+    spool: str = field(metadata=_option(
+        text(".+", "must be auto, none or a folder"), "auto", "auto|DIR|none",
+        "folder of the spans that wait; auto: beside the sidecar's socket; none: memory"))
+    page: str = field(metadata=_option(
+        choice("auto", "on", "off"), "auto", "auto|on|off",
+        "the live page; auto: on if only this machine can reach it, or with a token"))
+    page_token_file: str = field(metadata=_option(
+        token_file, "", "PATH", f"file with the token of the page; or the token itself as {PREFIX}PAGE_TOKEN"))
+    page_hosts: str = field(metadata=_option(
+        text(_HOST_NAMES, "must be host names, separated by commas"), "", "NAME,…",
+        "host names of the page, beside localhost and addresses"))
+    trace_url: str = field(metadata=_option(
+        text(_TRACE_URL, f"must be an http URL with {TRACE_ID} in it"), "", "URL",
+        f"a trace in your backend, such as http://jaeger/trace/{TRACE_ID}"))
+    # fmt: on
 
     @staticmethod
     def add_to(parser: OptionParser, *names: str) -> None:
@@ -292,7 +249,13 @@ def _flag(name: str) -> str:
 def add_socket_options(parser: OptionParser) -> None:
     """Add the two options that name the plugin server's socket."""
     parser.option("--kong-prefix", path, "/usr/local/kong", "DIR", "Kong's prefix; the socket is in it")
-    parser.option("--socket-name", socket_name, "otlp-tracing.socket", "NAME", "name of the socket in the prefix")
+    parser.option(
+        "--socket-name",
+        text("[^/](.*[^/])?", _NAME_RULE),
+        "otlp-tracing.socket",
+        "NAME",
+        "name of the socket in the prefix",
+    )
 
 
 def add_on_fault_option(parser: OptionParser) -> None:

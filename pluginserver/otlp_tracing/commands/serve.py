@@ -24,7 +24,7 @@ from otlp_tracing.commands.options import (
     add_socket_options,
     continues_with_faults,
     integer,
-    sidecar_socket,
+    text,
 )
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.kong_server import supervisor
@@ -46,7 +46,7 @@ def add_options(parser: OptionParser) -> None:
     add_plugins_option(parser)
     parser.option(
         "--sidecar",
-        sidecar_socket,
+        text("embedded|.*/.*", "must be embedded, or the path of the socket of a sidecar that runs"),
         "embedded",
         "embedded|PATH",
         "embedded: start a sidecar and keep it alive; otherwise the socket of a sidecar that runs",
