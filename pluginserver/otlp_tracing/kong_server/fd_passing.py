@@ -1,8 +1,8 @@
-"""How the workers of a group hand each other connections.
+"""Workers of a group pass connections to each other.
 
-Each worker has an inbox, a datagram socket that every process of the group holds open: what is sent to a
-worker that dies waits there for the one that takes its slot. A datagram is a connection (SCM_RIGHTS), when it
-was sent, and the request that was read from it, empty for a connection that was just accepted.
+Each worker has an inbox, a datagram socket that every process of the group holds open. A datagram for a worker that
+dies waits there for the next worker of the slot. A datagram is a connection (SCM_RIGHTS), the time when it was sent,
+and the request that was read from it, empty for a connection that was just accepted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Siblings:
 
     Args:
         slot: this worker's.
-        table: tells who moves.
+        table: tells which workers are alive.
         inboxes: the reading ends, by slot; those of workers that are gone are read too.
         outboxes: the writing ends, by slot.
     """
@@ -65,11 +65,11 @@ class Siblings:
         return True
 
     def orphaned(self) -> list[int]:
-        """Return the slots, this one too, whose inbox nobody else reads now."""
+        """Return the slots, this one too, with an inbox that no other worker reads now."""
         return [slot for slot in range(len(self._inboxes)) if slot == self.slot or self.table.read(slot)[0] == 0]
 
     def take_over(self, slot: int) -> tuple[socket.socket, bytes, float] | None:
-        """Return a connection that was handed to us, the request that came with it, and when; None if there is none."""
+        """Return a passed connection, the request that came with it, and when it was sent; None without one."""
         try:
             message, descriptors, _, _ = socket.recv_fds(self._inboxes[slot], _MAX_REQUEST_BYTES, 1)
         except BlockingIOError:

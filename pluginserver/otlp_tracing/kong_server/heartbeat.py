@@ -1,8 +1,8 @@
-"""Who serves, and who still moves: a table in shared memory, one slot a worker.
+"""Heartbeats of the worker processes, in shared memory, one slot a worker.
 
-Every worker writes the time into its own slot in every turn of its loop. Whoever finds a slot stale,
-sibling or supervisor, kills that worker: its connections close, Kong repeats the events elsewhere, and
-the supervisor starts another. A worker that is stopped or busy for long would hold up requests else.
+Every worker writes the time into its own slot in every turn of its loop. A sibling or the supervisor that finds a
+stale slot kills that worker: its connections close, Kong repeats the events elsewhere, and the supervisor starts
+another. Otherwise a worker that is stopped or blocked would delay requests.
 
 Linux only: memfd, CLOCK_MONOTONIC that all processes share, pidfd against numbers that are used again.
 """
@@ -22,7 +22,7 @@ _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 # close in time. A healthy worker writes ten times in it.
 STALE_SECONDS = 0.45
 LOOK_SECONDS = 0.1
-_PAUSE_SECONDS = 1.0  # no loop of ours takes as long between two looks, unless the machine was paused
+_PAUSE_SECONDS = 1.0  # no loop of this package takes as long between two checks, unless the machine was paused
 
 
 class SlotTable:
@@ -50,7 +50,7 @@ class SlotTable:
         _SLOT.pack_into(self._memory, slot * _SLOT.size, pid, now)
 
     def read(self, slot: int) -> tuple[int, float]:
-        """Return a slot's pid, 0 where nobody serves, and the time of its last sign."""
+        """Return a slot's pid, 0 if no worker serves, and the time of its last sign."""
         pid, seconds = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
         return int(pid), float(seconds)
 
@@ -69,13 +69,13 @@ class SlotTable:
 
 
 class Watchdog:
-    """Kills workers that do not move.
+    """Kills workers with a stale heartbeat.
 
     Args:
         table: to watch.
         own_slot: never killed; None for the supervisor.
         clock: monotonic seconds, the same for all processes.
-        kill: told the pidfd and the pid of a worker that has to go.
+        kill: called with the pidfd and the pid of the worker to kill.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """The plugin instances of one worker process.
 
-Their numbers carry the worker's slot, so that any worker can tell whose instance a request is for, and
-begin at a random place: numbers that began at 0 would name another route's configuration after a
-restart (Kong/kong #8370). They fit the 31 bits that the ProtoBuf protocol has for them.
+Their numbers carry the worker's slot, so that any worker can tell which worker has the instance of a request. They
+begin at a random place: numbers that began at 0 would name another route's configuration after a restart (Kong/kong
+#8370). They fit the 31 bits that the ProtoBuf protocol has for them.
 """
 
 from __future__ import annotations

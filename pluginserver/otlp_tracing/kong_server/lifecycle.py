@@ -1,9 +1,8 @@
 """When a worker serves, when it makes room for a successor, and when it ends.
 
-It outlives its supervisor: a supervisor that was killed is replaced by Kong within a second, and until
-then nobody may find the socket without a listener. It ends with Kong, and when another group has taken
-the socket's path over (`kong reload`, a second `serve`). A group that is about to take a path over leaves the
-other in peace until it serves.
+It outlives its supervisor: Kong replaces a killed supervisor within a second, and until then the socket must keep a
+listener. It ends with Kong, and when another group has taken the socket's path over (`kong reload`, a second `serve`).
+A group that is about to take a path over does not disturb the other until it serves.
 
 Linux only: pidfd.
 """
@@ -19,11 +18,11 @@ from pathlib import Path
 
 
 class Stage(enum.Enum):
-    """What a worker is to do."""
+    """The stage of a worker's life."""
 
     SERVING = enum.auto()
     RETIRING = enum.auto()
-    """Another group serves new connections; end each of ours when nothing is under way on it."""
+    """Another group serves new connections; end each own connection when nothing is under way on it."""
     ENDING = enum.auto()
     """The same, and soon."""
 
@@ -33,8 +32,8 @@ class Lifecycle:
 
     Args:
         path: of Kong's socket.
-        bound: identity of the socket that stood there when this group bound it.
-        kong: pidfd of the process that started the group; None where there is none to follow.
+        bound: identity of the socket at the path when this group bound it.
+        kong: pidfd of the process that started the group; None without one to follow.
     """
 
     def __init__(self, path: Path, bound: tuple[int, int], kong: int | None) -> None:
@@ -57,7 +56,7 @@ class Lifecycle:
             signal.signal(number, self._tell)
 
     def stage(self) -> Stage:
-        """Look at what has changed."""
+        """Check for changes."""
         if self._supervisor is not None and os.getppid() != self._supervisor:
             self._supervisor = None
             _release_output()
@@ -72,7 +71,7 @@ class Lifecycle:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells one socket at a path from the next; None if there is none."""
+    """Return the identity of the socket at a path; None without a socket."""
     try:
         status = path.lstat()
     except OSError:

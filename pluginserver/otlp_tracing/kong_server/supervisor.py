@@ -28,11 +28,11 @@ from otlp_tracing.unix_sockets import bind_owner_only
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
 
-_BACKLOG = 4096  # what the stock server listens with; the kernel caps it at net.core.somaxconn
+_BACKLOG = 4096  # the stock server's backlog; the kernel caps it at net.core.somaxconn
 _RESPAWN_SECONDS = 1.0  # between starts of a child that keeps ending; Kong's own pace (process.lua)
-_START_SECONDS = 5.0  # what a worker may take until it serves
+_START_SECONDS = 5.0  # the time that a worker may take until it serves
 _RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
-STOP_SECONDS = 8.0  # Kong kills what is left after ten
+STOP_SECONDS = 8.0  # Kong kills remaining processes after ten
 _END_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _SIGNALS = {*_END_SIGNALS, signal.SIGCHLD}
 
@@ -88,8 +88,8 @@ def _connect(path: Path) -> int:
 def _clear_what_died_waiting(path: Path) -> None:
     """Remove the sockets of groups that ended while they waited for their place.
 
-    Of such a group neither the supervisor is there, which a pid namespace of its own could hide, nor anyone who
-    listens, which is so for a moment between bind and listen.
+    Such a group has neither its supervisor, which a pid namespace of its own could hide, nor a listener, which is
+    missing for a moment between bind and listen.
     """
     for waiting in path.parent.iterdir():
         prefix, _, pid = waiting.name.rpartition(".")
@@ -104,7 +104,7 @@ class Child:
     """A process to keep alive.
 
     Args:
-        role: what it is, for the log.
+        role: its kind, for the log.
         command: its command line.
         environment: added to ours.
         descriptors: inherited.
@@ -120,7 +120,7 @@ class Child:
     started_at: float = float("-inf")
 
     def start_if_due(self, now: float) -> None:
-        """Start it unless it runs; at once if it had run for a while, else a second after the last start."""
+        """Start it unless it runs: at once if it had run for a while, otherwise a second after the last start."""
         if self.process is not None or now < self.started_at + _RESPAWN_SECONDS:
             return
         self.started_at = now
@@ -159,7 +159,7 @@ def supervise(
 ) -> None:
     """Run the children until SIGTERM, SIGINT, the end of the process that started this one, or a successor.
 
-    Workers are stopped before the rest: what sends before what receives.
+    Workers are stopped before the rest: senders before receivers.
 
     Args:
         children: workers and others.
@@ -179,7 +179,7 @@ def supervise(
             child.end_if_stuck_at_start(table, clock())
             child.start_if_due(clock())
         received = signal.sigtimedwait(_SIGNALS, 0.1)
-        # Compared with what ends us: after a stop and a continue, CPython 3.11 returns a number of no signal.
+        # Check for the exact signals: after SIGSTOP and SIGCONT, CPython 3.11 can return a number that is no signal.
         if received is not None and received.si_signo in _END_SIGNALS:
             break
         if kong is not None and not is_running(kong):

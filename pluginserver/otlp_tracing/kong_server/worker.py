@@ -1,8 +1,8 @@
 """The worker's loop: one thread, one epoll, every connection from Kong.
 
-Connections hold no state beyond their dialogue. Garbage closes its connection and no other. A connection
-goes to the worker that has the instance it asks for: by the peer's pid when it is accepted, since each
-Kong worker starts its own instances, and by the instance's number where that says otherwise.
+Connections hold no state beyond their dialogue. Garbage closes its connection and no other. A connection belongs to
+the worker that has the instance of its requests. An accepted connection is assigned by the peer's pid, since each Kong
+worker starts its own instances. The number of an instance in a request overrides that.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _closed = LimitedLog(logging.getLogger("otlp_tracing.kong_server.worker"))
 
 # Kong pools 256 connections a worker (lua_socket_pool_size); this leaves room for sixteen of them.
 MAX_CONNECTIONS = 4096
-_READ_BYTES = 16 << 10  # most of what Kong sends is far smaller; Python allocates this much for each read
+_READ_BYTES = 16 << 10  # most of Kong's messages are far smaller; Python allocates this much for each read
 _EMPTY_FRAME = bytes(4)  # over ProtoBuf; to most calls that are written ahead it is the whole answer
 _TICK_SECONDS = 0.05  # a sign of life nine times before a sibling takes us for stuck
 _LOOK_SECONDS = 0.25
-_SETTLE_SECONDS = 3.0  # before instances move to a worker that is back: it might go again at once
+_SETTLE_SECONDS = 3.0  # before instances move to a worker that is back, because it may crash again
 _PLACE_SECONDS = 1.0  # for all siblings to be there before this group takes another one's place
 _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
 _UNUSED_SECONDS = 1.0
-# Kong waits for a second, as shipped, and then asks another question on the same connection: an answer that comes
-# later is taken for the answer to that one, and the request ends with a 500 (mp_rpc.lua, "unexpected RPC response
-# ID"). A connection that is closed instead lets the request pass.
+# Kong waits for a second, as shipped, and then asks another question on the same connection. It takes a late answer
+# for the answer to that question, and the request ends with a 500 (mp_rpc.lua, "unexpected RPC response ID"). A closed
+# connection lets the request pass.
 LATE_SECONDS = 0.9
 _END_SECONDS = 3.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
@@ -49,7 +49,7 @@ class SideChannel(Protocol):
     """Something of the plugin's that wants a turn in the loop now and then."""
 
     def pump(self) -> float:
-        """Do what can be done at once; return the seconds until the next turn is wanted."""
+        """Do all work that needs no waiting; return the seconds until the next turn is wanted."""
 
     def urgency(self) -> float | None:
         """Return the seconds within which a turn is wanted sooner than `pump` said; None if it is not."""
@@ -72,10 +72,10 @@ class Worker:
         listener: bound and listening, shared by all workers.
         siblings: the other workers, and this one's inbox.
         open_dialogue: makes the dialogue of a new connection.
-        sweep: called a few times a second, to free what was abandoned.
+        sweep: called a few times a second, to free abandoned events.
         side_channel: pumped after every batch of events, and when it asks for it.
         lifecycle: tells when to end.
-        late_seconds: what may have waited for longer is not answered any more.
+        late_seconds: a request that has waited for longer is not answered any more.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class Worker:
         self._side_channel = side_channel
         self._lifecycle = lifecycle
         self._late_seconds = late_seconds
-        # Whatever is read now came after this; what waits to be accepted may be older than this process, if no other
-        # worker was there to take it.
+        # Requests that are read from now on came after this time. A connection that waits to be accepted may be older
+        # than this process, if there was no other worker to accept it.
         self._looked_at = siblings.table.last_sign() or time.monotonic()
         self._watchdog = Watchdog(siblings.table, siblings.slot)
         self._connections: dict[int, _Connection] = {}
@@ -106,7 +106,7 @@ class Worker:
         self._stage = Stage.SERVING
         self._look_at = 0.0
         self._place_at: float | None = None
-        self._seen: dict[int, tuple[int, float]] = {}  # slot: who serves it, and since when we know
+        self._seen: dict[int, tuple[int, float]] = {}  # slot: the pid of its worker, and since when it is known
         self._end_at = float("inf")
 
     def run(self) -> None:
@@ -225,7 +225,7 @@ class Worker:
 
     def _adopt(self, peer: socket.socket) -> _Connection | None:
         if len(self._connections) >= MAX_CONNECTIONS:
-            peer.close()  # Kong then goes on without the plugin; left open it would wait
+            peer.close()  # Kong then continues without the plugin; with an open connection it would wait
             return None
         peer.setblocking(False)
         connection = _Connection(peer, self._open_dialogue(self._home(peer)))
@@ -235,7 +235,7 @@ class Worker:
 
     def _home_slot(self, peer: socket.socket) -> int:
         pid = peer_pid(peer)
-        # Where the pid says nothing, whoever accepts a connection keeps it.
+        # If the pid has no meaning, the worker that accepts a connection keeps it.
         return pid % self._siblings.table.slots if pid else self._siblings.slot
 
     def _home(self, peer: socket.socket) -> Home:

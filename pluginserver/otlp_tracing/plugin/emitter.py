@@ -1,9 +1,9 @@
 """The way to the sidecar: the only socket that the gateway's side opens.
 
-Keeps every record until the sidecar has acknowledged it, in a ring of bounded size; a full ring gives up
-its oldest. Never blocks: `submit` only queues, `pump` does what the socket allows at once. What the sidecar
-says about rates is handed to the entries' allowances; while it is away they go on with the last. The host
-calls `pump`: our worker's loop when the socket is ready and on its timer, `start_pump_thread` elsewhere.
+Keeps every record until the sidecar has acknowledged it, in a ring of bounded size. A full ring drops its oldest
+record. Never blocks: `submit` only queues, `pump` writes and reads as much as the socket allows at once. The sidecar's
+rates are passed to the entries' allowances. While it is away they continue with the last rates. The host calls `pump`:
+our worker's loop when the socket is ready and on its timer, `start_pump_thread` elsewhere.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from otlp_tracing.unix_sockets import refuse_foreign_peer
 
 _log = logging.getLogger("otlp_tracing.plugin.emitter")
 
-# Half a minute of 500 requests/s with log records of 2 kB, about what a restart of the sidecar under load needs.
+# Half a minute of 500 requests/s with log records of 2 kB, about the need of a restart of the sidecar under load.
 MAX_RING_BYTES = 32 << 20
-_WRITE_BYTES = 64 << 10  # what one send is handed; a unix socket takes about 200 KiB
+_WRITE_BYTES = 64 << 10  # the size of one send; a unix socket takes about 200 KiB
 _RECONNECT_SECONDS = 0.2  # a sidecar that was restarted listens within a few of these
 _SAY_LOST_SECONDS = 3.0  # a sidecar that starts beside us, or again, takes less
 _TOTALS_SECONDS = 1.0
 _BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads in far less
 _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
-# Entries whose rates move; each reload with changes brings new ones. The oldest goes on with what it was told last.
+# Entries with rates that move. Each reload with changes brings new ones. The oldest entry keeps its last rates.
 _MAX_ALLOWANCES = 4096
 
 
@@ -56,7 +56,7 @@ class Origin:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Origin:
-        """Make one from what Kong handed over.
+        """Make one from the configuration that Kong passed.
 
         Raises:
             FrameTooLarge: for a configuration that no frame can hold.
@@ -75,12 +75,12 @@ class _Kept:
 
 
 class Emitter:
-    """Hands records over, from any thread.
+    """Sends records, from any thread.
 
     Args:
         path: the sidecar's socket.
         clock: monotonic seconds.
-        max_ring_bytes: what unacknowledged records may take.
+        max_ring_bytes: memory for unacknowledged records.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Emitter:
         return f"<Emitter {state} | {len(self._waiting)} waiting, {len(self._unacknowledged)} unacknowledged>"
 
     def allowance(self, origin: Origin, sampling: Sampling) -> Allowance | None:
-        """Return what this process may keep of an entry, one for all its instances; None where no rate moves."""
+        """Return this process's allowance of an entry, one for all its instances; None if no rate moves."""
         if not sampling.moves:
             return None
         with self._lock:
@@ -123,7 +123,7 @@ class Emitter:
             return allowance
 
     def submit(self, origin: Origin, log: bytes) -> None:
-        """Queue one log record; the oldest goes if there is no room."""
+        """Queue one log record; the oldest is dropped if there is no room."""
         with self._lock:
             self._number += 1
             try:
@@ -137,7 +137,7 @@ class Emitter:
                 self._give_up_oldest()
 
     def pump(self) -> float:
-        """Connect, write and read as far as it goes without waiting.
+        """Connect, write and read as far as possible without waiting.
 
         Returns:
             Seconds after which it wants to be called again, if nothing is submitted before.
@@ -159,7 +159,7 @@ class Emitter:
             return _ACKNOWLEDGED_SECONDS if self._unacknowledged else _TOTALS_SECONDS
 
     def urgency(self) -> float | None:
-        """Return the seconds within which queued records want to be written; None if there are none."""
+        """Return the seconds within which queued records want to be written; None without queued records."""
         return _BATCH_SECONDS if self._waiting and self._socket else None
 
     def drain(self, seconds: float) -> bool:
@@ -175,13 +175,14 @@ class Emitter:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """Close the connection; what was not acknowledged stays queued."""
+        """Close the connection; unacknowledged records stay queued."""
         with self._lock:
             if self._socket:
                 self._disconnect(None)
 
     def _give_up_oldest(self) -> None:
-        # What is written may yet be read by a slow sidecar: given up, it would be counted and arrive all the same.
+        # Drop unsent records first. A record already written may still be read by a slow sidecar: dropping it would
+        # count it as lost although it arrives.
         oldest = (self._waiting or self._unacknowledged).popleft()
         self._ring_bytes -= len(oldest.frame)
         self.counters.add(REQUESTS_UNTRACED, "queue_full")
@@ -279,7 +280,7 @@ class Emitter:
 
 
 def start_pump_thread(emitter: Emitter, interval_seconds: float = 0.05) -> None:
-    """Pump from a daemon thread, for a server whose loop is not ours."""
+    """Pump from a daemon thread, for a server with another loop."""
 
     def run() -> None:
         while True:

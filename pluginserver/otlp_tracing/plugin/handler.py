@@ -1,7 +1,6 @@
-"""What the plugin does in its phases, written once for every server it runs in.
+"""The plugin's phases, written once for every server it runs in.
 
-Whatever goes wrong here is counted, and the request goes on: nothing but the end of the process
-leaves a phase as an exception.
+Every failure here is counted, and the request continues: no exception but the end of the process leaves a phase.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Records(Protocol):
         """Of this process."""
 
     def allowance(self, origin: Origin, sampling: Sampling) -> Allowance | None:
-        """Return what this process may keep of an entry; None where no rate moves."""
+        """Return this process's allowance of an entry; None if no rate moves."""
 
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record."""
@@ -42,13 +41,13 @@ class Records(Protocol):
 class Phases:
     """The phases of one plugin instance.
 
-    A configuration that cannot work does not fail the instance, which Kong would turn into a 500 for
-    every request of the route: it traces nothing, says so once, and counts.
+    A configuration that cannot work does not fail the instance, which Kong would turn into a 500 for every request of
+    the route. It traces nothing, says so once, and counts.
 
     Args:
-        config: what Kong hands over at the start of an instance.
+        config: as Kong passes it at the start of an instance.
         records: the way to the sidecar.
-        random_bytes: where ids come from.
+        random_bytes: the source of ids.
     """
 
     def __init__(

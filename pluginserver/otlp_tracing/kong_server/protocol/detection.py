@@ -1,11 +1,11 @@
-"""A connection whose protocol is not known yet: the first bytes tell.
+"""A connection of a protocol that is not known yet: the first bytes tell.
 
-Kong is told the protocol by `dump`, the server finds it in every connection. So the two cannot disagree,
-and a reload that changes the protocol works while Kong's old workers still speak the other one.
+Kong learns the protocol from `dump`, the server detects it in every connection. So the two cannot disagree, and a
+reload that changes the protocol works while Kong's old workers still speak the other one.
 
-A MessagePack request begins with 94 00 and its number, which is never 0. A ProtoBuf call begins with its
-length, 32 bits little-endian, and is shorter than 64 KiB but for a configuration larger than that, whose
-first byte and second byte would have to be 94 00 as well to be mistaken.
+A MessagePack request begins with 94 00 and its number, which is never 0. A ProtoBuf call begins with its length, 32
+bits little-endian, and is shorter than 64 KiB except for a larger configuration. Such a call would have to begin with
+94 00 as well to be mistaken.
 """
 
 from __future__ import annotations

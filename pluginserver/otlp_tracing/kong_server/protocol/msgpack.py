@@ -1,8 +1,8 @@
 """The MessagePack protocol, `MsgPack:1`, as bytes and values: no socket here.
 
-Kong asks `[0, id, method, [arguments]]`, the server answers `[1, id, error, result]`. Kong's strings are
-bytes of any kind; they become text by UTF-8, and a byte that is not UTF-8 becomes a lone surrogate, as
-Python does for file names (PEP 383), so that it goes back to Kong as the byte it was.
+Kong asks `[0, id, method, [arguments]]`, the server answers `[1, id, error, result]`. Kong's strings are bytes of any
+kind. They become text by UTF-8. A byte that is not UTF-8 becomes a lone surrogate, as Python does for file names (PEP
+383), so that Kong gets the same byte back.
 
 Source: kong/runloop/plugin_servers/rpc/mp_rpc.lua of Kong 3.9.1.
 """
@@ -27,7 +27,7 @@ class Request:
     """One call from Kong.
 
     Args:
-        id: what the answer must repeat.
+        id: to be repeated in the answer.
         method: such as `plugin.HandleEvent`.
         arguments: as they came.
     """
@@ -57,7 +57,7 @@ class Decoder:
         )
 
     def feed(self, data: bytes) -> list[Request]:
-        """Take what was received, in pieces of any size, and return the requests it completes.
+        """Take received bytes, in pieces of any size, and return the requests that they complete.
 
         Raises:
             WireError: for bytes that break the protocol; never anything else.
