@@ -35,7 +35,7 @@ def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
 def test_a_connection_is_handed_over_with_its_request(
     pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
 ) -> None:
-    """The other worker gets the same connection, what was read from it, and when that was."""
+    """The other worker gets the same connection, the bytes that were read from it, and the time."""
     pair[0].table.write(1, os.getpid(), NOW)
     assert pair[0].hand_over(1, connection[0], b"request", NOW)
     handed = pair[1].take_over(1)
@@ -65,7 +65,7 @@ def test_a_connection_is_kept_if_nobody_takes_it(
 def test_a_full_inbox_is_never_waited_for(
     pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
 ) -> None:
-    """A worker that reads nothing any more gets what its inbox holds, and the rest is kept."""
+    """A worker that reads nothing any more gets as much as its inbox holds, and the rest is kept."""
     pair[0].table.write(1, os.getpid(), NOW)
     taken = [pair[0].hand_over(1, connection[0], b"x" * 1000, NOW) for _ in range(2000)]
 
@@ -78,7 +78,7 @@ def test_a_full_inbox_is_never_waited_for(
 def test_the_inbox_of_a_worker_that_is_gone_is_read_by_the_others(
     pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
 ) -> None:
-    """What was handed to a worker just before it died does not wait for its successor."""
+    """A connection that was passed to a worker just before it died does not wait for its successor."""
     pair[0].table.write(1, os.getpid(), NOW)
     assert pair[0].hand_over(1, connection[0], b"request", NOW)
     assert pair[0].orphaned() == [0]

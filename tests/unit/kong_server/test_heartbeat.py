@@ -41,7 +41,7 @@ def looks(watchdog: Watchdog, clock: ManualClock, seconds: float) -> list[int]:
 
 
 def test_the_table_is_shared(table: SlotTable) -> None:
-    """What one process writes, another that inherited the descriptor reads."""
+    """Another process that inherited the descriptor reads the same values."""
     table.write(1, 4711, 5.5)
 
     assert SlotTable(table.descriptor, 2).read(1) == (4711, 5.5)
@@ -80,7 +80,7 @@ def test_a_worker_that_moves_is_left_alone(
 
 
 def test_nobody_kills_itself(table: SlotTable, clock: ManualClock) -> None:
-    """A worker that was slow to write its own sign goes on."""
+    """A worker that was slow to write its own sign is kept."""
     table.write(0, os.getpid(), clock.now)
 
     assert looks(Watchdog(table, 0, clock), clock, 5) == []
@@ -89,7 +89,7 @@ def test_nobody_kills_itself(table: SlotTable, clock: ManualClock) -> None:
 def test_a_pause_of_the_machine_kills_nobody(
     table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
 ) -> None:
-    """After a suspension every slot is stale; whoever moves again before the second look stays."""
+    """After a suspension every slot is stale; a worker that moves again before the second check stays."""
     table.write(1, process.pid, clock.now)
     watchdog = Watchdog(table, 0, clock)
     watchdog.look()

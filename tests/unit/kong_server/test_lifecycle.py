@@ -26,7 +26,7 @@ def lifecycle(path: Path, kong: int | None = None) -> Lifecycle:
 
 
 def test_a_worker_serves_while_nothing_changes(path: Path) -> None:
-    """The socket is where it was, and nobody said anything."""
+    """The socket is unchanged, and there was no signal."""
     assert lifecycle(path).stage() is Stage.SERVING
 
 

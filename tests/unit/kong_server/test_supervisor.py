@@ -18,7 +18,7 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.kong_server.lifecycle import identity, waiting_path
 from otlp_tracing.kong_server.supervisor import bind
 
-# A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves nobody.
+# A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves no request.
 CHILD = """
 import os, sys, time
 from pathlib import Path
@@ -62,12 +62,12 @@ def alive(pid: int) -> bool:
 
 
 def pids(path: Path) -> list[int]:
-    """Return the children so far: each that stands still for half a second is replaced, as it should be."""
+    """Return the children so far: each that stops for half a second is replaced, as it should be."""
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
 def test_the_socket_is_the_owners_alone(tmp_path: Path) -> None:
-    """Nobody else may speak to the plugin server."""
+    """No other user may speak to the plugin server."""
     listener, _ = bind(tmp_path / "kong.socket")
 
     assert stat.S_IMODE((tmp_path / "kong.socket").stat().st_mode) == 0o600
@@ -81,7 +81,7 @@ def connect(path: Path) -> socket.socket:
 
 
 def test_a_socket_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
-    """What a group that died has left behind is in nobody's way."""
+    """The remains of a group that died do not block another."""
     path = tmp_path / "kong.socket"
     left = socket.socket(socket.AF_UNIX)
     left.bind(str(path))
@@ -115,13 +115,13 @@ def test_a_path_that_is_served_is_left_until_somebody_serves_here(tmp_path: Path
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    """One sentence: which folder, and what to do."""
+    """One sentence names the folder, and the remedy."""
     with pytest.raises(ConfigError, match=r"--kong-prefix = .*/missing: there is no such folder; create it"):
         bind(tmp_path / "missing" / "kong.socket")
 
 
 def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    """What is no socket is not replaced."""
+    """A file that is not a socket is not replaced."""
     (tmp_path / "kong.socket").write_text("precious")
 
     with pytest.raises(ConfigError, match="is not a socket"):
@@ -168,7 +168,7 @@ def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
 
 
 def test_children_end_when_kong_is_gone(tmp_path: Path) -> None:
-    """A supervisor whose parent died without a word ends by itself, and takes its children along."""
+    """A supervisor ends by itself when its parent dies silently, and takes its children along."""
     code = (
         "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', "
         f"{PROGRAM.format(child=CHILD, folder=str(tmp_path))!r}]); time.sleep(60)"

@@ -23,7 +23,7 @@ from otlp_tracing.kong_server.worker import Worker
 
 
 class Echo:
-    """A plugin that asks for one header and sends back what it got."""
+    """A plugin that asks for one header and sends back its value."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -37,7 +37,7 @@ class module:  # noqa: N801  # what kong_pdk takes for a module
 
 
 LATE_SECONDS = 0.3
-NEVER_SECONDS = 3600.0  # nothing is late on a machine that stands still for a moment
+NEVER_SECONDS = 3600.0  # nothing is late on a machine that stops for a moment
 
 
 class Pumped:
@@ -127,7 +127,7 @@ class Group:
         )
 
     def end(self) -> None:
-        self.path.unlink(missing_ok=True)  # what a successor's rename does to the identity
+        self.path.unlink(missing_ok=True)  # the effect of a successor's rename on the identity
         for thread in self.threads:
             thread.join(15)
         assert not any(thread.is_alive() for thread in self.threads)
@@ -201,7 +201,7 @@ def test_garbage_closes_its_connection_and_no_other(client: Client, path: Path, 
 
 
 def test_a_large_answer_is_written_whole(client: Client) -> None:
-    """More than a socket takes at once goes out in pieces."""
+    """An answer larger than the socket's buffer is sent in pieces."""
     event = client.call("plugin.HandleEvent", {"InstanceId": start(client), "EventName": "access"})
     value = "x" * (4 << 20)
 
@@ -220,7 +220,7 @@ def test_a_hundred_connections_are_served(client: Client, path: Path) -> None:
 
 
 def test_the_connections_of_one_kong_worker_meet_its_instance(group: Group, path: Path) -> None:
-    """Whoever accepts a connection, the worker that has the instance answers it."""
+    """The worker that has the instance answers, whichever worker accepts the connection."""
     clients = [Client(path) for _ in range(20)]
     instance = start(clients[0])
     for one in clients:
@@ -231,7 +231,7 @@ def test_the_connections_of_one_kong_worker_meet_its_instance(group: Group, path
 
 
 def test_an_instance_of_a_worker_that_is_gone_is_started_again(client: Client) -> None:
-    """A number of a slot that nobody serves is unknown; Kong then starts the instance anew."""
+    """A number of a slot without a worker is unknown; Kong then starts the instance anew."""
     assert "no plugin instance" in client.call("plugin.HandleEvent", {"InstanceId": 64 * 5 + 2, "EventName": "access"})
 
 

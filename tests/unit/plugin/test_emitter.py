@@ -126,7 +126,7 @@ def test_a_stopped_sidecar_is_never_waited_for(sidecar: Sidecar, emitter: Emitte
 
 
 def test_a_full_ring_gives_up_its_oldest(sidecar: Sidecar, path: Path, clock: ManualClock) -> None:
-    """Memory is bounded, and what is given up is counted."""
+    """Memory is bounded, and dropped records are counted."""
     emitter = Emitter(path, clock, max_ring_bytes=1000)
     for number in range(10):
         emitter.submit(ORIGIN, b"%d" % number * 170)
@@ -148,7 +148,7 @@ def test_a_record_too_large_is_counted(emitter: Emitter) -> None:
 
 
 def test_totals_are_reported(sidecar: Sidecar, emitter: Emitter) -> None:
-    """The sidecar learns what was counted here, without a record to go with it."""
+    """The sidecar gets the counters, even without a record."""
     emitter.counters.add(EVENTS_FAILED, "access", amount=3)
     emitter.pump()
     sidecar.accept()
@@ -176,7 +176,7 @@ def test_rates_reach_the_entry_that_they_are_for(sidecar: Sidecar, emitter: Emit
 
 
 def test_rates_last_while_the_sidecar_is_away(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
-    """A lost connection changes nothing about what may be kept."""
+    """A lost connection changes nothing about the rates."""
     allowance = emitter.allowance(ORIGIN, Sampling(1.0, "follow", load=Load(0.8)))
     emitter.pump()
     sidecar.accept()
@@ -236,7 +236,9 @@ def test_draining_waits_for_the_acknowledgement(sidecar: Sidecar, path: Path) ->
 
 
 def test_what_is_written_is_not_given_up(sidecar: Sidecar, path: Path, clock: ManualClock) -> None:
-    """A full ring gives up what has not been written: what has may be read yet, and would arrive beside its count."""
+    """A full ring drops records that have not been written: a written one may still be read, and would arrive although
+    it is counted as lost.
+    """
     emitter = Emitter(path, clock, max_ring_bytes=300)
     emitter.submit(ORIGIN, b"written" + b"x" * 100)
     emitter.pump()

@@ -18,7 +18,7 @@ HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331
 
 
 class RecordingEmitter:
-    """An emitter that keeps what it is given."""
+    """An emitter that keeps all records."""
 
     def __init__(self) -> None:
         self.counters = Counters()
@@ -65,7 +65,7 @@ def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter
 
 
 def test_clearing_and_injecting_are_one_call(emitter: RecordingEmitter) -> None:
-    """However many headers are written and removed, they go in one round trip."""
+    """However many headers are written and removed, they take one round trip."""
     kong = FakeKong({"kong.request.get_headers": {**HEADERS, "x-internal": ["1"], "baggage": ["a=1"]}})
     config = {"propagation": {"inject": ["w3c", "b3", "datadog"], "clear": ["x-internal"], "baggage": "strip"}}
     Phases(config, emitter).access(kong)
@@ -93,7 +93,7 @@ def test_what_upstream_sees_is_what_the_log_remembers(emitter: RecordingEmitter)
 def test_a_tracestate_is_removed_only_where_there_is_one(
     emitter: RecordingEmitter, received: list[str] | None, sent: list[list[str]]
 ) -> None:
-    """A header that must go is named in the call; one that is not there is left alone."""
+    """A header to be removed is named in the call; an absent one is left alone."""
     headers: dict[str, list[str]] = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"]}
     kong = FakeKong({"kong.request.get_headers": headers | ({"tracestate": received} if received else {})})
     Phases({}, emitter).access(kong)
@@ -102,7 +102,7 @@ def test_a_tracestate_is_removed_only_where_there_is_one(
 
 
 def test_the_log_is_handed_over_unread(emitter: RecordingEmitter) -> None:
-    """Whatever Kong logged goes to the sidecar, sound or not."""
+    """Anything that Kong logged is sent to the sidecar, valid or not."""
     Phases({"endpoint": "http://a:1"}, emitter).log(FakeKong({"kong.log.serialize": "no json at all"}))
 
     assert [log for _, log in emitter.submitted] == [b"no json at all"]
@@ -111,7 +111,7 @@ def test_the_log_is_handed_over_unread(emitter: RecordingEmitter) -> None:
 @pytest.mark.parametrize("method", sorted(FakeKong.KNOWN))
 @pytest.mark.parametrize("odd", [RuntimeError("boom"), 5, "text", {"a": {"b": 1}}])
 def test_no_answer_of_kongs_leaves_a_phase(emitter: RecordingEmitter, method: str, odd: Any) -> None:
-    """Whatever a call raises or gives, the phase returns and the request goes on."""
+    """Whatever a call raises or gives, the phase returns and the request continues."""
     phases = Phases({"propagation": {"response_header": "x-trace"}, "capture": {"baggage": ["a"]}}, emitter)
     phases.access(FakeKong({"kong.request.get_headers": HEADERS, method: odd}))
     phases.log(FakeKong({"kong.log.serialize": "{}", method: odd}))
@@ -132,7 +132,7 @@ def test_a_failure_is_counted(emitter: RecordingEmitter) -> None:
 def test_a_configuration_that_cannot_work_traces_nothing(
     emitter: RecordingEmitter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The instance starts, says once what is wrong, calls nothing, and counts."""
+    """The instance starts, reports its fault once, calls nothing, and counts."""
     phases = Phases({"endpoint": "nowhere", "headers": ["x" * (2 << 20)]}, emitter)
     kong = FakeKong()
     phases.access(kong)

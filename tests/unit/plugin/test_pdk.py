@@ -35,13 +35,13 @@ def test_the_log_record_is_bytes() -> None:
 
 @pytest.mark.parametrize("odd", [None, 5, {}])
 def test_a_log_record_of_another_type_is_an_error(odd: object) -> None:
-    """What the PDK does not promise is refused."""
+    """A result that the PDK does not promise is refused."""
     with pytest.raises(KongCallError):
         KongCalls(FakeKong({"kong.log.serialize": odd})).read_log()
 
 
 def test_a_response_header_is_set_as_named() -> None:
-    """Name and value go to Kong as they are."""
+    """Name and value reach Kong unchanged."""
     kong = FakeKong()
     KongCalls(kong).set_response_header("Server-Timing", "trace;desc=x")
 

@@ -13,7 +13,7 @@ from otlp_tracing.kong_server.protocol.detection import OpeningDialogue
 
 
 class Spoken:
-    """A dialogue that keeps what it was told."""
+    """A dialogue that keeps all its calls."""
 
     overdue = True
 
@@ -64,14 +64,14 @@ def test_every_recorded_connection_is_recognized(path: Path) -> None:
 
 
 def test_a_call_of_148_bytes_is_no_msgpack() -> None:
-    """Its length begins like a MessagePack request, and goes on with zeros."""
+    """Its length begins like a MessagePack request, and continues with zeros."""
     _, protobuf, _ = opened([b"\x94\x00\x00\x00" + b"x" * 148])
 
     assert protobuf.received
 
 
 def test_what_follows_is_the_protocols() -> None:
-    """Idle before the first bytes; afterwards everything is what its dialogue says."""
+    """Idle before the first bytes; afterwards its dialogue decides."""
     msgpack, _, dialogue = opened([])
     assert dialogue.idle
     assert not dialogue.overdue

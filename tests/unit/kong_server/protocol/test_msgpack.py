@@ -22,7 +22,7 @@ def test_requests_are_read_in_pieces() -> None:
 
 
 def test_bytes_of_any_kind_come_and_go() -> None:
-    """A byte that is not UTF-8 becomes a surrogate, and goes back to Kong as the byte it was."""
+    """A byte that is not UTF-8 becomes a surrogate, and returns to Kong as the same byte."""
     (request,) = Decoder().feed(b"\x94\x00\x01\xa1m\x91\xa2\xc3\xff")
 
     assert request.arguments == ["\udcc3\udcff"]
@@ -50,7 +50,7 @@ def test_what_is_no_request_is_refused(data: bytes) -> None:
 
 
 def test_a_message_cannot_grow_past_its_bound() -> None:
-    """A length of four gigabytes is announced; what follows is refused long before."""
+    """A length of four gigabytes is announced; the bytes after it are refused long before."""
     decoder = Decoder()
     with pytest.raises(WireError):
         for piece in [b"\xc6\xff\xff\xff\xff", *[b"x" * (1 << 20)] * 17]:

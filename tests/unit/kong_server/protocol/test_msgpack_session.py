@@ -19,7 +19,7 @@ from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereEr
 
 
 class Probe:
-    """A plugin whose access phase does what its configuration says."""
+    """A plugin with an access phase that follows its configuration."""
 
     ended: list[str] = []
 
@@ -225,7 +225,7 @@ def test_a_phase_that_the_plugin_lacks_is_refused(kong: Kong) -> None:
 
 
 def test_a_request_for_another_workers_instance_is_sent_on() -> None:
-    """The slot stands in the number: the request goes to the worker that gave it out."""
+    """The slot is in the number: the request is passed to the worker that issued it."""
     first, second = Kong(slot=0, slots=2), Kong(slot=1, slots=2)
     number = second.start()
     request = Request(7, "plugin.HandleEvent", [{"InstanceId": number, "EventName": "access"}])

@@ -62,7 +62,7 @@ def test_calls_are_read(sequence: int, number: int, name: bytes, config: bytes) 
 
 @pytest.mark.parametrize("command", ["cmd_get_plugin_names", "cmd_get_plugin_info", "cmd_get_instance_status"])
 def test_the_other_calls_are_named_so(command: str) -> None:
-    """What the protocol has and Kong does not use is a call of its own kind, which can be answered."""
+    """A call that the protocol has and Kong does not use has a kind of its own, which can be answered."""
     assert rpc.decode_call(call(7, **{command: {}})) == rpc.Unsupported(7)
 
 

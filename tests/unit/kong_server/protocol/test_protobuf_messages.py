@@ -83,7 +83,7 @@ def test_replies_have_the_shape_of_messagepack(name: str, fields: dict[str, Any]
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 16_383, 16_384, 16_386, 16_387, 1 << 21])
 def test_texts_of_every_size(size: int) -> None:
-    """A log record of any size is read, and what follows it in the message changes nothing."""
+    """A log record of any size is read, and later fields of the message change nothing."""
     written = google("String", v=b"\xff" * size)
 
     assert REPLIES["String"](written) == ("\udcff" * size or None)

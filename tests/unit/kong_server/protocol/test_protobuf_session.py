@@ -24,7 +24,7 @@ HEADERS = "kong.service.request.set_headers"
 
 
 class Probe:
-    """A plugin whose phases do what its configuration says."""
+    """A plugin with phases that follow its configuration."""
 
     final_calls = {"log": "kong.log.serialize"}
     ended: list[str] = []
@@ -115,7 +115,7 @@ def test_an_instance_is_started_and_closed(kong: Kong) -> None:
 
 
 def test_access_waits_once(kong: Kong) -> None:
-    """What needs no answer goes out together with the end of the event, in one write."""
+    """Calls that need no answer are sent together with the end of the event, in one write."""
     instance = kong.start()
     asked = kong.dialogue.receive(handle_event(instance, "access"))
     written = kong.dialogue.receive(framed(bytes_field(1, b"value")))
@@ -155,7 +155,7 @@ def test_log_ends_with_its_last_call(kong: Kong) -> None:
 
 
 def test_no_call_follows_the_last_one(kong: Kong) -> None:
-    """A phase that calls on after what its plugin named as the last call is ended there."""
+    """A phase that calls on after its declared last call is ended there."""
     kong.dialogue.receive(handle_event(kong.start(more=True), "log"))
 
     assert kong.dialogue.receive(framed(bytes_field(1, b"{}"))) == b""
@@ -166,7 +166,7 @@ def test_no_call_follows_the_last_one(kong: Kong) -> None:
 
 @pytest.mark.parametrize("config", [{"raise": True}, {"unknown": True}])
 def test_a_phase_that_fails_ends_its_event(kong: Kong, config: dict[str, Any]) -> None:
-    """Kong cannot be told of it, and lets the request go on; it is counted."""
+    """Kong cannot be told of it, and lets the request pass; it is counted."""
     instance = kong.start(**config)
     written = kong.dialogue.receive(handle_event(instance, "access"))
     if "unknown" in config:
@@ -190,7 +190,7 @@ def test_an_instance_that_cannot_start_hangs_up(kong: Kong) -> None:
 
 
 def test_a_phase_that_the_plugin_lacks_is_over_at_once(kong: Kong) -> None:
-    """An event that nobody handles harms nobody."""
+    """An event without a handler has no effect."""
     assert kong.dialogue.receive(handle_event(kong.start(), "rewrite")) == END + rpc.encode_return(8)
 
 
@@ -213,7 +213,7 @@ def test_an_answer_that_never_comes_is_overdue(kong: Kong) -> None:
 
 
 def test_a_request_for_another_workers_instance_is_sent_on() -> None:
-    """It goes there as it came; settled here, the instance is unknown."""
+    """It is passed there unchanged; settled here, the instance is unknown."""
     second = Kong(slot=1, slots=2)
     event = handle_event(second.start(), "log")
     with pytest.raises(ElsewhereError) as elsewhere:
@@ -250,7 +250,9 @@ def test_an_instance_away_from_home_is_given_up() -> None:
 
 
 def test_a_retired_connection_serves_no_further_event(kong: Kong) -> None:
-    """What Kong repeats elsewhere is left to others; an instance's start, which it does not, is answered."""
+    """Calls that Kong repeats elsewhere are left to others; an instance's start, which Kong does not repeat, is
+    answered.
+    """
     instance = kong.start()
     kong.dialogue.retire()
 

@@ -25,7 +25,7 @@ VALUES = st.recursive(
 
 
 def plain(message: Any) -> Any:
-    """What google.protobuf has read, as Python's own values."""
+    """google.protobuf's reading, as Python's own values."""
     kind = message.WhichOneof("kind")
     if kind == "struct_value":
         return struct(message.struct_value)
@@ -65,7 +65,7 @@ def test_google_reads_what_is_written(value: Any) -> None:
 
 @given(st.dictionaries(NAMES, VALUES, max_size=8))
 def test_what_is_written_is_read(table: dict[str, Any]) -> None:
-    """A Struct comes back as it went, but for what is nil."""
+    """A Struct comes back unchanged, without nil values."""
     written = wire.encode_struct(table)
 
     assert MESSAGES["Struct"].FromString(written).SerializeToString() == written
@@ -74,7 +74,7 @@ def test_what_is_written_is_read(table: dict[str, Any]) -> None:
 
 @given(st.lists(VALUES, max_size=8))
 def test_a_list_keeps_its_places(items: list[Any]) -> None:
-    """None holds its place in a list, since what follows has a number."""
+    """None holds its place in a list, since later items have numbers."""
     assert wire.read_list(wire.encode_list(items)) == without_nil(items)
 
 
@@ -90,7 +90,7 @@ def test_headers_are_lists(table: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("size", [1, 115, 121, 122, 125, 126, 127, 128, 16_383, 16_384, 70_000])
 def test_lengths_of_any_number_of_bytes(size: int) -> None:
-    """Around every size where a length takes another byte, texts of that size go and come."""
+    """Around every size at which a length takes another byte, texts of that size are written and read."""
     text = "x" * size
     table = {text: text, "k": text, text + "l": [text, text]}
     written = wire.encode_struct(table)
@@ -104,7 +104,7 @@ def test_lengths_of_any_number_of_bytes(size: int) -> None:
     ("number", "expected"), [(3.0, 3), (-0.0, 0), (3.5, 3.5), (1e300, int(1e300)), (math.inf,) * 2]
 )
 def test_whole_numbers_are_ints(number: float, expected: float) -> None:
-    """Lua has one kind of number; what is whole is an int, as over MessagePack."""
+    """Lua has one kind of number; a whole number is an int, as over MessagePack."""
     read = wire.read_value(wire.encode_value(number))
 
     assert read == expected
@@ -152,7 +152,7 @@ def test_a_number_past_the_doubles_is_refused() -> None:
 
 
 def test_depth_has_a_bound() -> None:
-    """Sixty-four tables within each other come and go; one more is refused, as is a list of itself."""
+    """Sixty-four nested tables are written and read; one more is refused, as is a list of itself."""
     written = wire.encode_value(nested(64))
     endless: list[Any] = []
     endless.append(endless)
