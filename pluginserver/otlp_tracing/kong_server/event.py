@@ -1,12 +1,12 @@
 """One event: a phase of a plugin running as plain code, suspended while Kong works on its calls.
 
-A protocol that lets calls be written ahead names those whose answer nobody needs: the phase goes on at
-once, and they are handed out together with the next call that is waited for, or with the end. A plugin
-may also name the last call of a phase (`final_calls = {"log": "kong.log.serialize"}`): Kong can then be
+A protocol that lets calls be written ahead has a list of calls whose answer the phase does not need. The phase
+continues at once after such a call. The protocol sends it together with the next call that is waited for, or with the
+end. A plugin may also name the last call of a phase (`final_calls = {"log": "kong.log.serialize"}`): Kong can then be
 told the end of the event together with that call, before it is answered.
 
-Source: kong_pdk/pdk/__init__.py of kong-pdk 0.36, whose facade this stands in for: the styles of answers,
-the arguments of `kong.log.*`, the methods that end a request.
+Source: kong_pdk/pdk/__init__.py of kong-pdk 0.36, which this module replaces: the styles of answers, the arguments of
+`kong.log.*`, the methods that end a request.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass(slots=True, init=False)
 class Turn:
-    """What a phase did until it had to wait, or ended.
+    """The calls of a phase until it had to wait, or ended.
 
     Args:
         calls: in order; the last one is waited for, unless the phase has ended.
@@ -60,7 +60,7 @@ class Turn:
 
 
 class Runners:
-    """Greenlets that run phases, one after the other: a new one costs seven times what a parked one does.
+    """Greenlets that run phases, one after the other: a new one costs seven times as much as a parked one.
 
     Bound to the thread that uses them, as greenlets are.
     """
@@ -73,7 +73,7 @@ class Runners:
         return self._parked.pop() if self._parked else greenlet(_run_forever)
 
     def give_back(self, runner: greenlet) -> None:
-        """Park one whose phase has ended."""
+        """Park a greenlet after its phase has ended."""
         if not runner.dead and len(self._parked) < _MAX_PARKED:
             self._parked.append(runner)
 
@@ -104,7 +104,7 @@ class Event:
         phase: the plugin's method.
         runners: where the greenlet comes from.
         lua_style: calls return `(data, error)` instead of data.
-        written_ahead: methods whose answer the phase does not wait for.
+        written_ahead: methods with an answer that the phase does not wait for.
         final_call: method of the call after which the phase makes no other.
     """
 
@@ -182,7 +182,7 @@ _PLAIN: Final = frozenset({str, int, list, dict})
 
 
 class Kong:
-    """What a phase is given: any attribute is a name, any call of one a call to Kong.
+    """The `kong` object of a phase: any attribute is a name, any call of one a call to Kong.
 
     `call(method, *arguments)` is the same without the way through the names, as kong_pdk's facade has it.
     """

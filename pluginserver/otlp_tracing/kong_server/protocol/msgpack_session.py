@@ -1,7 +1,7 @@
 """Kong's side of `MsgPack:1`: a request, an answer; the steps of an event may come over any connection.
 
-Every error is a string, which lets Kong's client have its answer. An event whose next step never comes
-(a call that throws inside Kong, a client that went away) is freed after a while.
+Every error is a string, which lets Kong's client have its answer. An event is freed after a while if its next step
+never comes (a call that throws inside Kong, a client that disconnects).
 
 Source: kong/runloop/plugin_servers/rpc/mp_rpc.lua of Kong 3.9.1.
 """
@@ -22,7 +22,7 @@ from otlp_tracing.log_limit import LimitedLog
 
 _failures = LimitedLog(logging.getLogger("otlp_tracing.kong_server.protocol.msgpack_session"))
 
-_FINISHED = "ret"  # what Kong reads as the end of an event
+_FINISHED = "ret"  # Kong reads this as the end of an event
 _STEPS = frozenset({
     "plugin.Step",
     "plugin.StepConsumer",
@@ -44,12 +44,12 @@ class _Running:
 
 
 class MsgPackEvents:
-    """The events under way in one worker, and what Kong can ask of it.
+    """The events under way in one worker, and Kong's possible requests to it.
 
     Args:
         instances: of this worker.
         lua_style: calls to Kong return `(data, error)`.
-        on_failure: told the phase of each event that ended with an exception.
+        on_failure: called with the phase of each event that ended with an exception.
         clock: monotonic seconds.
         slots: how many workers there are to pass a request on to.
         take_number: gives the events' numbers out, each once; None for ones that tell this worker's slot.
@@ -87,12 +87,12 @@ class MsgPackEvents:
         return len(self._running)
 
     def answer(self, request: Request, *, settle: bool = False, home: Home = at_home) -> bytes:
-        """Answer one request; whatever happens there is an answer.
+        """Answer one request; every failure is an answer too.
 
         Args:
             request: from Kong.
-            settle: answer here, even what belongs to another worker.
-            home: tells the worker that the connection should rather go to.
+            settle: answer here, even a request for another worker.
+            home: returns the worker that should rather have the connection.
 
         Raises:
             ElsewhereError: if another worker's instance or event is asked for.
@@ -114,7 +114,7 @@ class MsgPackEvents:
             return encode_error(request.id, f"{request.method} failed: {type(error).__name__}")
 
     def free_abandoned(self) -> int:
-        """End the events whose next step is overdue, and return how many there were."""
+        """End the events with an overdue next step, and return how many there were."""
         overdue = self._clock() - EVENT_SECONDS
         freed = 0
         while self._running:
@@ -141,7 +141,7 @@ class MsgPackEvents:
             raise ElsewhereError(slot_of(argument), encode_request(request))
         if is_event and home is not None:
             self._instances.close(argument)
-            raise NoInstanceError(argument)  # Kong starts it again, and that goes home
+            raise NoInstanceError(argument)  # Kong starts it again, at the worker that should have it
 
     def _start_instance(self, instance: Mapping[str, Any]) -> dict[str, Any]:
         number, config = self._instances.start(instance["Name"], instance["Config"])
@@ -178,7 +178,7 @@ class MsgPackEvents:
         if not turn.ended:
             self.suspended = True
             running.stepped_at = self._clock()
-            self._running[number] = running  # at the end, so that the oldest stands first
+            self._running[number] = running  # at the end, so that the oldest is first
         if not turn.calls:
             return {"Data": _FINISHED, "EventId": number}
         call = turn.calls[0]

@@ -1,4 +1,4 @@
-"""What a connection from Kong is to the worker's loop, whichever protocol it speaks."""
+"""A connection from Kong as the worker's loop sees it, in any protocol."""
 
 from __future__ import annotations
 
