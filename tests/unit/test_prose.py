@@ -8,8 +8,8 @@ import pytest
 
 import prose
 
-MOST_WHATS = 10.0
-MOST_OTHER_HABITS = 6.3
+MOST_WHATS = 5.0
+MOST_OTHER_HABITS = 3.2
 """Of 1,000 words in docstrings and comments."""
 
 LONGEST_MEAN = 18
