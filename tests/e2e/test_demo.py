@@ -31,8 +31,8 @@ class RunningDemo:
     _output: Path
     started: list[int] = field(default_factory=list)
 
-    def said(self) -> str:
-        """Return all it said, lines put together: they are wrapped."""
+    def output(self) -> str:
+        """Return its output as one line."""
         return " ".join(self._output.read_text().split())
 
     def family(self) -> list[int]:
@@ -57,10 +57,10 @@ def demo(tmp_path: Path) -> Iterator[RunningDemo]:
 
 def test_the_demo_goes_on_until_ctrl_c(demo: RunningDemo) -> None:
     """Requests continue after the first ones while the page answers; Ctrl-C ends all of it, and is no failure."""
-    wait_for(lambda: "Ctrl-C ends it." in demo.said(), _PERFORM_SECONDS, "the demo says how it is ended")
-    steady = re.search(r"watched at (http://\S+)/ as well; Ctrl-C ends it\.", demo.said())
+    wait_for(lambda: "Ctrl-C ends it." in demo.output(), _PERFORM_SECONDS, "the demo says how it is ended")
+    steady = re.search(r"watched at (http://\S+)/ as well; Ctrl-C ends it\.", demo.output())
     assert steady
-    wait_for(lambda: " 200 " in demo.said()[steady.end() :], _PERFORM_SECONDS, "a request after the first ones")
+    wait_for(lambda: " 200 " in demo.output()[steady.end() :], _PERFORM_SECONDS, "a request after the first ones")
     page = fetch(steady[1], "/")
     demo.started.extend(demo.family())
 

@@ -22,7 +22,7 @@ async def start(
         log: written anew.
         environment: added to ours, from which everything is taken that configures tracing.
     """
-    own = {name: os.environ[name] for name in os.environ.keys() - foreign(os.environ)}
+    own = {name: os.environ[name] for name in os.environ.keys() - tracing_variables(os.environ)}
     with log.open("wb") as output:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -49,6 +49,6 @@ async def stop(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def foreign(names: Iterable[str]) -> list[str]:
+def tracing_variables(names: Iterable[str]) -> list[str]:
     """Find variables that configure other tracing or another plugin server: the demo sets its own."""
     return [name for name in names if name.startswith(("OTEL_", "OTLP_TRACING_"))]

@@ -62,11 +62,11 @@ class PluginServer:
     @property
     def commands(self) -> PluginServerCommands:
         """Its settings in kong.conf; it runs already, so there is nothing to start."""
-        forgotten = [word for name in child.foreign(os.environ) for word in ("-u", name)]
-        command = shlex.join(["env", *forgotten, *command_line("dump")])
+        unset = [word for name in child.tracing_variables(os.environ) for word in ("-u", name)]
+        command = shlex.join(["env", *unset, *command_line("dump")])
         return PluginServerCommands("otlp-tracing", self._socket, f"{command} 2>>{shlex.quote(str(self._log))}")
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Give the end of its output."""
         try:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from otlp_tracing.errors import ConfigError, Fault, TracingError
 from otlp_tracing_devtools.demo.plugin_server import PluginServerError
 from otlp_tracing_devtools.demo.ports import Port, reserve
+from otlp_tracing_devtools.demo.programs import WANTED_PORTS, Programs, running_programs
 from otlp_tracing_devtools.demo.screen import Screen, Tally
 from otlp_tracing_devtools.demo.services import ORDER_SERVICE, USER_SERVICE
 from otlp_tracing_devtools.demo.signals import STOP_SIGNALS, EarlySignals
 from otlp_tracing_devtools.demo.spans import SeenSpan, is_complete
-from otlp_tracing_devtools.demo.stage import WANTED_PORTS, Stage, stage
 from otlp_tracing_devtools.demo.traffic import EXAMPLES, GATEWAY, Sent
 
 T = TypeVar("T")
@@ -60,53 +60,53 @@ class _Demo:
         try:
             with reserve(WANTED_PORTS) as ports:
                 self._screen.opening(ports)
-                return await self._on_stage(ports, requests, leave=leave)
+                return await self._with_programs(ports, requests, leave=leave)
         except _StoppedError:
             return 128 + self._stop.result()
         except (TracingError, OSError) as error:
             print(f"otlp-tracing demo: {error}", file=sys.stderr)
             return 1
 
-    async def _on_stage(self, ports: Mapping[str, Port], requests: int, *, leave: bool) -> int:
+    async def _with_programs(self, ports: Mapping[str, Port], requests: int, *, leave: bool) -> int:
         async with contextlib.AsyncExitStack() as stack:
-            there = await self._unless_stopped(stack.enter_async_context(stage(ports)))
-            return await self._act(there, requests, ports["sidecar"].url, leave=leave)
+            programs = await self._unless_stopped(stack.enter_async_context(running_programs(ports)))
+            return await self._send_and_sum_up(programs, requests, ports["sidecar"].url, leave=leave)
 
-    async def _act(self, there: Stage, requests: int, sidecar_url: str, *, leave: bool) -> int:
+    async def _send_and_sum_up(self, programs: Programs, requests: int, sidecar_url: str, *, leave: bool) -> int:
         interrupted = False
         try:
-            await self._unless_stopped(self._play(there, requests))
+            await self._unless_stopped(self._send_rounds(programs, requests))
             if not leave:
                 self._screen.in_lines(f"{sidecar_url}/")
                 with contextlib.suppress(_StoppedError):  # the way to end this
-                    await self._unless_stopped(self._go_on(there))
+                    await self._unless_stopped(self._send_steadily(programs))
         except _StoppedError:
             interrupted = True
         metrics = ""
         with contextlib.suppress(PluginServerError):
-            metrics = await there.plugin_server.metrics()
-        self._screen.summary(self._tally, there.book.spans_by_service, metrics, f"{sidecar_url}/metrics")
-        return 128 + self._stop.result() if interrupted else self._verdict(there)
+            metrics = await programs.plugin_server.metrics()
+        self._screen.summary(self._tally, programs.book.spans_by_service, metrics, f"{sidecar_url}/metrics")
+        return 128 + self._stop.result() if interrupted else self._verdict(programs)
 
-    async def _play(self, there: Stage, requests: int) -> None:
+    async def _send_rounds(self, programs: Programs, requests: int) -> None:
         """Send the requests a round of examples at a time, then show their traces: the first round in full."""
         for first in range(0, requests, len(EXAMPLES)):
             if first == len(EXAMPLES):
                 self._screen.in_lines()
             numbers = range(first, min(first + len(EXAMPLES), requests))
-            for sent in [await there.send(EXAMPLES[number % len(EXAMPLES)]) for number in numbers]:
-                await self._show(there, sent, in_full=first == 0)
+            for sent in [await programs.send(EXAMPLES[number % len(EXAMPLES)]) for number in numbers]:
+                await self._show(programs, sent, in_full=first == 0)
 
-    async def _go_on(self, there: Stage) -> None:
+    async def _send_steadily(self, programs: Programs) -> None:
         while True:
-            sent = await there.send(EXAMPLES[self._tally.sent % len(EXAMPLES)])
-            await self._show(there, sent, in_full=False)
+            sent = await programs.send(EXAMPLES[self._tally.sent % len(EXAMPLES)])
+            await self._show(programs, sent, in_full=False)
             await asyncio.sleep(_STEADY_INTERVAL_S)
 
-    async def _show(self, there: Stage, sent: Sent, *, in_full: bool) -> None:
+    async def _show(self, programs: Programs, sent: Sent, *, in_full: bool) -> None:
         self._tally.sent += 1
         wanted = sent.example.services
-        spans = await there.trace_of(sent, self._patience_s if wanted else 0)
+        spans = await programs.trace_of(sent, self._patience_s if wanted else 0)
         show = self._screen.trace if in_full else self._screen.line
         show(self._tally.sent, sent, spans)
         if not wanted:
@@ -125,13 +125,13 @@ class _Demo:
         self._crossed += is_complete(spans, _WHOLE_WAY)
         self._furthest = max(self._furthest, services & _WHOLE_WAY, key=len)
 
-    def _verdict(self, there: Stage) -> int:
+    def _verdict(self, programs: Programs) -> int:
         if self._crossed:
             return 0
         missing = ", ".join(sorted(_WHOLE_WAY - self._furthest))
         reason = f"no trace with a span of {missing} came" if missing else "the traces are not connected"
         print(f"otlp-tracing demo: no trace crossed gateway and both services: {reason}", file=sys.stderr)
-        print(there.plugin_server.last_words(), file=sys.stderr)
+        print(programs.plugin_server.log_tail(), file=sys.stderr)
         return 1
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:

@@ -40,7 +40,7 @@ async def serve(users: Port, orders: Port, orders_grpc: Port, collector_url: str
         folder: for their output.
 
     Raises:
-        TracingError: one of them does not come up; the message has its last words.
+        TracingError: one of them does not come up; the message has the end of its output.
     """
     environment = {
         "PYTHONPATH": str(EXAMPLES),

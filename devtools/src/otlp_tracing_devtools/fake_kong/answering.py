@@ -31,7 +31,7 @@ async def send_on(
     context.status = answer.status
     _mark_last_try(context, service)
     headers = answer_headers(answer.headers, context)
-    _note_response(context, headers, chunked="content-length" not in headers)
+    _record_response(context, headers, chunked="content-length" not in headers)
     try:
         if answer.status == 101:
             await _switch(context, answer, headers, responder)
@@ -67,7 +67,7 @@ async def send_own(context: RequestContext, answer: OwnAnswer, responder: Respon
     headers = Headers([*own.headers, *context.extra_response_headers])
     headers.set("Content-Length", str(len(own.body)))
     add_latency_headers(headers, context)
-    _note_response(context, headers, chunked=False)
+    _record_response(context, headers, chunked=False)
     try:
         await responder.start(own.status, reason_of(own.status), headers)
         if context.method != "HEAD":
@@ -83,7 +83,7 @@ def _mark_last_try(context: RequestContext, service: Service) -> None:
         context.tries[-1].update(state="failed", code=context.status)
 
 
-def _note_response(context: RequestContext, headers: Headers, *, chunked: bool) -> None:
+def _record_response(context: RequestContext, headers: Headers, *, chunked: bool) -> None:
     """Keep the lines as the log record shows them, where Connection always says close: transcript 01."""
     context.response_headers = Headers([*headers, ("connection", "close")])
     if chunked and context.http_version < 2 and context.method != "HEAD" and context.status not in {204, 304}:

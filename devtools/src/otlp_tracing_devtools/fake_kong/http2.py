@@ -127,57 +127,57 @@ class Http2Streams:
 
     async def _receive(self, data: bytes) -> None:
         for event in self._core.receive_data(data):
-            self._take(event)
+            self._on_event(event)
         await self.flush()
 
     @singledispatchmethod
-    def _take(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Take in one of h2's events; those without a method of their own need nothing done."""
 
-    @_take.register
+    @_on_event.register
     def _(self, event: RequestReceived) -> None:
         stream = self._add(event.stream_id)
-        stream.take_head(event.headers)
+        stream.on_head(event.headers)
         if self._accept:
             self._accept(stream)
 
-    @_take.register
+    @_on_event.register
     def _(self, event: ResponseReceived) -> None:
         if stream := self._streams.get(event.stream_id):
-            stream.take_head(event.headers)
+            stream.on_head(event.headers)
 
-    @_take.register
+    @_on_event.register
     def _(self, event: TrailersReceived) -> None:
         if stream := self._streams.get(event.stream_id):
             stream.trailers = _lines(event.headers)
 
-    @_take.register
+    @_on_event.register
     def _(self, event: DataReceived) -> None:
         if stream := self._streams.get(event.stream_id):
-            stream.take_data(event.data, event.flow_controlled_length)
+            stream.on_data(event.data, event.flow_controlled_length)
         else:
             self.acknowledge(event.stream_id, event.flow_controlled_length)
 
-    @_take.register
+    @_on_event.register
     def _(self, event: StreamEnded) -> None:
         if stream := self._streams.get(event.stream_id):
-            stream.take_end()
+            stream.on_end()
 
-    @_take.register
+    @_on_event.register
     def _(self, event: StreamReset) -> None:
         if stream := self._streams.get(event.stream_id):
             stream.lose()
 
-    @_take.register
+    @_on_event.register
     def _(self, event: WindowUpdated) -> None:
         self._wake(event.stream_id)
 
-    @_take.register
+    @_on_event.register
     def _(self, event: RemoteSettingsChanged) -> None:  # noqa: ARG002
         self._core.encoder.header_table_size = min(self._core.encoder.header_table_size, _HPACK_TABLE_BYTES)
         self._wake(0)
 
-    @_take.register
+    @_on_event.register
     def _(self, event: ConnectionTerminated) -> None:
         if event.error_code:
             self._ended = True
@@ -284,18 +284,18 @@ class Http2Stream:
 
     # Events from the connection.
 
-    def take_head(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+    def on_head(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
         """Take the head in."""
         self._head = _lines(raw)
         self._readable.set()
 
-    def take_data(self, data: bytes, flow_bytes: int) -> None:
+    def on_data(self, data: bytes, flow_bytes: int) -> None:
         """Take a piece of the body in; `flow_bytes` counts its padding too."""
         self._unread += data
         self._unread_flow_bytes += flow_bytes
         self._readable.set()
 
-    def take_end(self) -> None:
+    def on_end(self) -> None:
         """Note that the peer sends no more."""
         self.ended = True
         self._readable.set()
@@ -326,13 +326,13 @@ class Http2Stream:
         """
         while True:
             if self._unread:
-                yield self._take_unread()
+                yield self._pop_unread()
             elif self.ended:
                 return
             else:
                 await self._changed("the stream ended inside a body")
 
-    def _take_unread(self) -> bytes:
+    def _pop_unread(self) -> bytes:
         data, flow_bytes = bytes(self._unread), self._unread_flow_bytes
         self._unread.clear()
         self._unread_flow_bytes = 0
@@ -397,7 +397,7 @@ class Http2Stream:
     def close(self, unfinished: ErrorCodes) -> None:
         """End the stream: unread bytes are dropped, and an unfinished stream is reset with this code."""
         self._connection.forget(self.id)
-        self._take_unread()
+        self._pop_unread()
         if self.gone.is_set():
             return
         if not self._sent_end:

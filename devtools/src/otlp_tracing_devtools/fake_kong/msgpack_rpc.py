@@ -115,17 +115,17 @@ class MsgPackRpc:
             PluginError: Lua's `error`; the connection is not used again.
         """
         message_id = next(self._message_ids)
-        connection = await self._pool.take()
+        connection = await self._pool.acquire()
         try:
             connection.send(encode_call(message_id, method, argument))
             error, result = await self._answer(connection, message_id)
         except RpcError:
-            self._pool.give_back(connection)
+            self._pool.release(connection)
             raise
         except BaseException:
             self._pool.discard(connection)
             raise
-        self._pool.give_back(connection)
+        self._pool.release(connection)
         if error is None:
             return result
         if not isinstance(error, str):

@@ -99,7 +99,7 @@ class ProtoBufRpc:
             RequestExited: a PDK call answered the client.
         """
         sequence = next(self._sequences)
-        connection = await self._pool.take()
+        connection = await self._pool.acquire()
         try:
             connection.send(encode_frame(encode_rpc_call(sequence, command, fields)))
             answer = await self._answer(connection, pdk)
@@ -111,7 +111,7 @@ class ProtoBufRpc:
         except BaseException:
             self._pool.discard(connection)
             raise
-        self._pool.give_back(connection)
+        self._pool.release(connection)
         return answer
 
     async def _answer(self, connection: PluginConnection, pdk: PdkCaller | None) -> Any:

@@ -27,7 +27,7 @@ class Readiness:
 
     def start(self) -> None:
         """Look from now on. Without this call the server is never ready, as without a `start_cmd`."""
-        self._task = asyncio.get_running_loop().create_task(self._look())
+        self._task = asyncio.get_running_loop().create_task(self._probe())
 
     async def stop(self) -> None:
         """Stop looking."""
@@ -35,7 +35,7 @@ class Readiness:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _look(self) -> None:
+    async def _probe(self) -> None:
         for _ in range(round(self._limit_s / _STEP_S)):
             try:
                 _, writer = await asyncio.open_unix_connection(str(self._socket))

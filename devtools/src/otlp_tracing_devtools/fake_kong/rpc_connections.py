@@ -116,7 +116,7 @@ class ConnectionPool:
         self._idle: list[PluginConnection] = []
         self._open: set[PluginConnection] = set()
 
-    async def take(self) -> PluginConnection:
+    async def acquire(self) -> PluginConnection:
         """Give an idle connection, the one used last, or open one.
 
         Raises:
@@ -138,7 +138,7 @@ class ConnectionPool:
         self._open.add(connection)
         return connection
 
-    def give_back(self, connection: PluginConnection) -> None:
+    def release(self, connection: PluginConnection) -> None:
         """Keep a connection for the next call, even one with an outstanding answer, as Kong does."""
         if connection.closed:
             self.discard(connection)

@@ -36,7 +36,7 @@ _SINK_STOP_S = 0.3
 
 
 @dataclass(frozen=True)
-class Stage:
+class Programs:
     """The running programs, for the sender of requests."""
 
     book: TraceBook
@@ -73,7 +73,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(ports: Mapping[str, Port]) -> AsyncIterator[Stage]:
+async def running_programs(ports: Mapping[str, Port]) -> AsyncIterator[Programs]:
     """Run everything until the block ends.
 
     Args:
@@ -91,12 +91,12 @@ async def stage(ports: Mapping[str, Port]) -> AsyncIterator[Stage]:
             serve(ports["users"], ports["orders"], ports["orders-grpc"], ports["sink"].url, prefix)
         )
         plugin_server = PluginServer(prefix, ports["sidecar"])
-        stack.enter_context(_last_words(plugin_server))
+        stack.enter_context(_with_log_tail(plugin_server))
         await stack.enter_async_context(plugin_server.running())
         gateway = await stack.enter_async_context(_gateway(plugin_server, ports))
         timeout = ClientTimeout(total=_REQUEST_TIMEOUT_S)
         session = await stack.enter_async_context(ClientSession(timeout=timeout))
-        ready = Stage(TraceBook(), plugin_server, gateway.url, session, sink)
+        ready = Programs(TraceBook(), plugin_server, gateway.url, session, sink)
         await ready.send(WARM_UP)
         yield ready
 
@@ -111,12 +111,12 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _last_words(plugin_server: PluginServer) -> Iterator[None]:
+def _with_log_tail(plugin_server: PluginServer) -> Iterator[None]:
     """Add the plugin server's output to any failure while it runs; the file is gone soon after."""
     try:
         yield
     except TracingError as error:
-        raise TracingError(f"{error}\n{plugin_server.last_words()}".rstrip()) from error
+        raise TracingError(f"{error}\n{plugin_server.log_tail()}".rstrip()) from error
 
 
 @contextlib.asynccontextmanager
