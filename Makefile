@@ -91,7 +91,7 @@ collector: ## build the OpenTelemetry Collectors of the end-to-end tests, once; 
 		else echo "no Go here: the tests with a real collector are skipped"; fi
 
 lock: $(READY) ## lock the newest versions that pyproject.toml allows (needs uv)
-	@for out in "requirements.lock pyproject.toml" "requirements-demo.lock devtools/pyproject.toml --no-emit-package otlp-tracing" \
+	@for out in "requirements.lock pyproject.toml" "requirements-demo.lock devtools/pyproject.toml -c requirements.lock --no-emit-package otlp-tracing" \
 		"requirements-dev.lock pyproject.toml devtools/pyproject.toml --group dev --no-emit-package otlp-tracing" "requirements-build.lock --group build"; do \
 		uv pip compile --universal --python-version 3.10 --generate-hashes --no-header --quiet -o $$out; done
 	@uv pip compile examples/requirements.in --universal --python-version 3.10 --generate-hashes --no-header --quiet -o examples/requirements.txt
