@@ -1,7 +1,7 @@
 """`otlp-tracing check --redaction FILE [KONG_YML]`: sample requests before and after redaction.
 
 Makes Kong's log record of each sample, assembles its spans, and redacts them, with the sidecar's own modules.
-It prints the sample's own values: it is for the person who wrote them.
+It prints the sample's own values, for their author.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Sample:
         headers: of the request.
         status: of the response.
         response_headers: of the response.
-        route: name of its route, whose entry is tried; empty tries every entry.
+        route: name of its route; the entry of that route is tried; empty tries every entry.
     """
 
     method: str

@@ -172,7 +172,7 @@ class Pipeline:
         await self._exporters.spool.room()
 
     def last_number(self, worker_id: bytes) -> int:
-        """Return the number of a worker's last record that an earlier sidecar had spooled; 0 if there is none."""
+        """Return the number of a worker's last record that an earlier sidecar had spooled; otherwise 0."""
         return self._exporters.last_records.get(worker_id, 0)
 
     def _process(self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes) -> None:

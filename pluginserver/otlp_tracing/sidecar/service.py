@@ -36,7 +36,7 @@ FLUSH_SECONDS = 5.0
 # A spool takes milliseconds to open; one that is broken, or held by a sidecar that is about to end, takes longer.
 _OPEN_SECONDS = 1.5
 
-# What a scraper has asked for is there within this; streams to open pages end at once.
+# Enough to answer a scrape in progress; streams to open pages end at once.
 _HTTP_STOP_SECONDS = 1.0
 
 # A port that is taken when a Kong reload runs two server groups side by side is free within ten seconds.
@@ -74,7 +74,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     stop = _stop_event(options)
     metrics = Metrics()
     exporters = ExporterRegistry(metrics, environment, options.spool)
-    # Not before the spool was opened: what an earlier process had spooled must not be taken twice.
+    # Not before the spool is open: records that an earlier process had spooled must not be processed twice.
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
@@ -90,7 +90,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     app = create_app(metrics, health, reports, recorder, options.page)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
-    # What is there by now stays: Python's collector need not walk it while records wait, to find nothing to free.
+    # Objects made so far live as long as the process: the garbage collector need not visit them while records wait.
     gc.freeze()
     ticking = asyncio.create_task(_tick(rates))
     http = asyncio.create_task(_serve_http(runner, options))

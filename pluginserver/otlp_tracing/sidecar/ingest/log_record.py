@@ -45,7 +45,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What the client got; its size in bytes, head and body."""
+    """The response to the client; its size in bytes, head and body."""
 
     status: Number | None = None
     headers: dict[str, Any] | list[Any] = {}

@@ -125,7 +125,7 @@ class RecordSink(Protocol):
         """Add the counts of a worker since its start."""
 
     def last_number(self, worker_id: bytes) -> int:
-        """Return the number of a worker's last record that an earlier sidecar made safe; 0 if there is none."""
+        """Return the number of a worker's last record that an earlier sidecar made safe; otherwise 0."""
 
 
 class RateSender(Protocol):
@@ -225,7 +225,7 @@ class Receiver:
         return None
 
     def _recall(self, worker_id: bytes) -> None:
-        # A worker sends again what an earlier sidecar had spooled but could no longer acknowledge.
+        # A worker repeats records that an earlier sidecar had spooled but could no longer acknowledge.
         number = self._pipeline.last_number(worker_id)
         if worker_id not in self._taken and number:
             self._remember(worker_id, number)

@@ -1,11 +1,11 @@
 """A request in one form, whatever Kong wrote it: decoded and normalised once, before anything else reads it.
 
 Tries are a list, headers are dictionaries, path and query are apart, and the answers to three questions are there:
-which gRPC call the request is, who answered it, and why it is an error.
+which gRPC call the request is, the source of its answer, and why it is an error.
 
 nginx counts a try that got no answer as failed with 502 (no connection, or a broken one) or 504 (a timeout), and
 writes the same codes into `upstream_status`. An upstream can answer with these codes itself. Before Kong 3.6 the record
-does not say who answered: there a last 502 or 504 without a Server header of the upstream counts as no answer.
+does not have the source of the answer: there a last 502 or 504 without the upstream's Server header is no answer.
 
 Source: nginx, ngx_http_upstream_next; kong/runloop/handler.lua, which calls a last try failed on any status above 499
 once the retries are used up; gRPC, doc/PROTOCOL-HTTP2.md; semantic conventions 1.44, docs/rpc/grpc.md.
@@ -44,7 +44,7 @@ class RequestRecord:
         status: of the response to the client, 0 if the record has none.
         tries: of the balancer, in order.
         statuses: the status of each try, None without an answer.
-        source: "upstream" or "kong": who answered.
+        source: of the answer, "upstream" or "kong".
         request_headers: those that the upstream saw, by lower-case name.
         response_headers: those that the client got.
         received_call: path of the gRPC call that the client made; None if it made none.
@@ -96,7 +96,7 @@ class RequestRecord:
             if _is_method_lost(method, source, log) and is_call:
                 method = "POST"
             # The headers are those that the upstream saw. A plugin that translates (grpc-gateway) makes a call of a
-            # request that was none, and gives it another path.
+            # request that was not a call, and gives it another path.
             if method == "POST" and is_call and upstream_path in {"", path}:
                 received = path
             if upstream_path.count("/") == 2:
@@ -165,7 +165,7 @@ def _source(statuses: list[int | None], answer: Mapping[str, Any]) -> str:
         return "kong"
     if statuses[-1] not in NO_ANSWER:
         return "upstream"
-    # Kong before 3.6 puts no Server header on what it answers for an upstream.
+    # Kong before 3.6 puts no Server header on its own answer for an upstream.
     server = first_line(answer, "server")
     return "upstream" if server and not server.startswith("kong/") else "kong"
 

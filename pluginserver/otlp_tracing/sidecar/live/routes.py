@@ -43,7 +43,7 @@ class RouteFigures:
         service: name of Kong's service; empty without one.
         route: name of Kong's route; empty without one.
         requests: seen.
-        kept: requests whose traces are exported.
+        kept: requests with an exported trace.
         client_errors: answered 4xx.
         server_errors: answered 5xx.
         percentiles_ms: in the order of the shares given.

@@ -20,7 +20,7 @@ MAX_KEYS_PER_SECOND = 256
 
 
 class RecentTrace(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One request whose trace is kept.
+    """One request with a kept trace.
 
     Args:
         number: rises by one with each trace.

@@ -32,7 +32,7 @@ _CACHED_TEXTS = 4_096
 class WhatIfRedaction:
     """Limits the recorded facts of one plugin entry's requests.
 
-    Without it, a person who may try rules could ask for a secret letter by letter.
+    Without it, a person with access to what-if runs could guess a secret letter by letter.
 
     Args:
         headers: request headers, in lower case, that the entry's sampling rules match, without sensitive ones.
@@ -102,7 +102,7 @@ class WhatIfResult:
         errors_lost: errors that the tried rules would not keep.
         deciders: in the order of evaluation.
         routes: the busiest first.
-        callers_unknown: requests whose caller's decision matters to the tried rules and was not recorded.
+        callers_unknown: requests for which the caller's decision matters to the tried rules and was not recorded.
         headers_unknown: header names that the tried rules match and that were not recorded.
         lowered: requests decided at a lower rate than configured, because of the budget.
         has_load: the tried rules also follow the load, which is not simulated.

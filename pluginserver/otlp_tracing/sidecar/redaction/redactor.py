@@ -1,6 +1,6 @@
 """Redaction of finished spans, the last step before they are encoded, stored, shown or sent.
 
-First by name, for strings whose attribute tells their kind: a query, a header, a baggage member. Then by content, for
+First by name, for strings of attributes of a known kind: a query, a header, a baggage member. Then by content, for
 all strings. Pure, except that the key of pseudonyms may be in a file.
 """
 
@@ -50,7 +50,7 @@ _MAX_LENGTH = 4096
 _KEPT_LENGTH = _MAX_LENGTH - 512
 _CUT_MARK = "…"
 # Appended at the cut. If the authority after `//` reaches up to there, it is longer than a host can be (RFC 1035: 253
-# characters), so it is a user or a password whose `@` was cut off.
+# characters), so it is a user or a password, and its `@` was cut off.
 _USERINFO_END = "@"
 LENGTH_RULE = "length"
 """The rule of a string that is cut because of its length."""

@@ -20,8 +20,8 @@ from otlp_tracing.sidecar.spans.sampling import sampling_attributes
 from otlp_tracing.sidecar.spans.server import route_of, server_attributes
 from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
 
-# Kong's own part takes some milliseconds (kong.latency.kong_ms). From a tenth of a second on, the gap before the
-# upstream was called is what a reader of the trace looks for.
+# Kong's own part takes some milliseconds (kong.latency.kong_ms). From a tenth of a second on, a reader of the trace
+# looks for the gap before the upstream was called.
 _LONG_NS = 100_000_000
 _BEFORE_UPSTREAM = 0xFFFF  # more tries than Kong makes, so that no try has the same derived id
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 # More routes or methods of one service than a person can tell apart in a list.
 MAX_NAMES_PER_OWNER = 500
-# About 2 MiB of names; what backends advise for one service is a tenth of it.
+# About 2 MiB of names, ten times as many as backends advise for one service.
 MAX_NAMES = 10_000
 
 

@@ -1,7 +1,8 @@
 """The CLIENT spans' attributes: where each try of the balancer was sent, as which request, and its outcome.
 
 For a try that was followed by another, 502 and 504 mean that there was no answer, unless `proxy_next_upstream` is set
-to continue after answers of 502 and 504, which is not the default. For the last try the record says who answered.
+to continue after answers of 502 and 504, which is not the default. For the last try the record has
+the source of the answer.
 
 Source: nginx, ngx_http_upstream_next; semantic conventions 1.44, docs/http/http-spans.md.
 """

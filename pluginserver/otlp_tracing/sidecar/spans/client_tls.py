@@ -33,7 +33,7 @@ _SUITES: Mapping[str, str] = {
 
 
 def tls_attributes(tls: Tls) -> dict[str, str]:
-    """Return what is known of a connection."""
+    """Return the known attributes of a connection."""
     attributes = {}
     version = _VERSION.fullmatch(tls.version or "")
     if version:

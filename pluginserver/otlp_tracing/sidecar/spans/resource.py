@@ -1,7 +1,7 @@
-"""The resource that a destination's spans belong to: what is configured, then the environment, then what is found.
+"""The resource of a destination's spans: the configuration, then the environment, then the detected attributes.
 
 Nothing in it changes when the sidecar is started again on the same machine (no process id, no random
-instance id): spans that waited on disk must belong to what they belonged to.
+instance id): spans that waited on disk must keep their resource.
 
 Source: OpenTelemetry specification, resource/sdk.md; semantic conventions 1.44, docs/resource/; the
 Kubernetes downward API; kong/pdk/private/node.lua for the node's id.
@@ -25,14 +25,14 @@ ResourceValue = str | int
 _DETECTOR_GROUP = "opentelemetry_resource_detector"
 _DETECTORS = ("host", "os", "process")
 _KEPT = ("host.", "os.", "process.runtime.")
-# The registry's words for what machines call themselves.
+# The registry's names of architectures, by the machine's own.
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm32", "i686": "x86", "ppc64le": "ppc64"}
 _CONTAINER_ID = re.compile(r"(?:^|[/:-])([0-9a-f]{64})(?:\.scope)?(?:/|$)")
 _POD_UID = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _VERSION = re.compile(r"\d+(?:\.\d+)+[\w.+-]*")
 _MOST_BYTES = 64 << 10  # of a file under /proc; a container's has a few kilobytes
-# Names that manifests give to what the downward API provides; the first that is set counts.
+# Variables by which manifests hand over fields of the downward API; the first that is set counts.
 _DOWNWARD: Mapping[str, tuple[str, ...]] = {
     "k8s.pod.name": ("K8S_POD_NAME", "POD_NAME"),
     "k8s.pod.uid": ("K8S_POD_UID", "POD_UID"),
@@ -60,7 +60,7 @@ def resource_attributes(
     """Return a destination's resource, sorted by name.
 
     Args:
-        settings: of a plugin entry; its `resource_attributes` go before all else.
+        settings: of a plugin entry; its `resource_attributes` take precedence.
         detected: by detect().
     """
     attributes: dict[str, ResourceValue] = {
@@ -91,7 +91,7 @@ def _texts(resource: Resource) -> dict[str, str]:
 
 
 def _container(root: Path) -> dict[str, str]:
-    # The id is in the cgroup's path (version 1), or in what the runtime mounts over /etc/hostname (version 2).
+    # The id is in the cgroup's path (version 1), or in the path that the runtime mounts over /etc/hostname (version 2).
     for line in _text(root / "proc/self/cgroup").splitlines():
         if found := _CONTAINER_ID.search(line.rpartition(":")[2]):
             return {"container.id": found[1]}

@@ -1,12 +1,11 @@
 r"""A route's regular expression as a template that a person can read: `/users/(?<id>\d+)$` is `/users/{id}`.
 
-Pure text in, text out; knows nothing of records. A named capture becomes its name, whatever else varies
-its place in the row, `{1}`, `{2}`. What says nothing to a reader (anchors, escapes, optional characters)
-goes. An expression that no template can stand for, such as `/a|/b`, stays as it is: it comes from the
-configuration, so it is one name, and it says what matched.
+Pure text in, text out; knows nothing of records. A named capture becomes its name. Any other variable part becomes its
+position, `{1}`, `{2}`. Parts without a meaning to a reader (anchors, escapes, optional characters) are removed. An
+expression without a template, such as `/a|/b`, stays as it is: it comes from the configuration, so it is one name.
 
 Source: syntax of the Rust regex crate, which Kong's router uses; semantic conventions, http.route: low
-cardinality, placeholders for what varies.
+cardinality, placeholders for the variable parts.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ _CLASSES = "dDwWsSpP"
 
 
 class _UnreadableError(Exception):
-    """No template stands for the expression."""
+    """The expression has no template."""
 
 
 def readable_template(expression: str) -> str:
-    """Return the template of a regular expression, or the expression where there is none.
+    """Return the template of a regular expression; the expression itself if it has no template.
 
     Args:
         expression: of a route's path, without Kong's leading `~`.

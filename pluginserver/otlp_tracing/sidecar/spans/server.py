@@ -1,4 +1,4 @@
-"""The SERVER span's attributes: the client's request, the answer it got, and what only Kong knows (`kong.*`).
+"""The SERVER span's attributes: the client's request, its answer, and Kong's own facts (`kong.*`).
 
 A value that the record does not have is left out.
 

@@ -17,7 +17,7 @@ from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try
 
 _MS = 1_000_000
 _US = 1_000
-_LATEST_MS = (1 << 62) // _MS  # the year 2116, far from what OTLP can hold: a record can say anything
+_LATEST_MS = (1 << 62) // _MS  # the year 2116, far below the maximum of OTLP: a record can contain any number
 
 
 class SpanTimes:
@@ -52,7 +52,7 @@ def span_times(log: LogRecord, tries: list[Try]) -> SpanTimes:
         starts.append(begun_ns)
         # Milliseconds are truncated, not rounded: the last try can begin after the end that they give.
         end_ns = max(end_ns, begun_ns)
-    # Without `receive` (Kong before 3.8), or with 0, which also stands for a body that never ended, it is not known.
+    # Without `receive` (Kong before 3.8), or with 0, which can also mean that the body never ended, it is not known.
     last_end_ns = end_ns
     if receive and receive > 0 and kong is not None and kong >= 0 and proxy is not None and proxy >= 0:
         last_end_ns = min(start_ns + _ns(kong + proxy + receive), end_ns)
@@ -70,7 +70,7 @@ def _try_start_ns(attempt: Try) -> int:
         return _ns(attempt.balancer_start)
     if not 0 < start < _LATEST_MS * _MS:
         return 0
-    # Kong writes 16 digits (before 3.6: 14) and a float adds noise below them: the microsecond is what was written.
+    # Kong writes 16 digits (before 3.6: 14) and a float adds noise below them: so round to the microsecond.
     return start if isinstance(start, int) else (int(start) + _US // 2) // _US * _US
 
 

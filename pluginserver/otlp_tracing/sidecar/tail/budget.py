@@ -29,10 +29,10 @@ _MEMORY_SECONDS = 2.0
 _REPAY_SECONDS = 5.0
 # Chance is evened out slowly: by at most a twelfth of the budget.
 _EVEN_SECONDS = 30.0
-_OWED_SECONDS = 10.0  # bound on the debt of what no rate can prevent, such as a burst of errors
+_OWED_SECONDS = 10.0  # bound on the debt from traces that no rate prevents, such as a burst of errors
 _LEAST_SAVED = 12.0  # traces; as many as chance moves in half a minute at a trace a second
 _LEAST = 0.05  # of the budget, so that the estimate has some traces, however many callers and errors take
-_UNASKED = 0.1  # of a share; divided evenly, for workers whose traffic is not known yet
+_UNASKED = 0.1  # of a share; divided evenly, for workers without known traffic
 _CHANCE = 1.5  # times the mean; random traffic needs that much at times
 _FORGOTTEN = 1e-3  # requests/s; less counts as no traffic
 

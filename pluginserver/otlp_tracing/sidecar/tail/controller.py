@@ -1,6 +1,6 @@
 """Sends the workers of the plugin server the rates at which they may keep traces.
 
-Knows every plugin entry whose rates move, the decisions for its requests, and the connected workers. budget.py and
+Knows every plugin entry with moving rates, the decisions for its requests, and the connected workers. budget.py and
 load_factor.py compute the rates. A worker that gets no new rates keeps its last ones. It has no socket and no clock of
 its own: `tick` is called twice a second.
 """
@@ -101,7 +101,7 @@ class SamplingController:
             del self._links[link.worker_id]
 
     def observe(self, outcome: RequestOutcome) -> None:
-        """Count one request; an entry whose rates do not move is skipped."""
+        """Count one request; an entry with fixed rates is skipped."""
         entry = self._entries.get(outcome.entry_key)
         if entry is None:
             return

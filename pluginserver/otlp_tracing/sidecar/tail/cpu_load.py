@@ -1,6 +1,6 @@
 """How busy the processors are that this process may use, 0 to 1.
 
-The larger of two shares: how busy the processors of its cpuset are, whoever uses them, and how much of its
+The larger of two shares: how busy the processors of its cpuset are with any process, and how much of its
 control group's quota is used up, where there is one. In a container beside Kong's the quota is the sidecar's
 own; embedded in Kong's container it is Kong's and everything else's there.
 

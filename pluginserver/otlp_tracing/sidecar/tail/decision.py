@@ -40,7 +40,7 @@ def keep_reason(record: RequestRecord, keep: Keep) -> str | None:
 
 
 class RouteMinimum:
-    """Keeps one trace a minute of each route whose rate a budget or the load lowered.
+    """Keeps one trace a minute of each route with a rate lowered by a budget or the load.
 
     Otherwise a route with few requests would disappear under a tight budget.
     """

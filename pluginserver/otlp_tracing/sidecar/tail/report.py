@@ -1,7 +1,7 @@
 """Per route: requests seen, traces kept and why, and an estimate of the requests from the kept traces alone.
 
-The estimate is a check that anyone can make: a trace kept with probability p represents 1/p requests, so the sum over
-the kept ones estimates the number of requests decided by probability, which the report counts as well.
+The estimate is a check that anyone can make. A trace kept with probability p represents 1/p requests. So the sum over
+the kept traces estimates the number of requests decided by probability, which the report counts as well.
 
 Source for the estimate and its deviation: D. G. Horvitz and D. J. Thompson, 1952, for independent draws.
 """

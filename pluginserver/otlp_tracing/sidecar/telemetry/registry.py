@@ -1,4 +1,4 @@
-"""The sidecar's side of /metrics: what it counts itself, and what the gateway's processes report."""
+"""The registry behind /metrics: the counts of the sidecar, and those that the workers report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Metrics:
         series.inc(amount)
 
     def gauge(self, metric: Metric, label_value: str, read: Callable[[], float]) -> Callable[[], None]:
-        """Show what `read` gives whenever somebody looks; of one label value, the sum of all that read it.
+        """Show the value of `read` at each scrape; for one label value, the sum of its readers.
 
         Returns:
             To be called when `read` shall not be asked any more.
@@ -61,12 +61,12 @@ class Metrics:
         (family.labels(*label_values) if label_values else family).set(value)
 
     def forget(self, metric: Metric, *label_values: str) -> None:
-        """Show no value any more; one that was never set is none."""
+        """Remove a series; a series that was never set is ignored."""
         with contextlib.suppress(KeyError):
             self._families[metric.name].remove(*label_values)
 
     def forget_prefix(self, metric: Metric, *label_values: str) -> None:
-        """Remove the series whose first labels have these values."""
+        """Remove the series with these values of the first labels."""
         count = len(label_values)
         for name, values in [one for one in self._series if one[0] == metric.name and one[1][:count] == label_values]:
             del self._series[name, values]
@@ -83,13 +83,13 @@ class Metrics:
                 self._families[name].remove(value)
 
     def flag(self, metric: Metric, read: Callable[[], float]) -> None:
-        """Show what `read` gives, for a gauge without labels."""
+        """Show the value of `read`, for a gauge without labels."""
         family = self._families[metric.name]
         assert isinstance(family, Gauge)
         family.set_function(read)
 
     def series(self, metric: Metric, *label_values: str) -> Histogram:
-        """Return one series of a histogram, for whoever observes it often."""
+        """Return one series of a histogram, for frequent observers."""
         series = self._known(metric, label_values)
         assert isinstance(series, Histogram)
         return series
@@ -99,7 +99,7 @@ class Metrics:
         return self.registry.get_sample_value(metric.name, labels) or 0.0
 
     def report(self, sender: bytes, totals: Sequence[Total]) -> None:
-        """Take over what a process of the gateway has counted since it started."""
+        """Add the counts of a worker since its start."""
         known = self._reported.setdefault(sender, {})
         self._reported.move_to_end(sender)
         if len(self._reported) > _MAX_SENDERS:

@@ -1,7 +1,7 @@
 """Rates, errors and durations of all requests, counted before sampling, so that they are true at any rate.
 
-The labels say what the spans say (`kong.service.name`, `kong.route.name`, …); an exemplar leads from a
-bucket to a trace that exists, since only kept ones become exemplars.
+The labels have the values of the span attributes (`kong.service.name`, `kong.route.name`, …). An exemplar leads from a
+bucket to a trace that exists, since only kept traces become exemplars.
 
 Source: OpenMetrics 1.0, exemplars; semantic conventions 1.44, http.server.request.duration.
 """

@@ -79,7 +79,7 @@ class EventStream:
         return response
 
     def _set_kernel_timeout(self, request: web.Request) -> None:
-        """Let the kernel end the connection of a page whose network is gone.
+        """Let the kernel end the connection of a page that lost its network.
 
         By default the kernel keeps trying for a quarter of an hour, and a write blocks only after some megabytes.
         Source: tcp(7), TCP_USER_TIMEOUT.

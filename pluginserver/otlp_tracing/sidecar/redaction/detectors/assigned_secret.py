@@ -28,7 +28,7 @@ class AssignedSecret:
 
     Args:
         names: sensitive names.
-        safe: names whose values stay.
+        safe: names of values that stay.
     """
 
     rule = "sensitive_key"

@@ -21,7 +21,7 @@ _FILE_ENDINGS = frozenset({
 
 
 class Email:
-    """Finds an address: a local part, an at sign, a host whose top-level domain is not a file ending."""
+    """Finds an address: a local part, an at sign, a host with a top-level domain that is not a file ending."""
 
     rule = "email"
     trigger = "@"

@@ -20,7 +20,7 @@ _TWICE_ENCODED = "ZXlK"  # base64 of `eyJ`, which is base64 of `{"`
 
 
 class Jwt:
-    """Finds a token of two or more parts whose first is a JSON object with `alg`, also if it is encoded once more."""
+    """Finds a token of two or more parts, the first one a JSON object with `alg`, also if it is encoded once more."""
 
     rule = "jwt"
     trigger = r"ey[0-9A-Za-z_\-]{10,}={0,2}\.|ZXlK[0-9A-Za-z_\-]{8}"
