@@ -19,7 +19,7 @@ DOCUMENT = DOCS / "redaction.md"
 SECRETS = ("gitleaks", "detect-secrets", "faker")
 ORDINARY = ("urls", "user-agents")
 
-# Kinds whose bare secrets the tool itself finds and redaction does not search, each with the reason.
+# Kinds of bare secrets that the tool itself finds and redaction does not search, each with the reason.
 NOT_BY_FORM = {
     "detect-secrets": {
         "Artifactory Credentials": "`AP` and a digit are also the beginning of words and names",

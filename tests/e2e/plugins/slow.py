@@ -1,4 +1,4 @@
-"""A plugin of somebody else: it takes a second and a half to authenticate a request, and rejects it."""
+"""Another author's plugin. It takes a second and a half to authenticate a request, and rejects it."""
 
 import time
 from typing import Any

@@ -32,7 +32,7 @@ def test_a_name_that_promises_a_secret_is_sensitive(name: str) -> None:
     ],
 )  # fmt: skip
 def test_a_name_without_a_boundary_between_its_words_is_sensitive(name: str) -> None:
-    """Clients write them in one, and what changes capitals leaves nothing to tell them apart by."""
+    """Clients write them in one word, and a change of capitals removes the border between its parts."""
     assert name in NAMES
 
 

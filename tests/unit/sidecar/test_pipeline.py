@@ -1,4 +1,4 @@
-"""Promises of sidecar/pipeline.py about what is kept after the response."""
+"""Promises of sidecar/pipeline.py about traces kept after the response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DROPPED = dataclasses.replace(CONTEXT, flags=2, trace_state="", decided_by="budg
 
 
 class Stage:
-    """A pipeline whose spans go nowhere."""
+    """A pipeline that exports to a scripted transport."""
 
     def __init__(self, clock: Callable[[], float] | None = None) -> None:
         self.clock, self.metrics = ManualClock(), Metrics()
@@ -37,7 +37,7 @@ class Stage:
         self.pipeline.configure(KEY, json.dumps(CONFIG).encode())
 
     def take(self, context: RequestContext, route: str = "r") -> dict[str, Any]:
-        """Take a request; return what the report says of its route."""
+        """Take a request; return the report's row of its route."""
         record = {
             "request": {"method": "GET", "uri": "/"},
             "response": {"status": 200},
@@ -87,7 +87,7 @@ def test_a_route_that_is_seen_anyhow_is_not_rare() -> None:
 
 @pytest.mark.parametrize("decided_by", ["rate", "rule", "parent"])
 def test_what_was_configured_is_not_kept_for_being_rare(decided_by: str) -> None:
-    """A rate of 0 and a caller that did not sample are wishes; only what lowered a rate makes routes disappear."""
+    """A rate of 0 and a caller that did not sample are intended; only a lowered rate makes routes disappear."""
     dropped = dataclasses.replace(DROPPED, decided_by=decided_by, probability=None)
 
     assert reports(lambda stage: [stage.take(dropped)])[0]["kept"] == 0
@@ -99,7 +99,7 @@ def test_a_row_names_its_entry() -> None:
 
 
 def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of too many configurations the longest unused goes, and it can be told that it is not known any more."""
+    """Of too many configurations the least recently used is evicted, and is then unknown."""
     monkeypatch.setattr(pipeline, "MAX_ENTRIES", 2)
 
     def scene(stage: Stage) -> list[dict[str, Any]]:

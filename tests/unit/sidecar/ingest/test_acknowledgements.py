@@ -83,7 +83,7 @@ class Peer:
         self.writer.write(b"".join(encode(Record(number, KEY, LOG)) for number in numbers))
 
     async def acknowledged(self, seconds: float = 5.0) -> int | None:
-        """Return the next acknowledgement, None if there is none within that time or the connection ends."""
+        """Return the next acknowledgement, None if the time is over or the connection ends."""
         while True:
             try:
                 data = await asyncio.wait_for(self._reader.read(4096), seconds)
@@ -97,7 +97,7 @@ class Peer:
 
 
 def test_a_record_is_acknowledged_once_it_is_stored(tmp_path: Path) -> None:
-    """Not while the disk stalls; and the loop goes on meanwhile."""
+    """Not while the disk stalls; the loop continues meanwhile."""
 
     async def scene() -> None:
         async with running(tmp_path) as sidecar:
@@ -138,7 +138,7 @@ def test_what_an_earlier_process_stored_is_not_taken_twice(tmp_path: Path) -> No
 
 
 def test_a_broken_frame_costs_the_connection_and_no_record(tmp_path: Path) -> None:
-    """What came before it is stored; the sender connects again and repeats the rest."""
+    """The records before it are stored; the worker connects again and repeats the rest."""
 
     async def scene() -> None:
         async with running(tmp_path) as sidecar:

@@ -13,7 +13,7 @@ from otlp_tracing.sidecar.ingest.log_record import decode_log
 
 
 def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:
-    """The byte is kept as the character it is in Latin-1; strings that are UTF-8 stay what they are."""
+    """The byte is kept as the character it is in Latin-1; strings that are UTF-8 do not change."""
     record = decode_log(b'{"request":{"headers":{"a":"caf\xe9","b":"caf\xc3\xa9"},"uri":"/\xff"}}')
 
     assert record.request.headers == {"a": "café", "b": "café"}

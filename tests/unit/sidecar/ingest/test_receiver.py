@@ -20,7 +20,7 @@ KEY = b"k" * 16
 
 
 async def exchange(version: int, clock: ManualClock) -> list[Frame]:
-    """Speak to a receiver as a gateway of that version does; return what it sends until it has set rates."""
+    """Speak to a receiver as a gateway of that version does; return the bytes that it sends until it has set rates."""
     metrics = Metrics()
     rates = SamplingController(metrics, clock)
     exporters = ExporterRegistry(metrics, {}, None)

@@ -38,7 +38,7 @@ def test_lua_has_one_kind_of_table() -> None:
 
 
 def test_a_method_that_kong_lost_comes_back_without_a_source() -> None:
-    """Kong 3.4 does not say who answered: a failed last try and no Server header of the upstream say it."""
+    """Kong 3.4 does not name the source of an answer; a failed last try without the upstream's Server header does."""
     fields = {**CALL, "request": {**GRPC["request"], "method": "GET"}}
     record = decode(msgspec.json.encode(fields))
 

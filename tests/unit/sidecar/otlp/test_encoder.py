@@ -118,7 +118,7 @@ values = st.text(max_size=300) | st.booleans() | st.integers(-(1 << 63), (1 << 6
 
 @given(st.dictionaries(st.text(max_size=200), values | st.lists(st.text(max_size=20), max_size=4), max_size=8))
 def test_any_attribute_is_read_as_it_was_written(attributes: dict[str, Any]) -> None:
-    """Whatever the text, the number or the size: the generated classes read what we wrote."""
+    """Whatever the text, the number or the size: the generated classes read the written bytes."""
     span = otlp.encode_span(dataclasses.replace(SPAN, attributes=attributes))
     (read,) = decoded(span).resource_spans[0].scope_spans[0].spans
 

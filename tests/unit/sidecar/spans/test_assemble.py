@@ -65,7 +65,7 @@ def test_an_unknown_method_keeps_the_name_bounded(method: str, name: str, attrib
     ],
 )
 def test_the_server_is_what_the_client_asked_for(host: str, scheme: str, expected: tuple[str, int]) -> None:
-    """Address and port come from the Host header; what is no host says nothing."""
+    """Address and port come from the Host header; a value that is not a host gives neither."""
     (server,) = spans_of(request={"url": f"{scheme}://gw:8000/a/b", "headers": {"host": host}})
 
     assert (server.attributes.get("server.address"), server.attributes.get("server.port")) == expected
@@ -73,7 +73,7 @@ def test_the_server_is_what_the_client_asked_for(host: str, scheme: str, expecte
 
 @pytest.mark.parametrize(("status", "is_error"), [(200, False), (404, False), (499, False), (500, True), (503, True)])
 def test_a_server_span_fails_with_5xx_only(status: int, is_error: bool) -> None:
-    """What the client did wrong is no error of the gateway's."""
+    """An error of the client is not an error of the gateway."""
     (server,) = spans_of(response={"status": status})
 
     assert server.is_error is is_error

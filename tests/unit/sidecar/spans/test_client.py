@@ -44,7 +44,7 @@ def test_the_last_try_says_what_became_of_it(
 
 
 def test_an_earlier_try_says_why_there_was_another() -> None:
-    """No answer, or one that calls for another try; whoever answered in the end."""
+    """No answer, or one that calls for another try, whatever the source of the final answer."""
     tries = [FAILED_504, FAILED_502, {"state": "failed", "code": 503}, {"state": "next", "code": 404}, {}]
 
     assert outcomes(tries=tries, upstream_status="504, 502, 503, 404, 200", source="upstream") == [
@@ -86,7 +86,7 @@ def test_who_answered_is_told_without_kongs_word(fields: dict[str, Any], source:
     ],
 )
 def test_the_upstream_url_is_absolute(service: dict[str, Any], uri: str, url: str) -> None:
-    """Scheme, service, port unless it is the scheme's, and what Kong asked for."""
+    """Scheme, service, port unless it is the scheme's, and the path that Kong asked for."""
     _, client = spans_of(service=service, upstream_uri=uri, tries=[{}])
 
     assert client.attributes["url.full"] == url

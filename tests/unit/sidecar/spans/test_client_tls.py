@@ -22,7 +22,7 @@ from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 def test_openssls_words_become_the_registrys(
     version: str | None, cipher: str | None, expected: tuple[str | None, ...]
 ) -> None:
-    """A bare version, IANA's name of the suite; what is not known is left out."""
+    """A bare version, IANA's name of the suite; an unknown value is left out."""
     found = tls_attributes(Tls(version, cipher))
 
     assert tuple(map(found.get, ("tls.protocol.name", "tls.protocol.version", "tls.cipher"))) == expected

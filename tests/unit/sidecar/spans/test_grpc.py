@@ -35,7 +35,7 @@ def grpc(**fields: Any) -> RequestRecord:
     ],
 )
 def test_a_call_that_nginx_answered_gets_its_method_back(fields: dict[str, Any], method: str) -> None:
-    """Kong shows GET for it, as nginx's error page is one; a call is a POST, and of others nobody knows."""
+    """Kong shows GET for it, as nginx's error page is one. A call is a POST; other methods stay unknown."""
     fields = {"source": "kong", "upstream_status": "502", **fields}
     fields["request"] = {"method": "GET", **fields.get("request", {})}
 
@@ -65,7 +65,7 @@ def test_what_is_no_call_has_no_rpc_attributes(fields: dict[str, Any]) -> None:
 
 
 def test_a_translated_request_is_a_call_on_the_upstreams_side() -> None:
-    """HTTP from the client, gRPC to the upstream: each span says what it saw."""
+    """HTTP from the client, gRPC to the upstream: each span describes its own side."""
     fields = {**GRPC, "request": {"method": "GET", "uri": "/v1/cart", "headers": {"content-type": "application/grpc"}}}
     server, client = spans_of(**fields)
 
@@ -81,7 +81,7 @@ def test_a_translated_request_is_a_call_on_the_upstreams_side() -> None:
     ],
 )
 def test_a_method_that_nobody_vouches_for_is_no_name(fields: dict[str, Any]) -> None:
-    """A client must not make span names up; what it asked for is kept beside."""
+    """A client must not make span names up; the method that it asked for is kept beside."""
     names = CardinalityLimit()
     call = received(names, **fields)
 

@@ -6,7 +6,7 @@ from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 
 
 def test_the_environment_replaces_the_known_methods() -> None:
-    """A full override, as the conventions have it; an empty one is none."""
+    """A full override, as the conventions have it; an empty one is ignored."""
     named = HttpMethods({"OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "GET, PURGE"})
 
     assert [named.name(method) for method in ("PURGE", "GET", "POST")] == ["PURGE", "GET", "HTTP"]

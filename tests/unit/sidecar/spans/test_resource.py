@@ -51,7 +51,7 @@ def test_the_number_of_processors_is_in_it(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_configuration_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And that before what was found."""
+    """And that before the detected attributes."""
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=env,os.type=linux,service.name=one")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "two")
     found = resource(tmp_path, resource_attributes=[{"key": "host.name", "value": "own"}])
@@ -71,14 +71,14 @@ def test_the_configuration_goes_before_the_environment(tmp_path: Path, monkeypat
     ],
 )
 def test_a_container_is_known_by_its_id(tmp_path: Path, file: str, text: str) -> None:
-    """From the cgroup's path, or from what the runtime mounts."""
+    """From the cgroup's path, or from the runtime's mounts."""
     put(tmp_path, f"proc/self/{file}", text)
 
     assert resource(tmp_path)["container.id"] == CONTAINER
 
 
 def test_a_pod_is_known_from_the_downward_api(tmp_path: Path) -> None:
-    """Variables first, then what every pod has; outside of Kubernetes neither counts."""
+    """Variables first, then the files of every pod; outside of Kubernetes neither counts."""
     put(tmp_path, "proc/self/cgroup", f"0::/kubepods/burstable/pod{POD}/x\n")
     put(tmp_path, "var/run/secrets/kubernetes.io/serviceaccount/namespace", "edge\n")
     pod = {"HOSTNAME": "kong-7d-x", "NODE_NAME": "node-1"}

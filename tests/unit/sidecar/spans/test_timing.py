@@ -62,7 +62,7 @@ def test_a_trys_start_is_the_number_that_kong_wrote(written: str, start_ns: int)
     ("latencies", "end_ms"),
     [
         ({"kong": 2, "proxy": 3, "receive": 10}, 15),  # the client read slowly; the upstream was done long before
-        ({"kong": 2, "proxy": 3, "receive": 0}, 100),  # also what a body that was broken off looks like
+        ({"kong": 2, "proxy": 3, "receive": 0}, 100),  # also the value of a body that was broken off
         ({"kong": 2, "proxy": 3}, 100),  # Kong 3.4
         ({"kong": 2, "proxy": -1, "receive": 10}, 100),
         ({"kong": 90, "proxy": 30, "receive": 10}, 100),

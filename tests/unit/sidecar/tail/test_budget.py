@@ -49,7 +49,7 @@ def test_the_budget_holds(traffic: str, workers: int) -> None:
     simulation.run(100, TRAFFIC[traffic]())
     minutes = [kept / MINUTE / TRACES for kept in simulation.kept_in_windows(MINUTE)]
 
-    # Processes begin with half of what they can save: what the first minute lacks is no fault.
+    # Workers begin with half of their maximum savings, so the first minute may keep fewer traces.
     assert min(minutes[10:]) > 0.9
     assert max(minutes) < 1.1
 
@@ -66,7 +66,7 @@ def test_a_small_budget_holds_over_five_minutes(traffic: Traffic) -> None:
 
 
 def test_a_burst_after_a_pause_costs_five_seconds_worth() -> None:
-    """What was not used is saved, for five seconds and no longer."""
+    """Unused budget is saved, for five seconds and no longer."""
     simulation = Simulation(sampling(), workers=4)
     simulation.run(70, bursting(0, 800, on=10, off=50))
     first_second, burst = (len(simulation.kept(60, until)) / TRACES for until in (61, 70))
@@ -76,7 +76,7 @@ def test_a_burst_after_a_pause_costs_five_seconds_worth() -> None:
 
 
 def test_traffic_below_the_budget_is_left_alone() -> None:
-    """The configured rate stands where it keeps less."""
+    """The configured rate applies if it keeps less."""
     simulation = Simulation(sampling(), workers=2)
     simulation.run(60, steady(8))
 
@@ -103,7 +103,7 @@ def test_a_busy_rule_starves_no_rare_one() -> None:
 
 
 def test_callers_decisions_are_obeyed_and_counted() -> None:
-    """Traces that callers sampled are all kept; what is decided here yields to them, and the whole holds."""
+    """Traces that callers sampled are all kept; the local decisions yield to them, and the budget holds."""
     simulation = Simulation(sampling(), workers=2)
     callers = Traffic(lambda _at: 12, 12, "/called", sampled_by_caller)
     simulation.run(120, steady(100), callers)
@@ -122,7 +122,7 @@ def test_callers_who_take_all_leave_a_twentieth() -> None:
 
 
 def test_requests_that_take_long_do_not_make_it_swing() -> None:
-    """What is kept is known half a minute late; the average holds, and no minute is far from it."""
+    """A kept trace is known half a minute late; the average holds, and no minute is far from it."""
     simulation = Simulation(sampling(), workers=2)
     simulation.run(180, steady(100, seconds=30))
 
@@ -131,7 +131,7 @@ def test_requests_that_take_long_do_not_make_it_swing() -> None:
 
 
 def test_it_holds_while_the_sidecar_is_away() -> None:
-    """Each worker goes on with the share it was told last."""
+    """Each worker continues with its last share."""
     simulation = Simulation(sampling(), workers=4, sidecar_is_away=lambda at: at > 20)
     simulation.run(120, bursting(0, 200))
 
@@ -151,7 +151,7 @@ def test_it_holds_over_restarts_of_the_sidecar() -> None:
 
 
 def test_shares_never_exceed_the_budget() -> None:
-    """Whatever was asked and kept, the sum of what is handed out is the budget and a twelfth at the most."""
+    """For any requests, the sum of the shares is at most the budget and a twelfth."""
     source = random.Random(3)
     budget = Budget(sampling(SamplingRule("a", (), (), (), (), 0.5)), 0.0)
     processes = [b"1", b"2", b"3"]
@@ -166,7 +166,7 @@ def test_shares_never_exceed_the_budget() -> None:
 
 
 def handed_out(budget: Budget, seconds: float, kept_unasked: float = 0.0, of_share: float = 1.0) -> list[float]:
-    """Let a process keep a part of what it is told, and return what it is told at each tick."""
+    """Let a worker keep a part of its share, and return its share at each tick."""
     told, kept = [TRACES], 0.0
     for _ in range(round(seconds * 2)):
         kept += of_share * told[-1] / 2
@@ -212,7 +212,7 @@ def test_a_process_that_is_gone_is_forgotten() -> None:
 
 @given(st.lists(st.floats(0, 1e6), max_size=10), st.floats(0, 1e6))
 def test_water_is_filled_fairly(demands: list[float], supply: float) -> None:
-    """Nobody gets more for, nothing wanted is left over, and who gets less gets the most there is."""
+    """No demand gets more than it asks for, no demanded supply is left over, and the smaller parts are equal."""
     given_ = water_fill(demands, supply)
     short = [got for got, wanted in zip(given_, demands, strict=True) if got < wanted]
 

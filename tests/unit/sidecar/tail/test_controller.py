@@ -29,7 +29,7 @@ ASKED = dataclasses.replace(CONTEXT, decided_by="rate", flags=1, probability=1.0
 
 
 class Process:
-    """A process of the gateway, of which what it is told is kept."""
+    """A worker that keeps the frames it receives."""
 
     def __init__(self, rates: SamplingController, name: bytes = b"process1", key: bytes | None = KEY) -> None:
         self.link = WorkerLink(name, self._receive)
@@ -74,7 +74,7 @@ def pass_time(rates: SamplingController, clock: ManualClock, seconds: float, cpu
 
 
 def test_processes_share_a_budget(rates: SamplingController, clock: ManualClock) -> None:
-    """Evenly while nobody has traffic; nobody is told before the traffic could be known."""
+    """Evenly without traffic; no worker gets a share before the traffic could be known."""
     rates.configure(KEY, "", BUDGET)
     processes = [Process(rates, b"process%d" % number) for number in range(2)]
     pass_time(rates, clock, 1.5)
@@ -138,7 +138,7 @@ def test_a_process_is_told_of_its_own_entries_only(rates: SamplingController, cl
 def test_a_process_that_cannot_be_told_is_taken_off_first(
     rates: SamplingController, metrics: Metrics, clock: ManualClock
 ) -> None:
-    """What a gateway of before the budget keeps is kept unasked."""
+    """Traces of a worker from before the budget count as kept regardless of it."""
     rates.configure(KEY, "e", BUDGET)
     process = Process(rates)
     for _ in range(40):

@@ -49,7 +49,7 @@ def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | No
 
 @pytest.mark.parametrize("code", range(len(GRPC_CODES) + 1))
 def test_a_call_is_kept_for_the_statuses_that_make_its_span_an_error(code: int) -> None:
-    """What the SERVER span shows as an error is an error here, and nothing else is."""
+    """An error on the SERVER span is an error here, and nothing else is."""
     fields = {**GRPC, "response": {"status": 200, "headers": {"grpc-status": str(code)}}}
     reason = keep_reason(RequestRecord(msgspec.convert(fields, LogRecord)), EVERYTHING)
 

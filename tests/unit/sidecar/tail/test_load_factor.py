@@ -26,7 +26,7 @@ def test_a_busy_machine_halves_the_rates() -> None:
 
 
 def test_an_idle_machine_raises_them_by_half() -> None:
-    """Until they are what is configured, and no further."""
+    """Up to the configured rates, and no further."""
     assert after(0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1) == pytest.approx([0.5, 0.25, 0.375, 0.5625, 0.84375, 1.0, 1.0])
 
 

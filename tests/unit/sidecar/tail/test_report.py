@@ -19,7 +19,7 @@ def decided(by: str, sampled: bool, probability: float | None = None) -> Request
 
 
 def test_every_route_says_what_was_kept_and_why() -> None:
-    """Seen, kept by reason, the probability now, and what the kept ones say of all."""
+    """Seen, kept by reason, the probability now, and the estimate from the kept traces."""
     metrics = Metrics()
     report = SamplingReport(metrics, RouteTable())
     for context, kept_for in (

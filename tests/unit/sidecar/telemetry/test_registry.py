@@ -19,7 +19,7 @@ _OF_DESTINATIONS = (SPANS_DROPPED, EXPORT_DURATION, SPANS_SPOOLED)
 
 
 def test_totals_of_several_processes_add_up() -> None:
-    """A report repeats what came before; only the difference counts, and each process has its own."""
+    """A report repeats the earlier counts; only the difference is added, for each worker."""
     metrics = Metrics()
     for sender, total in ((b"a", 3), (b"a", 5), (b"a", 5), (b"b", 2)):
         metrics.report(sender, [(NAME, ("access",), total)])
@@ -38,7 +38,7 @@ def test_a_report_makes_no_metrics_up() -> None:
 
 
 def test_a_series_can_be_read() -> None:
-    """What is counted is there under its labels."""
+    """A count is shown under its labels."""
     metrics = Metrics()
     metrics.add(SPANS_DROPPED, "http://c:1", "spool_full", amount=4)
 
@@ -56,7 +56,7 @@ def test_two_that_share_a_label_add_up() -> None:
 
 
 def test_what_is_forgotten_is_not_shown() -> None:
-    """Every series of one value of a label goes, of whatever kind, and no other; counted again, it begins with 0."""
+    """Every series with one value of a label is removed, of any kind, and no other; a new one begins with 0."""
     metrics = Metrics()
     for endpoint in ("http://c:1", "http://c:2"):
         metrics.add(SPANS_DROPPED, endpoint, "spool_full", amount=4)
@@ -72,7 +72,7 @@ def test_what_is_forgotten_is_not_shown() -> None:
 
 
 def test_a_gauge_can_be_ended() -> None:
-    """Whoever is not asked any more counts no more; the others go on."""
+    """A removed reader is no longer added; the others stay."""
     metrics = Metrics()
     end = metrics.gauge(SPANS_SPOOLED, "http://c:1", lambda: 3)
     metrics.gauge(SPANS_SPOOLED, "http://c:1", lambda: 4)

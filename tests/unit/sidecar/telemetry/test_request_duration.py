@@ -30,7 +30,7 @@ def count(metrics: Metrics, **labels: str) -> float | None:
 
 
 def test_every_request_is_counted_with_the_spans_labels() -> None:
-    """Kept or not; by names where there are names, by class of status, by who answered."""
+    """Kept or not; by names where there are names, by class of status, by source of the answer."""
     fields = {"service": {"name": "users"}, "route": {"id": "r1"}, "latencies": {"request": 250}, "source": "kong"}
     metrics = observed(fields, fields | {"response": {"status": 429}}, {"request": {"method": "BREW"}, "service": None})
 
