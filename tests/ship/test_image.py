@@ -217,10 +217,11 @@ def test_other_commands_are_kongs(kong_image: Image, tmp_path: Path) -> None:
 
 def test_the_conformance_tests_pass_inside(kong_image: Image, tmp_path: Path) -> None:
     """The installed package passes the conformance tests, in the image, as its user, on its Python."""
-    # pytest comes from the checkout's venv, behind everything that the image has itself.
+    # pytest comes from the checkout's venv, behind everything that the image has itself. The recordings are read with
+    # the messages of the stand-in Kong, which the base image has.
     packages = next((CHECKOUT / ".venv" / "lib").glob("python3*/site-packages"))
     start = (
-        "import sys; sys.path.append('/packages'); import pytest; "
+        "import sys; sys.path += ['/opt/stand-in-kong', '/packages']; import pytest; "
         "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-W', 'ignore::DeprecationWarning', "
         "'-c', '/checkout/pyproject.toml', '--rootdir=/checkout', '--timeout=0', '/checkout/tests/conformance']))"
     )

@@ -5,9 +5,9 @@ or ProtoBuf as Kong does. It follows Kong phase by phase, down to the bytes it s
 Clients speak HTTP/1.1 or HTTP/2, the latter in cleartext with prior knowledge too. Start one with `FakeKong`, or
 with `python -m otlp_tracing_devtools.fake_kong`.
 
-Left out: several workers, the Admin API, `kong reload`, health checks, upstream keep-alive, HTML and XML error pages,
-all bundled plugins but key-auth, rate-limiting, request-termination and prometheus, and the PDK calls that neither
-otlp-tracing nor a recording makes.
+Left out: several workers, the Admin API, `kong reload`, health checks, upstream keep-alive, HTML and XML error pages.
+Of the bundled plugins it has key-auth, rate-limiting, request-termination, file-log and prometheus. Of the PDK it has
+the calls that otlp-tracing, the recordings and the tests make.
 """
 
 from otlp_tracing_devtools.fake_kong.declaration import parse_declaration, read_declaration
