@@ -8,8 +8,8 @@ import pytest
 
 import prose
 
-MOST_WHATS = 5.0
-MOST_OTHER_HABITS = 3.2
+MOST_WHATS = 2.0
+MOST_OTHER_HABITS = 0.6
 """Of 1,000 words in docstrings and comments."""
 
 LONGEST_MEAN = 18

@@ -19,7 +19,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from kong_pdk.exception import PDKException
 from kong_pdk.pdk import non_return_methods
 
-# Greenlets kept for the next event; as many as run at once under load, and what a burst leaves behind goes.
+# Idle greenlets kept for reuse. 64 covers the concurrency seen under load; extra ones of a burst are discarded.
 _MAX_PARKED = 64
 
 

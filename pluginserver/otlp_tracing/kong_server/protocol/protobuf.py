@@ -1,13 +1,13 @@
 """The ProtoBuf protocol, `ProtoBuf:1`, as bytes and values: no socket here.
 
-Every message is a frame: its length as a 32-bit little-endian number, then its bytes. Kong sends a call;
-while an event runs, the server writes pairs of frames, a method's name and its arguments, and Kong answers
-each pair with one frame, even where there is nothing to answer; END_OF_EVENT and a return end it. Values
-have the shape that MessagePack gives them, strings included (rpc_msgpack.py), so a plugin sees no difference.
+Every message is a frame: its length as a 32-bit little-endian number, then its bytes. Kong sends a call. While an event
+runs, the server writes pairs of frames, a method's name and its arguments. Kong answers each pair with one frame, which
+can be empty. END_OF_EVENT and a return end the event. Values have the shape that MessagePack gives them, strings
+included (msgpack.py), so a plugin sees no difference.
 
-Microseconds with Python 3.11, in brackets rpc_msgpack.py in C: write set_headers with two lines 2.9 (1.2) and
-set_serialize_value with six fields 4.6 (1.4), read ten headers 9.3 (2.8) and a log record of 2 kB 1.4 (1.7).
-What ProtoBuf saves is on Kong's side, and in the round trips that calls written ahead do not make.
+Microseconds with Python 3.11, in brackets msgpack.py in C: write set_headers with two lines 2.9 (1.2), write
+set_serialize_value with six fields 4.6 (1.4), read ten headers 9.3 (2.8), read a log record of 2 kB 1.4 (1.7).
+ProtoBuf saves CPU time in Kong, and the round trips of calls that are written ahead.
 
 Source: kong/include/kong/pluginsocket.proto and kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1.
 """
@@ -36,10 +36,10 @@ MAX_MESSAGE_BYTES = 16 << 20
 """As in rpc_msgpack.py: the largest thing is the answer to get_raw_body, which Kong holds in memory."""
 
 END_OF_EVENT = b"\x00\x00\x00\x00"
-"""The frame of no bytes that stands where a method's name would."""
+"""An empty frame instead of a method's name."""
 
 NO_REPLY = frozenset(method for method, (_, reply) in METHODS.items() if reply == "Empty")
-"""Methods whose reply says nothing, so that what follows them can be written before it is there.
+"""Methods with an empty reply, so that the next call can be written before the reply arrives.
 
 Kong sends it all the same: a frame of no bytes.
 """
@@ -85,13 +85,13 @@ class HandleEvent:
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """A call that the protocol has and Kong never makes: what a plugin is, Kong asks its query command."""
+    """A call of the protocol that Kong never makes: it gets the plugin's description from the query command."""
 
     sequence: int
 
 
 Call = StartInstance | CloseInstance | HandleEvent | Unsupported
-"""What Kong asks; `sequence` is what the return must repeat."""
+"""A call from Kong; the return must repeat its `sequence`."""
 
 
 class FrameDecoder:
@@ -102,7 +102,7 @@ class FrameDecoder:
         self._wanted = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was received, in pieces of any size, and return the frames it completes, without their lengths.
+        """Add received bytes, in pieces of any size, and return the completed frames, without their lengths.
 
         Raises:
             FrameTooLarge: a frame announces more than MAX_MESSAGE_BYTES; never anything else.
@@ -130,7 +130,7 @@ class FrameDecoder:
         return frames
 
 
-# What follows the sequence in a call to handle an event, and what it says: two for each instance.
+# The bytes behind the sequence of a call to handle an event, and their meaning: two for each instance.
 _known_events: Final[dict[bytes, tuple[int, str]]] = {}
 _LONGEST_KNOWN_EVENT = 64  # bytes; an id of five and a phase's name take 25
 _MAX_KNOWN_EVENTS = 4096  # instances that are gone leave theirs until it is full
@@ -140,7 +140,7 @@ def decode_call(frame: bytes) -> Call:
     """Read a call of Kong's.
 
     Raises:
-        WireError: it is none; never anything else.
+        WireError: the frame is not a call; never another exception.
     """
     if len(frame) > 1 and frame[0] == 0x08:
         sequence, position = read_varint(frame, 1)

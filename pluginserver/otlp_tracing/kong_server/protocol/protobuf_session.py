@@ -1,10 +1,10 @@
 """Kong's side of `ProtoBuf:1`: one connection carries a whole event, and calls are written ahead.
 
-Whatever needs no answer is written without waiting for one, and an event whose last call is known ends,
-for Kong, with that call: `access` waits once, `log` not at all before Kong is done with it.
+A call without an answer is written without waiting. An event with a known last call ends, for Kong, with that call.
+So `access` waits once, and `log` does not keep Kong waiting.
 
-An unknown instance is said by closing the connection: Kong then starts the instance again and repeats
-the event. Kong has no way to be told of a phase that failed; the event is ended as if it had not.
+For an unknown instance the connection is closed: Kong then starts the instance again and repeats the event. There is no
+answer for a failed phase; the event ends as if it had succeeded.
 
 Source: kong/runloop/plugin_servers/rpc/pb_rpc.lua of Kong 3.9.1; tests/testdata/transcripts/60-protobuf.jsonl.
 """
@@ -37,7 +37,7 @@ class ProtoBufDialogue:
         on_failure: told the phase of each event that ended with an exception.
         clock: monotonic seconds.
         slots: how many workers there are to pass a request on to.
-        home: tells the worker that the connection should rather go to.
+        home: tells the worker that should own the connection.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ProtoBufDialogue:
         return not self.idle and self._clock() > self._waiting_since + EVENT_SECONDS
 
     def receive(self, data: bytes, *, settle: bool = False) -> bytes:
-        """Answer what the bytes complete; see dialogue.Dialogue."""
+        """Answer the completed messages; see session.Dialogue."""
         return b"".join([self._take(frame, settle) for frame in self._frames.feed(data)])
 
     def retire(self) -> None:
@@ -137,7 +137,7 @@ class ProtoBufDialogue:
         return rpc.encode_start_return(sequence, name, number, config, int(time.time()))
 
     def _close_instance(self, sequence: int, number: int) -> bytes:
-        with contextlib.suppress(NoInstanceError):  # what was to go is gone
+        with contextlib.suppress(NoInstanceError):  # it is closed already
             self._instances.close(number)
         return rpc.encode_return(sequence)
 

@@ -2,7 +2,7 @@
 
 Bytes and values only; knows none of Kong's messages. Text may be any bytes: UTF-8, and a byte that is not
 becomes a lone surrogate (PEP 383), as in rpc_msgpack.py; a generated class would refuse such a string.
-Reading raises WireError and nothing else; a field nobody knows is passed over.
+Reading raises WireError and nothing else; an unknown field is skipped.
 
 Source: https://protobuf.dev/programming-guides/encoding/; google/protobuf/struct.proto.
 """
@@ -20,8 +20,8 @@ MAX_DEPTH: Final = 64
 
 _MAX_FIELDS: Final = 10_000  # of one message, as in rpc_msgpack.py
 _SHORT: Final = tuple(bytes((number,)) for number in range(0x80))
-# What stands before so many bytes, as long as every length takes a single one; looking it up is twice as fast as
-# making it: field 1; field 2; a Value's string; a Value of a string that is an item.
+# Tags and lengths before a text, for lengths of one byte. A look-up is twice as fast as making them. They are of
+# field 1, field 2, a Value's string, and a Value of a string that is an item.
 _HEADS: Final = tuple(bytes((0x0A, size)) for size in range(0x80))
 _BODY_HEADS: Final = tuple(bytes((0x12, size)) for size in range(0x80))
 _STRING_HEADS: Final = tuple(bytes((0x1A, size)) for size in range(0x80))
@@ -64,11 +64,11 @@ def int_field(number: int, value: int) -> bytes:
 
 
 def text_bytes(value: Any) -> bytes:
-    """Give the bytes of a text; bytes are what they are.
+    """Return the bytes of a text; bytes are returned unchanged.
 
     Raises:
         TypeError: it is neither.
-        ValueError: a surrogate that stands for no byte.
+        ValueError: a surrogate that encodes no byte.
     """
     if isinstance(value, str):
         return _encoded(value)
@@ -78,7 +78,7 @@ def text_bytes(value: Any) -> bytes:
 
 
 def _encoded(text: str) -> bytes:
-    # Strictly first: compiled, that is a third of the work, and what is not UTF-8 is rare.
+    # Strict first: compiled, that is a third of the work, and text that is not UTF-8 is rare.
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:
@@ -161,13 +161,13 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def encode_value(value: Any, depth: int = 0) -> bytes:
-    """Write a Value: what MessagePack could carry to Kong's Lua.
+    """Write a Value: any value that MessagePack could carry to Kong's Lua.
 
     None is a Value of no kind, which is nil to Kong: its `null_value` arrives there as the text
     `NULL_VALUE`. False is written, but Kong reads nil (`v.bool_value or …` in pb_rpc.lua).
 
     Raises:
-        TypeError, ValueError, OverflowError: for what ProtoBuf cannot hold.
+        TypeError, ValueError, OverflowError: for a value that ProtoBuf cannot hold.
     """
     if isinstance(value, (str, bytes)):
         text = text_bytes(value)
@@ -189,7 +189,7 @@ def encode_value(value: Any, depth: int = 0) -> bytes:
 
 
 def encode_struct(mapping: Mapping[Any, Any], depth: int = 0) -> bytes:
-    """Write a Struct; a key whose value is None is left out, as nil is in a Lua table."""
+    """Write a Struct; a key with the value None is left out, as nil is in a Lua table."""
     parts: list[bytes] = []
     for name, value in mapping.items():
         if value is None:

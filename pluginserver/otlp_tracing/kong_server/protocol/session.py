@@ -13,7 +13,7 @@ EVENT_SECONDS = 10.0
 Home = Callable[[], int | None]
 """Tells the slot of the worker that a connection belongs with and that serves; None if it is at home.
 
-Each of Kong's workers starts its instances with the worker that its pid stands for. While that one was away
+Each of Kong's workers starts its instances with the worker that its pid selects. While that one was away
 another took its place: an instance there is given up when the first is back, so that the load spreads again.
 """
 
@@ -52,11 +52,11 @@ class Dialogue(Protocol):
         """An event has waited here for longer than Kong ever takes; the connection is to be closed."""
 
     def receive(self, data: bytes, *, settle: bool = False) -> bytes:
-        """Take what Kong sent and return what it is answered, as far as there is an answer yet.
+        """Add bytes from Kong and return the answers that are complete.
 
         Args:
             data: in pieces of any size.
-            settle: answer here, even what belongs to another worker, which could not.
+            settle: answer here, even a request of another worker that cannot answer.
 
         Raises:
             WireError: the peer broke the protocol.
