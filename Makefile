@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 KONG ?=
+PLAYS ?=
 SECONDS ?= 600
 RATE ?= 1000
 
@@ -52,8 +53,8 @@ fix: $(READY) ## format, and apply the fixes of the linter
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix --quiet .
 
-e2e: $(READY) collector ## run the end-to-end tests, on the stand-in Kong (as 3.4: AS=3.4) or on a real one (KONG=/path/to/kong)
-	@$(BIN)/pytest --quiet -rs tests/e2e $(if $(KONG),--kong=$(KONG)) $(if $(AS),--kong-version=$(AS))
+e2e: $(READY) collector ## run the end-to-end tests, on the stand-in Kong (as Kong 3.4: PLAYS=3.4) or on a real one (KONG=/path/to/kong)
+	@$(BIN)/pytest --quiet -rs tests/e2e $(if $(KONG),--kong=$(KONG)) $(if $(PLAYS),--kong-version=$(PLAYS))
 
 ship: $(READY) ## build the image and check every shipped file; with a real Kong in it with KONG=/path/to/kong
 	@$(BIN)/pytest --quiet -rs --timeout=900 tests/ship $(if $(KONG),--kong=$(KONG))
