@@ -35,7 +35,6 @@ COMPILED = (
     "sidecar/pipeline.py",
     "sidecar/tail/decision.py",
     "sidecar/tail/report.py",
-    "sidecar/tail/route_minimum.py",
     "sidecar/spans/*.py",
     # Not the detectors: few requests reach them, and RE2 does their work.
     "sidecar/redaction/cost.py",
