@@ -43,7 +43,7 @@ class OpeningDialogue:
         return self._dialogue is not None and self._dialogue.overdue
 
     def receive(self, data: bytes, *, settle: bool = False) -> bytes:
-        """Find the protocol, then leave everything to its dialogue; see dialogue.Dialogue."""
+        """Find the protocol, then leave everything to its dialogue; see session.Dialogue."""
         if self._dialogue is None:
             data = self._first + data
             if len(data) < _ENOUGH:

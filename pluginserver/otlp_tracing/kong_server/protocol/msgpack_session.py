@@ -198,7 +198,7 @@ class MsgPackDialogue:
         self.idle = True
 
     def receive(self, data: bytes, *, settle: bool = False) -> bytes:
-        """Answer every request that the bytes complete; see dialogue.Dialogue."""
+        """Answer every request that the bytes complete; see session.Dialogue."""
         answers = [self._answer(request, settle) for request in self._decoder.feed(data)]
         # The next step most likely comes over this connection, the last that Kong has used.
         self.idle = not self._events.suspended

@@ -33,7 +33,7 @@ from otlp_tracing.kong_server.protocol.protobuf_wire import (
 )
 
 MAX_MESSAGE_BYTES = 16 << 20
-"""As in rpc_msgpack.py: the largest thing is the answer to get_raw_body, which Kong holds in memory."""
+"""As in msgpack.py: the largest thing is the answer to get_raw_body, which Kong holds in memory."""
 
 END_OF_EVENT = b"\x00\x00\x00\x00"
 """An empty frame instead of a method's name."""

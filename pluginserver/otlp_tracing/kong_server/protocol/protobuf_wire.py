@@ -1,7 +1,7 @@
 """ProtoBuf's wire format, and the three of its own messages that hold a value of any shape.
 
 Bytes and values only; knows none of Kong's messages. Text may be any bytes: UTF-8, and a byte that is not
-becomes a lone surrogate (PEP 383), as in rpc_msgpack.py; a generated class would refuse such a string.
+becomes a lone surrogate (PEP 383), as in msgpack.py; a generated class would refuse such a string.
 Reading raises WireError and nothing else; an unknown field is skipped.
 
 Source: https://protobuf.dev/programming-guides/encoding/; google/protobuf/struct.proto.
@@ -18,7 +18,7 @@ from otlp_tracing.errors import WireError
 MAX_DEPTH: Final = 64
 """Tables within tables; google.protobuf itself stops at 100 messages, which is half as many tables."""
 
-_MAX_FIELDS: Final = 10_000  # of one message, as in rpc_msgpack.py
+_MAX_FIELDS: Final = 10_000  # of one message, as in msgpack.py
 _SHORT: Final = tuple(bytes((number,)) for number in range(0x80))
 # Tags and lengths before a text, for lengths of one byte. A look-up is twice as fast as making them. They are of
 # field 1, field 2, a Value's string, and a Value of a string that is an item.
