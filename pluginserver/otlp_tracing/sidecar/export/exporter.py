@@ -10,7 +10,6 @@ Source: opentelemetry-proto, docs/specification.md; OpenTelemetry specification,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,8 +17,11 @@ from typing import Any
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.backoff import RetryBackoff
+from otlp_tracing.sidecar.export.batching import join_requests
+from otlp_tracing.sidecar.export.bisection import MAX_REQUEST_BYTES, Bisection
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.in_flight import EncodedSpan, InFlightBatch
+from otlp_tracing.sidecar.export.in_flight import InFlightBatch
+from otlp_tracing.sidecar.export.refusals import Refusals
 from otlp_tracing.sidecar.export.remedies import remedy_for
 from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.export.send_queue import SendQueue
@@ -29,16 +31,9 @@ from otlp_tracing.sidecar.otlp.encoder import encode_resource, request
 from otlp_tracing.sidecar.spool.batch import SpooledBatch
 from otlp_tracing.sidecar.spool.spool import Spool
 
-# OTLP allows 4 MiB for an uncompressed request; the difference is for the resource and the framing.
-MAX_BATCH_BYTES = 3_500_000
 CONCURRENT_REQUESTS = 4  # with answers after one second and 512 spans a request, 2,000 spans/s
-_MAX_SPOOLED_BYTES = 256 << 10  # of a spooled batch, which is dropped as a whole when the spool is full
 _DISK_SECONDS = 1.0  # between two attempts to read from a disk that fails
 _FLUSH_CHECK_SECONDS = 0.01
-# A collector that refuses every span of so many batches in a row refuses everything, whatever is in them.
-_REFUSED_BATCHES = 3
-_DECISION_SECONDS = 10.0  # a refused batch waits for the next ones before its spans count as rejected
-_MAX_REFUSED_REQUESTS = 32  # of one batch, once the collector refuses everything
 _HELD = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
@@ -82,9 +77,11 @@ class Exporter:
         self._sending: set[asyncio.Task[None]] = set()
         self._unsaved: list[list[bytes]] = []  # encoded spans by request
         self._is_flushing = self.is_suspended = False
-        self._refused_batches = 0  # in a row, all spans of each
-        self._refusal = self._remedy = ""
-        self._decision = asyncio.Event()  # set when a span is accepted, or the spans are held
+        self._remedy = ""
+        self._refusals = Refusals()
+        self._bisection = Bisection(
+            self._export, lambda: self._refusals.is_everything, self._record_accepted, self._log_rejected
+        )
         self._rejected, self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self.queue = SendQueue(accounting, spool, unspooled, self._on_queued)
         self._configure(destination, is_known=is_known)
@@ -106,7 +103,7 @@ class Exporter:
         if not self.is_known:
             return "unknown"
         if self.backoff.failing_since is None:
-            return "rejecting" if self._refused_batches else "ok"
+            return "rejecting" if self._refusals.batches else "ok"
         return "held" if self.backoff.held else "retrying"
 
     @property
@@ -143,20 +140,7 @@ class Exporter:
     def take_unsaved(self) -> list[SpooledBatch]:
         """Return the submitted spans that were not returned before, as batches of whole requests."""
         requests, self._unsaved = self._unsaved, []
-        max_spans, now_ms = self.destination.batch_export.send_batch_size, self._spool.now_ms()
-        batches: list[SpooledBatch] = []
-        spans: list[bytes] = []
-        size = 0
-        for one in requests:
-            request_size = sum(map(len, one))
-            if spans and (len(spans) + len(one) > max_spans or size + request_size > _MAX_SPOOLED_BYTES):
-                batches.append(SpooledBatch(b"".join(spans), len(spans), now_ms))
-                spans, size = [], 0
-            spans += one
-            size += request_size
-        if spans:
-            batches.append(SpooledBatch(b"".join(spans), len(spans), now_ms))
-        return batches
+        return join_requests(requests, self.destination.batch_export.send_batch_size, self._spool.now_ms())
 
     def suspend(self) -> Transport | None:
         """Stop the loop of an empty exporter until resume(); return the transport, which must be closed."""
@@ -192,7 +176,7 @@ class Exporter:
         """Send the waiting spans, for `seconds` at most and only while the collector answers."""
         self._is_flushing = True
         self._wake.set()
-        self._decide()
+        self._refusals.decide()
         end = self._loop.time() + seconds
         while not self.is_empty and self.is_known and self._loop.time() < end:
             if self.backoff.failing_since is not None and not self._sending:
@@ -214,8 +198,8 @@ class Exporter:
             "destination": self.label,
             "protocol": self.destination.protocol,
             "state": self.state,
-            "reason": self.backoff.reason or self._refusal,
-            "remedy": self._remedy,
+            "reason": self.backoff.reason or self._refusals.reason,
+            "remedy": self._remedy or self._refusals.remedy,
             "failing_s": None if since is None else round(now - since, 1),
             "last_success_s": None if success is None else round(now - success, 3),
             "oldest_s": None if oldest is None else max(now_ms - oldest, 0) / 1000,
@@ -281,7 +265,7 @@ class Exporter:
     async def _send_next(self) -> None:
         await self._slots.acquire()
         try:
-            batches = await self.queue.pop(self.destination.batch_export.send_batch_size, MAX_BATCH_BYTES)
+            batches = await self.queue.pop(self.destination.batch_export.send_batch_size, MAX_REQUEST_BYTES)
         except BaseException:
             self._slots.release()
             raise
@@ -315,8 +299,8 @@ class Exporter:
 
     async def _attempt(self, batch: InFlightBatch) -> ExportResult | None:
         """Send a batch and return the collector's answer if it refused every span, otherwise None."""
-        if sum(map(len, batch.payloads)) > MAX_BATCH_BYTES:
-            return await self._bisect(batch)
+        if sum(map(len, batch.payloads)) > MAX_REQUEST_BYTES:
+            return await self._bisection.send(batch)
         result = await self._export(batch.payloads)
         if result.action is Action.SUCCESS:
             batch.accept(result.rejected)
@@ -324,79 +308,26 @@ class Exporter:
             if result.rejected >= batch.spans:
                 self._count_refused(result)
         elif result.action is Action.SPLIT and batch.spans > 1:
-            return await self._bisect(batch)
+            return await self._bisection.send(batch)
         return result if result.action in {Action.SPLIT, Action.DROP} else None
 
-    async def _bisect(self, batch: InFlightBatch) -> ExportResult | None:
-        """Bisect a batch that was refused, or is too large, until only the offending spans are left.
-
-        Returns:
-            The collector's answer if it refused every span, otherwise None.
-        """
-        refused: list[tuple[list[EncodedSpan], ExportResult]] = []
-        is_any_accepted, spans, requests = False, batch.split(), 0
-        stack = [spans] if len(spans) == 1 else _halves(spans)
-        while stack:
-            part = stack.pop()
-            if sum(len(span.payload) for span in part) > MAX_BATCH_BYTES:
-                if len(part) > 1:
-                    stack += _halves(part)
-                else:
-                    batch.drop_spans(part, "too_large")
-                    self._rejected.warning("span dropped: %d bytes are more than OTLP allows", len(part[0].payload))
-                continue
-            result = await self._export([span.payload for span in part])
-            requests += 1
-            if result.action is Action.SUCCESS:
-                batch.accept_spans(part, result.rejected)
-                self._record_accepted(len(part), result)
-                is_any_accepted = True
-            elif result.action in {Action.SPLIT, Action.DROP}:
-                if result.action is Action.SPLIT and len(part) > 1:
-                    stack += _halves(part)
-                else:
-                    refused.append((part, result))
-                if not is_any_accepted and self._is_refusing and requests >= _MAX_REFUSED_REQUESTS:
-                    return result
-            else:
-                break
-        if refused and not stack and not is_any_accepted:
-            return refused[0][1]
-        for part, answer in refused if is_any_accepted else ():
-            batch.reject_spans(part)
-            self._log_rejected(len(part), answer)
-        return None
-
-    @property
-    def _is_refusing(self) -> bool:
-        return self._refused_batches >= _REFUSED_BATCHES
-
     async def _refuses_everything(self, refusal: ExportResult) -> bool:
-        """Wait until it is known whether the collector refuses everything, or only the spans of this batch."""
         self._count_refused(refusal)
-        if not self._is_refusing and not self._is_flushing:
-            decision = self._decision
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(decision.wait(), _DECISION_SECONDS)
-        return self._is_refusing or bool(self.backoff.held)
+        if not self._refusals.is_everything and not self._is_flushing:
+            await self._refusals.wait_for_decision()
+        return self._refusals.is_everything or bool(self.backoff.held)
 
     def _count_refused(self, refusal: ExportResult) -> None:
-        self._refused_batches += 1
-        self._refusal = refusal.reason
-        self._remedy = refusal.remedy or "the collector refuses every span: its own log may say why"
-        if self._is_refusing:
+        self._refusals.add(refusal)
+        if self._refusals.is_everything:
+            self._remedy = self._refusals.remedy
             self._fail(refusal, "refused")
 
     def _record_accepted(self, spans: int, result: ExportResult) -> None:
         if result.rejected:
             self._log_rejected(result.rejected, result)
-        if self._refused_batches and spans > result.rejected:
-            self._refused_batches, self._refusal, self._remedy = 0, "", ""
-            self._decide()
-
-    def _decide(self) -> None:
-        self._decision.set()
-        self._decision = asyncio.Event()
+        if spans > result.rejected:
+            self._refusals.clear()
 
     async def _export(self, payloads: Sequence[bytes]) -> ExportResult:
         if self._transport is None:
@@ -408,7 +339,9 @@ class Exporter:
         if result.action is Action.RETRY or result.action in _HELD:
             self._remedy = result.remedy or remedy_for(result.action, self.destination)
             self._fail(result, _HELD.get(result.action, ""))
-        elif self.backoff.failing_since is not None and not (self._is_refusing and result.action is not Action.SUCCESS):
+        elif self.backoff.failing_since is not None and not (
+            self._refusals.is_everything and result.action is not Action.SUCCESS
+        ):
             self._recovered.info("export recovered: %s answers again", self.label)
             self.backoff.record_success()
             self.accounting.set_held("")
@@ -421,7 +354,7 @@ class Exporter:
         self.backoff.record_failure(result.reason, result.delay_s, hold=hold)
         self.accounting.set_held(hold)
         if hold:
-            self._decide()
+            self._refusals.decide()
         self._failed.warning(
             "export %s: %s: %s; spans wait in the spool%s",
             {"unauthorized": "unauthorized", "not_otlp": "failed, no OTLP endpoint"}.get(hold, hold or "failed"),
@@ -432,8 +365,3 @@ class Exporter:
 
     def _log_rejected(self, spans: int, result: ExportResult) -> None:
         self._rejected.warning("spans rejected: %s refused %d: %s", self.label, spans, result.reason)
-
-
-def _halves(spans: list[EncodedSpan]) -> list[list[EncodedSpan]]:
-    middle = len(spans) // 2
-    return [spans[middle:], spans[:middle]]

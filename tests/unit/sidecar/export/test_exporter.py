@@ -4,68 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
-import virtual_time
-from delivery_doubles import OK, ScriptedTransport, encoded
-from otlp_tracing.config.settings import Settings
-from otlp_tracing.metrics import DESTINATION_HELD
-from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS, MAX_BATCH_BYTES, Exporter
-from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from delivery_doubles import OK
+from export_stage import BAD, DOWN, Stage, books, staged
+from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 from otlp_tracing.sidecar.export.result import Action, ExportResult
-from otlp_tracing.sidecar.telemetry.registry import Metrics
-
-DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: nobody is there")
-BAD = ExportResult(Action.SPLIT, "INVALID_ARGUMENT: no")
-
-
-class Stage:
-    """Exporters over scripted transports, with everything in memory."""
-
-    def __init__(self) -> None:
-        self.transports: dict[str, ScriptedTransport] = {}
-        self.metrics = Metrics()
-        self.exporters = ExporterRegistry(self.metrics, {}, None, self._transport)
-
-    def _transport(self, destination: Destination) -> ScriptedTransport:
-        return self.transports.setdefault(destination.endpoint, ScriptedTransport())
-
-    def to(self, name: str = "c", **config: Any) -> tuple[Exporter, ScriptedTransport]:
-        settings = Settings.from_config({"endpoint": f"http://{name}:1", "batch_export": config})
-        destination = Destination.from_settings(settings, {})
-        return self.exporters.get(destination), self._transport(destination)
-
-    def send(self, delivery: Exporter, *names: str, padding: int = 0) -> None:
-        """One request, of which each name is a span."""
-        self.exporters.submit(delivery.destination, [encoded(name, padding) for name in names], 0)
-        self.exporters.save(b"worker", 1)
-
-    def held(self) -> set[str]:
-        """Reasons for which spans are held, as /metrics shows them."""
-        (family,) = (one for one in self.metrics.registry.collect() if one.name == DESTINATION_HELD.name)
-        return {sample.labels["reason"] for sample in family.samples}
-
-
-def staged(scene: Callable[[Stage], Awaitable[None]]) -> None:
-    async def run() -> None:
-        await scene(Stage())
-
-    virtual_time.run(run())
-
-
-def books(delivery: Exporter) -> tuple[int, int, int, int]:
-    """Check the balance, and return exported, rejected, dropped and waiting spans."""
-    assert delivery.accounting.discrepancy == 0
-    return (
-        delivery.accounting.exported,
-        delivery.accounting.rejected,
-        sum(delivery.accounting.dropped.values()),
-        delivery.accounting.spooled + delivery.accounting.in_flight,
-    )
 
 
 def test_a_batch_is_sent_when_it_is_full_or_old_enough() -> None:
@@ -198,123 +143,6 @@ def test_what_is_refused_for_good_is_counted_and_not_repeated(answer: ExportResu
     staged(scene)
 
 
-@pytest.mark.parametrize("poison", [{"5"}, {"0", "255"}, {str(number) for number in range(100, 110)}])
-def test_poison_costs_no_neighbour(poison: set[str]) -> None:
-    """A batch that is refused for its content is bisected until only the offending spans are left."""
-
-    async def scene(stage: Stage) -> None:
-        delivery, collector = stage.to(send_batch_size=256)
-        collector.answer = lambda names: BAD if poison & set(names) else OK
-        for number in range(0, 256, 2):
-            stage.send(delivery, str(number), str(number + 1))
-        await asyncio.sleep(1)
-
-        assert set(collector.accepted) == {str(number) for number in range(256)} - poison
-        assert books(delivery) == (256 - len(poison), len(poison), 0, 0)
-        assert len(collector.requests) < 40 * len(poison)
-
-    staged(scene)
-
-
-@pytest.mark.parametrize("answer", [BAD, ExportResult(Action.DROP, "HTTP 500: no")])
-def test_a_collector_that_refuses_everything_costs_no_span(answer: ExportResult) -> None:
-    """After three batches without an accepted span all are held, with few requests, and delivered when it is mended."""
-
-    async def scene(stage: Stage) -> None:
-        exporter, collector = stage.to(send_batch_size=128)
-        collector.answer = lambda _: answer
-        for number in range(128 * 10):
-            stage.send(exporter, str(number))
-        await asyncio.sleep(1)
-        asked = len(collector.requests)
-        await asyncio.sleep(600)
-
-        assert books(exporter) == (0, 0, 0, 1280)
-        assert len(collector.requests) - asked < 600 / 24 * 34
-        status = exporter.status()
-        assert (status["state"], status["reason"]) == ("held", answer.reason)
-        assert "refuses every span" in status["remedy"]
-        assert stage.held() == {"refused"}
-
-        collector.answer = lambda _: OK
-        await asyncio.sleep(60)
-        assert books(exporter) == (1280, 0, 0, 0)
-        assert sorted(map(int, collector.accepted)) == list(range(1280))
-        assert (exporter.state, stage.held()) == ("ok", set())
-
-    staged(scene)
-
-
-def test_spans_that_are_refused_alone_count_as_rejected_soon() -> None:
-    """If no other batch comes within ten seconds; the state says so until a span is accepted."""
-
-    async def scene(stage: Stage) -> None:
-        exporter, collector = stage.to(timeout=1)
-        collector.answer = lambda _: BAD
-        stage.send(exporter, "a", "b")
-        await asyncio.sleep(5)
-        assert books(exporter) == (0, 0, 0, 2)
-        await asyncio.sleep(6)
-        assert books(exporter) == (0, 2, 0, 0)
-        assert (exporter.state, exporter.status()["reason"]) == ("rejecting", BAD.reason)
-
-        collector.answer = lambda _: OK
-        stage.send(exporter, "c")
-        await asyncio.sleep(1)
-        assert exporter.state == "ok"
-
-    staged(scene)
-
-
-def test_a_partial_success_without_any_span_is_a_refusal() -> None:
-    """Its spans are rejected, as OTLP says; after three such batches the next ones are held."""
-
-    async def scene(stage: Stage) -> None:
-        exporter, collector = stage.to(send_batch_size=2)
-        collector.answer = lambda names: ExportResult(Action.SUCCESS, "quota", rejected=len(names))
-        for number in range(10):
-            stage.send(exporter, f"{number} a", f"{number} b")
-            await asyncio.sleep(1)
-
-        assert exporter.state == "held"
-        assert books(exporter)[3] > 10
-
-    staged(scene)
-
-
-def test_a_refused_batch_does_not_delay_the_end() -> None:
-    """At the end there is no next batch to wait for."""
-
-    async def scene(stage: Stage) -> None:
-        exporter, collector = stage.to(timeout=600_000)
-        collector.answer = lambda _: BAD
-        stage.send(exporter, "a")
-        begun = asyncio.get_running_loop().time()
-        await stage.exporters.close(5)
-
-        assert asyncio.get_running_loop().time() - begun < 2
-        assert books(exporter) == (0, 1, 0, 0)
-
-    staged(scene)
-
-
-def test_an_outage_while_narrowing_costs_nothing() -> None:
-    """Accepted spans stay accepted; the others wait and are sent later."""
-
-    async def scene(stage: Stage) -> None:
-        delivery, collector = stage.to(send_batch_size=8)
-        answers = [BAD, OK, DOWN]
-        collector.answer = lambda names: answers.pop(0) if answers else (BAD if "7" in names else OK)
-        for number in range(8):
-            stage.send(delivery, str(number))
-        await asyncio.sleep(30)
-
-        assert sorted(collector.accepted) == [str(number) for number in range(7)]
-        assert books(delivery) == (7, 1, 0, 0)
-
-    staged(scene)
-
-
 def test_partial_success_is_counted_and_not_repeated() -> None:
     """The collector reports the number of spans that it did not take, and not which."""
 
@@ -388,26 +216,6 @@ def test_a_retry_time_bounds_how_long_spans_wait() -> None:
         await asyncio.sleep(15)
         assert collector.accepted == ["young"]
         assert delivery.accounting.dropped == {"retry_expired": 1}
-
-    staged(scene)
-
-
-def test_no_request_is_larger_than_otlp_allows() -> None:
-    """Cut by bytes as well as by count, and a span that is larger by itself is given up alone."""
-
-    async def scene(stage: Stage) -> None:
-        delivery, collector = stage.to(send_batch_size=8192)
-        for number in range(200):
-            stage.send(delivery, str(number), padding=64 << 10)
-        stage.send(delivery, "huge", padding=5 << 20)
-        stage.send(delivery, "a", "b", "c", padding=2 << 20)
-        await asyncio.sleep(60)
-
-        assert collector.largest < 4 << 20
-        assert len(set(collector.accepted)) == 203
-        assert MAX_BATCH_BYTES < 4 << 20
-        assert delivery.accounting.dropped == {"too_large": 1}
-        assert books(delivery) == (203, 0, 1, 0)
 
     staged(scene)
 

@@ -20,7 +20,7 @@ from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: nobody is there")
+DOWN = ExportResult(Action.RETRY, "UNAVAILABLE: connection refused")
 REFUSED = ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED: expired")
 
 

@@ -1,0 +1,32 @@
+"""Batching: the encoded spans of whole requests, joined to the batches that the spool stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from otlp_tracing.sidecar.spool.batch import SpooledBatch
+
+_MAX_SPOOLED_BYTES = 256 << 10  # of a spooled batch, which is dropped as a whole when the spool is full
+
+
+def join_requests(requests: Sequence[list[bytes]], max_spans: int, now_ms: int) -> list[SpooledBatch]:
+    """Join the spans of requests to batches, without dividing a request.
+
+    Args:
+        requests: the encoded spans of each request, oldest first.
+        max_spans: in a batch, unless one request has more.
+        now_ms: the batches' arrival, by the spool's clock.
+    """
+    batches: list[SpooledBatch] = []
+    spans: list[bytes] = []
+    size = 0
+    for one in requests:
+        request_size = sum(map(len, one))
+        if spans and (len(spans) + len(one) > max_spans or size + request_size > _MAX_SPOOLED_BYTES):
+            batches.append(SpooledBatch(b"".join(spans), len(spans), now_ms))
+            spans, size = [], 0
+        spans += one
+        size += request_size
+    if spans:
+        batches.append(SpooledBatch(b"".join(spans), len(spans), now_ms))
+    return batches
