@@ -20,6 +20,7 @@ from types import ModuleType
 from otlp_tracing import __version__
 from otlp_tracing.commands.options import OptionParser, continues_with_faults, log_level
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.paths import build_flavor
 
 COMMANDS = {
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.basicConfig(
             stream=sys.stderr, level=options.log_level.upper(), format="%(levelname)s %(name)s: %(message)s"
         )
+        WARNINGS.process = WARNINGS.process or options.command
+        logging.getLogger().addHandler(WARNINGS)
         if options.faults and not continues_with_faults(options):
             raise ConfigError(options.faults)
         for fault in options.faults:
@@ -88,7 +91,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             module.add_options(command)
             command.option("--log-level", log_level, "info", "LEVEL", "debug, info, warning or error")
             command.epilog = f"example:\n  {module.EXAMPLE}"
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, command=name)
     return parser.parse_args(arguments)
 
 

@@ -13,6 +13,7 @@ from otlp_tracing.handoff import frames
 from otlp_tracing.kong_server.protocol import msgpack as rpc_msgpack
 from otlp_tracing.kong_server.protocol import protobuf as rpc_protobuf
 from otlp_tracing.kong_server.protocol.protobuf_messages import METHODS
+from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.sidecar.ingest import request_record
 
 _REPLIES = tuple(METHODS)
@@ -80,6 +81,7 @@ def _some_frames() -> list[bytes]:
         frames.Totals([("name_total", ("label",), 3)]),
         frames.Ack(7),
         frames.Rates(key, 0.5, [2.5, 0.0]),
+        frames.Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
     ]
     greeting = frames.encode(kinds[0])
     return [greeting + frames.encode(frame) for frame in kinds]

@@ -31,6 +31,7 @@ from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.supervisor import Child
+from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.paths import command_line, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
 
@@ -95,8 +96,10 @@ def run(options: argparse.Namespace) -> None:
         # Without the token that was meant, no client may see the data of requests.
         environment = {f"{PREFIX}PAGE_TOKEN": os.urandom(16).hex()} if is_locked else {}
         children.append(Child("sidecar", command, environment=environment))
+    from otlp_tracing.plugin.warning_sender import WarningSender  # noqa: PLC0415 - after the socket is bound
+
     try:
-        supervisor.supervise(children, table, socket, bound)
+        supervisor.supervise(children, table, socket, bound, pump=WarningSender(sidecar, WARNINGS).pump)
     finally:
         for one in (listener, *itertools.chain(*inboxes)):
             one.close()

@@ -24,6 +24,7 @@ _NOT_A_SIDECAR = "another program answers there, not a sidecar"
 _MAX_BYTES = 16 << 20  # thousands of destinations
 _COLOURS = {"ok": "green", "retrying": "yellow", "idle": "dim"}
 _WELL = frozenset({"ok", "idle"})
+_SHOWN_WARNINGS = 5
 _MEANINGS = {
     "unknown": "its headers are not known yet: no configuration has named it since the start",
     "idle": "nothing came for an hour and nothing waits; the next span is exported as usual",
@@ -74,6 +75,7 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
         screen.line(("spans are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
     if not destinations:
         screen.line("no destination yet: the first traced request names one")
+        _show_warnings(screen, found.get("warnings", ()))
         return
     heads: list[Cell] = [(name, "bold") for name in _FIGURES]
     rows = [[_cell(name, one) for name in _FIGURES] for one in destinations]
@@ -88,12 +90,25 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
             screen.line(f"{printable(one['destination'])} ", _cell("state", one), f": {printable(reason)}")
         if remedy := one.get("remedy"):
             screen.line(f"  remedy: {printable(remedy)}")
+    _show_warnings(screen, found.get("warnings", ()))
     wrong = sum(abs(one["balance"]) for one in destinations)
     if wrong:
         screen.line((f"{wrong} spans are unaccounted for", "red"))
     else:
         balance = " received + restored = exported + rejected + dropped + spooled + in flight"
         screen.line(("the books balance:", "green"), balance)
+
+
+def _show_warnings(screen: Screen, warnings: Sequence[Mapping[str, Any]]) -> None:
+    """Print the newest lines of the log; the sidecar has more of them at /log."""
+    if warnings:
+        screen.line(("last warnings, all of them at /log:", "bold"))
+    for one in warnings[-_SHOWN_WARNINGS:]:
+        times = f" ({one['count']:,} times)" if one["count"] > 1 else ""
+        style = "yellow" if one["level"] == "WARNING" else "red"
+        first, *more = one["text"].splitlines() or [""]
+        where = f"  {_age(one['age_s'])} ago{times}, {one['process']}: "
+        screen.line((printable(where), "dim"), (printable(first) + (" …" if more else ""), style))
 
 
 def _cell(name: str, one: Mapping[str, Any]) -> Cell:

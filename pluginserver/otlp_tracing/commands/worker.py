@@ -23,6 +23,7 @@ from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, M
 from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
 from otlp_tracing.kong_server.protocol.session import Dialogue, Home
 from otlp_tracing.kong_server.worker import Worker
+from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.metrics import EVENTS_FAILED, OPTIONS_REFUSED
 from otlp_tracing.paths import PLUGIN_FILE, build_flavor
 from otlp_tracing.plugin.environment import process_emitter
@@ -44,6 +45,7 @@ def add_options(parser: OptionParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve Kong's events until the lifecycle ends."""
     worker: WorkerOptions = options.worker
+    WARNINGS.process = f"worker {worker.slot}"
     _raise_descriptor_limit()
     lifecycle = Lifecycle(Path(worker.socket), worker.bound, watch(worker.kong_pid))
     lifecycle.end_on_signals()

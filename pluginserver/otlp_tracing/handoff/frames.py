@@ -4,8 +4,8 @@ A frame is a length (4 bytes, big-endian) and a MessagePack array: a number for 
 frame of a connection is the sender's Hello, with the version. Records are numbered from 1 by their sender; an Ack
 acknowledges all of them up to a number. Pure: bytes in, frames out.
 
-Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. A gateway of version 1 is still served,
-without them. A sidecar of version 1 refuses version 2, and says so.
+Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. Version 3 added Warnings, from the
+gateway. A gateway of an older version is still served, without them. A sidecar refuses a newer version, and says so.
 
 Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to 32 KiB. A log
 record shows it up to three times (headers, uri, url and querystring), each byte escaped to six at the worst.
@@ -22,9 +22,10 @@ from typing import Any, Final
 import msgpack
 
 from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 
-VERSION = 2
+VERSION = 3
 RATES_SINCE = 2
 """The version from which on a gateway understands Rates."""
 _OLDEST = 1
@@ -41,6 +42,7 @@ class _Kind:
     TOTALS: Final = 3
     ACK: Final = 4
     RATES: Final = 5
+    WARNINGS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,14 @@ class Rates:
     shares: list[float]
 
 
-Frame = Hello | Config | Record | Totals | Ack | Rates
+@dataclass(frozen=True, slots=True)
+class Warnings:
+    """Lines of the sender's log, or of its supervisor's."""
+
+    lines: list[LogLine]
+
+
+Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings
 
 
 def encode(frame: Frame) -> bytes:
@@ -136,6 +145,8 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.ACK, number]
         case Rates(key, load, shares):
             message = [_Kind.RATES, key, load, shares]
+        case Warnings(lines):
+            message = [_Kind.WARNINGS, [[one.at, one.process, one.level, one.logger, one.text] for one in lines]]
     body: bytes = _packer.pack(message)
     if len(body) > MAX_FRAME_BYTES:
         raise FrameTooLarge(f"a frame of {len(body)} bytes; the limit is {MAX_FRAME_BYTES}")
@@ -219,6 +230,9 @@ def _frame(message: object) -> Frame | None:
         case [_Kind.TOTALS, list(entries)]:
             totals = [_total(entry) for entry in entries]
             return Totals([total for total in totals if total]) if all(totals) else None
+        case [_Kind.WARNINGS, list(entries)]:
+            lines = [_line(entry) for entry in entries]
+            return Warnings([line for line in lines if line]) if all(lines) else None
     return _from_sidecar(message)
 
 
@@ -239,4 +253,14 @@ def _total(entry: object) -> Total | None:
     match entry:
         case [str(name), list(labels), int(value)] if value >= 0 and all(isinstance(label, str) for label in labels):
             return name, tuple(labels), value
+    return None
+
+
+def _line(entry: object) -> LogLine | None:
+    match entry:
+        case [float(at), str(process), str(level), str(logger), str(text)] if math.isfinite(at):
+            try:
+                return LogLine(at, process, level, logger, text)
+            except ValueError:
+                return None
     return None

@@ -155,6 +155,8 @@ def supervise(
     table: SlotTable,
     path: Path,
     bound: tuple[int, int],
+    *,
+    pump: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run the children until SIGTERM, SIGINT, the end of the process that started this one, or a successor.
@@ -166,6 +168,7 @@ def supervise(
         table: of the workers' slots.
         path: of Kong's socket; another socket there means another group.
         bound: identity of this group's.
+        pump: called ten times a second; must not block.
         clock: monotonic seconds.
     """
     kong, watchdog = watch(os.getppid()), Watchdog(table, None)
@@ -178,6 +181,7 @@ def supervise(
             child.note_end(table)
             child.end_if_stuck_at_start(table, clock())
             child.start_if_due(clock())
+        pump()
         received = signal.sigtimedwait(_SIGNALS, 0.1)
         # Check for the exact signals: after SIGSTOP and SIGCONT, CPython 3.11 can return a number that is no signal.
         if received is not None and received.si_signo in _END_SIGNALS:

@@ -22,7 +22,20 @@ from typing import Any
 
 from otlp_tracing.config.settings import Sampling, entry_config, settings_key
 from otlp_tracing.errors import FrameTooLarge, WireError
-from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
+from otlp_tracing.handoff.frames import (
+    VERSION,
+    Ack,
+    Config,
+    Decoder,
+    Frame,
+    Hello,
+    Rates,
+    Record,
+    Totals,
+    Warnings,
+    encode,
+)
+from otlp_tracing.logs.lines import WarningBuffer
 from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters
 from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
@@ -35,6 +48,7 @@ _WRITE_BYTES = 64 << 10  # the size of one send; a unix socket takes about 200 K
 _RECONNECT_SECONDS = 0.2  # a sidecar that was restarted listens within a few of these
 _SAY_LOST_SECONDS = 3.0  # a sidecar that starts beside us, or again, takes less
 _TOTALS_SECONDS = 1.0
+_LINES_AT_ONCE = 10  # of the log, in that time
 _BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads in far less
 _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
@@ -81,12 +95,18 @@ class Emitter:
         path: the sidecar's socket.
         clock: monotonic seconds.
         max_ring_bytes: memory for unacknowledged records.
+        warnings: lines of this process's log that the sidecar shows.
     """
 
     def __init__(
-        self, path: Path, clock: Callable[[], float] = time.monotonic, max_ring_bytes: int = MAX_RING_BYTES
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        max_ring_bytes: int = MAX_RING_BYTES,
+        warnings: WarningBuffer | None = None,
     ) -> None:
         self.counters = Counters()
+        self._warnings = warnings
         self._path = path
         self._clock = clock
         self._max_ring_bytes = max_ring_bytes
@@ -252,7 +272,10 @@ class Emitter:
     def _report_totals(self, now: float) -> None:
         if now >= self._totals_at:
             self._totals_at = now + _TOTALS_SECONDS
-            self._outgoing = memoryview(bytes(self._outgoing) + encode(Totals(self.counters.totals())))
+            report = encode(Totals(self.counters.totals()))
+            if self._warnings is not None and (lines := self._warnings.take(_LINES_AT_ONCE)):
+                report += encode(Warnings(lines))
+            self._outgoing = memoryview(bytes(self._outgoing) + report)
 
     def _read_answers(self) -> None:
         assert self._socket is not None

@@ -9,6 +9,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.plugin.emitter import Emitter, start_pump_thread
 from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
 
@@ -18,7 +19,7 @@ DEFAULT_SIDECAR_SOCKET = Path("/usr/local/kong/otlp-tracing/sidecar.sock")
 @cache
 def process_emitter() -> Emitter:
     """Return the one emitter that all plugin instances of this process share."""
-    emitter = Emitter(Path(os.environ.get(SIDECAR_SOCKET_VARIABLE) or DEFAULT_SIDECAR_SOCKET))
+    emitter = Emitter(Path(os.environ.get(SIDECAR_SOCKET_VARIABLE) or DEFAULT_SIDECAR_SOCKET), warnings=WARNINGS)
     if not os.environ.get(HOSTED_VARIABLE):
         start_pump_thread(emitter)
     return emitter

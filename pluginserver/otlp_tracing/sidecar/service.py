@@ -17,6 +17,7 @@ from aiohttp import web
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.log_limit import LimitedLog
+from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
@@ -26,6 +27,7 @@ from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingController
 from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
+from otlp_tracing.sidecar.telemetry.recent_warnings import RecentWarnings
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.service")
@@ -35,6 +37,8 @@ _rates_failed = LimitedLog(_log)
 FLUSH_SECONDS = 5.0
 # A spool takes milliseconds to open; one that is broken, or held by a sidecar that is about to end, takes longer.
 _OPEN_SECONDS = 1.5
+
+_SHOWN_WARNINGS = 10  # beside the state of delivery; /log has all
 
 # Enough to answer a scrape in progress; streams to open pages end at once.
 _HTTP_STOP_SECONDS = 1.0
@@ -73,17 +77,25 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     """
     stop = _stop_event(options)
     metrics = Metrics()
+    warnings = RecentWarnings()
+    WARNINGS.pass_on_to(warnings.add)
     exporters = ExporterRegistry(metrics, environment, options.spool)
     # Not before the spool is open: records that an earlier process had spooled must not be processed twice.
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
     pipeline = Pipeline(metrics, environment, exporters, rates, recorder=recorder)
-    intake = Receiver(pipeline, rates)
+    intake = Receiver(pipeline, rates, warnings.add)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
-    health = Health(lambda: "stopping" if stop.is_set() else None, lambda: exporters.spool.trouble, exporters.status)
+    health = Health(
+        lambda: "stopping" if stop.is_set() else None,
+        lambda: exporters.spool.trouble,
+        exporters.status,
+        lambda: warnings.last(_SHOWN_WARNINGS),
+    )
     reports = {
+        "/log": warnings.as_json,
         "/redaction": pipeline.redactions.as_json,
         "/sampling": lambda: {"cpu": rates.cpu, "entries": rates.report(), "routes": pipeline.sampling.routes()},
     }

@@ -52,7 +52,7 @@ def children(monkeypatch: pytest.MonkeyPatch) -> list[Child]:
     """The children that `serve` would have started."""
     started: list[Child] = []
 
-    def supervise(children: Sequence[Child], *_: object) -> None:
+    def supervise(children: Sequence[Child], *_: object, **__: object) -> None:
         started.extend(children)
 
     monkeypatch.setattr(supervisor, "supervise", supervise)

@@ -101,6 +101,20 @@ def test_a_narrow_terminal_gets_every_figure_whole() -> None:
     assert "…" not in text
 
 
+def test_the_last_warnings_are_shown() -> None:
+    """The five newest lines of the log are below the destinations, or below nothing; a traceback is one line."""
+    lines = [
+        {"age_s": 100.0 - n, "process": "worker 0", "level": "WARNING", "text": f"line {n}", "count": 1}
+        for n in range(6)
+    ]
+    lines += [{"age_s": 5.0, "process": "serve", "level": "ERROR", "text": "bad\x1b[1m\nTraceback", "count": 1200}]
+    text = shown({"destinations": [], "warnings": lines})
+
+    assert "line 1" not in text
+    assert "  95 s ago, worker 0: line 5\n  5 s ago (1,200 times), serve: bad\\x1b[1m …\n" in text
+    assert "line 5" in shown({"destinations": [WELL], "warnings": lines})
+
+
 def test_a_destination_at_rest_is_not_down() -> None:
     """The meaning of `idle` is told, in a colour that does not alarm."""
     text = shown({"spool_trouble": None, "destinations": [{**WELL, "state": "idle"}]})

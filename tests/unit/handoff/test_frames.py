@@ -21,8 +21,10 @@ from otlp_tracing.handoff.frames import (
     Rates,
     Record,
     Totals,
+    Warnings,
     encode,
 )
+from otlp_tracing.logs.lines import LogLine
 
 HELLO = Hello(VERSION, b"sender-1")
 FRAMES: list[Frame] = [
@@ -32,6 +34,7 @@ FRAMES: list[Frame] = [
     Totals([("otlp_tracing_events_failed_total", ("access",), 3)]),
     Ack(7),
     Rates(b"k" * 16, 0.5, [2.5, 0.0]),
+    Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
 ]
 
 
@@ -62,6 +65,13 @@ def test_version_2_does_not_change() -> None:
     )
 
 
+def test_version_3_does_not_change() -> None:
+    """Nor do its additions."""
+    assert encode(Warnings([LogLine(1.0, "a", "b", "c", "d")])).hex() == (
+        "00000015" + "92" + "06" + "91" + "95" + "cb3ff0000000000000" + "a161" + "a162" + "a163" + "a164"
+    )
+
+
 def test_version_1_is_still_understood() -> None:
     """A gateway older than the frame Rates works as before."""
     assert list(Decoder().feed(encode(Hello(1, b"sender-1")))) == [Hello(1, b"sender-1")]
@@ -81,7 +91,7 @@ def test_a_frame_too_large_is_not_waited_for() -> None:
 
 def test_another_version_is_refused() -> None:
     """Two versions do not talk past each other, and the sentence names both."""
-    with pytest.raises(UnsupportedVersion, match="speaks version 3 of the frames, this side 1 to 2"):
+    with pytest.raises(UnsupportedVersion, match="speaks version 4 of the frames, this side 1 to 3"):
         list(Decoder().feed(encode(Hello(VERSION + 1, b"sender-1"))))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from doubles import ManualClock
 from otlp_tracing.config.settings import Budget, Load, Sampling
-from otlp_tracing.handoff.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, encode
+from otlp_tracing.handoff.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, Warnings, encode
+from otlp_tracing.logs.lines import LogLine, WarningBuffer
 from otlp_tracing.metrics import EVENTS_FAILED
 from otlp_tracing.plugin.emitter import Emitter, Origin
 
@@ -85,6 +86,22 @@ def test_records_arrive_after_their_configuration(sidecar: Sidecar, emitter: Emi
     assert isinstance(frames[0], Hello)
     assert [frame.key for frame in frames if isinstance(frame, Config)] == [ORIGIN.key]
     assert records(frames) == [(1, b"one"), (2, b"two")]
+
+
+def test_warnings_travel_with_the_counts(sidecar: Sidecar, path: Path, clock: ManualClock) -> None:
+    """At most ten lines a second reach the sidecar; the others wait."""
+    warnings = WarningBuffer()
+    warnings.give_back([LogLine(float(number), "worker 0", "WARNING", "otlp_tracing", "text") for number in range(12)])
+    emitter = Emitter(path, clock, warnings=warnings)
+    emitter.pump()
+    sidecar.accept()
+    first = [frame for frame in sidecar.read() if isinstance(frame, Warnings)]
+    clock.now += 1
+    emitter.pump()
+    second = [frame for frame in sidecar.read() if isinstance(frame, Warnings)]
+    emitter.close()
+
+    assert [[line.at for line in frame.lines] for frame in [*first, *second]] == [list(range(10)), [10, 11]]
 
 
 def test_what_is_not_acknowledged_is_sent_again(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:

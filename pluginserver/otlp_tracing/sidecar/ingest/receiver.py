@@ -14,13 +14,25 @@ import socket
 import stat
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from otlp_tracing.errors import ConfigError, Fault, WireError
-from otlp_tracing.handoff.frames import RATES_SINCE, Ack, Config, Decoder, Frame, Hello, Record, Totals, encode
+from otlp_tracing.handoff.frames import (
+    RATES_SINCE,
+    Ack,
+    Config,
+    Decoder,
+    Frame,
+    Hello,
+    Record,
+    Totals,
+    Warnings,
+    encode,
+)
 from otlp_tracing.log_limit import LimitedLog
+from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
@@ -142,11 +154,18 @@ class RateSender(Protocol):
 
 
 class Receiver:
-    """Receives records from the workers of the plugin server, and sends them acknowledgements and rates."""
+    """Receives records from the workers of the plugin server, and sends them acknowledgements and rates.
 
-    def __init__(self, pipeline: RecordSink, rates: RateSender) -> None:
+    Args:
+        pipeline: processes the records.
+        rates: sends the rates.
+        on_warning: takes a line of the plugin server's log.
+    """
+
+    def __init__(self, pipeline: RecordSink, rates: RateSender, on_warning: Callable[[LogLine], None]) -> None:
         self._pipeline = pipeline
         self._rates = rates
+        self._on_warning = on_warning
         self._taken: OrderedDict[bytes, int] = OrderedDict()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -213,6 +232,9 @@ class Receiver:
                 self._rates.announce(link, key)
             case Totals(totals):
                 self._pipeline.report(link.worker_id, totals)
+            case Warnings(lines):
+                for line in lines:
+                    self._on_warning(line)
             case Record(number, key, log):
                 # After a lost connection a worker repeats its unacknowledged records.
                 if number > self._taken.get(link.worker_id, 0):

@@ -44,7 +44,7 @@ class Sidecar:
         await self.exporters.spool.start(5)
         rates = SamplingController(self.metrics, time.monotonic)
         pipeline = Pipeline(self.metrics, {}, self.exporters, rates)
-        self._receiver = Receiver(pipeline, rates)
+        self._receiver = Receiver(pipeline, rates, lambda _: None)
         self._server = await asyncio.start_unix_server(self._receiver.serve, sock=receiver.bind(self.path))
 
     async def stop(self) -> None:

@@ -24,7 +24,7 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
     metrics = Metrics()
     rates = SamplingController(metrics, clock)
     exporters = ExporterRegistry(metrics, {}, None)
-    receiver = Receiver(Pipeline(metrics, {}, exporters, rates), rates)
+    receiver = Receiver(Pipeline(metrics, {}, exporters, rates), rates, lambda _: None)
     rates.configure(KEY, "entry", Sampling(1.0, "follow", load=Load(0.8)))
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     serving = asyncio.create_task(receiver.serve(*await asyncio.open_unix_connection(sock=theirs)))

@@ -26,11 +26,13 @@ class Health:
         not_ready: the reason why records are not accepted; None if they are.
         degraded: a fault in spite of which records are accepted; None without one.
         destinations: the state of each destination.
+        warnings: the last lines of the log.
     """
 
     not_ready: Callable[[], str | None] = lambda: None
     degraded: Callable[[], str | None] = lambda: None
     destinations: Callable[[], list[dict[str, Any]]] = list
+    warnings: Callable[[], list[dict[str, Any]]] = list
 
 
 def create_app(
@@ -50,7 +52,11 @@ def create_app(
         options: of the page; they protect all paths but /healthz, /readyz and /metrics.
     """
     documents = {
-        "/delivery": lambda: {"spool_trouble": health.degraded(), "destinations": health.destinations()},
+        "/delivery": lambda: {
+            "spool_trouble": health.degraded(),
+            "destinations": health.destinations(),
+            "warnings": health.warnings(),
+        },
         **reports,
     }
 

@@ -8,6 +8,7 @@ import {TracesView} from './traces.js';
 import {RoutesView} from './routes.js';
 import {DeliveryView} from './delivery.js';
 import {RedactionView} from './redaction.js';
+import {LogView} from './log.js';
 import {TrialView} from './trial.js';
 
 const $ = (id) => document.getElementById(id);
@@ -17,6 +18,7 @@ const VIEWS = {
   routes: ['Routes', new RoutesView()],
   delivery: ['Delivery', new DeliveryView()],
   redaction: ['Redaction', new RedactionView()],
+  log: ['Log', new LogView()],
   trial: ['Try it', new TrialView()],
 };
 const names = Object.keys(VIEWS);
