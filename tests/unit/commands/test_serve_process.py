@@ -102,4 +102,4 @@ def test_the_supervisors_warnings_reach_the_sidecar(prefix: Path) -> None:
         (line,) = wait_for(lambda: served.warnings("OTLP_TRACING_TRACE_URL"), _SECONDS, "the warning is at /log")
 
         assert line["process"] == "serve"
-        assert [one["text"] for one in served.report("/delivery")["warnings"]] == [line["text"]]
+        assert line["text"] in [one["text"] for one in served.report("/delivery")["warnings"]]
