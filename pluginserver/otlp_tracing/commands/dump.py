@@ -1,4 +1,4 @@
-"""`otlp-tracing dump`: the plugin's description as JSON, alone on stdout, as Kong wants it."""
+"""`otlp-tracing dump`: the plugin's description on stdout: for Kong, for Konnect, or for an editor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import sys
 
 from otlp_tracing.commands.options import OptionParser, add_on_fault_option, add_plugins_option, choice
-from otlp_tracing.kong_server.loader import describe, load
+from otlp_tracing.config.json_schema import json_schema
+from otlp_tracing.config.lua_schema import lua_schema
+from otlp_tracing.kong_server.loader import describe, load, schema_of
 from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 
 EXAMPLE = "otlp-tracing dump --protocol msgpack"
@@ -23,9 +25,24 @@ def add_options(parser: OptionParser) -> None:
         "msgpack|protobuf",
         "protocol that Kong is to speak; msgpack never fails a request, protobuf costs Kong less; serve answers both",
     )
+    parser.option(
+        "--format",
+        choice("kong", "lua", "json-schema"),
+        "kong",
+        "kong|lua|json-schema",
+        "kong: the description that Kong's query_cmd wants; lua: schema.lua, as Konnect wants it; "
+        "json-schema: for editors, of kong.yml and of KongPlugin",
+    )
     add_on_fault_option(parser)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print the description."""
-    json.dump(describe(load((options.plugins or plugin_folder()) / PLUGIN_FILE), options.protocol), sys.stdout)
+    module = load((options.plugins or plugin_folder()) / PLUGIN_FILE)
+    if options.format == "lua":
+        sys.stdout.write(lua_schema(schema_of(module), module.version))
+    elif options.format == "json-schema":
+        json.dump(json_schema(module.name, module.schema, module.version), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        json.dump(describe(module, options.protocol), sys.stdout)

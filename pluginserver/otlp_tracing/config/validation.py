@@ -23,6 +23,8 @@ from otlp_tracing.errors import Fault
 FieldList = Sequence[Mapping[str, Mapping[str, Any]]]
 """Fields in order, as Kong writes them: a list of maps with one entry each, name to definition."""
 
+_MISSING = object()  # Kong fills in a missing record, and refuses null in its place
+
 _TYPE_NAMES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -77,15 +79,17 @@ def _complete_record(fields: FieldList, config: object, path: str, faults: list[
         return {}
     definitions = dict(_definitions(fields))
     faults.extend(unknown_field(_join(path, str(name)), definitions) for name in config if name not in definitions)
-    return {name: _complete(definition, config.get(name), _join(path, name), faults)
+    return {name: _complete(definition, config.get(name, _MISSING), _join(path, name), faults)
             for name, definition in definitions.items()}  # fmt: skip
 
 
 def _complete(definition: Mapping[str, Any], value: object, path: str, faults: list[Fault]) -> Any:
     kind = definition["type"]
-    if value is None:
+    if value is _MISSING and kind == "record" and definition.get("required"):
+        value = {}
+    elif value is _MISSING or (value is None and not definition.get("required")):
         value = copy.deepcopy(definition.get("default"))
-    if kind == "record" and (value is not None or definition.get("required")):
+    if kind == "record" and value is not None:
         return _complete_record(definition["fields"], _as_record(value), path, faults)
     if value is None:
         if definition.get("required"):
@@ -122,8 +126,8 @@ def _broken_rules(definition: Mapping[str, Any], value: Any) -> Iterator[str]:
             yield f"must be between {low} and {high}"
     if "match" in definition and not _matches(definition["match"], value):
         yield definition.get("err", f"must match {definition['match']}")
-    if "len_min" in definition and len(value) < definition["len_min"]:
-        yield f"must have at least {definition['len_min']} characters or elements"
+    if (least := definition.get("len_min", int(definition["type"] == "string"))) and len(value) < least:
+        yield f"must have at least {least} characters or elements"
 
 
 def _matches(pattern: str, value: str) -> bool:

@@ -28,6 +28,12 @@ def load(path: Path) -> Module:
         raise ConfigError([Fault("plugin", str(path), f"cannot be loaded: {error}")]) from error
 
 
+def schema_of(module: Module) -> dict[str, Any]:
+    """Return a plugin's schema in Kong's schema language: its name and the fields of an entry."""
+    config = {"config": {"type": "record", "required": True, "fields": module.schema}}
+    return {"name": module.name, "fields": [_NO_CONSUMER, config]}
+
+
 def describe(module: Module, protocol: str = "msgpack") -> list[dict[str, Any]] | dict[str, Any]:
     """Return the description, to be written as JSON and alone on stdout.
 
@@ -35,17 +41,13 @@ def describe(module: Module, protocol: str = "msgpack") -> list[dict[str, Any]] 
         module: the plugin.
         protocol: msgpack, which a bare list means to Kong, or protobuf, which has to be said.
     """
-    fields: list[dict[str, Any]] = [
-        _NO_CONSUMER,
-        {"config": {"type": "record", "required": True, "fields": module.schema}},
-    ]
     plugins = [
         {
             "Name": module.name,
             "Phases": module.phases,
             "Priority": module.priority,
             "Version": module.version,
-            "Schema": {"name": module.name, "fields": fields},
+            "Schema": schema_of(module),
         }
     ]
     return {"Protocol": "ProtoBuf:1", "Plugins": plugins} if protocol == "protobuf" else plugins

@@ -133,3 +133,17 @@ some_config = st.dictionaries(st.sampled_from([name for field in SCHEMA for name
 def test_any_configuration_gives_faults_or_none(config: object) -> None:
     """Whatever is configured, the answer is a list of faults, never an exception."""
     complete(SCHEMA, config)
+
+
+def test_a_missing_record_is_filled_in_and_null_is_not() -> None:
+    """Kong fills in the defaults of a record that is missing, and refuses null in its place."""
+    assert faults({"name": "x"}) == []
+    assert faults({"name": "x", "inner": None}) == ["inner: is required"]
+
+
+def test_an_empty_string_is_a_fault() -> None:
+    """Kong takes no empty string unless a schema allows it: kong/db/schema/init.lua, len_min."""
+    assert faults({"name": ""}) == [
+        'name = "": must be lower case',
+        'name = "": must have at least 1 characters or elements',
+    ]
