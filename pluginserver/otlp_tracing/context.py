@@ -27,6 +27,7 @@ LOG_FIELD = "otlp_tracing"
 
 # 32 members of 513 characters and the commas between them: the most that the W3C's grammar allows.
 _TRACE_STATE = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
+_METHOD = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,64}")  # the longest registered one has 17 characters
 _LONGEST_BAGGAGE = 8192  # the largest size of a request's captured baggage, all of it
 _MOST_BAGGAGE = 180
 
@@ -122,8 +123,12 @@ class RequestContext:
         self.probability = probability
         self.sampled = bool(flags & FLAG_SAMPLED)
 
-    def to_log_field(self) -> dict[str, Any]:
-        """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset."""
+    def to_log_field(self, method: str | None = None) -> dict[str, Any]:
+        """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset.
+
+        Args:
+            method: of the request, where the record itself may not have it; None if it has.
+        """
         field: dict[str, Any] = {
             "trace_id": self.trace_id.hex(),
             "span_id": self.span_id.hex(),
@@ -145,6 +150,8 @@ class RequestContext:
             field["rule"] = self.rule
         if self.probability is not None:
             field["probability"] = self.probability
+        if method is not None:
+            field["method"] = method
         return field
 
     @classmethod
@@ -175,6 +182,17 @@ class RequestContext:
             rule if isinstance(rule, str) and len(rule) <= MAX_RULE_NAME else "",
             float(probability) if isinstance(probability, (int, float)) and 0 <= probability <= 1 else None,
         )
+
+
+def remembered_method(log_field: object) -> str | None:
+    """Return the method of to_log_field; None without one, or for anything that is no method."""
+    method = log_field.get("method") if isinstance(log_field, Mapping) else None
+    return method if isinstance(method, str) and is_method(method) else None
+
+
+def is_method(text: str) -> bool:
+    """Tell whether a text can be the method of a request: a token of RFC 9110, 9.1."""
+    return _METHOD.fullmatch(text) is not None
 
 
 def _id(value: object, size: int) -> bytes | None:

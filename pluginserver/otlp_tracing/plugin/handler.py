@@ -15,6 +15,7 @@ from otlp_tracing.errors import ConfigError, FrameTooLarge
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_UNTRACED, Counters
 from otlp_tracing.plugin.emitter import Origin
+from otlp_tracing.plugin.lost_method import may_lose_method, method_to_remember
 from otlp_tracing.plugin.pdk import KongCalls
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
@@ -72,18 +73,21 @@ class Phases:
     def access(self, kong: Any) -> None:
         """Decide, tell the upstream, and remember: three calls to Kong.
 
-        One more where a sampling rule asks for method or path, and one where the client is told its trace.
+        One more where a sampling rule asks for method or path, or the log record may lose the method, and one where the
+        client is told its trace.
         """
         if self._tracer is None:
             return
         try:
             calls = KongCalls(kong)
             received = calls.request_headers()
-            context = self._tracer.begin(received, lambda: RequestLine.parse(calls.request_line()))
+            line = _AskedOnce(calls)
+            context = self._tracer.begin(received, line.get)
             outgoing = self._tracer.upstream_headers(context, received)
             if outgoing:
                 calls.set_upstream_headers(outgoing)
-            calls.remember(context.to_log_field())
+            method = method_to_remember(line.get()) if may_lose_method(received) else None
+            calls.remember(context.to_log_field(method))
             answer = self._tracer.edge.answer(context)
             if answer is not None:
                 calls.set_response_header(*answer)
@@ -104,3 +108,18 @@ class Phases:
     def _failed(self, phase: str) -> None:
         self._records.counters.add(EVENTS_FAILED, phase)
         _failures.warning("%s failed; the request goes on", phase, exc_info=True)
+
+
+class _AskedOnce:
+    """The request's first line, asked for at most once."""
+
+    __slots__ = ("_calls", "_line")
+
+    def __init__(self, calls: KongCalls) -> None:
+        self._calls = calls
+        self._line: RequestLine | None = None
+
+    def get(self) -> RequestLine:
+        if self._line is None:
+            self._line = RequestLine.parse(self._calls.request_line())
+        return self._line

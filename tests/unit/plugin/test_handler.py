@@ -55,6 +55,40 @@ def test_access_makes_three_calls_and_log_one(emitter: RecordingEmitter) -> None
     assert [method for method, _ in log.calls] == ["kong.log.serialize"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "line", "asked", "remembered"),
+    [
+        ({"content-length": ["3"]}, "POST /a HTTP/2.0", True, "POST"),
+        ({"origin": ["https://a.example"]}, "DELETE /a HTTP/2.0", True, "DELETE"),
+        ({"origin": ["https://a.example"]}, "GET /a HTTP/2.0", True, None),
+        ({"content-type": ["text/plain"]}, "PUT /a HTTP/1.1", True, None),
+        ({"content-length": ["3"], "connection": ["keep-alive"]}, "POST /a HTTP/1.1", False, None),
+        ({"content-type": ["a/b"], "transfer-encoding": ["chunked"]}, "POST /a HTTP/1.1", False, None),
+        ({"content-type": ["application/grpc+proto"]}, "POST /a.B/C HTTP/2.0", False, None),
+        ({"accept": ["*/*"]}, "GET /a HTTP/2.0", False, None),
+    ],
+)
+def test_a_method_that_kong_may_lose_is_remembered(
+    emitter: RecordingEmitter, headers: dict[str, list[str]], line: str, asked: bool, remembered: str | None
+) -> None:
+    """Only requests that may be over HTTP/2 and no GET cost the question, and only such a method stays."""
+    kong = FakeKong({"kong.request.get_headers": headers, "kong.nginx.get_var": line})
+    Phases({}, emitter).access(kong)
+    (field,) = (arguments[1] for method, arguments in kong.calls if method == "kong.log.set_serialize_value")
+
+    assert ("kong.nginx.get_var" in [method for method, _ in kong.calls]) == asked
+    assert field.get("method") == remembered
+
+
+def test_the_request_line_is_asked_for_once(emitter: RecordingEmitter) -> None:
+    """A sampling rule and the method that may be lost share one answer."""
+    kong = FakeKong({"kong.request.get_headers": {"content-length": ["3"]}, "kong.nginx.get_var": "POST /a HTTP/2.0"})
+    Phases({"sampling": {"rules": [{"name": "a", "methods": ["POST"], "rate": 1}]}}, emitter).access(kong)
+
+    assert [method for method, _ in kong.calls].count("kong.nginx.get_var") == 1
+    assert kong.calls[-1][1][1]["method"] == "POST"
+
+
 def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter) -> None:
     """Only where a response header is configured, and after everything that tracing needs."""
     kong = FakeKong({"kong.request.get_headers": HEADERS})

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otlp_tracing.context import remembered_method
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_log
 
 GRPC_CODES = (
@@ -38,7 +39,7 @@ class RequestRecord:
 
     Args:
         log: Kong's record, for the fields that need no normalising.
-        method: of the request; POST for a gRPC call that nginx could not pass on.
+        method: of the request; POST for a gRPC call that nginx could not pass on; empty if it is not known.
         path: as the client sent it, without the query.
         query: without the question mark; empty without one.
         status: of the response to the client, 0 if the record has none.
@@ -87,7 +88,8 @@ class RequestRecord:
         statuses = _statuses(log.upstream_status, tries)
         source = log.source if log.source is not None else _source(statuses, answer)
         status = int(log.response.status or 0)
-        method, received, sent = request.method, None, None
+        method = remembered_method(log.otlp_tracing) or request.method
+        received = sent = None
         grpc_status = _grpc_status(answer) if "grpc-status" in answer else None
         content_type = first_line(headers, "content-type") or ""
         if content_type == "application/grpc" or content_type.startswith(_GRPC_TYPES):
@@ -101,6 +103,9 @@ class RequestRecord:
                 received = path
             if upstream_path.count("/") == 2:
                 sent = upstream_path
+        elif status == 413 and method == "GET" and source == "kong" and route is None:
+            # nginx refuses a body before `access`, which then remembers nothing; over HTTP/2 any method is a GET here.
+            method = ""
         self.log = log
         self.method = method
         self.path = path

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from otlp_tracing.context import is_method
+
 _DEFAULT = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 _VARIABLE = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"
 
@@ -28,7 +30,13 @@ class HttpMethods:
         return method if method in self._known else "HTTP"
 
     def attributes(self, method: str) -> dict[str, str]:
-        """Return the attributes of a request's method."""
+        """Return the attributes of a request's method.
+
+        Args:
+            method: any text. For a request that nginx could not read, such as TLS on a port without it, the record has
+                the bytes up to the first blank. They are no method, and are left out.
+        """
         if method in self._known:
             return {"http.request.method": method}
-        return {"http.request.method": "_OTHER", "http.request.method_original": method}
+        original = {"http.request.method_original": method} if is_method(method) else {}
+        return {"http.request.method": "_OTHER", **original}

@@ -35,7 +35,12 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
     request, kong_route, service, consumer = log.request, log.route, log.service, log.consumer
     scheme, _, rest = request.url.partition("://")
     scheme = scheme or "http"
-    address, port = _host_and_port(first_line(record.request_headers, "host") or rest.partition("/")[0], scheme)
+    authority = rest.partition("/")[0]
+    if authority.startswith("kong:"):
+        # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
+        authority = authority[len("kong") :]
+    host = first_line(record.request_headers, "host") or authority
+    address, port = _host_and_port(host, scheme)
     attributes = present({
         **rules.methods.attributes(record.method),
         "url.scheme": scheme,
@@ -106,6 +111,8 @@ def protocol_version(record: RequestRecord, call: Call | None) -> str | None:
 def _host_and_port(authority: str, scheme: str) -> tuple[str | None, int | None]:
     try:
         parts = urlsplit(f"//{authority}")
-        return parts.hostname, parts.port or DEFAULT_PORTS.get(scheme)
-    except ValueError:  # a Host header can be anything
-        return None, None
+        if parts.netloc == authority:
+            return parts.hostname, parts.port or DEFAULT_PORTS.get(scheme)
+    except ValueError:
+        pass
+    return None, None  # a Host header can be anything

@@ -45,6 +45,37 @@ def test_a_method_that_kong_lost_comes_back_without_a_source() -> None:
     assert (record.source, record.method, record.received_call) == ("kong", "POST", "/shop.Cart/Add")
 
 
+@pytest.mark.parametrize(
+    ("fields", "method"),
+    [
+        ({"otlp_tracing": {"method": "DELETE"}}, "DELETE"),
+        ({"otlp_tracing": {"method": "DELETE"}, "request": {"method": "GET"}}, "DELETE"),
+        ({"otlp_tracing": {"method": "no method"}, "request": {"method": "GET"}}, "GET"),
+        ({"otlp_tracing": {"method": ["PUT"]}, "request": {"method": "GET"}}, "GET"),
+        ({"otlp_tracing": "method", "request": {"method": "GET"}}, "GET"),
+        ({"otlp_tracing": {}, "request": {"method": "PATCH"}}, "PATCH"),
+    ],
+)
+def test_a_remembered_method_is_the_requests(fields: dict[str, Any], method: str) -> None:
+    """`access` knew it where Kong's record says GET; anything else in its place is ignored."""
+    assert decode(msgspec.json.encode(fields)).method == method
+
+
+@pytest.mark.parametrize(
+    ("fields", "method"),
+    [
+        ({"response": {"status": 413}, "source": "kong"}, ""),
+        ({"response": {"status": 413}}, ""),
+        ({"response": {"status": 413}, "source": "kong", "route": {"id": "r1"}, "tries": []}, "GET"),
+        ({"response": {"status": 413}, "source": "upstream", "tries": [{}], "upstream_status": "413"}, "GET"),
+        ({"response": {"status": 400}, "source": "kong"}, "GET"),
+    ],
+)
+def test_a_get_with_a_body_too_large_has_no_method(fields: dict[str, Any], method: str) -> None:
+    """A body that nginx refused before any phase: over HTTP/2 the record of every method says GET."""
+    assert decode(msgspec.json.encode({"request": {"method": "GET"}, **fields})).method == method
+
+
 def test_headers_are_read_by_line() -> None:
     """One line or several; anything else is no line."""
     headers = {"one": "a", "two": ["b", "c"], "none": [], "odd": [1, "d"]}

@@ -61,6 +61,8 @@ def test_an_unknown_method_keeps_the_name_bounded(method: str, name: str, attrib
         ("[2001:db8::1]:8000", "http", ("2001:db8::1", 8000)),
         ("x:notaport", "http", (None, None)),
         ("[broken", "http", (None, None)),
+        ("gw/path", "http", (None, None)),
+        ("gw?a", "http", (None, None)),
         ("", "http", ("gw", 8000)),
     ],
 )
@@ -69,6 +71,14 @@ def test_the_server_is_what_the_client_asked_for(host: str, scheme: str, expecte
     (server,) = spans_of(request={"url": f"{scheme}://gw:8000/a/b", "headers": {"host": host}})
 
     assert (server.attributes.get("server.address"), server.attributes.get("server.port")) == expected
+
+
+@pytest.mark.parametrize(("host", "address"), [("kong", None), ("kong.example", "kong.example"), ("gw", "gw")])
+def test_the_name_of_kongs_nginx_is_no_address(host: str, address: str | None) -> None:
+    """A request without a host is logged with the URL `http://kong:8000/`; one with a whole URL has the host there."""
+    (server,) = spans_of(request={"url": f"http://{host}:8000/a", "headers": {}})
+
+    assert (server.attributes.get("server.address"), server.attributes["server.port"]) == (address, 8000)
 
 
 @pytest.mark.parametrize(("status", "is_error"), [(200, False), (404, False), (499, False), (500, True), (503, True)])
