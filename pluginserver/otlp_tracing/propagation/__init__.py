@@ -55,12 +55,18 @@ FORMATS: Mapping[str, Format] = {
 
 
 def extract(headers: Headers, formats: Iterable[str]) -> Caller | None:
-    """Return the context of the first format, in the order given, that finds one."""
+    """Return the context of the first format, in the order given, that finds one.
+
+    Without any context, the first decision that names no trace counts.
+    """
+    decision = None
     for name in formats:
         caller = FORMATS[name].extract(headers)
         if caller is not None:
-            return caller
-    return None
+            if caller.trace_id:
+                return caller
+            decision = decision or caller
+    return decision
 
 
 def inject(context: SpanContext, formats: Iterable[str]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """B3, Zipkin's format, in its one header: `b3: {trace id}-{span id}-{decision}-{parent span id}`.
 
 The last two fields may be left out. The decision is 1, 0 or d (debug: sampled); without it the decision is left to the
-receiver. A header with a decision alone, `b3: 0`, names no trace and is ignored.
+receiver. A header with a decision alone, `b3: 0`, starts a new trace with that decision.
 
 Source: https://github.com/openzipkin/b3-propagation, "Single Header".
 """
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.propagation.caller import Caller
+from otlp_tracing.propagation.caller import Caller, decision
 from otlp_tracing.propagation.identifiers import SPAN_ID, TRACE_ID, from_hex, single_value
 
 HEADERS = ("b3",)
@@ -22,8 +22,11 @@ _SAMPLED = {"1": True, "d": True, "0": False}
 
 
 def extract(headers: Mapping[str, Sequence[str]]) -> Caller | None:
-    """Read the caller's context."""
-    match = _B3.fullmatch(single_value(headers, "b3") or "")
+    """Read the caller's context, or its decision."""
+    text = single_value(headers, "b3") or ""
+    if text in _SAMPLED:
+        return decision(_SAMPLED[text])
+    match = _B3.fullmatch(text)
     if match is None:
         return None
     trace_id, span_id = read_trace_id(match[1]), read_span_id(match[2])

@@ -17,7 +17,8 @@ class Caller:
     """The caller's context.
 
     Args:
-        trace_id: 16 bytes, not all zero; ids of 64 bits are padded on the left.
+        trace_id: 16 bytes, not all zero; ids of 64 bits are padded on the left. Empty if the caller only decides: the
+            trace starts here, with its decision.
         span_id: 8 bytes, not all zero; None if the caller names a trace and no span of it, as a load balancer does.
         sampled: the caller's decision; None if it leaves the decision to the receiver.
         random: the trace id is said to be random (W3C level 2).
@@ -55,3 +56,8 @@ class Caller:
         if self.span_id is None:
             return None
         return SpanContext(self.trace_id, self.span_id, self.flags, trace_state.render(self.members))
+
+
+def decision(sampled: bool) -> Caller:
+    """Return a caller that decides about a trace and names none; the id of the new trace is random."""
+    return Caller(b"", None, sampled, random=True)

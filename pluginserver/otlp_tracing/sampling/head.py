@@ -78,7 +78,7 @@ class RequestTracer:
         # One call for all ids: every call is a system call, and 32 bytes cost the same as 8.
         random = self.random_bytes(32)
         caller, link = self.edge.receive(headers)
-        trace_id = caller.trace_id if caller else _not_zero(random[:16])
+        trace_id = (caller.trace_id if caller else b"") or _not_zero(random[:16])
         threshold_, decided_by, rule = self._choose(caller, headers, ask_line)
         sampled, members = self._decide(trace_id, caller, threshold_)
         random_flag = FLAG_RANDOM if caller is None or caller.random else 0

@@ -103,6 +103,32 @@ def test_the_first_format_that_finds_a_context_counts() -> None:
     assert extract(headers, ["w3c"]) is None
 
 
+@pytest.mark.parametrize(
+    ("headers", "sampled"),
+    [
+        ({"b3": ["0"]}, False),
+        ({"b3": ["1"]}, True),
+        ({"b3": ["d"]}, True),
+        ({"x-b3-sampled": ["0"]}, False),
+        ({"x-b3-sampled": ["False"]}, False),
+        ({"x-b3-sampled": ["1"]}, True),
+        ({"x-b3-flags": ["1"]}, True),
+        ({"x-b3-flags": ["1"], "x-b3-sampled": ["0"]}, True),
+        ({"b3": ["0"], "x-b3-sampled": ["1"]}, False),
+        ({"x-b3-spanid": ["2" * 16], "x-b3-sampled": ["0"]}, False),
+    ],
+)
+def test_a_decision_without_a_trace_is_read(headers: dict[str, list[str]], sampled: bool) -> None:
+    """B3 lets a decision travel alone; it counts only where no format names a trace."""
+    caller = extract(headers, ["w3c", "b3", "jaeger"])
+    beside = extract({**headers, "uber-trace-id": ["3:4:0:1"]}, ["w3c", "b3", "jaeger"])
+
+    assert caller is not None
+    assert (caller.trace_id, caller.span_id, caller.sampled) == (b"", None, sampled)
+    assert beside is not None
+    assert beside.trace_id[-1] == 3
+
+
 def test_several_formats_are_written_at_once() -> None:
     """Each format's headers beside the others'."""
     written = inject(SpanContext(b"\x01" * 16, b"\x02" * 8, 1), FORMATS)
@@ -138,7 +164,7 @@ all_headers = st.dictionaries(st.sampled_from([*STRICT, "x-b3-flags"]), st.lists
 def test_whatever_comes_in_what_goes_out_is_sound(headers: dict[str, list[str]], order: list[str]) -> None:
     """No text raises, and no text but a strict header of its format ever leaves."""
     caller = extract(headers, order)
-    if caller is None:
+    if caller is None or (caller.trace_id == b"" and caller.sampled is not None):
         return
     assert len(caller.trace_id) == 16
     assert any(caller.trace_id)

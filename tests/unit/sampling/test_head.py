@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
+import pytest
+
 from otlp_tracing.config.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sampling import threshold
@@ -86,6 +88,41 @@ def test_a_decision_left_open_is_made_by_rate() -> None:
     assert tracer(rate=1).begin(open_).trace_id.hex() == TRACE
     assert not tracer(rate=0).begin(open_).sampled
     assert tracer(rate=0).begin(kept).sampled
+
+
+@pytest.mark.parametrize(
+    ("received", "sampled"),
+    [
+        ({"b3": ["0"]}, False),
+        ({"b3": ["1"]}, True),
+        ({"b3": ["d"]}, True),
+        ({"x-b3-sampled": ["0"]}, False),
+        ({"x-b3-sampled": ["1"]}, True),
+        ({"x-b3-flags": ["1"]}, True),
+    ],
+)
+def test_a_decision_alone_starts_a_trace_with_it(received: dict[str, list[str]], sampled: bool) -> None:
+    """Whatever the rate, and the upstream is told the same in the caller's format and in ours."""
+    context = tracer(rate=0 if sampled else 1).begin(received)
+    sent = tracer().upstream_headers(context, received)
+    said = sent["b3"][0][-1] if "b3" in received else sent["x-b3-sampled"][0]
+
+    assert (context.sampled, context.parent_span_id, context.decided_by) == (sampled, None, "parent")
+    assert any(context.trace_id)
+    assert context.trace_state == ""
+    assert said == str(int(sampled))
+    assert sent["traceparent"][0] == f"00-{context.trace_id.hex()}-{context.upstream_span_id.hex()}-0{2 + sampled}"
+
+
+def test_a_decision_alone_can_be_ignored() -> None:
+    """With `parent: ignore`, or at an untrusted edge, the rate decides; no link to a trace that was not named."""
+    edge = RequestTracer.of(Sampling(1.0, "follow"), os.urandom, Propagation(incoming="restart_and_link"))
+    context = edge.begin({"b3": ["0"]})
+
+    assert tracer(parent="ignore").begin({"b3": ["0"]}).sampled
+    assert context.sampled
+    assert context.link is None
+    assert edge.upstream_headers(context, {"b3": ["0"]})["b3"] == []
 
 
 def test_a_trace_without_a_span_has_no_parent() -> None:
