@@ -1,8 +1,8 @@
 """B3, Zipkin's format, in its many headers: `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
 
 Reads the single header `b3` as well, and before these: a caller that sends both means the same by both.
-`x-b3-parentspanid` names the caller's parent and is ignored. A decision without ids, `x-b3-sampled: 0` or `x-b3-flags: 1`,
-starts a new trace with that decision; beside malformed ids it is ignored like them.
+`x-b3-parentspanid` names the caller's parent and is ignored. A decision without a trace id (`x-b3-sampled: 0`,
+`x-b3-flags: 1`) starts a new trace with that decision; beside malformed ids it is ignored like them.
 
 Source: https://github.com/openzipkin/b3-propagation; OpenTelemetry specification, context/api-propagators.md (the
 single header has priority).
