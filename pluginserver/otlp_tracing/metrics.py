@@ -173,6 +173,14 @@ SPOOL_DEGRADED = Metric(
     "gauge",
     "1 while the disk does not take spans and they are kept in memory, which a killed process loses; else 0.",
 )
+SPOOL_BYTES = Metric(
+    "otlp_tracing_spool_bytes", "gauge", "Disk space of the spans that wait or are in flight, of all destinations."
+)
+SPOOL_MAX_BYTES = Metric(
+    "otlp_tracing_spool_max_bytes",
+    "gauge",
+    "Bound on the disk space of all destinations, beyond which the oldest traces are dropped; 0 without a spool.",
+)
 
 METRICS: tuple[Metric, ...] = (
     EVENTS_FAILED,
@@ -200,6 +208,8 @@ METRICS: tuple[Metric, ...] = (
     EXPORT_DURATION,
     DESTINATION_HELD,
     SPOOL_DEGRADED,
+    SPOOL_BYTES,
+    SPOOL_MAX_BYTES,
 )
 
 Total = tuple[str, tuple[str, ...], int]

@@ -27,6 +27,7 @@ _NAME_RULE = "must be a file's name, relative to Kong's prefix"
 _LONGEST_SHOWN = 80  # characters of a refused value
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?")
 _HOST_NAMES = rf"\s*|\s*(?:{_HOST_NAME.pattern})\s*(?:,\s*(?:{_HOST_NAME.pattern})?\s*)*"
+_UNITS = {"": 0, "KiB": 10, "MiB": 20, "GiB": 30}
 _TRACE_URL = r"|https?://.*\{trace_id\}.*"
 
 Kind = Callable[[str], Any]
@@ -131,6 +132,22 @@ def integer(low: int, high: int, *words: str) -> Kind:
     return read
 
 
+def size(*words: str) -> Kind:
+    """Make the kind that takes a number of bytes, such as 512MiB, or one of some words."""
+    rule = f"must be {''.join(f'{word} or ' for word in words)}1MiB to 1024GiB, such as 512MiB, 2GiB or 1073741824"
+
+    def read(text: str) -> int | str:
+        if text in words:
+            return text
+        found = re.fullmatch(r"([0-9]{1,13})(|KiB|MiB|GiB)", text)
+        value = int(found[1]) << _UNITS[found[2]] if found else 0
+        if not 1 << 20 <= value <= 1 << 40:
+            raise ValueError(rule)
+        return value
+
+    return read
+
+
 def seconds(text: str) -> float:
     """Read a length of time."""
     try:
@@ -192,6 +209,9 @@ class SidecarOptions:
     spool: str = field(metadata=_option(
         text(".+", "must be auto, none or a folder"), "auto", "auto|DIR|none",
         "folder of the spans that wait; auto: beside the sidecar's socket; none: memory"))
+    spool_max_bytes: int | str = field(metadata=_option(
+        size("auto"), "auto", "auto|SIZE",
+        "disk space of all destinations together, such as 512MiB; auto: a fifth of the volume, up to 4 GiB"))
     page: str = field(metadata=_option(
         choice("auto", "on", "off"), "auto", "auto|on|off",
         "the live page; auto: on if only this machine can reach it, or with a token"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from otlp_tracing.commands.options import OptionParser, SidecarOptions, path
 from otlp_tracing.sidecar import service
+from otlp_tracing.sidecar.spool.volume import spool_share
 
 EXAMPLE = "otlp-tracing sidecar --listen /run/otlp-tracing/sidecar.sock --http 127.0.0.1:9464"
 
@@ -24,14 +25,17 @@ def add_options(parser: OptionParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run until SIGTERM or SIGINT."""
     host, port = options.http
-    spool = options.listen.parent / "spool" if options.spool == "auto" else Path(options.spool)
+    auto = options.listen.parent / "spool" if options.spool == "auto" else Path(options.spool)
+    spool = None if options.spool == "none" else auto
+    max_bytes = spool_share(spool) if spool and options.spool_max_bytes == "auto" else options.spool_max_bytes
     asyncio.run(
         service.run(
             service.SidecarOptions(
                 options.listen,
                 host,
                 port,
-                spool=None if options.spool == "none" else spool,
+                spool=spool,
+                spool_max_bytes=None if spool is None else max_bytes,
                 embedded=options.embedded,
                 page=SidecarOptions.from_namespace(options).page_options(),
             )

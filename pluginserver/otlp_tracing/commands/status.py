@@ -91,6 +91,8 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
         if remedy := one.get("remedy"):
             screen.line(f"  remedy: {printable(remedy)}")
     _show_warnings(screen, found.get("warnings", ()))
+    if found.get("spool_max_bytes"):
+        screen.line(f"disk, all destinations together: {_mebibytes(found)}")
     wrong = sum(abs(one["balance"]) for one in destinations)
     if wrong:
         screen.line((f"{wrong} spans are unaccounted for", "red"))
@@ -136,7 +138,7 @@ def _dropped(one: Mapping[str, Any]) -> str:
     return ", ".join(f"{spans:,} {reason}" for reason, spans in one["dropped"].items() if spans) or "0"
 
 
-def _disk(one: Mapping[str, Any]) -> str:
+def _mebibytes(one: Mapping[str, Any]) -> str:
     return f"{one['spool_bytes'] / (1 << 20):,.1f} of {one['spool_max_bytes'] / (1 << 20):,.0f} MiB"
 
 
@@ -151,7 +153,7 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "in flight": lambda one: f"{one['in_flight']:,}",
     "oldest": lambda one: _age(one["oldest_s"]),
     "last success": lambda one: _age(one["last_success_s"]),
-    "disk": _disk,
+    "disk": _mebibytes,
 }
 _NUMBERS = frozenset(range(2, len(_FIGURES)))  # columns
 

@@ -21,6 +21,7 @@ from e2e.waiting import wait_for
 from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.libc_double import LibcDouble
 from faults.delivery.scene import Scene, StartScene
+from faults.delivery.small_disk import small_disk
 from load.process_figures import cpu_seconds
 
 pytestmark = pytest.mark.timeout(3600)
@@ -32,16 +33,6 @@ _PAGE_BYTES = 4096
 _FELT_SECONDS = 0.25  # the longest time that Kong waits for an answer
 _REQUESTS = 2000
 _SPOOLED_REQUESTS = 8000  # some ten megabytes, more than SQLite's log holds
-
-
-@contextlib.contextmanager
-def _small_disk(at: Path, size: str) -> Iterator[Path]:
-    at.mkdir()
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(at)], check=True)
-    try:
-        yield at
-    finally:
-        subprocess.run(["/bin/umount", "--lazy", str(at)], check=True)
 
 
 def _ride_out(scene: Scene, trouble: Callable[[], None], mend: Callable[[], None]) -> None:
@@ -110,7 +101,7 @@ def test_the_disk_stalls(start_scene: StartScene, folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_the_disk_is_full(start_scene: StartScene, folder: Path) -> None:
     """Fault 21: a disk of one mebibyte that fills up loses nothing, and is used again when there is room."""
-    with _small_disk(folder / "disk", "1m") as disk:
+    with small_disk(folder / "disk", "1m") as disk:
         ballast = disk / "ballast"
         with start_scene(sidecar={"spool": disk / "spool"}) as scene:
             _ride_out(scene, lambda: _fill(ballast), ballast.unlink)
@@ -140,7 +131,7 @@ def test_the_folder_is_read_only(start_scene: StartScene, folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
 def test_the_disk_is_read_only_from_the_start(start_scene: StartScene, folder: Path) -> None:
     """Fault 21: a sidecar that starts on a read-only disk serves, and delivers from memory."""
-    with _small_disk(folder / "disk", "1m") as disk:
+    with small_disk(folder / "disk", "1m") as disk:
         subprocess.run(["/bin/mount", "-o", "remount,ro", str(disk)], check=True)
         with start_scene(sidecar={"spool": disk / "spool"}) as scene:
             scene.send(100)

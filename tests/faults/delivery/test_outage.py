@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
@@ -16,6 +19,7 @@ from faults.delivery.producer import Producer
 from faults.delivery.receiver import OK, Answer, Receiver
 from faults.delivery.resources import watched
 from faults.delivery.scene import StartScene, entry
+from faults.delivery.small_disk import small_disk
 from faults.delivery.stalls import Stopwatch
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
@@ -100,6 +104,42 @@ def test_the_spool_is_full(start_scene: StartScene, seconds: Seconds) -> None:
         assert len(in_hand) <= 512, "the oldest go first"
         assert all(place ^ 1 in delivered for place in delivered), "a trace goes whole"
         assert max(taken) <= bound + slack
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_small_volume_is_never_full(
+    start_scene: StartScene,
+    folder: Path,
+    seconds: Seconds,
+    pytestconfig: pytest.Config,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Fault 10: without a setting the spool keeps to a fifth of its volume; everything else is counted as dropped."""
+    rate = int(pytestconfig.getoption("--fault-rate"))
+    volume = int(seconds(256, 16)) << 20
+    write_ahead_log = 6 << 20  # four mebibytes, and records that come at once
+    with (
+        small_disk(folder / "disk", str(volume)) as disk,
+        start_scene(sidecar={"spool": disk / "spool"}, batch_export={"timeout": 1000}) as scene,
+        watched(lambda: shutil.disk_usage(disk).used) as taken,
+    ):
+        scene.relay.refuse()
+        with scene.producer.sending(rate):
+            time.sleep(seconds(600, 10))  # the fault lasts as long
+        scene.producer.wait_until_acknowledged()
+        assert not scene.sidecar.is_degraded
+        scene.relay.listen()
+        settle(scene.sidecar, [scene.producer], scene.destination, 60)
+        dropped = {reason: spans for reason, spans in scene.sidecar.books(scene.destination).dropped.items() if spans}
+        with capsys.disabled():
+            most, size = max(taken) >> 20, volume >> 20
+            print(f"\n  {scene.run.issued} requests at {rate}/s: at most {most} of {size} MiB, {dropped}")
+
+        assert dropped.keys() == {"spool_full"}
+        assert_conserved(
+            scene.sidecar, [scene.producer], scene.ledger, scene.destination, given_up=sum(dropped.values())
+        )
+        assert max(taken) <= volume // 5 + write_ahead_log
 
 
 def _since_a_gap(places: set[int]) -> int:

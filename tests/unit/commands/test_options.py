@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from otlp_tracing.cli import parse
-from otlp_tracing.commands.options import Address, SidecarOptions
+from otlp_tracing.commands.options import Address, SidecarOptions, size
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,27 @@ def test_no_other_text_is_an_address(text: str) -> None:
         Address.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("auto", "auto"), ("1MiB", 1 << 20), ("2GiB", 2 << 30), ("1024GiB", 1 << 40), ("1048576", 1 << 20)],
+)
+def test_a_size_is_read(text: str, value: int | str) -> None:
+    """In bytes, or in one of three units."""
+    assert size("auto")(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "none", "1048575", "2TiB", "1 GiB", "1GB", "-1", "1.5GiB", "1025GiB", "9" * 99])
+def test_no_other_text_is_a_size(text: str) -> None:
+    """The rule names the range and gives an example."""
+    with pytest.raises(ValueError, match="must be auto or 1MiB to 1024GiB, such as 512MiB"):
+        size("auto")(text)
+
+
 def test_a_sidecar_option_reaches_the_sidecar_under_serve() -> None:
     """Every option of `sidecar` but the two that `serve` sets is read by `serve` and handed on unchanged."""
     values = {
         "http": "[::1]:80", "spool": "/a b", "page": "on", "page_token_file": "", "page_hosts": "a,b.example",
-        "trace_url": "http://j/{trace_id}",
+        "trace_url": "http://j/{trace_id}", "spool_max_bytes": "1073741824",
     }  # fmt: skip
     argv = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
 
