@@ -21,6 +21,7 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.export.causes import cause_of
 from otlp_tracing.sidecar.export.certificates import CertificateWatch
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
@@ -31,13 +32,9 @@ _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # How gRPC describes a server that does not speak it.
 _NOT_GRPC = re.compile(
     "Expected SETTINGS frame|Received http2 header with status|Data frame with END_STREAM flag received|"
-    "No status received|WRONG_VERSION_NUMBER"
+    "No status received|WRONG_VERSION_NUMBER|missing selected ALPN"
 )
 _TRANSLATED = frozenset({"UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED"})
-_REMEDIES = {
-    "http1": "the port speaks HTTP/1.1: set `protocol: http/protobuf`, or the port of OTLP over gRPC, often 4317",
-    "WRONG_VERSION_NUMBER": "the port does not speak TLS: write http:// in `endpoint`",
-}
 _GUARD_SECONDS = 2.0  # past the deadline, because gRPC measures it by a clock that a person may set
 
 
@@ -105,13 +102,16 @@ class GrpcTransport:
             if timed_out or self._destination.tls.insecure_skip_verify:
                 self._discard(channel)
         delay_s = _retry_delay(error)
-        action, remedy = grpc_action(code, delay_s), ""
+        action, cause = grpc_action(code, delay_s), None
         found = _NOT_GRPC.search(error.details() or "")
         # gRPC itself translates the HTTP statuses that have a meaning for it, such as 401 and 503.
         if found and not (found[0].startswith("Received") and code in _TRANSLATED):
             action = Action.HOLD_NOT_OTLP
-            remedy = next((text for mark, text in _REMEDIES.items() if mark in (error.details() or "")), "")
-        return ExportResult(action, f"{code}: {details}", delay_s=delay_s, error_type=code, remedy=remedy)
+        if code == "UNAVAILABLE":  # gRPC's own, if it could not speak with the collector
+            cause = cause_of(error.details() or "")
+        reason = cause.reason if cause else f"{code}: {details}"
+        remedy = cause.remedy if cause else ""
+        return ExportResult(action, reason, delay_s=delay_s, error_type=code, remedy=remedy)
 
     def _discard(self, channel: grpc.aio.Channel | None) -> None:
         if channel is None or channel is not self._channel:

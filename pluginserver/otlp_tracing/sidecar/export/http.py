@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otlp_tracing import __version__
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
+from otlp_tracing.sidecar.export.causes import GRPC, NO_TLS, Cause, cause_of
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, retry_after
 from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
@@ -64,20 +65,11 @@ class HttpTransport:
                 return _result(response, await _read(response))
         except asyncio.TimeoutError:
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
-        except aiohttp.ClientSSLError as error:
-            # A certificate may have changed, the client's or the collector's.
-            self._certificates.check_soon()
-            if "WRONG_VERSION_NUMBER" in str(error):
-                return _not_otlp(str(error), "the port does not speak TLS: write http:// in `endpoint`")
-            return ExportResult(Action.RETRY, str(error), error_type="connection")
-        except aiohttp.ClientResponseError as error:
-            is_http2 = _HTTP2_SETTINGS in error.message
-            return _not_otlp(
-                "the response is HTTP/2" if is_http2 else f"the response is not HTTP: {error.message}",
-                "the port speaks gRPC: set `protocol: grpc`, or the port of OTLP over HTTP, often 4318" * is_http2,
-            )
         except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
-            return ExportResult(Action.RETRY, str(error) or type(error).__name__, error_type="connection")
+            if isinstance(error, aiohttp.ClientSSLError):
+                # A certificate may have changed, the client's or the collector's.
+                self._certificates.check_soon()
+            return _failure(error)
 
     async def close(self) -> None:
         """Abort the requests under way and close every connection."""
@@ -124,7 +116,7 @@ def _result(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
             partial = _decode(response.content_type, body).partial_success
         except (DecodeError, json_format.ParseError, UnicodeDecodeError):
             text = f"HTTP {response.status} with {response.content_type}, which is not an OTLP response"
-            return _not_otlp(text, error_type=str(response.status))
+            return _not_otlp(Cause(text), str(response.status))
         return ExportResult(Action.SUCCESS, _printable(partial.error_message), max(partial.rejected_spans, 0))
     reason = f"HTTP {response.status}: {_details(response, body)}"
     delay_s = retry_after(response.headers.get("Retry-After"))
@@ -140,8 +132,18 @@ def _decode(content_type: str, body: bytes) -> ExportTraceServiceResponse:
     return ExportTraceServiceResponse.FromString(body)
 
 
-def _not_otlp(reason: str, remedy: str = "", error_type: str = "response") -> ExportResult:
-    return ExportResult(Action.HOLD_NOT_OTLP, _printable(reason), error_type=error_type, remedy=remedy)
+def _failure(error: Exception) -> ExportResult:
+    if isinstance(error, aiohttp.ClientResponseError):
+        is_grpc = _HTTP2_SETTINGS in error.message
+        return _not_otlp(GRPC) if is_grpc else _not_otlp(Cause(f"the response is not HTTP: {error.message}"))
+    cause = cause_of(str(error)) or Cause(str(error) or type(error).__name__)
+    if cause is NO_TLS:
+        return _not_otlp(cause)
+    return ExportResult(Action.RETRY, cause.reason, error_type="connection", remedy=cause.remedy)
+
+
+def _not_otlp(cause: Cause, error_type: str = "response") -> ExportResult:
+    return ExportResult(Action.HOLD_NOT_OTLP, _printable(cause.reason), error_type=error_type, remedy=cause.remedy)
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:

@@ -1,0 +1,77 @@
+"""The cause of a failure to speak with a collector, in one vocabulary for gRPC, aiohttp and OpenSSL. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause with one sentence for it.
+
+    Args:
+        reason: the sentence.
+        remedy: the setting to change; empty if the collector may recover by itself.
+    """
+
+    reason: str
+    remedy: str = ""
+
+
+HTTP1 = Cause(
+    "the port speaks HTTP/1.1, not gRPC",
+    "set `protocol: http/protobuf`, or the port of OTLP over gRPC, often 4317",
+)
+GRPC = Cause("the port speaks gRPC, not HTTP/1.1", "set `protocol: grpc`, or the port of OTLP over HTTP, often 4318")
+NO_TLS = Cause("the port does not speak TLS", "write http:// in `endpoint`")
+CLOSED = Cause(
+    "the collector closed the connection without an answer",
+    "if this lasts, check scheme and port of `endpoint`: the port may speak TLS, or another protocol",
+)
+
+# Of several, the first one counts.
+_CAUSES: Sequence[tuple[re.Pattern[str], Cause]] = [
+    (re.compile(pattern), cause)
+    for pattern, cause in (
+        # The first letters of `HTTP/1.1 …`, or of an HTML page, in the place of a frame's type.
+        (r"http1\.x serv|got frame type (?:79|80)\b", HTTP1),
+        ("Expected SETTINGS frame", Cause("the port does not speak gRPC")),
+        ("missing selected ALPN", Cause("the port speaks TLS, and no HTTP/2", HTTP1.remedy)),
+        ("WRONG_VERSION_NUMBER", NO_TLS),
+        (
+            "certificate has expired",
+            Cause("the collector's certificate has expired", "renew the certificate at the collector"),
+        ),
+        (
+            "Hostname Verification Check failed|Hostname mismatch|IP address mismatch",
+            Cause(
+                "the collector's certificate is for another name",
+                "write a name of the certificate in `endpoint`",
+            ),
+        ),
+        (
+            "CERTIFICATE_VERIFY_FAILED",
+            Cause(
+                "the authority of the collector's certificate is not known",
+                "name the authority's certificate in `tls.ca_cert`",
+            ),
+        ),
+        (
+            "hostname lookup error|Domain name not found|Name or service not known|No address associated|"
+            "name resolution|DNS resolution failed",
+            Cause("the name in `endpoint` does not resolve", "check the host of `endpoint`"),
+        ),
+        ("Connection refused|Connect call failed", Cause("the connection is refused: no program listens there")),
+        (
+            "Socket closed|Connection reset by peer|Server disconnected",
+            CLOSED,
+        ),
+    )
+]
+
+
+def cause_of(description: str) -> Cause | None:
+    """Return the cause that a library's description of a failure tells of; None if it is not known."""
+    return next((cause for pattern, cause in _CAUSES if pattern.search(description)), None)
