@@ -28,6 +28,7 @@ COMMANDS = {
     "dump": "print the plugin's description for Kong's pluginserver_*_query_cmd",
     "sidecar": "run the sidecar on its own",
     "status": "show the state of delivery to every collector, with the reason",
+    "doctor": "find the fault that keeps traces from arriving, and the command that mends it",
     "probe": "ask whether a running process answers; exit 1 if not",
     "check": "find every fault of the otlp-tracing entries in a kong.yml",
     "demo": "show traces through a gateway and two services, on this machine alone",

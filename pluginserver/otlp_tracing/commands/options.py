@@ -11,7 +11,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,10 +41,15 @@ class _FromVariable(str):
 
 
 class OptionParser(argparse.ArgumentParser):
-    """A parser that reads options from the environment too, and collects the faults of their values."""
+    """A parser that reads options from the environment too, and collects the faults of their values.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Args:
+        environment: another process's; None reads this one's.
+    """
+
+    def __init__(self, *args: Any, environment: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **{"formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
+        self._environment = os.environ if environment is None else environment
         self.faults: list[Fault] = []
         self.set_defaults(faults=self.faults)
 
@@ -63,8 +68,8 @@ class OptionParser(argparse.ArgumentParser):
         """
         variable = PREFIX + name.removeprefix("--").replace("-", "_").upper()
         given: str | None = default
-        if variable in os.environ:
-            given = _FromVariable(os.environ[variable])
+        if variable in self._environment:
+            given = _FromVariable(self._environment[variable])
             given.variable = variable
         self.add_argument(
             name,
@@ -173,6 +178,16 @@ def text(pattern: str, rule: str) -> Kind:
 def path(value: str) -> Path:
     """Read a path."""
     return Path(text(r"[^\0]+", "must be a path")(value))
+
+
+def readable_file(value: str) -> Path:
+    """Read the path of a file that is there."""
+    file = path(value)
+    try:
+        with file.open("rb"):
+            return file
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from error
 
 
 def token_file(value: str) -> str:

@@ -57,7 +57,7 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
     Raises:
         ConfigError: if no sidecar answers there, or it wants another token.
     """
-    found = _ask(address, token)
+    found = fetch_report(address, token)
     destinations = found.get("destinations", [])
     if as_json:
         json.dump(found, sys.stdout, indent=1)
@@ -158,12 +158,33 @@ _FIGURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 _NUMBERS = frozenset(range(2, len(_FIGURES)))  # columns
 
 
-def _ask(address: Address, token: str | None) -> Mapping[str, Any]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(f"http://{address}/delivery", headers=headers)  # never https
+def fetch_report(address: Address, token: str | None) -> Mapping[str, Any]:
+    """Return a sidecar's report of its destinations.
+
+    Args:
+        address: of its HTTP port.
+        token: of the live page; None where there is no token.
+
+    Raises:
+        ConfigError: if no sidecar answers there, or it wants another token.
+    """
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
-            found = json.loads(answer.read(_MAX_BYTES))
+        found = json.loads(fetch(address, "/delivery", token))
+    except ValueError as error:
+        raise ConfigError([Fault("--http", str(address), _NOT_A_SIDECAR)]) from error
+    if not isinstance(found, dict):
+        raise ConfigError([Fault("--http", str(address), _NOT_A_SIDECAR)])
+    return found
+
+
+def fetch(address: Address, path: str, token: str | None) -> bytes:
+    """Return the body of a sidecar's answer; the arguments and errors are those of fetch_report()."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"http://{address}{path}", headers=headers)  # never https
+    try:
+        # A proxy is for the collectors.
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_SECONDS) as answer:
+            return bytes(answer.read(_MAX_BYTES))
     except HTTPError as error:
         is_locked = error.code == HTTPStatus.UNAUTHORIZED
         rule = "wants its token: --page-token-file, or OTLP_TRACING_PAGE_TOKEN" if is_locked else _NOT_A_SIDECAR
@@ -171,6 +192,3 @@ def _ask(address: Address, token: str | None) -> Mapping[str, Any]:
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(getattr(error, "reason", error), "strerror", None) or type(error).__name__
         raise ConfigError([Fault("--http", str(address), _NO_SIDECAR.format(reason.lower()))]) from error
-    if not isinstance(found, dict):
-        raise ConfigError([Fault("--http", str(address), _NOT_A_SIDECAR)])
-    return found

@@ -56,6 +56,7 @@ class SidecarOptions:
         http_host: address of /healthz, /readyz and /metrics.
         http_port: likewise; 0 takes a free one.
         spool: folder of the spool; None keeps everything in memory.
+        spool_max_bytes: disk space of all destinations together; None without a bound.
         embedded: started by `serve`: it ends with its parent, and waits for its port where a sidecar of
             its own would refuse to start.
         page: the live page's.
@@ -65,6 +66,7 @@ class SidecarOptions:
     http_host: str
     http_port: int
     spool: Path | None = None
+    spool_max_bytes: int | None = None
     embedded: bool = False
     page: PageOptions = field(default_factory=PageOptions)
 
@@ -79,7 +81,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     metrics = Metrics()
     warnings = RecentWarnings()
     WARNINGS.pass_on_to(warnings.add)
-    exporters = ExporterRegistry(metrics, environment, options.spool)
+    exporters = ExporterRegistry(metrics, environment, options.spool, spool_max_bytes=options.spool_max_bytes)
     # Not before the spool is open: records that an earlier process had spooled must not be processed twice.
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
@@ -92,6 +94,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
         lambda: "stopping" if stop.is_set() else None,
         lambda: exporters.spool.trouble,
         exporters.status,
+        lambda: {"spool_bytes": exporters.bound.bytes, "spool_max_bytes": exporters.bound.max_bytes},
         lambda: warnings.last(_SHOWN_WARNINGS),
     )
     reports = {

@@ -21,12 +21,13 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.metrics import SPOOL_DEGRADED
+from otlp_tracing.metrics import SPOOL_BYTES, SPOOL_DEGRADED, SPOOL_MAX_BYTES
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.destination import Destination, endpoint_key
 from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
 from otlp_tracing.sidecar.export.http import HttpTransport
+from otlp_tracing.sidecar.export.spool_bound import SpoolBound
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.export.unspooled import MAX_MEMORY_BYTES, UnspooledBatches
 from otlp_tracing.sidecar.spool.batch import SpooledBatch, StoredDestination
@@ -65,6 +66,7 @@ class ExporterRegistry:
         spool_folder: None keeps everything in memory.
         transport: makes a transport to a destination.
         max_memory_bytes: of batches that are in memory alone.
+        spool_max_bytes: of all destinations together; None without a bound.
     """
 
     def __init__(
@@ -74,6 +76,8 @@ class ExporterRegistry:
         spool_folder: Path | None,
         transport: Callable[[Destination], Transport] = new_transport,
         max_memory_bytes: int = MAX_MEMORY_BYTES,
+        *,
+        spool_max_bytes: int | None = None,
     ) -> None:
         self._metrics = metrics
         self._environment = environment
@@ -87,10 +91,13 @@ class ExporterRegistry:
         self._changes: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Future[None] | None = None
         self._unspooled = UnspooledBatches(max_memory_bytes)
+        self.bound = SpoolBound(spool_max_bytes, lambda: (one.queue for one in self._awake()))
         self.last_records: dict[bytes, int] = {}  # that an earlier process has stored, by worker_id
         self.spool = Spool(spool_folder, self._restore, lambda: self._unspooled.store(self.spool))
         self._maintaining = asyncio.create_task(self._maintain(), name="maintain exporters")
         metrics.flag(SPOOL_DEGRADED, lambda: float(self.spool.trouble is not None))
+        metrics.flag(SPOOL_BYTES, lambda: float(self.bound.bytes))
+        metrics.flag(SPOOL_MAX_BYTES, lambda: float(self.bound.max_bytes or 0))
 
     def get(self, destination: Destination) -> Exporter:
         """Return the exporter to a destination. If two destinations differ in limits alone, the last one's count."""
@@ -138,6 +145,7 @@ class ExporterRegistry:
         """Send the waiting spans of every destination, for `seconds` at most, and leave the rest in the spool."""
         self._maintaining.cancel()
         await asyncio.gather(*(exporter.close(seconds) for exporter in self._awake()))
+        await self.bound.close()
         if self._unspooled.spans:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.spool.recover(), _SPOOL_SECONDS / 2)
@@ -158,6 +166,7 @@ class ExporterRegistry:
             ids = [None] * len(unsaved) if future.exception() else future.result()
             for (exporter, batches), some in zip(unsaved, ids, strict=True):
                 exporter.queue.add(batches, some)
+            self.bound.enforce()
             safe.set_result(None)
 
         if self.spool.is_available:
@@ -166,6 +175,7 @@ class ExporterRegistry:
         else:
             for exporter, batches in unsaved:
                 exporter.queue.add(batches, None)
+            self.bound.enforce()
             safe.set_result(None)
         return safe
 
@@ -268,6 +278,7 @@ class ExporterRegistry:
             exporter.accounting.drop(lost, "corrupt")
             exporter.queue.attach(stored)
             _log.info("spool: found %d spans for %s", stored.spans, exporter.label)
+        self.bound.enforce()
 
     def _restored(self, stored: StoredDestination) -> Exporter:
         destination, lacks_secrets = Destination.from_description(stored.description, self._environment)

@@ -206,6 +206,13 @@ class SendQueue:
                 self.drop(batch, "retry_expired")
             await self._drop_on_disk("retry_expired", before_ms=before_ms)
 
+    async def shrink(self, max_bytes: int) -> None:
+        """Drop the oldest waiting batches until all take no more than so many bytes, by disk_bytes."""
+        async with self._disk_lock:
+            self._drop_until_it_fits(self._head, max_bytes)
+            await self._drop_on_disk("spool_full", want=self.bytes - max_bytes)
+            self._drop_until_it_fits(self._tail, max_bytes)
+
     async def close(self) -> None:
         """Wait for work on the disk that has begun."""
         if self._trimming is not None:
@@ -273,16 +280,13 @@ class SendQueue:
 
     async def _trim(self) -> None:
         try:
-            async with self._disk_lock:
-                self._drop_until_it_fits(self._head)
-                await self._drop_on_disk("spool_full", want=self.bytes - self.max_bytes)
-                self._drop_until_it_fits(self._tail)
+            await self.shrink(self.max_bytes)
         finally:
             self._trimming = None
 
-    def _drop_until_it_fits(self, batches: deque[SpooledBatch]) -> None:
+    def _drop_until_it_fits(self, batches: deque[SpooledBatch], max_bytes: int) -> None:
         self._skip_dropped()
-        while batches and self.bytes > self.max_bytes:
+        while batches and self.bytes > max_bytes:
             self.drop(batches[0], "spool_full")
 
     async def _drop_on_disk(self, reason: str, *, want: int = 0, before_ms: int = 0) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import re2
 
+from otlp_tracing.sidecar.spans.normalized_path import normalized_path
 from otlp_tracing.sidecar.spans.route_template import readable_template
 
 
@@ -26,18 +27,18 @@ def http_route(paths: Sequence[str], request_path: str) -> str | None:
 
     Returns:
         A plain path as it is, a regular expression as route_template.py has it. None where the route has
-        no paths, or none of them explains the request (Kong matches a normalized path: percent-decoded,
-        without dot segments).
+        no paths, or none of them explains the request.
     """
     known = _known(tuple(paths))
     if known.only is not None:
         # Kong matched something, or the record would have no route: with one path it is that one.
         return known.only
+    matched_path = normalized_path(request_path)
     for expression, template in known.expressions:
-        if expression.match(request_path):
+        if expression.match(matched_path):
             return template
     for prefix in known.prefixes:
-        if request_path.startswith(prefix):
+        if matched_path.startswith(prefix):
             return prefix
     return None
 

@@ -1,8 +1,10 @@
 r"""A route's regular expression as a template that a person can read: `/users/(?<id>\d+)$` is `/users/{id}`.
 
 Pure text in, text out; knows nothing of records. A named capture becomes its name. Any other variable part becomes its
-position, `{1}`, `{2}`. Parts without a meaning to a reader (anchors, escapes, optional characters) are removed. An
-expression without a template, such as `/a|/b`, stays as it is: it comes from the configuration, so it is one name.
+position, `{1}`, `{2}`. An optional group is one variable part: `/status(?:/live)?$` is `/status{1}`. If there is
+one named capture in it, that is its name. Parts without a meaning to a reader (anchors, escapes, single optional
+characters) are removed. An expression without a template, such as `/a|/b`, stays as it is: it comes from the
+configuration, so it is one name.
 
 Source: syntax of the Rust regex crate, which Kong's router uses; semantic conventions, http.route: low
 cardinality, placeholders for the variable parts.
@@ -14,7 +16,9 @@ import re
 
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})[?+]?")
 _GROUP = re.compile(r"\((?:\?P?<(?P<name>[A-Za-z_][\w.\[\]]*)>|\?(?P<flags>[A-Za-z-]*)(?P<flags_end>[:)]))?")
-_MAY_BE_ABSENT = ("?", "*", "{0")
+_NAMED = re.compile(r"\(\?P?<([A-Za-z_][\w.\[\]]*)>")
+_MAY_BE_ABSENT = re.compile(r"[?*]|\{0+[,}]")
+_IS_ABSENT = re.compile(r"\{0+(?:,0+)?\}")
 _ASSERTIONS = "AzZbB"  # \A, \z, \b: places, not characters
 _CLASSES = "dDwWsSpP"
 
@@ -35,7 +39,8 @@ def readable_template(expression: str) -> str:
     except _UnreadableError:
         return expression
     template = "".join(reader.pieces)
-    return template if template.startswith("/") else expression
+    # A template begins with a path, or with an optional part before one.
+    return template if template.startswith("/") or re.match(r"\{[^}]+\}/", template) else expression
 
 
 class _Reader:
@@ -76,11 +81,15 @@ class _Reader:
         if head["flags_end"] == ")":
             return head.end()
         end = _group_end(self._text, at)
-        if head["flags_end"] == ":" and not _has_alternatives(self._text, head.end(), end - 1):
+        if _IS_ABSENT.match(self._text, end):
+            return self._skip_quantifier(end)
+        is_variable = _MAY_BE_ABSENT.match(self._text, end) or _has_alternatives(self._text, head.end(), end - 1)
+        if head["flags_end"] == ":" and not is_variable:
             self.read(head.end(), end - 1)
             return self._skip_quantifier(end)
         self._after_unnamed = False  # a capture is a thing of its own
-        return self._placeholder(head["name"], end)
+        names = _NAMED.findall(self._text, at, end)
+        return self._placeholder(head["name"] or (names[0] if len(names) == 1 else None), end)
 
     def _class(self, members: str, end: int) -> int:
         if len(members) == 1 or (len(members) == 2 and members[0] == "\\" and not members[1].isalnum()):
@@ -100,7 +109,7 @@ class _Reader:
 
     def _literal(self, character: str, end: int) -> int:
         after = self._skip_quantifier(end)
-        if not self._text[end:after].startswith(_MAY_BE_ABSENT):
+        if not _MAY_BE_ABSENT.match(self._text, end):
             self.pieces.append(character)
             self._after_unnamed = False
         return after

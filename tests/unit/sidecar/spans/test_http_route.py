@@ -15,6 +15,11 @@ from otlp_tracing.sidecar.spans.http_route import http_route
         (["/users", r"~/users/(?<id>\d+)/orders$"], "/users/7/orders", "/users/{id}/orders"),
         (["/users", r"~/users/(?<id>\d+)/orders$"], "/users/x/orders", "/users"),
         ([r"~/users/\d+"], "/%75sers/7", "/users/{1}"),  # Kong matches the decoded path
+        (["/users", "/people"], "/%75sers/7", "/users"),
+        (["/users", "/people"], "//people/../users/./7", "/users"),
+        (["/a", r"~/users/(?<id>\d+)$"], "/x/..//users/%37", "/users/{id}"),
+        (["/a%2Fb", "/a"], "/%61%2fb", "/a%2Fb"),
+        (["/größe", "/"], "/gr%C3%B6%C3%9Fe", "/größe"),
         (["/a", "/b"], "/c", None),
         (["~/(((broken", "/a"], "/a", "/a"),
         ([], "/a", None),

@@ -26,12 +26,14 @@ class Health:
         not_ready: the reason why records are not accepted; None if they are.
         degraded: a fault in spite of which records are accepted; None without one.
         destinations: the state of each destination.
+        spool: disk space of all destinations, and its bound, in bytes.
         warnings: the last lines of the log.
     """
 
     not_ready: Callable[[], str | None] = lambda: None
     degraded: Callable[[], str | None] = lambda: None
     destinations: Callable[[], list[dict[str, Any]]] = list
+    spool: Callable[[], dict[str, int | None]] = dict
     warnings: Callable[[], list[dict[str, Any]]] = list
 
 
@@ -54,6 +56,7 @@ def create_app(
     documents = {
         "/delivery": lambda: {
             "spool_trouble": health.degraded(),
+            **health.spool(),
             "destinations": health.destinations(),
             "warnings": health.warnings(),
         },

@@ -1,0 +1,86 @@
+"""A finding of `doctor`: one line for a person, one object for a program."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from otlp_tracing.commands.screen import Screen, printable
+
+Level = Literal["ok", "note", "warn", "FAIL"]
+"""`note` is for a question that could not be asked, or that has no answer yet."""
+_COLOURS: Mapping[Level, str] = {"ok": "green", "note": "dim", "warn": "yellow", "FAIL": "red"}
+_SECRET_NAME = re.compile(r"HEADER|KEY|TOKEN|PASSWORD|SECRET|AUTH", re.IGNORECASE)
+_SHORTEST_SECRET = 4  # a shorter value is in many texts by chance
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question.
+
+    Args:
+        level: FAIL if tracing cannot work so.
+        subject: the part that was asked: `kong.conf`, `socket`, the endpoint of a destination.
+        text: one sentence.
+        command: the shell command that mends it; words in capitals in it are for the reader to fill in.
+    """
+
+    level: Level
+    subject: str
+    text: str
+    command: str = ""
+
+
+class Masking:
+    """Hides the values of headers and keys, which a collector's answer or a command may repeat."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+
+    def add(self, *values: str) -> None:
+        """Hide a value, and each of its words: `Bearer abc` has the secret abc."""
+        for value in values:
+            words = {value.strip(), *re.split(r"[\s=,;:]+", value)}
+            self._secrets |= {word for word in words if len(word) >= _SHORTEST_SECRET and word.lower() not in _PUBLIC}
+
+    def add_variables(self, variables: Mapping[str, str]) -> None:
+        """Hide the values of the variables that have the name of a secret."""
+        self.add(*(value for name, value in variables.items() if _SECRET_NAME.search(name)))
+
+    def mask(self, text: str) -> str:
+        """Return a text without those values."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "…")
+        return text
+
+
+_PUBLIC = frozenset({"bearer", "basic", "authorization", "x-api-key", "api-key", "token"})
+
+
+def show(findings: Iterable[Finding], masking: Masking, *, as_json: bool) -> int:
+    """Print the findings as they come, and return the exit code: 1 with any FAIL."""
+    shown: list[Finding] = []
+    screen = Screen()
+    for one in findings:
+        text, command = (masking.mask(printable(value)) for value in (one.text, one.command))
+        shown.append(Finding(one.level, printable(one.subject), text, command))
+        if not as_json:
+            run = f" -- run: {command}" if command else ""
+            screen.line((f"{one.level:4}", _COLOURS[one.level]), f"  {shown[-1].subject}: {text}{run}")
+    if as_json:
+        print(json.dumps([asdict(one) for one in shown], indent=1))
+    else:
+        screen.line(_summary(shown))
+    return 1 if any(one.level == "FAIL" for one in shown) else 0
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    failed, warned = (sum(one.level == level for one in findings) for level in ("FAIL", "warn"))
+    if not failed and not warned:
+        unasked = sum(one.text.startswith("not asked") for one in findings)
+        return "nothing wrong was found" + (f"; {unasked} questions could not be asked" if unasked else "")
+    hint = "; after a change of kong.conf or kong.yml: kong reload" if failed else ""
+    return f"{failed} failed, {warned} {'warning' if warned == 1 else 'warnings'}{hint}"

@@ -1,0 +1,201 @@
+"""Questions about Kong's configuration: does it know the plugin, and do its commands work?
+
+Source: kong/runloop/plugin_servers/process.lua and kong/conf_loader/init.lua of Kong 3.9.3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from otlp_tracing import __version__
+from otlp_tracing.commands import serve
+from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.kong_conf import NAME, KongConf
+from otlp_tracing.commands.doctor.surroundings import Surroundings, program
+from otlp_tracing.commands.options import OptionParser
+from otlp_tracing.errors import ConfigError, Fault
+
+_QUERY_SECONDS = 20.0  # Python starts in one; Kong itself waits without end
+_MOST_BYTES = 1 << 20  # of a description; ours has 12 kB
+_LUA_SECONDS = 60  # Kong's default of lua_socket_read_timeout
+_TIMEOUTS = ("nginx_proxy_lua_socket_read_timeout", "nginx_http_lua_socket_read_timeout")
+_UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
+_SILENT_LEVELS = frozenset({"notice", "warn", "error", "crit", "alert", "emerg"})
+
+
+def ask_kong_conf(found: Surroundings) -> Iterator[Finding]:
+    """Tell whether Kong loads the plugin, and reaches the plugin server that it starts."""
+    conf = found.conf
+    if conf is None:
+        text = "not asked: no kong.conf, no KONG_* variables and no Kong that runs; name a file with --kong-conf"
+        yield Finding("note", "kong.conf", text)
+        return
+    running = f"Kong runs in {found.prefix} (pid {found.kong.pid})" if found.kong else "Kong does not run here"
+    yield Finding("ok" if found.kong else "note", "kong.conf", f"read from {conf.source}; {running}")
+    plugins = conf.words("plugins", "bundled")
+    if NAME in plugins:
+        yield Finding("ok", "kong.conf", f"plugins has {NAME}")
+    else:
+        words = ",".join([*(word for word in plugins if word != "off"), NAME])
+        yield Finding("FAIL", "kong.conf", f"plugins has no {NAME}", conf.set_command("plugins", words))
+    yield from _ask_names(conf, found.server)
+    if found.server is not None:
+        stem = f"pluginserver_{found.server.replace('-', '_')}"
+        yield from _ask_query(conf, f"{stem}_query_cmd")
+        yield from _ask_start(found, conf, stem)
+    yield from _ask_levels(conf)
+
+
+def _ask_names(conf: KongConf, server: str | None) -> Iterator[Finding]:
+    names = conf.words("pluginserver_names")
+    if server is not None:
+        yield Finding("ok", "kong.conf", f"pluginserver_names has {server}")
+        return
+    text = f"pluginserver_names has no server of {NAME}" if names else "pluginserver_names is not set"
+    yield Finding("FAIL", "kong.conf", text, conf.set_command("pluginserver_names", ",".join([*names, NAME])))
+
+
+def _ask_query(conf: KongConf, name: str) -> Iterator[Finding]:
+    command = conf.get(name)
+    mend = conf.set_command(name, f"{program()} dump")
+    if not command:
+        yield Finding("FAIL", "kong.conf", f"{name} is not set", mend)
+        return
+    reason, description = _description(command)
+    if reason:
+        yield Finding("FAIL", "kong.conf", f"{name} {reason}", mend)
+    elif description.get("Name") != NAME:
+        yield Finding("FAIL", "kong.conf", f"{name} describes another plugin, {description.get('Name')!r:.60}", mend)
+    elif description.get("Version") != __version__:
+        text = f"{name} describes version {description.get('Version')!r:.40}, and this package has {__version__}"
+        yield Finding("FAIL", "kong.conf", text, mend)
+    else:
+        yield Finding("ok", "kong.conf", f"{name} prints the description of {NAME} {__version__}")
+
+
+def _description(command: str) -> tuple[str, Mapping[str, object]]:
+    """Run a query command as Kong does, and return the reason why Kong cannot use it, or the plugin's description."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        started = subprocess.Popen(  # noqa: S602 - Kong gives it to a shell, too
+            command, shell=True, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
+        )
+        try:
+            status = started.wait(_QUERY_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+            return f"does not end within {_QUERY_SECONDS:.0f} s", {}
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read(_MOST_BYTES).decode(errors="replace").strip())
+    try:
+        description = json.loads(texts[0])
+    except (ValueError, RecursionError):
+        first = next(iter((texts[0] or texts[1]).splitlines()), "")[:120]
+        kind = "prints text that is not JSON" if texts[0] else f"prints nothing, and ends with {status}"
+        return f"{kind}: {first}" if first else kind, {}
+    plugins = description.get("Plugins") if isinstance(description, dict) else description
+    if not isinstance(plugins, list) or not plugins or not isinstance(plugins[0], dict):
+        return "prints JSON that is not the description of a plugin", {}
+    return "", plugins[0]
+
+
+def _ask_start(found: Surroundings, conf: KongConf, stem: str) -> Iterator[Finding]:
+    name = f"{stem}_start_cmd"
+    command = conf.get(name)
+    serve_command = f"{program()} serve --kong-prefix {shlex.quote(str(found.prefix))}"
+    if not command:
+        yield Finding("note", "kong.conf", f"{name} is not set: Kong starts no plugin server, another program has to")
+        return
+    try:
+        assigned, words = _split(command)
+    except ValueError as error:
+        text = f"{name} is not a command: {str(error).lower()}"
+        yield Finding("FAIL", "kong.conf", text, conf.set_command(name, serve_command))
+        return
+    if not words or shutil.which(words[0]) is None:
+        text = f"{name} cannot be started: there is no program {words[0] if words else ''}"
+        yield Finding("FAIL", "kong.conf", text, conf.set_command(name, serve_command))
+        return
+    if "serve" not in words:
+        return  # Kong's own plugin server, or a script
+    options, faults = _serve_options(words[words.index("serve") + 1 :], {**_passed_on(found, conf), **assigned})
+    if faults or options is None:
+        text = f"{name}: {'; '.join(map(str, faults))}"
+        yield Finding("FAIL", "kong.conf", text, conf.set_command(name, serve_command))
+        return
+    listens = Path(options.kong_prefix, options.socket_name)
+    if listens != found.socket:
+        text = f"{name} serves {listens}, and Kong connects to {found.socket}"
+        yield Finding("FAIL", "kong.conf", text, conf.set_command(f"{stem}_socket", str(listens)))
+    else:
+        yield Finding("ok", "kong.conf", f"{name} serves the socket that Kong connects to, {listens}")
+
+
+def _split(command: str) -> tuple[dict[str, str], list[str]]:
+    """Return the variables that a command sets for itself, and its words."""
+    words = shlex.split(command)
+    assigned = {}
+    while words and (words[0] in {"env", "exec"} or re.match(r"[A-Za-z_]\w*=", words[0])):
+        name, equals, value = words.pop(0).partition("=")
+        if equals:
+            assigned[name] = value
+    return assigned, words
+
+
+def _passed_on(found: Surroundings, conf: KongConf) -> dict[str, str]:
+    """Return the variables of Kong's master that nginx passes on to a plugin server."""
+    passed = set(re.findall(r"\w+", conf.get("nginx_main_env")))
+    environment = found.kong.environment() if found.kong else os.environ
+    return {name: value for name, value in environment.items() if name in passed}
+
+
+class _StartCommandError(Exception):
+    """A command line of `serve` that its parser does not take."""
+
+
+class _ServeParser(OptionParser):
+    """Reads the options of `serve`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise, where the command itself would end."""
+        raise _StartCommandError(message)
+
+
+def _serve_options(
+    words: Sequence[str], environment: Mapping[str, str]
+) -> tuple[argparse.Namespace | None, Sequence[Fault]]:
+    parser = _ServeParser(add_help=False, environment=environment)
+    serve.add_options(parser)
+    parser.add_argument("--log-level")
+    try:
+        options = parser.parse_args(words)
+    except (_StartCommandError, ConfigError) as error:
+        return None, [Fault("serve", "", str(error))]
+    return options, options.faults
+
+
+def _ask_levels(conf: KongConf) -> Iterator[Finding]:
+    level = conf.get("log_level") or "notice"
+    silent = ": Kong's log leaves out the lines of plugin servers, `otlp-tracing status` has the last warnings"
+    yield Finding("ok", "kong.conf", f"log_level is {level}{silent if level in _SILENT_LEVELS else ''}")
+    for name in _TIMEOUTS:
+        found = re.fullmatch(r"(\d+)(ms|s|m|h|)", conf.get(name))
+        if found and int(found[1]) * _UNITS[found[2]] < _LUA_SECONDS:
+            text = (
+                f"{name} = {conf.get(name)} binds every plugin server: Kong skips an authentication plugin "
+                "that takes longer"
+            )
+            yield Finding("warn", "kong.conf", text, conf.unset_command(name))

@@ -1,0 +1,198 @@
+"""The entries of a kong.yml, and the commands that set a field of one.
+
+A command is offered only if its edit was tried on a copy and changes that field alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yaml.nodes import MappingNode, Node, SequenceNode
+
+from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.kong_conf import NAME
+from otlp_tracing.commands.documents import Entry, read_documents
+from otlp_tracing.config.schema import SCHEMA
+from otlp_tracing.config.settings import Settings
+from otlp_tracing.config.validation import complete
+from otlp_tracing.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ConfiguredEntry:
+    """One entry, with its settings."""
+
+    file: Path
+    entry: Entry
+    settings: Settings
+
+    @property
+    def place(self) -> str:
+        """Return file, line and scope, for a person."""
+        line, _ = self.entry.position("")
+        return f"{self.file}:{line} ({self.entry.place})"
+
+    def set_command(self, field: str, value: str) -> str:
+        """Return the command that sets a field; if no edit of one line does, the command that opens the file there.
+
+        Args:
+            field: `config.protocol`, or `config.headers[1]`.
+            value: as YAML writes it in one line.
+        """
+        for script in _scripts(self.entry.node, field, value):
+            if self._is_right(script, field):
+                return f"sed -i {shlex.quote(script.sed)} {shlex.quote(str(self.file))}"
+        line, _ = self.entry.position(field)
+        return f"vi +{line} {shlex.quote(str(self.file))}"
+
+    def _is_right(self, script: _Script, field: str) -> bool:
+        try:
+            lines = self.file.read_text().split("\n")
+            with tempfile.NamedTemporaryFile("w", suffix=".yml") as edited:
+                edited.write("\n".join(script.apply(lines)))
+                edited.flush()
+                after = _entries(Path(edited.name))
+        except (OSError, UnicodeDecodeError, ConfigError, IndexError):
+            return False
+        before = _entries(self.file)
+        if len(before) != len(after):
+            return False
+        same = [one.place for one in before] == [one.place for one in after]
+        changed = [(old.value, new.value) for old, new in zip(before, after, strict=True) if old.value != new.value]
+        return same and len(changed) == 1 and _without(changed[0][0], field) == _without(changed[0][1], field)
+
+
+@dataclass(frozen=True)
+class _Script:
+    """An edit of one line: as sed does it, and as Python does it.
+
+    Args:
+        line: from 1.
+        pattern: of the replaced text, which means the same to both; empty inserts a line before this one.
+        text: the new one.
+    """
+
+    line: int
+    pattern: str
+    text: str
+
+    @property
+    def sed(self) -> str:
+        text = re.sub(r"[|&\\]", r"\\\g<0>", self.text)
+        return f"{self.line}s|{self.pattern}|{text}|" if self.pattern else f"{self.line}i\\{text}"
+
+    def apply(self, lines: list[str]) -> list[str]:
+        number = self.line - 1
+        if not self.pattern:
+            return [*lines[:number], self.text, *lines[number:]]
+        return [*lines[:number], re.sub(self.pattern, lambda _: self.text, lines[number], count=1), *lines[self.line :]]
+
+
+def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
+    """Read the entries that are enabled, and say which cannot be used.
+
+    Args:
+        file: a kong.yml, decK file or KongPlugin.
+    """
+    check = f"otlp-tracing check {shlex.quote(str(file))}"
+    try:
+        entries = _entries(file)
+    except ConfigError as error:
+        return [], [Finding("FAIL", str(file), "; ".join(fault.rule for fault in error.faults), check)]
+    used, findings = [], []
+    for entry in entries:
+        place = f"{file}:{entry.position('')[0]}"
+        completed, faults = complete(SCHEMA, entry.value.get("config") or {})
+        try:
+            settings = None if faults else Settings.from_completed(completed)
+        except ConfigError:
+            settings = None
+        if settings is None:
+            findings.append(Finding("FAIL", place, f"the entry ({entry.place}) has faults", check))
+            continue
+        one = ConfiguredEntry(file, entry, settings)
+        if entry.value.get("enabled") is False:
+            text = f"the entry ({entry.place}) is switched off"
+            findings.append(Finding("warn", place, text, one.set_command("enabled", "true")))
+        else:
+            used.append(one)
+    if not entries:
+        text = f"has no entry of {NAME}: no request is traced"
+        findings.append(Finding("FAIL", str(file), text, _add_command(file)))
+    elif used:
+        count = "1 entry" if len(used) == 1 else f"{len(used)} entries"
+        findings.insert(0, Finding("ok", str(file), f"{count} of {NAME}"))
+    return used, findings
+
+
+def _entries(file: Path) -> list[Entry]:
+    return [entry for document in read_documents(file, (NAME,)) for entry in document.entries]
+
+
+def _add_command(file: Path) -> str:
+    quoted = shlex.quote(str(file))
+    try:
+        has_plugins = re.search(r"^plugins:\s*$", file.read_text(), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        has_plugins = None
+    if has_plugins:
+        return f"sed -i '/^plugins:/a\\- name: {NAME}' {quoted}"
+    return f"printf 'plugins:\\n- name: {NAME}\\n' >>{quoted}"
+
+
+def _scripts(entry: MappingNode, field: str, value: str) -> Iterator[_Script]:
+    """Give the edits that may set a field, the most specific first."""
+    node: Node = entry
+    names = re.findall(r"[^.\[\]]+", field)
+    for depth, name in enumerate(names):
+        rest = names[depth + 1 :]
+        text = f"{name}: " + "".join(f"{{{one}: " for one in rest) + value + "}" * len(rest)
+        if isinstance(node, SequenceNode) and name.isdecimal() and int(name) <= len(node.value):
+            node = node.value[int(name) - 1]
+            if not rest:
+                yield _Script(node.start_mark.line + 1, "- .*", f"- {value}")
+        elif not isinstance(node, MappingNode):
+            return
+        elif (pair := next((pair for pair in node.value if pair[0].value == name), None)) is None:
+            # Before a field of the same record; the first may be behind the dash of a list.
+            for key, _ in node.value[:2]:
+                yield _Script(key.start_mark.line + 1, "", " " * key.start_mark.column + text)
+            return
+        else:
+            node = pair[1]
+            if not rest or not node.value or node.tag.endswith(":null"):
+                for pattern in (f"{name}:.*", f"{name}: *[^,}}]*"):  # a field of its own line, or one of several
+                    yield _Script(pair[0].start_mark.line + 1, pattern, text)
+
+
+def _without(value: Mapping[str, Any], field: str) -> Any:
+    """Return an entry without a field, and without the records that are empty then."""
+    left = copy.deepcopy(dict(value))
+    names = re.findall(r"[^.\[\]]+", field)
+    parents: list[Any] = [left]
+    for name in names[:-1]:
+        parent = parents[-1]
+        child = parent.get(name) if isinstance(parent, dict) else None
+        if child is None:
+            return _pruned(left)
+        parents.append(child)
+    if isinstance(parents[-1], dict):
+        parents[-1].pop(names[-1], None)
+    elif isinstance(parents[-1], list) and names[-1].isdecimal() and int(names[-1]) <= len(parents[-1]):
+        parents[-1][int(names[-1]) - 1] = None
+    return _pruned(left)
+
+
+def _pruned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: one for name, one in ((name, _pruned(one)) for name, one in value.items()) if one not in ({}, None)
+        }
+    return value

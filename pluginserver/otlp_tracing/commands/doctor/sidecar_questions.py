@@ -1,0 +1,184 @@
+"""Questions about the sidecar: its process, folder, spool and port, and the requests that it has seen."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
+from otlp_tracing.commands.doctor.processes import user_name
+from otlp_tracing.commands.doctor.surroundings import Surroundings
+from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.probe import ask_sidecar
+from otlp_tracing.commands.status import fetch, fetch_report
+from otlp_tracing.errors import ConfigError, WireError
+from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
+
+_ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
+
+
+def ask_sidecar_process(found: Surroundings) -> Iterator[Finding]:
+    """Tell whether the sidecar answers, as which user, and whether its folder and spool are usable."""
+    folder = found.listens.parent
+    yield from _ask_folder(found, folder)
+    try:
+        ask_sidecar(found.address)
+    except WireError as error:
+        text = f"another program has the port {found.address}, or answers there: {error}"
+        yield Finding("FAIL", "sidecar", text, _other_port(found))
+        return
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        if not found.workers and found.sidecar is None:
+            text = f"not asked: no sidecar answers at {found.address} ({reason}); name another address with --http"
+            yield Finding("note", "sidecar", text)
+        else:
+            text = f"the plugin server runs, and no sidecar answers at {found.address} ({reason})"
+            by_hand = found.command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
+            yield Finding("FAIL", "sidecar", text, by_hand)
+        return
+    sidecar, worker = found.sidecar, next(iter(found.workers), None)
+    if sidecar is not None and worker is not None and sidecar.uid not in {0, worker.uid}:
+        text = (
+            f"runs as {user_name(sidecar.uid)}, and the plugin server as {user_name(worker.uid)}: it refuses records "
+            "of another user"
+        )
+        user = shlex.quote(user_name(worker.uid))
+        command = found.command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
+        yield Finding("FAIL", "sidecar", text, f"runuser -u {user} -- {command}")
+    else:
+        who = f", runs as {user_name(sidecar.uid)} (pid {sidecar.pid})" if sidecar else ""
+        yield Finding("ok", "sidecar", f"answers at http://{found.address}{who}")
+
+
+def _ask_folder(found: Surroundings, folder: Path) -> Iterator[Finding]:
+    try:
+        status = folder.stat()
+    except OSError:
+        return  # the sidecar makes it
+    owner, quoted = user_name(status.st_uid), shlex.quote(str(folder))
+    process = found.sidecar or next(iter(found.workers), None) or found.kong_worker
+    user = process.uid if process else None
+    mode = stat.S_IMODE(status.st_mode)
+    is_shared = bool(mode & 0o020) and status.st_gid == 0  # OpenShift: an arbitrary user in the group 0
+    if user not in {None, 0, status.st_uid} and not is_shared:
+        name = user_name(user or 0)
+        text = f"{folder} belongs to {owner}, and the plugin server runs as {name}: the sidecar cannot start"
+        yield Finding("FAIL", "sidecar's folder", text, f"chown -R {shlex.quote(name)} {quoted}")
+    elif mode & 0o007 and folder.name == "otlp-tracing":
+        text = f"{folder} has mode {mode:04o}: other users may enter it"
+        yield Finding("FAIL", "sidecar's folder", text, f"chmod 700 {quoted}")
+    else:
+        yield Finding("ok", "sidecar's folder", f"{folder} belongs to {owner}, mode {mode:04o}")
+
+
+def ask_spool(found: Surroundings, report: Mapping[str, Any]) -> Iterator[Finding]:
+    """Tell whether the sidecar can write its spool.
+
+    Args:
+        found: the surroundings.
+        report: of /delivery.
+    """
+    if trouble := report.get("spool_trouble"):
+        yield Finding("FAIL", "spool", f"spans are in memory alone: {trouble}", _mend_spool(found))
+    elif found.sidecar is not None and found.spool is not None:
+        yield Finding("ok", "spool", f"{found.spool} takes writes")
+    else:
+        yield Finding("ok", "spool", "takes writes, or is off")
+
+
+def _mend_spool(found: Surroundings) -> str:
+    folder, sidecar = found.spool, found.sidecar
+    if folder is None or sidecar is None:
+        return f"df -h {shlex.quote(str(folder or found.listens.parent))}"
+    place = next(one for one in (folder, *folder.parents) if os.path.exists(one))
+    quoted = shlex.quote(str(place))
+    status = place.stat()
+    if not place.is_dir():
+        return f"mv {quoted} {quoted}.old"
+    if sidecar.uid not in {0, status.st_uid}:
+        return f"chown -R {shlex.quote(user_name(sidecar.uid))} {quoted}"
+    if not status.st_mode & stat.S_IWUSR:
+        return f"chmod u+rwx {quoted}"
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return f"mount -o remount,rw {quoted}"
+    return f"df -h {quoted}"
+
+
+def _other_port(found: Surroundings) -> str:
+    other = Address(found.address.host, found.address.port + 1 if found.address.port < 65_535 else 9464)
+    if found.conf is None or found.server is None:
+        return f"export OTLP_TRACING_HTTP={other}"
+    return found.conf.append_command(f"pluginserver_{found.server.replace('-', '_')}_start_cmd", f"--http {other}")
+
+
+def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:
+    """Return the report of /delivery, or None and the reason."""
+    try:
+        return fetch_report(found.address, found.token), ""
+    except ConfigError as error:
+        return None, error.faults[0].rule
+
+
+def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Iterator[Finding]:
+    """Tell how many requests the sidecar has seen since its start, and how they were decided.
+
+    Args:
+        found: the surroundings.
+        entries: of the kong.yml; their sampling may be the reason.
+    """
+    try:
+        counts = _counts(fetch(found.address, "/metrics", None).decode(errors="replace"))
+    except (OSError, ValueError, ConfigError):
+        yield Finding("note", "requests", "not asked: no /metrics")
+        return
+    decisions = counts[REQUESTS.name]
+    total = decisions.total()
+    if not total:
+        text = "no request yet: send one that an entry covers; an entry of a route or service sees only its requests"
+        yield Finding("note", "requests", text)
+    elif decisions["not_sampled"] == total:
+        yield _none_kept(total, entries)
+    else:
+        words = ", ".join(f"{count:,.0f} {name}" for name, count in decisions.most_common() if count)
+        yield Finding("ok", "requests", f"{total:,.0f} requests: {words}")
+    for metric, text in _LOSSES:
+        lost = {name: count for name, count in counts[metric.name].items() if count}
+        if lost:
+            words = ", ".join(f"{count:,.0f} {name}" for name, count in lost.items())
+            yield Finding("warn", "requests", f"{text}: {words}", found.command("status", "--http", str(found.address)))
+
+
+def _none_kept(total: int, entries: Sequence[ConfiguredEntry]) -> Finding:
+    text = f"{total:,} requests, all not_sampled"
+    for one in entries:
+        sampling = one.settings.sampling
+        if sampling.rate == 0 and not any(rule.rate for rule in sampling.rules):
+            text = f"{text}: sampling.rate is 0 in {one.place}"
+            return Finding("FAIL", "requests", text, one.set_command("config.sampling.rate", "1"))
+    text = f"{text}: the sampling rate is low, or the callers' traceparent says so"
+    return Finding("warn" if total >= _ENOUGH_REQUESTS else "ok", "requests", text)
+
+
+_LOSSES: tuple[tuple[Metric, str], ...] = (
+    (REQUESTS_UNTRACED, "requests without a record"),
+    (RECORDS_REFUSED, "records that the sidecar refused"),
+    (OPTIONS_REFUSED, "options that cannot be used, their defaults count"),
+)
+
+
+def _counts(text: str) -> Mapping[str, Counter[str]]:
+    names = {metric.name: Counter[str]() for metric in (REQUESTS, *(one for one, _ in _LOSSES))}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name in names:
+                names[sample.name][next(iter(sample.labels.values()), "")] += int(sample.value)
+    return names

@@ -1,0 +1,166 @@
+"""The Kong, the plugin server and the sidecar that `doctor` asks about, from its options and the processes here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from otlp_tracing.commands.doctor.kong_conf import (
+    DEFAULT_PREFIX,
+    NAME,
+    KongConf,
+    default_kong_conf,
+    read_kong_conf,
+    running_kong_conf,
+)
+from otlp_tracing.commands.doctor.processes import Process, running
+from otlp_tracing.commands.options import Address
+from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
+
+_DEFAULT_ADDRESS = Address("127.0.0.1", 9464)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Everything that was found before the first question.
+
+    Args:
+        prefix: Kong's.
+        conf: Kong's configuration; None without one.
+        server: the name of our plugin server in it; None if it names none.
+        kong: the master of Kong's nginx, if it runs here.
+        kong_worker: one of Kong's workers.
+        workers: of our plugin server.
+        sidecar: its process, if it runs here.
+        address: of the sidecar's HTTP port.
+        token: of its page.
+    """
+
+    prefix: Path
+    conf: KongConf | None
+    server: str | None
+    kong: Process | None
+    kong_worker: Process | None
+    workers: Sequence[Process]
+    sidecar: Process | None
+    address: Address
+    token: str | None
+
+    @property
+    def socket(self) -> Path:
+        """The socket that Kong connects to."""
+        if self.conf is not None and self.server is not None:
+            configured = self.conf.get(f"pluginserver_{self.server.replace('-', '_')}_socket")
+            return Path(configured or self.prefix / f"{self.server}.socket")
+        served = next((one.served_socket for one in self.workers), None)
+        return served or self.prefix / "otlp-tracing.socket"
+
+    @property
+    def listens(self) -> Path:
+        """The socket that the sidecar takes records at."""
+        named = self.sidecar.option("--listen") if self.sidecar else None
+        return Path(named or self.prefix / NAME / "sidecar.sock")
+
+    @property
+    def spool(self) -> Path | None:
+        """The folder of the sidecar's spool; None if it has none."""
+        named = self.sidecar.option("--spool") if self.sidecar else None
+        if named == "none":
+            return None
+        return Path(named) if named and named != "auto" else self.listens.parent / "spool"
+
+    @property
+    def sidecar_environment(self) -> Mapping[str, str]:
+        """The variables that the sidecar sees; this command's own if they cannot be read."""
+        return (self.sidecar and self.sidecar.environment()) or os.environ
+
+    def command(self, *words: str) -> str:
+        """Return a command of otlp-tracing, as its user types it here."""
+        return shlex.join([program(), *words])
+
+
+def program() -> str:
+    """Return the path of `otlp-tracing`."""
+    script = Path(sys.executable).with_name("otlp-tracing")
+    return str(script) if script.is_file() else "otlp-tracing"
+
+
+def look_around(
+    *, prefix: Path | None, kong_conf: Path | None, address: Address | None, token: str | None
+) -> Surroundings:
+    """Find Kong, the plugin server and the sidecar.
+
+    Args:
+        prefix: as given; None takes that of the configuration, or of the one Kong that runs.
+        kong_conf: as given; None takes the configuration of the Kong that runs, or the file that Kong reads by default.
+        address: as given; None takes that of the sidecar that runs.
+        token: of the sidecar's page.
+
+    Raises:
+        ConfigError: if `kong_conf` cannot be read.
+    """
+    everyone = running()
+    conf = None if kong_conf is None else read_kong_conf(kong_conf, os.environ)
+    masters = {path: one for one in everyone if (path := one.kong_prefix)}
+    is_named = prefix is not None or conf is not None
+    if prefix is None and conf is not None:
+        prefix = conf.prefix
+    if prefix is None:
+        prefix = next(iter(masters)) if len(masters) == 1 else _default_prefix()
+    kong = masters.get(prefix)
+    conf = conf or (running_kong_conf(prefix) if kong else None) or default_kong_conf(os.environ)
+    server = None if conf is None else server_name(conf)
+    sockets = {prefix / "otlp-tracing.socket", prefix / NAME / "plugin-server.sock"}
+    if conf is not None and server is not None:
+        sockets.add(Path(conf.get(f"pluginserver_{server.replace('-', '_')}_socket") or prefix / f"{server}.socket"))
+    workers = [one for one in everyone if one.served_socket in sockets]
+    sidecar = _sidecar(everyone, workers, prefix, is_named)
+    return Surroundings(
+        prefix,
+        conf,
+        server,
+        kong,
+        next((one for one in everyone if kong and one.parent == kong.pid and "worker process" in one.argv[0]), None),
+        workers,
+        sidecar,
+        address or _address(sidecar) or _DEFAULT_ADDRESS,
+        token,
+    )
+
+
+def server_name(conf: KongConf) -> str | None:
+    """Return the name of our plugin server in Kong's configuration: that which runs our commands, or has our name."""
+    names = [name.lower() for name in conf.words("pluginserver_names")]
+    for name in names:
+        stem = f"pluginserver_{name.replace('-', '_')}"
+        if any(NAME in conf.get(f"{stem}_{kind}_cmd") for kind in ("query", "start")):
+            return name
+    return NAME if NAME in names else None
+
+
+def _default_prefix() -> Path:
+    return Path(os.environ.get("KONG_PREFIX") or DEFAULT_PREFIX)
+
+
+def _sidecar(everyone: Sequence[Process], workers: Sequence[Process], prefix: Path, is_named: bool) -> Process | None:
+    sidecars = [one for one in everyone if one.role == "sidecar"]
+    parents = {one.parent for one in workers}
+    listens = {one.environment().get(SIDECAR_SOCKET_VARIABLE) for one in workers} | {
+        str(prefix / NAME / "sidecar.sock")
+    }
+    for one in sidecars:
+        if one.parent in parents or one.option("--listen") in listens:
+            return one
+    return sidecars[0] if len(sidecars) == 1 and not is_named else None
+
+
+def _address(sidecar: Process | None) -> Address | None:
+    given = sidecar and (sidecar.option("--http") or sidecar.environment().get("OTLP_TRACING_HTTP"))
+    try:
+        return Address.parse(given) if given else None
+    except ValueError:
+        return None

@@ -1,0 +1,572 @@
+"""Promises of `otlp-tracing doctor`: each planted fault is found, with the command that mends it.
+
+The faults are real: files, sockets, processes and collectors of this machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from e2e.certificates import Authority, Pair
+from e2e.ports import free_port
+from e2e.processes import end
+from e2e.waiting import wait_for
+from otlp_tracing.cli import main
+from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar
+from otlp_tracing.handoff.frames import Config, Hello, Record, encode
+from otlp_tracing.kong_server.loader import describe, load
+from otlp_tracing.paths import PLUGIN_FILE, command_line, plugin_folder
+from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
+
+OTLP = shlex.join(command_line())
+SECRET = "s3cr3t-value-of-a-key"
+
+
+@dataclass
+class Machine:
+    """A machine with a Kong that does not run: its prefix, kong.conf and kong.yml, all without a fault.
+
+    Args:
+        folder: an empty one, with a path that is short enough for a socket.
+        http: the sidecar's address.
+    """
+
+    folder: Path
+    http: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
+
+    def __post_init__(self) -> None:
+        self.prefix = self.folder / "kong"
+        self.prefix.mkdir(exist_ok=True)
+        self.socket = self.prefix / "otlp-tracing.socket"
+        self.kong_conf = self.folder / "kong.conf"
+        self.kong_yml = self.folder / "kong.yml"
+        self.options: list[str] = []
+        self.conf()
+
+    def conf(self, **changes: str | None) -> None:
+        """Write a kong.conf without a fault, but for some settings; None leaves one out."""
+        settings = {
+            "prefix": str(self.prefix),
+            "plugins": "bundled,otlp-tracing",
+            "pluginserver_names": "otlp-tracing",
+            "pluginserver_otlp_tracing_socket": str(self.socket),
+            "pluginserver_otlp_tracing_start_cmd": f"{OTLP} serve --kong-prefix {self.prefix}",
+            # As in a container beside Kong; faster than `otlp-tracing dump`.
+            "pluginserver_otlp_tracing_query_cmd": f"cat {self._description()}",
+            **changes,
+        }
+        self.kong_conf.write_text("".join(f"{name} = {value}\n" for name, value in settings.items() if value))
+
+    def _description(self) -> Path:
+        path = self.folder / "description.json"
+        path.write_text(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE))))
+        return path
+
+    def yml(self, endpoint: str, *lines: str) -> None:
+        """Write a kong.yml with one entry."""
+        config = "".join(f"      {line}\n" for line in (f"endpoint: {endpoint}", *lines))
+        self.kong_yml.write_text(f'_format_version: "3.0"\nplugins:\n  - name: otlp-tracing\n    config:\n{config}')
+
+    def doctor(self, *more: str) -> int:
+        """Run the command, and return its exit code."""
+        files = [str(self.kong_yml)] * self.kong_yml.exists()
+        conf = ["--kong-conf", str(self.kong_conf)]
+        return main(["doctor", *files, *conf, "--http", self.http, *self.options, *more])
+
+
+@dataclass(frozen=True)
+class Found:
+    """The findings of a run."""
+
+    code: int
+    findings: list[dict[str, str]]
+
+    def of_level(self, *levels: str) -> list[dict[str, str]]:
+        return [one for one in self.findings if one["level"] in levels]
+
+
+Examine = Callable[[Machine], Found]
+
+
+@pytest.fixture
+def examine(capsys: pytest.CaptureFixture[str]) -> Examine:
+    """Give a function that runs doctor on a machine."""
+
+    def run(machine: Machine) -> Found:
+        capsys.readouterr()
+        code = machine.doctor("--json")
+        text = capsys.readouterr().out
+        assert SECRET not in text
+        return Found(code, json.loads(text))
+
+    return run
+
+
+@pytest.fixture
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """Give a machine without a fault."""
+    return Machine(tmp_path_factory.mktemp("m"))
+
+
+@contextlib.contextmanager
+def listening(path: Path, *, listens: bool = True) -> Iterator[socket.socket]:
+    """Bind a unix socket that never answers."""
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+        path.chmod(0o600)
+        if listens:
+            one.listen()
+        yield one
+
+
+@contextlib.contextmanager
+def web_server(status: int, body: bytes = b"") -> Iterator[str]:
+    """Run a server that gives every request one answer; return its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            is_good = status == 404 and self.path == "/otlp/v1/traces"
+            self.send_response(200 if is_good else status)
+            content = b"" if is_good else body
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = answer  # noqa: N815 - the base class names them
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def collector(certificate: Pair | None = None) -> ThreadedOtlpSink:
+    """Make a collector that accepts everything, with TLS if it has a certificate."""
+    if certificate is None:
+        return ThreadedOtlpSink()
+    pair = (certificate.key.encode(), certificate.certificate.encode())
+    return ThreadedOtlpSink(credentials=grpc.ssl_server_credentials([pair]))
+
+
+def script(machine: Machine, text: str) -> str:
+    """Write a program, and return its path."""
+    path = machine.folder / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+Plant = Callable[[Machine, contextlib.ExitStack], None]
+
+
+def another_plugin_file(machine: Machine, _: contextlib.ExitStack) -> None:
+    plugins = machine.folder / "plugins"
+    plugins.mkdir()
+    (plugins / "otlp-tracing.py").write_text("version = '0.0.9'\nclass Plugin: pass\n")
+    machine.options = ["--plugins", str(plugins)]
+
+
+def no_plugin(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(plugins="bundled,cors")
+
+
+def no_name(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_names=None)
+
+
+def other_socket(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_otlp_tracing_socket="/usr/local/kong/other.socket")
+
+
+def query_is_gone(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_otlp_tracing_query_cmd="/nowhere/otlp-tracing dump")
+
+
+def query_is_chatty(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_otlp_tracing_query_cmd=script(machine, f"echo 'a warning'; {OTLP} dump"))
+
+
+def query_is_of_another_version(machine: Machine, _: contextlib.ExitStack) -> None:
+    changed = """sed 's/"Version": "[^"]*"/"Version": "0.0.9"/'"""
+    machine.conf(pluginserver_otlp_tracing_query_cmd=script(machine, f"{OTLP} dump | {changed}"))
+
+
+def no_query(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_otlp_tracing_query_cmd=None)
+
+
+def start_is_gone(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_otlp_tracing_start_cmd="/nowhere/otlp-tracing serve")
+
+
+def start_has_a_bad_option(machine: Machine, _: contextlib.ExitStack) -> None:
+    start = f"env OTLP_TRACING_WORKERS=2x KEY={SECRET} {OTLP} serve --kong-prefix {machine.prefix}"
+    machine.conf(pluginserver_otlp_tracing_start_cmd=start)
+
+
+def short_timeout(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(nginx_proxy_lua_socket_read_timeout="1s")
+
+
+def left_over_socket(machine: Machine, planted: contextlib.ExitStack) -> None:
+    planted.enter_context(listening(machine.socket, listens=False))
+
+
+def file_in_the_way(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.socket.write_text("")
+
+
+def hung_plugin_server(machine: Machine, planted: contextlib.ExitStack) -> None:
+    planted.enter_context(listening(machine.socket))
+
+
+def open_socket(machine: Machine, planted: contextlib.ExitStack) -> None:
+    planted.enter_context(listening(machine.socket, listens=False))
+    machine.socket.chmod(0o666)
+
+
+def port_is_taken(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.http = planted.enter_context(web_server(404, b"<html>"))
+
+
+def open_folder(machine: Machine, _: contextlib.ExitStack) -> None:
+    (machine.prefix / "otlp-tracing").mkdir()
+    (machine.prefix / "otlp-tracing").chmod(0o755)
+
+
+def no_entry(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.kong_yml.write_text('_format_version: "3.0"\nplugins:\n  - name: cors\n')
+
+
+def entry_with_a_fault(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.yml("http://127.0.0.1:4317", "sampling: {rate: 7}")
+
+
+def unresolved_name(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.yml("http://collector.invalid:4317")
+
+
+def no_collector(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.yml(f"http://127.0.0.1:{free_port()}")
+
+
+def grpc_to_http(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.yml(f"http://{planted.enter_context(web_server(200))}")
+
+
+def http_to_grpc(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.yml(planted.enter_context(collector()).sink.endpoint, "protocol: http/protobuf")
+
+
+def plain_to_tls(machine: Machine, planted: contextlib.ExitStack) -> None:
+    sink = planted.enter_context(collector(Authority("private").issue("collector"))).sink
+    machine.yml(sink.endpoint.replace("https:", "http:"))
+
+
+def http_to_grpc_over_tls(machine: Machine, planted: contextlib.ExitStack) -> None:
+    sink = planted.enter_context(collector(Authority("private").issue("collector"))).sink
+    machine.yml(sink.endpoint, "protocol: http/protobuf", "tls: {insecure_skip_verify: true}")
+
+
+def tls_to_plain_grpc(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.yml(planted.enter_context(collector()).sink.endpoint.replace("http:", "https:"))
+
+
+def tls_to_plain_http(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.yml(f"https://{planted.enter_context(web_server(200))}", "protocol: http/protobuf")
+
+
+def unknown_authority(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.yml(planted.enter_context(collector(Authority("private").issue("collector"))).sink.endpoint)
+
+
+def with_authority(machine: Machine, planted: contextlib.ExitStack, *, host: str, days: int) -> None:
+    authority = Authority("private")
+    (machine.folder / "ca.pem").write_text(authority.certificate)
+    sink = planted.enter_context(collector(authority.issue("collector", days))).sink
+    machine.yml(sink.endpoint.replace("127.0.0.1", host), f"tls: {{ca_cert: {machine.folder}/ca.pem}}")
+
+
+def expired_certificate(machine: Machine, planted: contextlib.ExitStack) -> None:
+    with_authority(machine, planted, host="127.0.0.1", days=0)
+
+
+def certificate_of_another_name(machine: Machine, planted: contextlib.ExitStack) -> None:
+    with_authority(machine, planted, host="localhost", days=30)
+
+
+def certificate_ends_soon(machine: Machine, planted: contextlib.ExitStack) -> None:
+    with_authority(machine, planted, host="127.0.0.1", days=3)
+
+
+def no_authority_file(machine: Machine, planted: contextlib.ExitStack) -> None:
+    sink = planted.enter_context(collector(Authority("private").issue("collector"))).sink
+    machine.yml(sink.endpoint, "tls: {ca_cert: /nowhere/ca.pem}")
+
+
+def refused_key(machine: Machine, planted: contextlib.ExitStack) -> None:
+    address = planted.enter_context(web_server(401, f"no such key: {SECRET}".encode()))
+    machine.yml(f"http://{address}", "protocol: http/protobuf", "headers:", f'  - "x-api-key: {SECRET}"')
+
+
+def wrong_path(machine: Machine, planted: contextlib.ExitStack) -> None:
+    machine.yml(f"http://{planted.enter_context(web_server(404))}/otlp", "protocol: http/protobuf")
+
+
+# Each fault, a word of its finding, a part of the command; True if the command as printed removes the finding.
+FAULTS: list[tuple[Plant, str, str, bool]] = [
+    (another_plugin_file, "has version 0.0.9", "pip install --force-reinstall otlp-tracing==", False),
+    (no_plugin, "plugins has no otlp-tracing", "plugins = bundled,cors,otlp-tracing", True),
+    (no_name, "pluginserver_names is not set", "pluginserver_names = otlp-tracing", True),
+    (other_socket, "Kong connects to /usr/local/kong/other.socket", "pluginserver_otlp_tracing_socket = ", True),
+    (query_is_gone, "ends with 127", "pluginserver_otlp_tracing_query_cmd = ", True),
+    (query_is_chatty, "text that is not JSON: a warning", "pluginserver_otlp_tracing_query_cmd = ", True),
+    (query_is_of_another_version, "describes version '0.0.9'", "pluginserver_otlp_tracing_query_cmd = ", True),
+    (no_query, "query_cmd is not set", "pluginserver_otlp_tracing_query_cmd = ", True),
+    (start_is_gone, "no program /nowhere/otlp-tracing", "pluginserver_otlp_tracing_start_cmd = ", True),
+    (start_has_a_bad_option, "OTLP_TRACING_WORKERS = 2x: must be", "pluginserver_otlp_tracing_start_cmd = ", True),
+    (short_timeout, "binds every plugin server", "nginx_proxy_lua_socket_read_timeout", True),
+    (left_over_socket, "connection refused", "serve --kong-prefix", False),
+    (file_in_the_way, "is not a socket", "mv ", True),
+    (hung_plugin_server, "no worker answers", "serve --kong-prefix", False),
+    (open_socket, "has mode 0666", "chmod 600 ", True),
+    (port_is_taken, "another program has the port", " --http 127.0.0.1:", False),
+    (open_folder, "has mode 0755", "chmod 700 ", True),
+    (no_entry, "no entry of otlp-tracing", "- name: otlp-tracing", True),
+    (entry_with_a_fault, "has faults", "otlp-tracing check ", False),
+    (unresolved_name, "collector.invalid does not resolve", "http://HOST:4317", False),
+    (no_collector, "no program listens there", "http://127.0.0.1:PORT", False),
+    (grpc_to_http, "speaks HTTP/1.1", "protocol: http/protobuf", True),
+    (http_to_grpc, "speaks gRPC", "protocol: grpc", True),
+    (tls_to_plain_grpc, "does not speak TLS", "endpoint: http://127.0.0.1", True),
+    (tls_to_plain_http, "does not speak TLS", "endpoint: http://127.0.0.1", True),
+    (plain_to_tls, "the port speaks TLS", "endpoint: https://127.0.0.1", True),
+    (http_to_grpc_over_tls, "speaks gRPC", "protocol: grpc", True),
+    (unknown_authority, "authority of the collector's certificate is not known", "ca_cert: /PATH/TO/", False),
+    (expired_certificate, "has expired", "openssl s_client -connect 127.0.0.1:", False),
+    (certificate_of_another_name, "for another name than localhost", "https://NAME-IN-THE-CERTIFICATE:", False),
+    (certificate_ends_soon, "valid for 3 days", "openssl s_client -connect 127.0.0.1:", False),
+    (no_authority_file, "tls.ca_cert: cannot be read", "ca_cert: /PATH/TO/", False),
+    (refused_key, "HTTP 401: no such key: …", 'x-api-key: KEY"', False),
+    (wrong_path, "HTTP 404", "/otlp/v1/traces", True),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[one[0].__name__ for one in FAULTS])
+def test_a_planted_fault_is_found(machine: Machine, examine: Examine, fault: tuple[Plant, str, str, bool]) -> None:
+    """One FAIL or warning says it with its command, and its command mends it, or needs the reader's own value."""
+    plant, text, command, mends = fault
+    with contextlib.ExitStack() as planted:
+        plant(machine, planted)
+        before = examine(machine)
+        wrong = [one for one in before.of_level("FAIL", "warn") if text in one["text"]]
+
+        assert len(wrong) == 1, before.findings
+        assert command in wrong[0]["command"]
+        assert before.code == (1 if before.of_level("FAIL") else 0)
+        if mends:
+            subprocess.run(["/bin/sh", "-c", wrong[0]["command"]], check=True, cwd=machine.folder)
+            after = examine(machine)
+            still = [one for one in after.of_level("FAIL", "warn") if one["command"] == wrong[0]["command"]]
+            assert still == [], machine.kong_yml.read_text()
+
+
+def test_a_machine_without_a_fault_has_no_finding_but_notes(machine: Machine, examine: Examine) -> None:
+    """With nothing running, files without a fault and a collector that accepts, nothing is wrong."""
+    with collector() as sink:
+        machine.yml(sink.sink.endpoint)
+        found = examine(machine)
+
+    assert found.of_level("FAIL", "warn") == []
+    assert found.code == 0
+    assert any("OTLP: accepts an export" in one["text"] for one in found.of_level("ok"))
+    assert [one["subject"] for one in found.of_level("note")] == ["kong.conf", "socket", "sidecar"]
+    assert sink.sink.spans == []
+
+
+def test_nothing_at_all_is_no_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Kong, files and processes it names the questions that it could not ask, and exits with 0."""
+    for name in [name for name in os.environ if name.startswith("KONG_")]:
+        monkeypatch.delenv(name)
+
+    assert main(["doctor", "--kong-prefix", str(tmp_path), "--http", "127.0.0.1:1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines[:-1]} == {"ok", "note"}
+    assert lines[-1] == "nothing wrong was found; 4 questions could not be asked"
+
+
+def test_a_span_can_be_looked_for(machine: Machine, examine: Examine) -> None:
+    """With --send each collector gets one span, and its trace id is printed."""
+    with collector() as sink:
+        machine.yml(sink.sink.endpoint, "resource_attributes: [{key: service.name, value: edge}]")
+        machine.options = ["--send"]
+        found = examine(machine)
+        (span,) = sink.wait_for_spans(1)
+
+    assert (span.name, span.resource["service.name"]) == ("otlp-tracing doctor", "edge")
+    assert any(span.trace_id in one["text"] for one in found.of_level("ok"))
+
+
+def test_each_finding_is_one_line(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    """The level comes first, the command last."""
+    machine.conf(plugins="bundled")
+
+    assert machine.doctor() == 1
+    lines = capsys.readouterr().out.splitlines()
+    (failed,) = [line for line in lines if line.startswith("FAIL")]
+    assert failed.startswith("FAIL  kong.conf: plugins has no otlp-tracing -- run: sed -i ")
+    assert lines[-1] == "1 failed, 0 warnings; after a change of kong.conf or kong.yml: kong reload"
+
+
+def test_a_kong_conf_that_is_not_there_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 2, and a sentence with the file."""
+    assert main(["doctor", "--kong-conf", str(tmp_path / "kong.conf")]) == 2
+    assert "kong.conf: cannot be read: No such file" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Give a machine on which the plugin server and its sidecar run."""
+    machine = Machine(tmp_path_factory.mktemp("r"))
+    with serving(machine):
+        yield machine
+
+
+@contextlib.contextmanager
+def serving(machine: Machine, **environment: str) -> Iterator[None]:
+    command = command_line("serve", "--kong-prefix", str(machine.prefix), "--http", machine.http, "--workers", "1")
+    with (machine.folder / "log").open("wb") as log:
+        started = subprocess.Popen(command, stderr=log, env={**os.environ, **environment})
+    try:
+        wait_for(lambda: answers(lambda: ask_plugin_server(machine.socket)), 30, "the plugin server")
+        wait_for(lambda: answers(lambda: ask_sidecar(Address.parse(machine.http))), 30, "the sidecar")
+        yield
+    finally:
+        end(started, 20)
+
+
+def answers(ask: Callable[[], None]) -> bool:
+    try:
+        ask()
+    except OSError:
+        return False
+    return True
+
+
+def hand_over(machine: Machine, config: Mapping[str, Any], requests: int) -> None:
+    """Send the records of requests to the sidecar, as a worker of the plugin server does."""
+    log = json.dumps({"request": {"method": "GET", "uri": "/"}, "response": {"status": 200}, "started_at": 1}).encode()
+    key = os.urandom(16)
+    with socket.socket(socket.AF_UNIX) as worker:
+        worker.connect(str(machine.prefix / "otlp-tracing" / "sidecar.sock"))
+        worker.sendall(encode(Hello(1, os.urandom(8))) + encode(Config(key, json.dumps(config).encode())))
+        for number in range(1, requests + 1):
+            worker.sendall(encode(Record(number, key, log)))
+            worker.recv(4096)
+
+
+def test_a_healthy_set_up_has_no_warning(running: Machine, examine: Examine) -> None:
+    """With plugin server, sidecar and collector that work, every answer is ok but for Kong itself."""
+    with collector() as sink:
+        running.yml(sink.sink.endpoint)
+        hand_over(running, {"endpoint": sink.sink.endpoint, "batch_export": {"timeout": 100}}, requests=1)
+        sink.wait_for_spans(1)
+        found = examine(running)
+
+    assert found.of_level("FAIL", "warn") == []
+    assert [one["subject"] for one in found.of_level("note")] == ["kong.conf"]
+    texts = " | ".join(one["text"] for one in found.findings)
+    for part in ("answers MessagePack in", "ProtoBuf in", "answers at http://", "takes writes", "1 requests: 1 rate"):
+        assert part in texts
+
+
+def test_requests_that_were_all_sampled_out_are_a_fault(
+    tmp_path_factory: pytest.TempPathFactory, examine: Examine
+) -> None:
+    """The entry with the rate 0 is named, with the command that changes its rate."""
+    machine = Machine(tmp_path_factory.mktemp("r"))
+    with collector() as sink, serving(machine):
+        config = {"endpoint": sink.sink.endpoint, "sampling": {"rate": 0}}
+        hand_over(machine, config, requests=5)
+        machine.yml(sink.sink.endpoint, "sampling:", "  rate: 0")
+        found = examine(machine)
+
+    (wrong,) = found.of_level("FAIL")
+    assert "5 requests, all not_sampled: sampling.rate is 0" in wrong["text"]
+    assert "rate: 1" in wrong["command"]
+
+
+def test_a_spool_without_a_disk_is_found(tmp_path_factory: pytest.TempPathFactory, examine: Examine) -> None:
+    """A file in the place of the spool's folder: the spans are in memory alone, and the command moves the file away."""
+    machine = Machine(tmp_path_factory.mktemp("r"))
+    (machine.prefix / "otlp-tracing").mkdir(mode=0o700)
+    (machine.prefix / "otlp-tracing" / "spool").write_text("")
+    with serving(machine):
+        found = examine(machine)
+
+    (wrong,) = found.of_level("FAIL")
+    assert "spans are in memory alone" in wrong["text"]
+    assert wrong["command"].startswith("mv ")
+
+
+def test_a_destination_of_the_sidecar_is_asked_without_a_file(running: Machine, examine: Examine) -> None:
+    """Without a kong.yml, a collector that takes nothing is known from the sidecar, and asked."""
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    running.kong_yml.unlink(missing_ok=True)
+    hand_over(running, {"endpoint": endpoint, "batch_export": {"timeout": 100}}, requests=1)
+    url = Address.parse(running.http)
+
+    def failed() -> list[dict[str, str]]:
+        return [one for one in examine(running).of_level("FAIL") if endpoint in one["subject"]]
+
+    wait_for(lambda: len(failed()) == 2, 20, f"{url} says that {endpoint} fails")
+    texts = " | ".join(one["text"] for one in failed())
+    assert "the sidecar is retrying" in texts
+    assert "no program listens there" in texts
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_a_folder_of_another_user_is_found(machine: Machine, examine: Examine) -> None:
+    """A root shell's left-overs: the sidecar of Kong's user cannot use them, and `chown` mends it."""
+    folder = machine.prefix / "otlp-tracing"
+    folder.mkdir(mode=0o700)
+    code = "import os, time; os.setuid(65534); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, "otlp-tracing", "sidecar", f"--listen={folder}/sidecar.sock"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as sidecar:
+        try:
+            assert sidecar.stdout
+            sidecar.stdout.readline()
+            before = [one for one in examine(machine).of_level("FAIL") if one["subject"] == "sidecar's folder"]
+            subprocess.run(["/bin/sh", "-c", before[0]["command"]], check=True)
+            after = [one for one in examine(machine).of_level("FAIL") if one["subject"] == "sidecar's folder"]
+        finally:
+            sidecar.kill()
+
+    assert "belongs to root, and the plugin server runs as nobody" in before[0]["text"]
+    assert (after, folder.stat().st_uid) == ([], 65534)
