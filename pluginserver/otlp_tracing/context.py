@@ -195,6 +195,23 @@ def is_method(text: str) -> bool:
     return _METHOD.fullmatch(text) is not None
 
 
+def hand_over_field(entry_key: bytes, worker_id: bytes | None) -> dict[str, str]:
+    """Return what a record that Kong's own queue hands over needs beside the context, in the same field.
+
+    Args:
+        entry_key: settings.settings_key of the plugin entry, 16 bytes.
+        worker_id: of the process that decided, 8 bytes; None if the entry's rates do not move.
+    """
+    return {"entry": entry_key.hex(), **({"worker": worker_id.hex()} if worker_id else {})}
+
+
+def handed_over_by(log_field: object) -> tuple[bytes | None, bytes]:
+    """Read hand_over_field; the key is None and the worker's id empty where the field has none."""
+    if not isinstance(log_field, Mapping):
+        return None, b""
+    return _id(log_field.get("entry"), 16), _id(log_field.get("worker"), 8) or b""
+
+
 def _id(value: object, size: int) -> bytes | None:
     if not isinstance(value, str) or len(value) != 2 * size:
         return None

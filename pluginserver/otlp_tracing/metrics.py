@@ -53,6 +53,12 @@ REQUESTS_UNTRACED = Metric(
     values=_UNTRACED,
 )
 
+REQUESTS_BEGUN = Metric(
+    "otlp_tracing_requests_begun_total",
+    "counter",
+    "Requests whose trace `access` began; with Kong's own queue, those that no record followed were lost on the way.",
+)
+
 # Counted in the sidecar.
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
@@ -108,13 +114,18 @@ NAMES_REFUSED = Metric(
     "route_requests.",
     ("kind",),
 )
-_REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user")
+_REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user", "bad_token", "bad_batch", "no_entry")
 RECORDS_REFUSED = Metric(
     "otlp_tracing_records_refused_total",
     "counter",
-    f"Records and frames that the sidecar refused: {', '.join(_REFUSED)}.",
+    f"Records, frames and batches that the sidecar refused: {', '.join(_REFUSED)}.",
     ("reason",),
     values=_REFUSED,
+)
+RECORDS_REPEATED = Metric(
+    "otlp_tracing_records_repeated_total",
+    "counter",
+    "Records that came again, and were counted and sent once; only looked for with --ingest-http.",
 )
 REDACTIONS = Metric(
     "otlp_tracing_redactions_total",
@@ -186,6 +197,7 @@ METRICS: tuple[Metric, ...] = (
     EVENTS_FAILED,
     OPTIONS_REFUSED,
     REQUESTS_UNTRACED,
+    REQUESTS_BEGUN,
     REQUESTS,
     REQUEST_DURATION,
     ROUTE_REQUESTS,
@@ -196,6 +208,7 @@ METRICS: tuple[Metric, ...] = (
     CPU_LOAD,
     NAMES_REFUSED,
     RECORDS_REFUSED,
+    RECORDS_REPEATED,
     REDACTIONS,
     REDACTION_ROWS_REFUSED,
     SPANS_RECEIVED,

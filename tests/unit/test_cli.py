@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -107,3 +108,15 @@ def test_the_socket_comes_before_anything_slow() -> None:
 
     assert "otlp_tracing.kong_server.supervisor" in loaded
     assert not {"msgpack", "greenlet", "kong_pdk", "gevent", "yaml", "asyncio", "importlib.metadata"} & set(loaded)
+
+
+@pytest.mark.parametrize(("hand_over", "phases"), [("plugin", ["access", "log"]), ("kong", ["access"])])
+def test_one_option_decides_who_hands_records_over(
+    hand_over: str, phases: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kong runs the phases that `dump` names, and no other command has to be told."""
+    monkeypatch.setenv("OTLP_TRACING_HAND_OVER", hand_over)
+
+    assert main(["dump"]) == 0
+    (plugin,) = json.loads(capsys.readouterr().out)
+    assert sorted(plugin["Phases"]) == phases

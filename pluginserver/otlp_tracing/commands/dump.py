@@ -6,7 +6,13 @@ import argparse
 import json
 import sys
 
-from otlp_tracing.commands.options import OptionParser, add_on_fault_option, add_plugins_option, choice
+from otlp_tracing.commands.options import (
+    OptionParser,
+    add_hand_over_option,
+    add_on_fault_option,
+    add_plugins_option,
+    choice,
+)
 from otlp_tracing.config.json_schema import json_schema
 from otlp_tracing.config.lua_schema import lua_schema
 from otlp_tracing.kong_server.loader import describe, load, schema_of
@@ -33,6 +39,7 @@ def add_options(parser: OptionParser) -> None:
         "kong: the description that Kong's query_cmd wants; lua: schema.lua, as Konnect wants it; "
         "json-schema: for editors, of kong.yml and of KongPlugin",
     )
+    add_hand_over_option(parser)
     add_on_fault_option(parser)
 
 
@@ -45,4 +52,6 @@ def run(options: argparse.Namespace) -> None:
         json.dump(json_schema(module.name, module.schema, module.version), sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
-        json.dump(describe(module, options.protocol), sys.stdout)
+        # Without the phase Kong sends no `log` event: the record comes from its own http-log.
+        omitted = {"log"} if options.hand_over == "kong" else set()
+        json.dump(describe(module, options.protocol, omitted), sys.stdout)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from otlp_tracing.errors import ConfigError, Fault
 
 if TYPE_CHECKING:
+    from otlp_tracing.sidecar.ingest.options import IngestOptions
     from otlp_tracing.sidecar.live.http.options import PageOptions
 
 PREFIX = "OTLP_TRACING_"
@@ -110,6 +111,11 @@ class Address(NamedTuple):
         if not colon or not is_port or (host and not _HOST_NAME.fullmatch(host)):
             raise ValueError("must be ADDRESS:PORT, such as 127.0.0.1:9464")
         return cls(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def optional_address(text: str) -> Address | str:
+    """Read an address, or `off`."""
+    return text if text == "off" else Address.parse(text)
 
 
 def choice(*names: str) -> Kind:
@@ -235,6 +241,11 @@ class SidecarOptions:
     page_hosts: str = field(metadata=_option(
         text(_HOST_NAMES, "must be host names, separated by commas"), "", "NAME,…",
         "host names of the page, beside localhost and addresses"))
+    ingest_http: Address | str = field(metadata=_option(
+        optional_address, "off", "off|ADDRESS:PORT",
+        "address that takes log records of Kong's http-log, for --hand-over kong; needs a token"))
+    ingest_token_file: str = field(metadata=_option(
+        token_file, "", "PATH", f"file with the token of that address; or the token itself as {PREFIX}INGEST_TOKEN"))
     trace_url: str = field(metadata=_option(
         text(_TRACE_URL, f"must be an http URL with {TRACE_ID} in it"), "", "URL",
         f"a trace in your backend, such as http://jaeger/trace/{TRACE_ID}"))
@@ -269,6 +280,18 @@ class SidecarOptions:
             trace_url=self.trace_url,
         )
 
+    def ingest_options(self) -> IngestOptions | None:
+        """Put together the options of the listener for Kong's own queue; None without one.
+
+        Raises:
+            ConfigError: without a token, or if it cannot be used.
+        """
+        from otlp_tracing.sidecar.ingest.options import ingest_options  # noqa: PLC0415 - a worker loads no sidecar
+
+        if not isinstance(self.ingest_http, Address):
+            return None
+        return ingest_options(*self.ingest_http, os.environ, self.ingest_token_file)
+
     def to_argv(self) -> list[str]:
         """Return arguments that are read as these options.
 
@@ -301,6 +324,17 @@ def add_on_fault_option(parser: OptionParser) -> None:
         "auto",
         "auto|stop|continue",
         "at an option that cannot be used: stop, or continue with its default; auto: continue if Kong is the parent",
+    )
+
+
+def add_hand_over_option(parser: OptionParser) -> None:
+    """Add the option that says which way records reach the sidecar."""
+    parser.option(
+        "--hand-over",
+        choice("plugin", "kong"),
+        "plugin",
+        "plugin|kong",
+        "plugin: the plugin hands each log record over; kong: Kong's http-log does, to --ingest-http of the sidecar",
     )
 
 

@@ -71,6 +71,8 @@ def run(options: argparse.Namespace) -> None:
     level = f"--log-level={options.log_level}"
     shared = SidecarOptions.from_namespace(options)
     faults = [*options.faults, *_token_faults(shared, options)]
+    if any("INGEST" in _variable(fault) for fault in faults):
+        shared = dataclasses.replace(shared, ingest_http="off")
     listener, bound = supervisor.bind(socket)
     count = _worker_count(options.workers)
     table = SlotTable.create(count)
@@ -107,14 +109,19 @@ def run(options: argparse.Namespace) -> None:
 
 def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequence[Fault]:
     # Read here, because a fault would otherwise end the sidecar once a second.
-    try:
-        shared.page_options()
-    except ConfigError as error:
-        if not continues_with_faults(options):
-            raise
-        _log.warning("the live page is locked: %s", error)
-        return error.faults
-    return []
+    faults: list[Fault] = []
+    for read, effect in (
+        (shared.page_options, "the live page is locked"),
+        (shared.ingest_options, "no records of Kong's queue are taken"),
+    ):
+        try:
+            read()
+        except ConfigError as error:
+            if not continues_with_faults(options):
+                raise
+            _log.warning("%s: %s", effect, error)
+            faults += error.faults
+    return faults
 
 
 def _variable(fault: Fault) -> str:

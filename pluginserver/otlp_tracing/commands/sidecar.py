@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> None:
     auto = options.listen.parent / "spool" if options.spool == "auto" else Path(options.spool)
     spool = None if options.spool == "none" else auto
     max_bytes = spool_share(spool) if spool and options.spool_max_bytes == "auto" else options.spool_max_bytes
+    shared = SidecarOptions.from_namespace(options)
     asyncio.run(
         service.run(
             service.SidecarOptions(
@@ -37,7 +38,8 @@ def run(options: argparse.Namespace) -> None:
                 spool=spool,
                 spool_max_bytes=None if spool is None else max_bytes,
                 embedded=options.embedded,
-                page=SidecarOptions.from_namespace(options).page_options(),
+                page=shared.page_options(),
+                ingest=shared.ingest_options(),
             )
         )
     )

@@ -23,6 +23,7 @@ T = TypeVar("T")
 RedactionMode = Literal["mask", "hash", "drop"]
 
 _PLUGIN_ID = "__plugin_id"  # Kong's id of the entry, which Kong adds to the configuration of an instance
+_SCOPE = ("route_id", "service_id")  # which Kong adds too; a global entry has neither
 _MAX_STREAMS = 64  # shares of a budget: half a kilobyte in a frame
 _LONGEST_NAME = 64  # characters; Kong's ids have 36
 
@@ -335,15 +336,25 @@ def user_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def entry_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration for the sidecar: the user's fields, and Kong's id of the entry."""
-    name = entry_name(config)
-    return {**user_config(config), **({_PLUGIN_ID: name} if name else {})}
+    """Return the configuration for the sidecar: the user's fields, and Kong's ids of the entry and of its scope."""
+    ids = dict(zip((_PLUGIN_ID, *_SCOPE), (entry_name(config), *entry_scope(config)), strict=True))
+    return {**user_config(config), **{name: value for name, value in ids.items() if value}}
 
 
 def entry_name(config: Mapping[str, Any]) -> str:
     """Return Kong's id of the entry; empty without an id, as outside of Kong."""
-    name = config.get(_PLUGIN_ID)
-    return name if isinstance(name, str) and len(name) <= _LONGEST_NAME else ""
+    return _kong_id(config, _PLUGIN_ID)
+
+
+def entry_scope(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Return Kong's ids of the route and of the service that the entry belongs to; empty where it belongs to none."""
+    route, service = (_kong_id(config, name) for name in _SCOPE)
+    return route, service
+
+
+def _kong_id(config: Mapping[str, Any], name: str) -> str:
+    value = config.get(name)
+    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
 
 
 def settings_key(config: Mapping[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ Source: kong/runloop/plugin_servers/process.lua of Kong 3.9.1 (query_external_pl
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,20 @@ def schema_of(module: Module) -> dict[str, Any]:
     return {"name": module.name, "fields": [_NO_CONSUMER, config]}
 
 
-def describe(module: Module, protocol: str = "msgpack") -> list[dict[str, Any]] | dict[str, Any]:
+def describe(
+    module: Module, protocol: str = "msgpack", omitted: Collection[str] = ()
+) -> list[dict[str, Any]] | dict[str, Any]:
     """Return the description, to be written as JSON and alone on stdout.
 
     Args:
         module: the plugin.
         protocol: msgpack, which a bare list means to Kong, or protobuf, which has to be said.
+        omitted: phases of the plugin that Kong is not to run.
     """
     plugins = [
         {
             "Name": module.name,
-            "Phases": module.phases,
+            "Phases": [phase for phase in module.phases if phase not in omitted],
             "Priority": module.priority,
             "Version": module.version,
             "Schema": schema_of(module),

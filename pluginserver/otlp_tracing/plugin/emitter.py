@@ -54,6 +54,7 @@ _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
 # Entries with rates that move. Each reload with changes brings new ones. The oldest entry keeps its last rates.
 _MAX_ALLOWANCES = 4096
+_MAX_ORIGINS = 4096  # entries announced to a sidecar that is new; it remembers as many (sidecar/pipeline.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class Emitter:
         self._path = path
         self._clock = clock
         self._max_ring_bytes = max_ring_bytes
-        self._hello = encode(Hello(VERSION, os.urandom(8)))
+        self.worker_id = os.urandom(8)
+        """Names this process to the sidecar, 8 bytes."""
+        self._hello = encode(Hello(VERSION, self.worker_id))
         self._lock = threading.Lock()
         self._number = 0
         self._waiting: deque[_Kept] = deque()  # not yet written on this connection
@@ -118,6 +121,8 @@ class Emitter:
         self._ring_bytes = 0
         self._socket: socket.socket | None = None
         self._decoder = Decoder()
+        self._origins: dict[bytes, Origin] = {}  # latest last
+        self._unannounced: deque[Origin] = deque()  # on this connection
         self._announced: set[bytes] = set()
         self._allowances: dict[bytes, Allowance] = {}
         self._outgoing = memoryview(b"")
@@ -141,6 +146,18 @@ class Emitter:
                 if len(self._allowances) > _MAX_ALLOWANCES:
                     del self._allowances[next(iter(self._allowances))]
             return allowance
+
+    def announce(self, origin: Origin) -> None:
+        """Tell the sidecar the configuration of an entry, on this connection and each later one.
+
+        A record that Kong's own queue brings to the sidecar names its entry alone.
+        """
+        with self._lock:
+            self._origins.pop(origin.key, None)
+            self._origins[origin.key] = origin
+            self._unannounced.append(origin)
+            if len(self._origins) > _MAX_ORIGINS:
+                del self._origins[next(iter(self._origins))]
 
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record; the oldest is dropped if there is no room."""
@@ -174,13 +191,13 @@ class Emitter:
                 self._write()
             except (OSError, WireError) as error:
                 self._disconnect(error)
-            if self._outgoing or self._waiting:
+            if self._is_writing:
                 return _BLOCKED_SECONDS
             return _ACKNOWLEDGED_SECONDS if self._unacknowledged else _TOTALS_SECONDS
 
     def urgency(self) -> float | None:
         """Return the seconds within which queued records want to be written; None without queued records."""
-        return _BATCH_SECONDS if self._waiting and self._socket else None
+        return _BATCH_SECONDS if (self._waiting or self._unannounced) and self._socket else None
 
     def drain(self, seconds: float) -> bool:
         """Pump until the sidecar has taken everything over, or for so long; for the end of a process."""
@@ -188,7 +205,7 @@ class Emitter:
         self._totals_at = 0.0
         while True:
             self.pump()
-            if not (self._outgoing or self._waiting or self._unacknowledged):
+            if not (self._is_writing or self._unacknowledged):
                 return True
             if self._clock() >= end:
                 return False
@@ -199,6 +216,10 @@ class Emitter:
         with self._lock:
             if self._socket:
                 self._disconnect(None)
+
+    @property
+    def _is_writing(self) -> bool:
+        return bool(self._outgoing or self._waiting or self._unannounced)
 
     def _give_up_oldest(self) -> None:
         # Drop unsent records first. A record already written may still be read by a slow sidecar: dropping it would
@@ -222,6 +243,7 @@ class Emitter:
         self._socket = connection
         self._decoder = Decoder()
         self._announced.clear()
+        self._unannounced = deque(self._origins.values())
         self._outgoing = memoryview(self._hello)
         self._lost_at = None
         if self._said_lost:
@@ -247,7 +269,7 @@ class Emitter:
             _log.warning("the sidecar at %s is not there (%s); records are kept and sent later", self._path, error)
 
     def _write(self) -> None:
-        while self._socket and (self._outgoing or self._waiting):
+        while self._socket and self._is_writing:
             if not self._outgoing:
                 self._fill()
             try:
@@ -259,15 +281,23 @@ class Emitter:
     def _fill(self) -> None:
         pieces: list[bytes] = []
         size = 0
+        while self._unannounced and size < _WRITE_BYTES:
+            size += self._tell(self._unannounced.popleft(), pieces)
         while self._waiting and size < _WRITE_BYTES:
             kept = self._waiting.popleft()
-            if kept.origin.key not in self._announced:
-                self._announced.add(kept.origin.key)
-                pieces.append(kept.origin.frame)
+            self._tell(kept.origin, pieces)
             pieces.append(kept.frame)
             size += len(kept.frame)
             self._unacknowledged.append(kept)
         self._outgoing = memoryview(b"".join(pieces))
+
+    def _tell(self, origin: Origin, pieces: list[bytes]) -> int:
+        """Add an entry's configuration to the pieces, once a connection; return its size."""
+        if origin.key in self._announced:
+            return 0
+        self._announced.add(origin.key)
+        pieces.append(origin.frame)
+        return len(origin.frame)
 
     def _report_totals(self, now: float) -> None:
         if now >= self._totals_at:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from otlp_tracing.config.settings import Sampling, Settings
+from otlp_tracing.context import hand_over_field
 from otlp_tracing.errors import ConfigError, FrameTooLarge
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_UNTRACED, Counters
+from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_BEGUN, REQUESTS_UNTRACED, Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.lost_method import may_lose_method, method_to_remember
 from otlp_tracing.plugin.pdk import KongCalls
@@ -34,6 +35,13 @@ class Records(Protocol):
 
     def allowance(self, origin: Origin, sampling: Sampling) -> Allowance | None:
         """Return this process's allowance of an entry; None if no rate moves."""
+
+    @property
+    def worker_id(self) -> bytes:
+        """Of this process, 8 bytes."""
+
+    def announce(self, origin: Origin) -> None:
+        """Tell the sidecar the configuration of an entry."""
 
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record."""
@@ -59,14 +67,17 @@ class Phases:
         try:
             settings = Settings.from_config(config)
             self._origin = Origin.of(config)
+            allowance = records.allowance(self._origin, settings.sampling)
             self._tracer = RequestTracer.of(
                 settings.sampling,
                 random_bytes,
                 settings.propagation,
                 settings.capture,
-                records.allowance(self._origin, settings.sampling),
+                allowance,
                 redaction=settings.redaction,
             )
+            records.announce(self._origin)
+            self._hand_over = hand_over_field(self._origin.key, records.worker_id if allowance is not None else None)
         except (ConfigError, FrameTooLarge) as error:
             _log.error("this configuration traces nothing: %s", error)
 
@@ -87,7 +98,8 @@ class Phases:
             if outgoing:
                 calls.set_upstream_headers(outgoing)
             method = method_to_remember(line.get()) if may_lose_method(received) else None
-            calls.remember(context.to_log_field(method))
+            calls.remember({**context.to_log_field(method), **self._hand_over})
+            self._records.counters.add(REQUESTS_BEGUN)
             answer = self._tracer.edge.answer(context)
             if answer is not None:
                 calls.set_response_header(*answer)

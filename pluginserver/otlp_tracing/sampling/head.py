@@ -65,18 +65,21 @@ class RequestTracer:
         threshold_ = threshold.from_rate(sampling.rate)
         return cls(sampling.rate, threshold_, sampling.parent == "follow", random_bytes, edge, rules, allowance)
 
-    def begin(self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line) -> RequestContext:
+    def begin(
+        self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line, seed: bytes | None = None
+    ) -> RequestContext:
         """Decide about one request.
 
         Args:
             headers: the request's.
             ask_line: tells its method and path; called only if a rule needs them, since Kong has to be asked.
+            seed: 32 bytes for the ids, of a request that may come again; None draws them.
 
         Raises:
             Nothing of its own, whatever the headers: a malformed header starts a new trace.
         """
         # One call for all ids: every call is a system call, and 32 bytes cost the same as 8.
-        random = self.random_bytes(32)
+        random = self.random_bytes(32) if seed is None else seed
         caller, link = self.edge.receive(headers)
         trace_id = (caller.trace_id if caller else b"") or _not_zero(random[:16])
         threshold_, decided_by, rule = self._choose(caller, headers, ask_line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -11,16 +12,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from otlp_tracing.config.settings import Keep, Settings, entry_name
-from otlp_tracing.context import RequestContext
+from otlp_tracing.config.settings import Keep, Settings, entry_name, entry_scope
+from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, REQUESTS, Total
+from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, RECORDS_REPEATED, REQUESTS, Total
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.ingest.repetitions import Repetitions
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, lines
+from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
@@ -52,6 +55,7 @@ class Entry:
     """A plugin entry, ready for its records."""
 
     name: str
+    scope: tuple[str, str]
     tracer: RequestTracer
     rules: SpanRules
     keep: Keep
@@ -70,6 +74,7 @@ class Pipeline:
         random_bytes: source of the ids that `access` did not choose.
         clock: monotonic seconds.
         recorder: of the live page; None if the page is off.
+        repetitions: recognizes requests that come twice; None where no request does.
     """
 
     def __init__(
@@ -82,8 +87,11 @@ class Pipeline:
         random_bytes: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
+        repetitions: Repetitions | None = None,
     ) -> None:
         self._metrics = metrics
+        self._repetitions = repetitions
+        self._scopes = EntryScopes(MAX_ENTRIES)
         self._rates = rates
         self._clock = clock
         self._recorder = recorder
@@ -107,9 +115,13 @@ class Pipeline:
         """Register a plugin entry's configuration. An invalid one is logged and counted once."""
         if key in self._entries:
             self._entries.move_to_end(key)
+            known = self._entries[key]
+            if known is not None:
+                self._scopes.set(known.scope, key)
             return
         try:
-            self._entries[key] = self._new_entry(key, config)
+            entry = self._entries[key] = self._new_entry(key, config)
+            self._scopes.set(entry.scope, key)
         except (ConfigError, ValueError) as error:
             _log.error("invalid configuration, tracing disabled for this entry: %s", error)
             self.reject("bad_configuration")
@@ -139,13 +151,43 @@ class Pipeline:
         self._entries.move_to_end(key)
         try:
             self._process(key, entry, decode(log), worker_id)
-        except WireError as error:
-            _rejected.warning("record rejected: %s", error)
-            self.reject("bad_record")
-        except Exception:
+        except Exception as error:
             # Raised further, an internal error would end the connection, and the worker would send the record again.
-            _rejected.warning("internal error, record rejected", exc_info=True)
-            self.reject("bad_record")
+            self._reject_record(error)
+
+    def take_queued(self, log: bytes, seed: bytes, *, is_last: bool) -> bytes | None:
+        """Process a record that Kong's own queue brought, which names its entry itself; an error is counted.
+
+        Args:
+            log: the record.
+            seed: the same if the record comes again, and different for any other.
+            is_last: it does not come again: one without an entry is counted.
+
+        Returns:
+            The key of its entry if that is not known, and the record was not processed.
+        """
+        try:
+            record = decode(log)
+            if record.log.started_at is None:
+                raise WireError("not a log record: it has no started_at")
+            named, worker_id = handed_over_by(record.log.otlp_tracing)
+            key = named
+            if key is None or (is_last and key not in self._entries):
+                # `access` did not run, or under a configuration that this process has not seen.
+                key = self._scopes.find(record.log)
+            if key is None or key not in self._entries:
+                if is_last:
+                    self.reject("no_entry")
+                return named or UNNAMED
+            entry = self._entries[key]
+            if entry is None:
+                self.reject("bad_configuration")
+            else:
+                self._entries.move_to_end(key)
+                self._process(key, entry, record, worker_id, hashlib.blake2b(seed, digest_size=32).digest())
+        except Exception as error:
+            self._reject_record(error)
+        return None
 
     def flush(self, worker_id: bytes, number: int) -> Future[None] | None:
         """Hand the spans of the records taken since the last flush over to the spool.
@@ -175,11 +217,23 @@ class Pipeline:
         """Return the number of a worker's last record that an earlier sidecar had spooled; otherwise 0."""
         return self._exporters.last_records.get(worker_id, 0)
 
-    def _process(self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes) -> None:
+    def _reject_record(self, error: Exception) -> None:
+        if isinstance(error, WireError):
+            _rejected.warning("record rejected: %s", error)
+        else:
+            _rejected.warning("internal error, record rejected", exc_info=True)
+        self.reject("bad_record")
+
+    def _process(
+        self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes, seed: bytes | None = None
+    ) -> None:
         context = RequestContext.from_log_field(record.log.otlp_tracing)
         if context is None:
             # `access` did not run: no route, or a plugin of even higher priority ended the request.
-            context, worker_id = entry.tracer.begin(_headers(record), lambda: _request_line(record)), LOCAL
+            context, worker_id = entry.tracer.begin(_headers(record), lambda: _request_line(record), seed), LOCAL
+        if self._repetitions is not None and not self._repetitions.is_new(context.span_id):
+            self._metrics.add(RECORDS_REPEATED)
+            return
         route = self._routes.key(record.service, record.route)
         kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
         spans: list[SpanRecord] = []
@@ -228,7 +282,8 @@ class Pipeline:
             redaction=settings.redaction,
         )
         rules = SpanRules.from_settings(settings, self._methods, self._names)
-        return Entry(name, tracer, rules, settings.sampling.keep, redactor, destination)
+        scope = entry_scope(document)
+        return Entry(name, scope, tracer, rules, settings.sampling.keep, redactor, destination)
 
 
 def _encode(spans: Sequence[SpanRecord]) -> list[bytes]:

@@ -9,9 +9,10 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -20,7 +21,10 @@ from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import receiver
+from otlp_tracing.sidecar.ingest.http_listener import BatchListener, IngestServer
+from otlp_tracing.sidecar.ingest.options import PATH, IngestOptions
 from otlp_tracing.sidecar.ingest.receiver import Receiver
+from otlp_tracing.sidecar.ingest.repetitions import Repetitions
 from otlp_tracing.sidecar.live.http.app import Health, create_app
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
@@ -60,6 +64,7 @@ class SidecarOptions:
         embedded: started by `serve`: it ends with its parent, and waits for its port where a sidecar of
             its own would refuse to start.
         page: the live page's.
+        ingest: where Kong's own queue brings records; None if it does not.
     """
 
     listen: Path
@@ -69,6 +74,7 @@ class SidecarOptions:
     spool_max_bytes: int | None = None
     embedded: bool = False
     page: PageOptions = field(default_factory=PageOptions)
+    ingest: IngestOptions | None = None
 
 
 async def run(options: SidecarOptions, environment: Mapping[str, str] = os.environ) -> None:
@@ -86,7 +92,8 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
-    pipeline = Pipeline(metrics, environment, exporters, rates, recorder=recorder)
+    repetitions = Repetitions() if options.ingest else None
+    pipeline = Pipeline(metrics, environment, exporters, rates, recorder=recorder, repetitions=repetitions)
     intake = Receiver(pipeline, rates, warnings.add)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
@@ -108,9 +115,11 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     # Objects made so far live as long as the process: the garbage collector need not visit them while records wait.
     gc.freeze()
     ticking = asyncio.create_task(_tick(rates))
-    http = asyncio.create_task(_serve_http(runner, options))
+    ingest = IngestServer(BatchListener(pipeline, exporters.last_records, options.ingest)) if options.ingest else None
+    http: asyncio.Future[Any] = asyncio.gather(_serve_http(runner, options), _serve_ingest(ingest, options))
     try:
-        await asyncio.wait({http, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({http, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if http.done():
             http.result()
             await stop.wait()
@@ -119,6 +128,8 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
         ticking.cancel()
         server.close()
         intake.close()
+        if ingest is not None:
+            await ingest.close(_HTTP_STOP_SECONDS)
         await exporters.close(FLUSH_SECONDS)
         await runner.cleanup()
 
@@ -153,23 +164,52 @@ def _stop_event(options: SidecarOptions) -> asyncio.Event:
 
 
 async def _serve_http(runner: web.AppRunner, options: SidecarOptions) -> None:
+    async def start() -> str:
+        await web.TCPSite(runner, options.http_host, options.http_port).start()
+        host, port = runner.addresses[0][:2]
+        return f"health and metrics{' and the live page' if options.page.is_on else ''} at http://{host}:{port}"
+
+    await _listen("--http", options.http_host, options.http_port, start, may_wait=options.embedded)
+
+
+async def _serve_ingest(server: IngestServer | None, options: SidecarOptions) -> None:
+    if server is None or options.ingest is None:
+        return
+    host, port = options.ingest.host, options.ingest.port
+
+    async def start() -> str:
+        bound, at = await server.start(host, port)
+        return f"taking records of Kong's queue at http://{bound}:{at}{PATH}"
+
+    await _listen("--ingest-http", host, port, start, may_wait=options.embedded)
+
+
+async def _listen(option: str, host: str, port: int, start: Callable[[], Awaitable[str]], *, may_wait: bool) -> None:
+    """Listen on an HTTP port.
+
+    Args:
+        option: that names the port.
+        host: its address.
+        port: likewise.
+        start: listens, and returns the log line for it; it raises OSError.
+        may_wait: wait for a port that is taken.
+
+    Raises:
+        ConfigError: if the port cannot be had.
+    """
     said = False
     while True:
         try:
-            await web.TCPSite(runner, options.http_host, options.http_port).start()
+            _log.info(await start())
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
-            rule = "is taken; name another with --http" if taken else f"cannot be used: {error.strerror}"
-            fault = ConfigError([Fault("--http", f"{options.http_host}:{options.http_port}", rule)])
-            if not (options.embedded and taken):
+            rule = f"is taken; name another with {option}" if taken else f"cannot be used: {error.strerror}"
+            fault = ConfigError([Fault(option, f"{host}:{port}", rule)])
+            if not (may_wait and taken):
                 raise fault from error
             if not said:
-                _log.warning("%s; tracing goes on, /metrics waits for the port", fault)
+                _log.warning("%s; tracing goes on, and this waits for the port", fault)
             said = True
             await asyncio.sleep(_PORT_SECONDS)
         else:
-            host, port = runner.addresses[0][:2]
-            _log.info(
-                "health and metrics%s at http://%s:%d", " and the live page" if options.page.is_on else "", host, port
-            )
             return

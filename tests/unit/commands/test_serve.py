@@ -114,3 +114,15 @@ def test_kong_is_recognized_by_its_process(
 
     assert options.is_started_by_kong() is is_kong
     assert parse(["serve"]).on_fault == "auto"
+
+
+def test_records_are_not_taken_without_a_token(
+    tmp_path: Path, children: list[Child], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`serve` says how to give one; where Kong has started it, the listener stays off and the rest runs."""
+    arguments = ["serve", "--kong-prefix", str(tmp_path), "--ingest-http", "127.0.0.1:9465"]
+
+    assert main(arguments) == 2
+    assert "--ingest-token-file" in capsys.readouterr().err
+    assert main([*arguments, "--on-fault", "continue"]) == 0
+    assert "--ingest-http=off" in children[-1].command

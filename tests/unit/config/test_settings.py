@@ -60,10 +60,10 @@ def test_an_entry_is_more_than_what_it_says() -> None:
 
 
 def test_the_sidecar_learns_which_entry_it_is() -> None:
-    """The sidecar gets the user's fields and Kong's id, no other field of Kong's; the key is the same there."""
+    """The sidecar gets the user's fields and Kong's ids of entry and scope, nothing else; the key is the same there."""
     told = entry_config(FROM_KONG)
 
-    assert told.keys() == {"__plugin_id", "endpoint", "headers", "resource_attributes", "sampling"}
+    assert told.keys() == {"__plugin_id", "route_id", "endpoint", "headers", "resource_attributes", "sampling"}
     assert settings_key(told) == settings_key(FROM_KONG)
     assert "__plugin_id" not in entry_config({**FROM_KONG, "__plugin_id": "x" * 65})
     assert Settings.from_config(told) == Settings.from_config(FROM_KONG)

@@ -23,6 +23,15 @@ def test_the_plugin_is_described_for_kong() -> None:
     assert described["Schema"]["fields"][1]["config"]["fields"] == SCHEMA
 
 
+@pytest.mark.parametrize("protocol", ["msgpack", "protobuf"])
+def test_a_phase_can_be_left_out(protocol: str) -> None:
+    """With Kong's own queue there is no `log` event, which is half of the price."""
+    described = json.loads(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE), protocol, {"log"})))
+    (plugin,) = described["Plugins"] if protocol == "protobuf" else described
+
+    assert plugin["Phases"] == ["access"]
+
+
 def test_a_consumer_cannot_be_configured() -> None:
     """The plugin runs before the consumer is known, so Kong refuses a configuration for one."""
     (described,) = json.loads(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE))))

@@ -104,6 +104,27 @@ def test_warnings_travel_with_the_counts(sidecar: Sidecar, path: Path, clock: Ma
     assert [[line.at for line in frame.lines] for frame in [*first, *second]] == [list(range(10)), [10, 11]]
 
 
+def test_an_entry_is_announced_without_a_record(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
+    """Once a connection, and again to a sidecar that is new: a record of Kong's own queue names its entry alone."""
+    later = Origin.of({"endpoint": "http://other:4317"})
+    announced = []
+    emitter.announce(ORIGIN)
+    for _ in range(2):
+        clock.now += 1
+        emitter.pump()
+        sidecar.accept()
+        emitter.announce(later)
+        emitter.announce(ORIGIN)
+        assert emitter.urgency() is not None
+        emitter.submit(ORIGIN, b"one")
+        emitter.pump()
+        announced.append([frame.key for frame in sidecar.read() if isinstance(frame, Config)])
+        sidecar.connection.close()
+        emitter.pump()
+
+    assert announced == [[ORIGIN.key, later.key], [later.key, ORIGIN.key]]
+
+
 def test_what_is_not_acknowledged_is_sent_again(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
     """A connection that breaks loses nothing: the rest is repeated on the next one, in order."""
     for log in (b"one", b"two", b"three"):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from doubles import FakeKong
+from doubles import FakeKong, ManualClock
 from otlp_tracing.config.settings import Sampling
-from otlp_tracing.context import RequestContext
+from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.metrics import Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.handler import Phases
@@ -22,10 +22,16 @@ class RecordingEmitter:
 
     def __init__(self) -> None:
         self.counters = Counters()
+        self.worker_id = b"worker-1"
+        self.moves = False
+        self.announced: list[Origin] = []
         self.submitted: list[tuple[Origin, bytes]] = []
 
-    def allowance(self, _origin: Origin, _sampling: Sampling) -> Allowance | None:
-        return None
+    def allowance(self, _origin: Origin, sampling: Sampling) -> Allowance | None:
+        return Allowance(sampling, ManualClock()) if self.moves else None
+
+    def announce(self, origin: Origin) -> None:
+        self.announced.append(origin)
 
     def submit(self, origin: Origin, log: bytes) -> None:
         self.submitted.append((origin, log))
@@ -87,6 +93,20 @@ def test_the_request_line_is_asked_for_once(emitter: RecordingEmitter) -> None:
 
     assert [method for method, _ in kong.calls].count("kong.nginx.get_var") == 1
     assert kong.calls[-1][1][1]["method"] == "POST"
+
+
+def test_a_record_names_its_entry(emitter: RecordingEmitter) -> None:
+    """Kong's own queue brings the record alone; where rates move, it also names the process that decided."""
+    fixed, moving = FakeKong({"kong.request.get_headers": {}}), FakeKong({"kong.request.get_headers": {}})
+    Phases({}, emitter).access(fixed)
+    emitter.moves = True
+    Phases({}, emitter).access(moving)
+    fields = [kong.calls[-1][1][1] for kong in (fixed, moving)]
+    key = emitter.announced[0].key
+
+    assert [handed_over_by(field) for field in fields] == [(key, b""), (key, b"worker-1")]
+    assert all(RequestContext.from_log_field(field) for field in fields)
+    assert counted(emitter) == {("requests_begun_total",): 2}
 
 
 def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.config import tokens
 
 TOKEN_VARIABLE = "OTLP_TRACING_PAGE_TOKEN"  # noqa: S105  # the name of it
-_SHORTEST_TOKEN = 16  # characters; 64 bits at the least, if they are random hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +60,9 @@ def read_token(environment: Mapping[str, str], token_file: str = "") -> str | No
     """Return the page's token from its file or TOKEN_VARIABLE; None without one.
 
     Raises:
-        ConfigError: for a file that cannot be read, or a token that is too short or has other characters.
+        ConfigError: as tokens.read_token.
     """
-    source = "--page-token-file" if token_file else TOKEN_VARIABLE
-    try:
-        token = Path(token_file).read_text(encoding="ascii").strip() if token_file else environment.get(TOKEN_VARIABLE)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
-        raise ConfigError([Fault(source, json.dumps(token_file), f"cannot be read: {reason}")]) from error
-    if token is None or (not token and not token_file):
-        return None
-    if len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        rule = f"must hold a token of {_SHORTEST_TOKEN} or more printable ASCII characters, without spaces"
-        raise ConfigError([Fault(source, "", rule)])
-    return token
+    return tokens.read_token(environment, TOKEN_VARIABLE, token_file, "--page-token-file")
 
 
 def _is_loopback(host: str) -> bool:
