@@ -27,7 +27,7 @@ COMPILED = (
     "sampling/*.py",
     "plugin/emitter.py",
     "plugin/handler.py",
-    "plugin/lost_method.py",
+    "plugin/notes.py",
     "plugin/pdk.py",
     "kong_server/event.py",
     "kong_server/instances.py",

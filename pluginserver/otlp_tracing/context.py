@@ -123,12 +123,8 @@ class RequestContext:
         self.probability = probability
         self.sampled = bool(flags & FLAG_SAMPLED)
 
-    def to_log_field(self, method: str | None = None) -> dict[str, Any]:
-        """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset.
-
-        Args:
-            method: of the request, where the record itself may not have it; None if it has.
-        """
+    def to_log_field(self) -> dict[str, Any]:
+        """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset."""
         field: dict[str, Any] = {
             "trace_id": self.trace_id.hex(),
             "span_id": self.span_id.hex(),
@@ -150,8 +146,6 @@ class RequestContext:
             field["rule"] = self.rule
         if self.probability is not None:
             field["probability"] = self.probability
-        if method is not None:
-            field["method"] = method
         return field
 
     @classmethod
@@ -184,10 +178,46 @@ class RequestContext:
         )
 
 
-def remembered_method(log_field: object) -> str | None:
-    """Return the method of to_log_field; None without one, or for anything that is no method."""
-    method = log_field.get("method") if isinstance(log_field, Mapping) else None
-    return method if isinstance(method, str) and is_method(method) else None
+@dataclass(slots=True, init=False)
+class RequestNotes:
+    """The notes of `access` on a request as the client sent it, in the same field: Kong's record may lose these facts.
+
+    Args:
+        method: None if Kong was not asked for it.
+        is_grpc: it is a gRPC call.
+        has_body: it announces a body; only noted where the method is not.
+    """
+
+    method: Final[str | None]
+    is_grpc: Final[bool]
+    has_body: Final[bool]
+
+    def __init__(self, method: str | None = None, *, is_grpc: bool = False, has_body: bool = False) -> None:
+        self.method = method
+        self.is_grpc = is_grpc
+        self.has_body = has_body
+
+    def to_log_field(self) -> dict[str, Any]:
+        """Write them as Kong's log record carries them."""
+        if self.method:
+            return {"method": self.method}
+        if self.is_grpc:
+            return {"grpc": True}
+        return {"body": True} if self.has_body else {}
+
+    @classmethod
+    def from_log_field(cls, log_field: object) -> RequestNotes | None:
+        """Read the field that has them; None without one: `access` did not run."""
+        if not isinstance(log_field, Mapping):
+            return None
+        method, grpc, body = log_field.get("method"), log_field.get("grpc"), log_field.get("body")
+        known = method if isinstance(method, str) and is_method(method) else None
+        return cls(known, is_grpc=grpc is True, has_body=body is True)
+
+
+def is_grpc(content_type: str) -> bool:
+    """Tell whether a content type is gRPC's: neither grpc-web nor another one that begins alike."""
+    return content_type == "application/grpc" or content_type.startswith(("application/grpc+", "application/grpc;"))
 
 
 def is_method(text: str) -> bool:

@@ -79,6 +79,8 @@ def _head(method: str, target: str | bytes, headers: HeaderLines) -> bytes:
 def _parse(answer: bytes) -> Answer:
     head, _, body = answer.partition(b"\r\n\r\n")
     status_line, *lines = head.decode("latin-1").split("\r\n")
+    if status_line.split()[1] == "100":  # the answer is still to come
+        return _parse(body)
     pairs = (line.partition(":") for line in lines)
     return Answer(int(status_line.split()[1]), {name.lower(): value.strip() for name, _, value in pairs}, body)
 
@@ -87,8 +89,11 @@ def _unchunk(body: bytes) -> bytes:
     pieces = []
     while body:
         size, _, body = body.partition(b"\r\n")
-        pieces.append(body[: int(size, 16)])
-        body = body[int(size, 16) + 2 :]
+        length = int(size, 16)
+        if not length:  # trailers may follow
+            break
+        pieces.append(body[:length])
+        body = body[length + 2 :]
     return b"".join(pieces)
 
 

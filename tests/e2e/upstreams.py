@@ -107,7 +107,8 @@ class RecordingUpstream:
         status = HTTPStatus.CREATED if seen.method == "POST" else HTTPStatus.OK
         if path.startswith("/status/"):
             status = HTTPStatus(int(path.split("/")[2]))
-        return f"HTTP/1.0 {status} {status.phrase}\r\nContent-Length: 9\r\n\r\nupstream\n".encode()
+        head = f"HTTP/1.0 {status} {status.phrase}\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n"
+        return f"{head}upstream\n".encode()
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.context import RequestContext, SpanContext
+from otlp_tracing.context import RequestContext, RequestNotes, SpanContext
 
 spans = st.builds(
     SpanContext,
@@ -104,3 +105,18 @@ def test_what_is_read_back_is_bounded() -> None:
     assert read is not None
     assert len(read.baggage) == 180
     assert "5" not in dict(read.baggage)
+
+
+@pytest.mark.parametrize(
+    "notes", [RequestNotes(), RequestNotes("PATCH"), RequestNotes(is_grpc=True), RequestNotes(has_body=True)]
+)
+def test_notes_are_read_as_they_were_written(notes: RequestNotes) -> None:
+    """They are in the field of the context."""
+    assert RequestNotes.from_log_field(notes.to_log_field()) == notes
+
+
+@pytest.mark.parametrize("field", [None, "method", 3, ["method"]])
+def test_without_a_field_there_are_no_notes(field: object) -> None:
+    """`access` did not run."""
+    assert RequestNotes.from_log_field(field) is None
+    assert RequestNotes.from_log_field({"method": 3, "grpc": "yes", "body": 1}) == RequestNotes()

@@ -16,7 +16,7 @@ from otlp_tracing.errors import ConfigError, FrameTooLarge
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_BEGUN, REQUESTS_UNTRACED, Counters
 from otlp_tracing.plugin.emitter import Origin
-from otlp_tracing.plugin.lost_method import may_lose_method, method_to_remember
+from otlp_tracing.plugin.notes import notes_of
 from otlp_tracing.plugin.pdk import KongCalls
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
@@ -97,8 +97,8 @@ class Phases:
             outgoing = self._tracer.upstream_headers(context, received)
             if outgoing:
                 calls.set_upstream_headers(outgoing)
-            method = method_to_remember(line.get()) if may_lose_method(received) else None
-            calls.remember({**context.to_log_field(method), **self._hand_over})
+            notes = notes_of(received, line.get)
+            calls.remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})
             self._records.counters.add(REQUESTS_BEGUN)
             answer = self._tracer.edge.answer(context)
             if answer is not None:

@@ -25,12 +25,10 @@ class RequestLine:
     Args:
         method: such as GET.
         path: as the client sent it, without the query, and without scheme and authority if it sent these.
-        is_http2: it came over HTTP/2.
     """
 
     method: str
     path: str
-    is_http2: bool = False
 
     @classmethod
     def parse(cls, line: str) -> RequestLine:
@@ -39,13 +37,12 @@ class RequestLine:
         A target in absolute form (`GET http://host/users HTTP/1.1`; RFC 9112, 3.2.2) is read as its path.
         """
         method, _, rest = line.partition(" ")
-        target, _, version = rest.rpartition(" ")
-        target = target.partition("?")[0]
+        target = rest.rpartition(" ")[0].partition("?")[0]
         if not target.startswith("/"):
             scheme, separator, after = target.partition("://")
             if separator and "/" not in scheme:
                 target = f"/{after.partition('/')[2]}"
-        return cls(method, target, version.startswith("HTTP/2"))
+        return cls(method, target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,28 +62,30 @@ def test_access_makes_three_calls_and_log_one(emitter: RecordingEmitter) -> None
 
 
 @pytest.mark.parametrize(
-    ("headers", "line", "asked", "remembered"),
+    ("headers", "asked", "notes"),
     [
-        ({"content-length": ["3"]}, "POST /a HTTP/2.0", True, "POST"),
-        ({"origin": ["https://a.example"]}, "DELETE /a HTTP/2.0", True, "DELETE"),
-        ({"origin": ["https://a.example"]}, "GET /a HTTP/2.0", True, None),
-        ({"content-type": ["text/plain"]}, "PUT /a HTTP/1.1", True, None),
-        ({"content-length": ["3"], "connection": ["keep-alive"]}, "POST /a HTTP/1.1", False, None),
-        ({"content-type": ["a/b"], "transfer-encoding": ["chunked"]}, "POST /a HTTP/1.1", False, None),
-        ({"content-type": ["application/grpc+proto"]}, "POST /a.B/C HTTP/2.0", False, None),
-        ({"accept": ["*/*"]}, "GET /a HTTP/2.0", False, None),
+        ({"content-length": ["3"]}, True, {"method": "PUT"}),
+        ({"content-type": ["text/plain"]}, True, {"method": "PUT"}),
+        ({"origin": ["https://a.example"]}, True, {"method": "PUT"}),
+        ({"content-type": ["application/grpc-web"]}, True, {"method": "PUT"}),
+        ({"content-type": ["application/grpc+proto"]}, False, {"grpc": True}),
+        ({"content-length": ["3"], "connection": ["keep-alive"]}, False, {"body": True}),
+        ({"transfer-encoding": ["chunked"]}, False, {"body": True}),
+        ({"origin": ["https://a.example"], "connection": ["keep-alive"]}, False, {}),
+        ({"accept": ["*/*"]}, False, {}),
+        ({}, False, {}),
     ],
 )
-def test_a_method_that_kong_may_lose_is_remembered(
-    emitter: RecordingEmitter, headers: dict[str, list[str]], line: str, asked: bool, remembered: str | None
+def test_facts_that_kong_may_lose_are_noted(
+    emitter: RecordingEmitter, headers: dict[str, list[str]], asked: bool, notes: dict[str, Any]
 ) -> None:
-    """Only requests that may be over HTTP/2 and no GET cost the question, and only such a method stays."""
-    kong = FakeKong({"kong.request.get_headers": headers, "kong.nginx.get_var": line})
+    """Only requests that may be over HTTP/2 and are probably no GET cost the question for their method."""
+    kong = FakeKong({"kong.request.get_headers": headers, "kong.nginx.get_var": "PUT /a HTTP/2.0"})
     Phases({}, emitter).access(kong)
     (field,) = (arguments[1] for method, arguments in kong.calls if method == "kong.log.set_serialize_value")
 
     assert ("kong.nginx.get_var" in [method for method, _ in kong.calls]) == asked
-    assert field.get("method") == remembered
+    assert {name: field[name] for name in ("method", "grpc", "body") if name in field} == notes
 
 
 def test_the_request_line_is_asked_for_once(emitter: RecordingEmitter) -> None:

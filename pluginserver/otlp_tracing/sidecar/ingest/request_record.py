@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otlp_tracing.context import remembered_method
+from otlp_tracing.context import RequestNotes, is_grpc
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_log
 
 GRPC_CODES = (
@@ -30,8 +30,6 @@ NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"
 """`error.type` of a try without an answer, by nginx's status."""
 
 _SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
-_GRPC_PROTOCOLS = frozenset({"grpc", "grpcs"})
-_GRPC_TYPES = ("application/grpc+", "application/grpc;")  # neither grpc-web nor another type that begins alike
 
 
 class RequestRecord:
@@ -39,7 +37,8 @@ class RequestRecord:
 
     Args:
         log: Kong's record, for the fields that need no normalising.
-        method: of the request; POST for a gRPC call that nginx could not pass on; empty if it is not known.
+        method: of the client's request; empty if it is not known.
+        sent_method: of the request that Kong sent upstream; a plugin can change it.
         path: as the client sent it, without the query.
         query: without the question mark; empty without one.
         status: of the response to the client, 0 if the record has none.
@@ -58,11 +57,12 @@ class RequestRecord:
 
     __slots__ = (
         "error_type", "grpc_status", "log", "method", "path", "query", "received_call", "request_headers",
-        "response_headers", "route", "sent_call", "service", "source", "status", "statuses", "tries",
+        "response_headers", "route", "sent_call", "sent_method", "service", "source", "status", "statuses", "tries",
     )  # fmt: skip
 
     log: Final[LogRecord]
     method: Final[str]
+    sent_method: Final[str]
     path: Final[str]
     query: Final[str]
     status: Final[int]
@@ -88,26 +88,34 @@ class RequestRecord:
         statuses = _statuses(log.upstream_status, tries)
         source = log.source if log.source is not None else _source(statuses, answer)
         status = int(log.response.status or 0)
-        method = remembered_method(log.otlp_tracing) or request.method
+        notes = RequestNotes.from_log_field(log.otlp_tracing)
+        method = sent_method = request.method
         received = sent = None
         grpc_status = _grpc_status(answer) if "grpc-status" in answer else None
-        content_type = first_line(headers, "content-type") or ""
-        if content_type == "application/grpc" or content_type.startswith(_GRPC_TYPES):
-            upstream_path = (log.upstream_uri or "").partition("?")[0]
-            is_call = path.count("/") == 2
-            if _is_method_lost(method, source, log) and is_call:
-                method = "POST"
-            # The headers are those that the upstream saw. A plugin that translates (grpc-gateway) makes a call of a
-            # request that was not a call, and gives it another path.
-            if method == "POST" and is_call and upstream_path in {"", path}:
-                received = path
-            if upstream_path.count("/") == 2:
-                sent = upstream_path
+        if notes is not None and notes.method is not None:
+            method = notes.method
+            if sent_method == "GET" and source == "kong":  # the GET for nginx's error page
+                sent_method = method
         elif status == 413 and method == "GET" and source == "kong" and route is None:
-            # nginx refuses a body before `access`, which then remembers nothing; over HTTP/2 any method is a GET here.
+            # nginx refuses a body before `access`, which then notes nothing; over HTTP/2 any method is a GET here.
             method = ""
+        if is_grpc(first_line(headers, "content-type") or ""):
+            # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of a
+            # request that was none. The call's path is not in the record.
+            is_call = path.count("/") == 2
+            if notes is None or notes.is_grpc:
+                if notes is not None and is_call:
+                    method = sent_method = "POST"  # the only one; the GET for nginx's error page replaces it too
+                upstream_path = (log.upstream_uri or "").partition("?")[0]
+                if method == "POST" and is_call and upstream_path in {"", path}:
+                    received = path
+                if upstream_path.count("/") == 2:
+                    sent = upstream_path
+            elif notes.method is None and not notes.has_body:
+                method = "GET"
         self.log = log
         self.method = method
+        self.sent_method = sent_method
         self.path = path
         self.query = query
         self.status = status
@@ -173,19 +181,6 @@ def _source(statuses: list[int | None], answer: Mapping[str, Any]) -> str:
     # Kong before 3.6 puts no Server header on its own answer for an upstream.
     server = first_line(answer, "server")
     return "upstream" if server and not server.startswith("kong/") else "kong"
-
-
-def _is_method_lost(method: str, source: str, log: LogRecord) -> bool:
-    # nginx answers an error of its own as a GET for its error page, and over HTTP/2 Kong's record shows that GET
-    # (kong/pdk/request.lua, get_method). Only of gRPC calls the method is known: POST.
-    service = log.service
-    return (
-        method == "GET"
-        and source == "kong"
-        and bool(log.tries)
-        and service is not None
-        and service.protocol in _GRPC_PROTOCOLS
-    )
 
 
 def _grpc_status(answer: Mapping[str, Any]) -> str | None:

@@ -76,7 +76,7 @@ def _add_client_spans(
     spans: list[SpanRecord], record: RequestRecord, context: RequestContext, rules: SpanRules, times: SpanTimes
 ) -> None:
     call = grpc_call(record, record.sent_call, rules.names) if record.sent_call is not None else None
-    name = call.span_name if call else rules.methods.name(record.method)
+    name = call.span_name if call else rules.methods.name(record.sent_method)
     last = len(times.tries) - 1
     for number, attributes in enumerate(client_attributes(record, call, rules)):
         start_ns, end_ns = times.tries[number]

@@ -58,7 +58,7 @@ def _upstream_attributes(record: RequestRecord, call: Call | None, rules: SpanRu
         port = f":{int(service.port)}" if service.port and service.port != DEFAULT_PORTS.get(scheme) else ""
         url = f"{scheme}://{host}{port}{record.log.upstream_uri or '/'}"
     return present({
-        **rules.methods.attributes(record.method),
+        **rules.methods.attributes(record.sent_method),
         "server.address": service.host if service else None,
         "server.port": int(service.port) if service and service.port else None,
         "url.full": url,

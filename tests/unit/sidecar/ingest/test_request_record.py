@@ -10,7 +10,7 @@ import pytest
 from otlp_tracing.sidecar.ingest.request_record import decode, first_line, lines
 from spans_of import GRPC
 
-CALL = {**GRPC, "source": None, "tries": [{"state": "failed", "code": 502}], "upstream_status": "502"}
+FAILED = {"tries": [{"state": "failed", "code": 502}], "upstream_status": "502"}
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,32 @@ def test_lua_has_one_kind_of_table() -> None:
     assert (record.path, record.query, record.status) == ("/a", "b=1", 0)
 
 
-def test_a_method_that_kong_lost_comes_back_without_a_source() -> None:
-    """Kong 3.4 does not name the source of an answer; a failed last try without the upstream's Server header does."""
-    fields = {**CALL, "request": {**GRPC["request"], "method": "GET"}}
+@pytest.mark.parametrize("source", [{}, {"source": "kong"}])
+def test_a_grpc_call_that_nginx_answered_is_a_post(source: dict[str, Any]) -> None:
+    """The record has the GET for nginx's error page; `access` noted that the client made a call."""
+    request = {"request": {**GRPC["request"], "method": "GET"}, "otlp_tracing": {"grpc": True}}
+    record = decode(msgspec.json.encode({**GRPC, **FAILED, **request, "source": None, **source}))
+
+    assert (record.source, record.method, record.sent_method) == ("kong", "POST", "POST")
+    assert record.received_call == record.sent_call == "/shop.Cart/Add"
+
+
+@pytest.mark.parametrize(("notes", "method"), [({}, "GET"), ({"body": True}, "POST"), ({"method": "PATCH"}, "PATCH")])
+def test_a_translated_request_keeps_its_method(notes: dict[str, Any], method: str) -> None:
+    """A plugin like grpc-gateway sends a POST; the client's method is noted, or follows from its body."""
+    uri = {"request": {**GRPC["request"], "uri": "/hello/ann"}, "upstream_uri": "/hello/ann"}
+    record = decode(msgspec.json.encode({**GRPC, **uri, "otlp_tracing": notes}))
+
+    assert (record.method, record.sent_method) == (method, "POST")
+    assert record.received_call is record.sent_call is None
+
+
+def test_an_error_page_has_the_method_of_the_request() -> None:
+    """Over HTTP/2 nginx answers as a GET; the tries were made with the client's method."""
+    fields = {"request": {"method": "GET"}, **FAILED, "source": "kong", "otlp_tracing": {"method": "PUT"}}
     record = decode(msgspec.json.encode(fields))
 
-    assert (record.source, record.method, record.received_call) == ("kong", "POST", "/shop.Cart/Add")
+    assert (record.method, record.sent_method) == ("PUT", "PUT")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +76,7 @@ def test_a_method_that_kong_lost_comes_back_without_a_source() -> None:
         ({"otlp_tracing": {}, "request": {"method": "PATCH"}}, "PATCH"),
     ],
 )
-def test_a_remembered_method_is_the_requests(fields: dict[str, Any], method: str) -> None:
+def test_a_noted_method_is_the_requests(fields: dict[str, Any], method: str) -> None:
     """`access` knew it where Kong's record says GET; anything else in its place is ignored."""
     assert decode(msgspec.json.encode(fields)).method == method
 

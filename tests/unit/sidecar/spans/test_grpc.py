@@ -23,25 +23,6 @@ def grpc(**fields: Any) -> RequestRecord:
     return record_of(**{**GRPC, **parts, **fields})
 
 
-@pytest.mark.parametrize(
-    ("fields", "method"),
-    [
-        ({}, "POST"),
-        ({"request": {"method": "GET", "headers": {}}}, "GET"),
-        ({"request": {"method": "PUT"}}, "PUT"),
-        ({"source": "upstream"}, "GET"),
-        ({"tries": []}, "GET"),
-        ({"service": {"protocol": "http"}}, "GET"),
-    ],
-)
-def test_a_call_that_nginx_answered_gets_its_method_back(fields: dict[str, Any], method: str) -> None:
-    """Kong shows GET for it, as nginx's error page is one. A call is a POST; other methods stay unknown."""
-    fields = {"source": "kong", "upstream_status": "502", **fields}
-    fields["request"] = {"method": "GET", **fields.get("request", {})}
-
-    assert grpc(**fields).method == method
-
-
 @pytest.mark.parametrize("content_type", ["application/grpc", "application/grpc+proto", "application/grpc;x=1"])
 def test_a_call_is_known_by_its_content_type(content_type: str) -> None:
     """Whatever is encoded in it."""
