@@ -9,7 +9,7 @@ from typing import Any
 
 from otlp_tracing import __version__
 from otlp_tracing.config.schema import SCHEMA
-from otlp_tracing.plugin.environment import process_emitter
+from otlp_tracing.plugin.environment import filled, process_emitter
 from otlp_tracing.plugin.handler import Phases
 
 Schema = SCHEMA
@@ -26,7 +26,7 @@ class Plugin:
     final_calls = {"log": "kong.log.serialize"}  # noqa: RUF012
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self._phases = Phases(config, process_emitter())
+        self._phases = Phases(filled(config), process_emitter())
 
     def access(self, kong: Any) -> None:
         """Decide and propagate, before the request is sent upstream."""

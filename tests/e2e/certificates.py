@@ -13,6 +13,9 @@ from cryptography.x509.oid import NameOID
 
 from e2e.ports import HOST
 
+NAME = "collector.test"
+"""The host of every certificate, besides loopback; no name server knows it."""
+
 _DAY = datetime.timedelta(days=1)
 _MINUTE = datetime.timedelta(minutes=1)
 
@@ -64,7 +67,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if not ca:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))])
+            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName(NAME)])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 

@@ -15,6 +15,7 @@ from typing import Any
 from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, Entry, duplicate_keys, read_documents
 from otlp_tracing.commands.options import OptionParser, choice
 from otlp_tracing.commands.screen import printable
+from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import complete, is_vault_reference, unknown_field
@@ -283,19 +284,13 @@ def _is_placeholder(value: object) -> bool:
 
 
 def _warnings(settings: Settings) -> Iterator[tuple[str, str]]:
-    load, tls, endpoint = settings.sampling.load, settings.tls, settings.endpoint or ""
+    load = settings.sampling.load
     if load.high is not None and load.low >= load.high:
         yield "config.sampling.load.low", f"{load.low:g} is not below high, {load.high:g}: rates swing or stay low"
     if settings.sampling.rate == 0 and not settings.sampling.rules:
         yield "config.sampling.rate", "0 and no rule: only a caller's decision and sampling.keep keep traces"
-    if endpoint.rstrip("/").endswith(":4318") and settings.protocol == "grpc":
-        yield "config.endpoint", "port 4318 is usually OTLP over HTTP: set protocol to http/protobuf, or use port 4317"
-    if endpoint.rstrip("/").endswith(":4317") and settings.protocol != "grpc":
-        yield "config.endpoint", "port 4317 is usually OTLP over gRPC: set protocol to grpc, or use port 4318"
-    if endpoint.startswith("http://") and tls != type(tls)():
-        yield "config.tls", "is not used: the endpoint starts with http://"
-    if bool(tls.client_cert) != bool(tls.client_key):
-        yield "config.tls", "client_cert and client_key work only together"
+    for field, text in endpoint_warnings(settings):
+        yield f"config.{field}", text
     for number, line in enumerate(settings.headers, 1):
         if "{vault://" in line and not is_vault_reference(line):
             yield f"config.headers[{number}]", "Kong resolves a vault reference only if it is the whole line"

@@ -26,6 +26,7 @@ from otlp_tracing.commands.options import (
     integer,
     text,
 )
+from otlp_tracing.config.otel_variables import tracer_remarks
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
@@ -74,6 +75,8 @@ def run(options: argparse.Namespace) -> None:
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
     listener, bound = supervisor.bind(socket)
+    for remark in tracer_remarks(os.environ, has_own_sidecar=not is_embedded):
+        _log.warning("%s", remark)
     count = _worker_count(options.workers)
     table = SlotTable.create(count)
     inboxes = create_inboxes(count)

@@ -24,7 +24,8 @@ def about(description: str, **rules: Any) -> dict[str, Any]:
 
     Args:
         description: for Kong's Admin API and the documentation, 10 to 500 characters.
-        rules: such as `between`. `elements` has the rules of an array's elements.
+        rules: such as `between`. `elements` has the rules of an array's elements. `variable` names the environment
+            variable that fills the field. Then Kong's schema has no default, so that an unset field can be recognized.
     """
     return {"description": description, **rules}
 
@@ -45,10 +46,13 @@ def fields_of(record: Hashable) -> list[Field]:
 def _definition(annotation: Any, default: object) -> dict[str, Any]:
     hint, described = typing.get_args(annotation)
     definition = {**_kind(hint), **described}
+    if definition["type"] == "array":
+        definition["elements"] = {**_kind(hint)["elements"], **described.get("elements", {})}
+    if definition.pop("variable", None):
+        return definition
     if definition["type"] == "record":
         definition["required"] = True
     elif definition["type"] == "array":
-        definition["elements"] = {**_kind(hint)["elements"], **described.get("elements", {})}
         definition["default"] = list(default) if isinstance(default, tuple) else []
     elif default is dataclasses.MISSING:
         definition["required"] = True

@@ -61,10 +61,11 @@ class Tls:
     """TLS towards the collector."""
 
     ca_cert: Annotated[str | None, about(
-        f"Certificate of the authority that signed the collector's: {_PATH_OR_PEM}. Unset: the authorities of the "
-        "system.")] = None
+        f"Certificate of the authority that signed the collector's: {_PATH_OR_PEM}. Unset: "
+        "OTEL_EXPORTER_OTLP_CERTIFICATE, otherwise the authorities of the system.")] = None
     client_cert: Annotated[str | None, about(
-        f"Client certificate for mutual TLS: {_PATH_OR_PEM}. Needs client_key.")] = None
+        f"Client certificate for mutual TLS: {_PATH_OR_PEM}. Needs client_key. Both unset: "
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY.")] = None
     client_key: Annotated[str | None, about(
         f"Private key of client_cert: {_PATH_OR_PEM}.", encrypted=True, referenceable=True)] = None
     insecure_skip_verify: Annotated[bool, about("Accept any certificate of the collector. For tests only.")] = False
@@ -142,9 +143,11 @@ class Sampling:
 
     rate: Annotated[float, about(
         "Share of traces that is kept if no rule and no caller decides. The decision agrees with OpenTelemetry's "
-        "consistent probability samplers.", between=[0, 1])] = 1.0
+        "consistent probability samplers. Unset: OTEL_TRACES_SAMPLER, otherwise 1.0.", between=[0, 1],
+        variable="OTEL_TRACES_SAMPLER")] = 1.0
     parent: Annotated[Literal["follow", "ignore"], about(
-        "follow: the caller's sampled flag decides. ignore: the gateway decides.")] = "follow"
+        "follow: the caller's sampled flag decides. ignore: the gateway decides. Unset: OTEL_TRACES_SAMPLER if rate is "
+        "unset too, otherwise follow.", variable="OTEL_TRACES_SAMPLER")] = "follow"
     rules: Annotated[tuple[SamplingRule, ...], about(
         "Rules in order; the first that matches a request sets its rate.")] = ()
     budget: Annotated[Budget, about("An upper bound on kept traces.")] = Budget()
@@ -177,10 +180,12 @@ class Propagation:
 
     extract: Annotated[tuple[str, ...], about(
         "Formats that are read from a request, in this order; the first that is found counts. b3 is read in both "
-        "of its forms.", elements={"one_of": _EXTRACTABLE})] = ("w3c", "b3", "jaeger", "datadog")
+        "of its forms. Unset: OTEL_PROPAGATORS, otherwise w3c, b3, jaeger, datadog.",
+        elements={"one_of": _EXTRACTABLE}, variable="OTEL_PROPAGATORS")] = ("w3c", "b3", "jaeger", "datadog")
     inject: Annotated[tuple[str, ...], about(
         "Formats that are written to the upstream request. The format that the caller used is written too, if "
-        "extract names it: so no header still carries the caller's span.", elements={"one_of": _INJECTABLE})] = ("w3c",)
+        "extract names it: so no header still carries the caller's span. Unset: OTEL_PROPAGATORS, otherwise w3c.",
+        elements={"one_of": _INJECTABLE}, variable="OTEL_PROPAGATORS")] = ("w3c",)
     clear: Annotated[tuple[str, ...], about(
         "Request headers that are removed before the upstream; headers of inject stay.", elements=_HEADER_NAME)] = ()
     incoming: Annotated[Literal["trust", "ignore", "restart_and_link"], about(
@@ -281,16 +286,17 @@ class Settings:
         " OTEL_EXPORTER_OTLP_ENDPOINT, otherwise localhost, port 4317 (HTTP: 4318).",
         match="^https?://[^/ @]+/?[^ @]*$",
         err="must be http://host:port or https://host:port, without user or password", referenceable=True)] = None
-    protocol: Annotated[Literal["grpc", "http/protobuf"], about(
-        "Protocol of OTLP: gRPC, or protobuf over HTTP.")] = "grpc"
+    protocol: Annotated[Literal["grpc", "http/protobuf"] | None, about(
+        "Protocol of OTLP: gRPC, or protobuf over HTTP. Unset: OTEL_EXPORTER_OTLP_PROTOCOL, otherwise grpc.")] = None
     headers: Annotated[tuple[str, ...], about(
-        "Headers that are sent with every export, each as `name: value`.",
+        "Headers that are sent with every export, each as `name: value`. Empty: OTEL_EXPORTER_OTLP_HEADERS.",
         elements={"encrypted": True, "referenceable": True, "match": _HEADER_LINE,
                   "err": "must be a line `name: value`, or wholly a reference {vault://…}"})] = ()
     resource_attributes: Annotated[tuple[KeyValue, ...], about(
         "Attributes of the resource that the spans belong to.")] = ()
     tls: Annotated[Tls, about("TLS towards the collector; used if the endpoint starts with https://.")] = Tls()
-    compression: Annotated[Literal["gzip", "none"], about("Compression of exports.")] = "gzip"
+    compression: Annotated[Literal["gzip", "none"] | None, about(
+        "Compression of exports. Unset: OTEL_EXPORTER_OTLP_COMPRESSION, otherwise gzip.")] = None
     batch_export: Annotated[BatchExport, about("How spans are batched, and how long they may wait.")] = BatchExport()
     propagation: Annotated[Propagation, about("How trace context enters and leaves the gateway.")] = Propagation()
     sampling: Annotated[Sampling, about("Which traces are kept.")] = Sampling()
@@ -375,7 +381,9 @@ def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _build(cls: type[T], data: Mapping[str, Any]) -> T:
     hints = hints_of(typing.cast(Any, cls))
-    return cls(**{name: _convert(hint, data[name]) for name, hint in hints.items()})
+    # A field that the environment may fill has no default in the schema, see declaration.about.
+    given = {name: _convert(hint, data[name]) for name, hint in hints.items() if data[name] is not None}
+    return cls(**given)
 
 
 def _convert(hint: Any, value: Any) -> Any:

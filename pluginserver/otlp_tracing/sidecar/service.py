@@ -16,10 +16,12 @@ from typing import Any
 
 from aiohttp import web
 
+from otlp_tracing.config.otel_variables import exporter_remarks
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.proxies import proxy_problems
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.http_listener import BatchListener, IngestServer
 from otlp_tracing.sidecar.ingest.options import PATH, IngestOptions
@@ -87,6 +89,8 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     metrics = Metrics()
     warnings = RecentWarnings()
     WARNINGS.pass_on_to(warnings.add)
+    for remark in (*exporter_remarks(environment, is_embedded=options.embedded), *proxy_problems(environment)):
+        _log.warning("%s", remark)
     exporters = ExporterRegistry(metrics, environment, options.spool, spool_max_bytes=options.spool_max_bytes)
     # Not before the spool is open: records that an earlier process had spooled must not be processed twice.
     await exporters.spool.start(_OPEN_SECONDS)

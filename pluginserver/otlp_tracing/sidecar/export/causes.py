@@ -26,6 +26,8 @@ HTTP1 = Cause(
 )
 GRPC = Cause("the port speaks gRPC, not HTTP/1.1", "set `protocol: grpc`, or the port of OTLP over HTTP, often 4318")
 NO_TLS = Cause("the port does not speak TLS", "write http:// in `endpoint`")
+REFUSED = Cause("the connection is refused: no program listens there")
+NO_PROXY = Cause("the proxy cannot be reached", "check HTTPS_PROXY, or name the collector in NO_PROXY")
 CLOSED = Cause(
     "the collector closed the connection without an answer",
     "if this lasts, check scheme and port of `endpoint`: the port may speak TLS, or another protocol",
@@ -63,7 +65,7 @@ _CAUSES: Sequence[tuple[re.Pattern[str], Cause]] = [
             "name resolution|DNS resolution failed",
             Cause("the name in `endpoint` does not resolve", "check the host of `endpoint`"),
         ),
-        ("Connection refused|Connect call failed", Cause("the connection is refused: no program listens there")),
+        ("Connection refused|Connect call failed", REFUSED),
         (
             "Socket closed|Connection reset by peer|Server disconnected",
             CLOSED,

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import re
 import ssl
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
+
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.export.destination import is_text
 
 _CHECK_SECONDS = 10.0
+_CERTIFICATE = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_GRPC_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+_GRPC_ROOTS = Path(grpc.__file__).parent / "_cython" / "_credentials" / "roots.pem"
 
 
 class CertificateWatch:
@@ -25,7 +33,7 @@ class CertificateWatch:
     """
 
     def __init__(self, tls: Tls, clock: Callable[[], float] = time.monotonic) -> None:
-        self._values = (tls.ca_cert, tls.client_cert, tls.client_key)
+        self._values = (tls.ca_cert or os.environ.get("SSL_CERT_FILE"), tls.client_cert, tls.client_key)
         self._clock = clock
         self._check_at = 0.0
         self._seen: object = None
@@ -76,16 +84,40 @@ def client_pair(tls: Tls) -> tuple[bytes | None, bytes | None]:
     return key, certificate
 
 
+def authorities(tls: Tls) -> bytes:
+    """Return the certificates of the authorities to trust, as PEM, the same for both protocols.
+
+    Those of `ca_cert`. Otherwise those of SSL_CERT_FILE and SSL_CERT_DIR, or of the system's folders. On a system
+    without any, those that gRPC brings along.
+
+    Raises:
+        ConfigError: if `ca_cert` cannot be read.
+    """
+    return read(tls.ca_cert, "tls.ca_cert") or _system_authorities() or _GRPC_ROOTS.read_bytes()
+
+
+def _system_authorities() -> bytes:
+    places = ssl.get_default_verify_paths()
+    files = [Path(os.environ.get("SSL_CERT_FILE") or os.environ.get(_GRPC_VARIABLE) or places.openssl_cafile)]
+    for folder in (os.environ.get("SSL_CERT_DIR") or places.openssl_capath).split(":"):
+        files += sorted(Path(folder).glob("[0-9a-f]" * 8 + ".[0-9]"))  # the names under which OpenSSL finds them
+    found: dict[bytes, None] = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            found.update(dict.fromkeys(_CERTIFICATE.findall(file.read_bytes())))
+    return b"\n".join(found)
+
+
 def context(tls: Tls) -> ssl.SSLContext:
     """Return the settings for Python's own TLS.
 
     Raises:
         ConfigError: if a file cannot be read or used.
     """
-    root = read(tls.ca_cert, "tls.ca_cert")
+    root = authorities(tls)
     key, certificate = client_pair(tls)
     try:
-        made = ssl.create_default_context(cadata=root.decode() if root else None)
+        made = ssl.create_default_context(cadata=root.decode())
         if tls.insecure_skip_verify:
             made.check_hostname = False
             made.verify_mode = ssl.CERT_NONE

@@ -12,14 +12,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from opentelemetry.util.re import parse_env_headers
-
+from otlp_tracing.config.otel_variables import ExporterVariables, Protocol
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.export.proxies import proxy_of
 from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
 # OTLP's ports. Without a port, https:// means 443 over both protocols, as it does for every other client: backends
@@ -41,10 +41,12 @@ class Destination:
         secure: TLS.
         headers: lower-case names and values; secrets.
         resource_attributes: sorted by name.
+        proxy: URL of the proxy on the way, with its password; None without one.
+        timeout_s: of one attempt.
     """
 
     endpoint: str
-    protocol: Literal["grpc", "http/protobuf"]
+    protocol: Protocol
     target: str
     url: str
     secure: bool
@@ -53,6 +55,8 @@ class Destination:
     tls: Tls
     gzip: bool
     batch_export: BatchExport
+    proxy: str | None
+    timeout_s: float
 
     @classmethod
     def from_settings(
@@ -68,19 +72,24 @@ class Destination:
         Raises:
             ConfigError: if the endpoint or a header cannot be used, also one from the environment.
         """
-        endpoint = settings.endpoint or _environment_endpoint(environment, settings.protocol)
-        headers = _headers(settings, environment)
-        if settings.protocol == "grpc" and (faults := list(_metadata_faults(headers))):
+        variables = ExporterVariables.read(environment)
+        protocol = settings.protocol or variables.protocol or "grpc"
+        endpoint = settings.endpoint or _environment_endpoint(variables, protocol)
+        # A variable's value is not part of an error: it can have a password, and Kong has not checked it.
+        variable = "" if settings.endpoint else variables.endpoint_variable
+        headers = _headers(settings, variables)
+        if protocol == "grpc" and (faults := list(_metadata_faults(headers))):
             raise ConfigError(faults)
         return cls(
             endpoint=endpoint,
-            protocol=settings.protocol,
-            **_address(endpoint, settings.protocol, environment),
+            protocol=protocol,
+            **_address(endpoint, protocol, variables, environment, variable),
             headers=headers,
             resource_attributes=resource_attributes(settings, detected or {}),
-            tls=settings.tls,
-            gzip=settings.compression == "gzip",
+            tls=_tls(settings.tls, variables),
+            gzip=(settings.compression or variables.compression) != "none",
             batch_export=settings.batch_export,
+            timeout_s=variables.timeout_s,
         )
 
     @classmethod
@@ -99,16 +108,18 @@ class Destination:
         """
         fields = json.loads(description)
         names, has_secret_key = fields.pop("header_names"), fields.pop("has_secret_key")
-        headers = _environment_headers(environment)
+        variables = ExporterVariables.read(environment)
+        headers = variables.headers
         is_complete = sorted(name for name, _ in headers) == sorted(names)
         found = cls(
             **{
                 **fields,
-                **_address(fields["endpoint"], fields["protocol"], environment),
+                **_address(fields["endpoint"], fields["protocol"], variables, environment),
                 "headers": headers if is_complete else (),
                 "resource_attributes": tuple((key, value) for key, value in fields["resource_attributes"]),
                 "tls": Tls(**fields["tls"]),
                 "batch_export": BatchExport(**fields["batch_export"]),
+                "timeout_s": variables.timeout_s,
             }
         )
         return found, bool(names and not is_complete) or has_secret_key
@@ -154,53 +165,60 @@ def is_text(pem: str) -> bool:
     return pem.lstrip().startswith("-----BEGIN")
 
 
-def _environment_endpoint(environment: Mapping[str, str], protocol: str) -> str:
-    if endpoint := environment.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip():
-        return endpoint
-    base = environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
-    if base:
-        # Over HTTP the endpoint for all signals is a base, and the endpoint for traces is the whole URL.
-        return base if protocol == "grpc" else base.rstrip("/") + _TRACES_PATH
-    return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
+def _environment_endpoint(variables: ExporterVariables, protocol: Protocol) -> str:
+    if not variables.endpoint:
+        return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
+    if variables.is_base and protocol != "grpc":
+        return variables.endpoint.rstrip("/") + _TRACES_PATH
+    return variables.endpoint
 
 
-def _address(endpoint: str, protocol: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    text = endpoint
-    if protocol == "grpc" and "://" not in text:
-        # As gRPC clients take it. The specification's default is TLS.
-        text = f"{'http' if _environment(environment, 'INSECURE').lower() == 'true' else 'https'}://{text}"
+def _address(
+    endpoint: str,
+    protocol: Protocol,
+    variables: ExporterVariables,
+    environment: Mapping[str, str],
+    variable: str = "",
+) -> dict[str, Any]:
+    text = endpoint.removeprefix("dns:///")  # as gRPC clients write it
+    if "://" not in text:
+        # The specification's default is TLS.
+        text = f"{'http' if variables.insecure else 'https'}://{text}"
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
+        host, port = unquote(parts.hostname or ""), parts.port
     except ValueError:
-        host = port = None
-        parts = urlsplit("")
+        parts, host, port = urlsplit(""), "", None
+    shown = (variable, "") if variable else ("endpoint", endpoint)
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigError([Fault("endpoint", endpoint, "must be http://host:port or https://host:port")])
+        rule = "must be http://host:port or https://host:port"
+        raise ConfigError([Fault(*shown, rule + ("; an IPv6 address stands in []" if text.count(":") > 2 else ""))])
+    if "@" in parts.netloc:
+        raise ConfigError([Fault(shown[0], "", "must not have a user and password; use a header")])
     if protocol == "grpc" and parts.path not in {"", "/"}:
-        raise ConfigError([Fault("endpoint", endpoint, "must not have a path: OTLP over gRPC has none")])
+        rule = "must not have a path: OTLP over gRPC has none; for OTLP over HTTP set protocol to http/protobuf"
+        raise ConfigError([Fault(*shown, rule)])
     bracketed = f"[{host}]" if ":" in host else host
-    target = f"{bracketed}:{port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)}"
+    port = port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)
+    target = f"{bracketed}:{port}"
     path = parts.path if parts.path not in {"", "/"} else _TRACES_PATH
     url = urlunsplit((parts.scheme, target, path, parts.query, ""))
-    return {"target": target, "url": url, "secure": parts.scheme == "https"}
+    proxy = proxy_of(parts.scheme, host, port, environment)
+    return {"target": target, "url": url, "secure": parts.scheme == "https", "proxy": proxy}
 
 
-def _environment(environment: Mapping[str, str], name: str) -> str:
-    """Return a variable for traces, or the one for all signals; an empty text if neither is set."""
-    found = environment.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or environment.get(f"OTEL_EXPORTER_OTLP_{name}")
-    return (found or "").strip()
+def _tls(tls: Tls, variables: ExporterVariables) -> Tls:
+    tls = replace(tls, ca_cert=tls.ca_cert or variables.ca_cert)
+    if tls.client_cert is None and tls.client_key is None:  # a pair comes from one place
+        tls = replace(tls, client_cert=variables.client_cert, client_key=variables.client_key)
+    return tls
 
 
-def _headers(settings: Settings, environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _headers(settings: Settings, variables: ExporterVariables) -> tuple[tuple[str, str], ...]:
     if settings.headers:
         lines = (line.partition(":") for line in settings.headers if not is_vault_reference(line))
         return tuple((name.strip().lower(), value.strip()) for name, _, value in lines)
-    return _environment_headers(environment)
-
-
-def _environment_headers(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(parse_env_headers(_environment(environment, "HEADERS"), liberal=True).items())
+    return variables.headers
 
 
 def _metadata_faults(headers: Iterable[tuple[str, str]]) -> Iterator[Fault]:

@@ -21,12 +21,11 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.export.causes import cause_of
+from otlp_tracing.sidecar.export.causes import NO_PROXY, REFUSED, cause_of
 from otlp_tracing.sidecar.export.certificates import CertificateWatch
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
-from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action
-from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
+from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action, proxy_refusal
 
 _METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # How gRPC describes a server that does not speak it.
@@ -34,6 +33,7 @@ _NOT_GRPC = re.compile(
     "Expected SETTINGS frame|Received http2 header with status|Data frame with END_STREAM flag received|"
     "No status received|WRONG_VERSION_NUMBER|missing selected ALPN"
 )
+_PROXY_REFUSAL = re.compile("HTTP proxy returned response code ([0-9]{3})")
 _TRANSLATED = frozenset({"UNAVAILABLE", "UNAUTHENTICATED", "PERMISSION_DENIED"})
 _GUARD_SECONDS = 2.0  # past the deadline, because gRPC measures it by a clock that a person may set
 
@@ -60,8 +60,8 @@ class GrpcTransport:
             channel = await self._open()
             call: Any = channel.unary_unary(_METHOD, None, None)
             response = await asyncio.wait_for(
-                call(request, timeout=ATTEMPT_SECONDS, metadata=self._destination.headers),
-                ATTEMPT_SECONDS + _GUARD_SECONDS,
+                call(request, timeout=self._destination.timeout_s, metadata=self._destination.headers),
+                self._destination.timeout_s + _GUARD_SECONDS,
             )
         except grpc.aio.AioRpcError as error:
             return self._result(error, channel)
@@ -101,6 +101,8 @@ class GrpcTransport:
             self._certificates.check_soon()
             if timed_out or self._destination.tls.insecure_skip_verify:
                 self._discard(channel)
+        if refused := _PROXY_REFUSAL.search(error.details() or ""):
+            return proxy_refusal(int(refused[1]))
         delay_s = _retry_delay(error)
         action, cause = grpc_action(code, delay_s), None
         found = _NOT_GRPC.search(error.details() or "")
@@ -109,6 +111,8 @@ class GrpcTransport:
             action = Action.HOLD_NOT_OTLP
         if code == "UNAVAILABLE":  # gRPC's own, if it could not speak with the collector
             cause = cause_of(error.details() or "")
+            if cause is REFUSED and self._destination.proxy:
+                cause = NO_PROXY
         reason = cause.reason if cause else f"{code}: {details}"
         remedy = cause.remedy if cause else ""
         return ExportResult(action, reason, delay_s=delay_s, error_type=code, remedy=remedy)
@@ -118,7 +122,7 @@ class GrpcTransport:
             return
         self._channel = None
         # Other requests on this channel may still be answered.
-        task = asyncio.create_task(channel.close(ATTEMPT_SECONDS))
+        task = asyncio.create_task(channel.close(self._destination.timeout_s))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

@@ -6,9 +6,12 @@ Source: OpenTelemetry specification, protocol/exporter.md; gRPC core, grpc_types
 from __future__ import annotations
 
 import asyncio
+import base64
+import http.client
 import socket
 import ssl
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import grpc
 
@@ -44,31 +47,52 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
         OSError: if the collector's certificate must be read from the collector, and cannot.
     """
     compression = grpc.Compression.Gzip if destination.gzip else grpc.Compression.NoCompression
+    # gRPC would read the environment itself, by other rules than OTLP over HTTP.
+    proxy = ("grpc.http_proxy", destination.proxy) if destination.proxy else ("grpc.enable_http_proxy", 0)
+    options = (*_OPTIONS, proxy)
     if not destination.secure:
-        return grpc.aio.insecure_channel(destination.target, _OPTIONS, compression)
-    tls, options = destination.tls, _OPTIONS
-    root = certificates.read(tls.ca_cert, "tls.ca_cert")
+        return grpc.aio.insecure_channel(destination.target, options, compression)
+    tls = destination.tls
     if tls.insecure_skip_verify:
-        root, name = await asyncio.to_thread(_shown_certificate, destination.target)
-        options = (*_OPTIONS, ("grpc.ssl_target_name_override", name))
+        root, name = await asyncio.to_thread(_shown_certificate, destination)
+        options = (*options, ("grpc.ssl_target_name_override", name))
+    else:
+        root = await asyncio.to_thread(certificates.authorities, tls)
     credentials = grpc.ssl_channel_credentials(root, *certificates.client_pair(tls))
     return grpc.aio.secure_channel(destination.target, credentials, options, compression)
 
 
-def _shown_certificate(target: str) -> tuple[bytes, str]:
+def _shown_certificate(destination: Destination) -> tuple[bytes, str]:
     # gRPC cannot skip the check. Trusting exactly the certificate that the collector shows now has the same
     # effect until it changes. Then the next connection fails, and the transport opens a new channel.
-    host, _, port = target.rpartition(":")
-    pem = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=_HANDSHAKE_SECONDS)
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    host = _host_and_port(destination.target)[0]
+    with _connection(destination) as plain, unchecked.wrap_socket(plain, server_hostname=host) as wrapped:
+        pem = ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(binary_form=True) or b"")
     context = ssl.create_default_context(cadata=pem)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    with (
-        socket.create_connection((host.strip("[]"), int(port)), _HANDSHAKE_SECONDS) as plain,
-        context.wrap_socket(plain) as wrapped,
-    ):
+    with _connection(destination) as plain, context.wrap_socket(plain, server_hostname=host) as wrapped:
         certificate = wrapped.getpeercert() or {}
     return pem.encode(), _any_name(certificate) or host
+
+
+def _connection(destination: Destination) -> socket.socket:
+    host, port = _host_and_port(destination.target)
+    if destination.proxy is None:
+        return socket.create_connection((host, port), _HANDSHAKE_SECONDS)
+    proxy = urlsplit(destination.proxy)
+    connection = http.client.HTTPConnection(proxy.hostname or "", proxy.port, timeout=_HANDSHAKE_SECONDS)
+    credentials = base64.b64encode(unquote(proxy.netloc.rpartition("@")[0]).encode()).decode()
+    connection.set_tunnel(host, port, {"Proxy-Authorization": f"Basic {credentials}"} if credentials else {})
+    connection.connect()
+    return connection.sock
+
+
+def _host_and_port(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _any_name(certificate: Any) -> str | None:

@@ -21,10 +21,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otlp_tracing import __version__
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
-from otlp_tracing.sidecar.export.causes import GRPC, NO_TLS, Cause, cause_of
+from otlp_tracing.sidecar.export.causes import GRPC, NO_PROXY, NO_TLS, Cause, cause_of
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, retry_after
-from otlp_tracing.sidecar.export.transport import ATTEMPT_SECONDS
+from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, proxy_refusal, retry_after
 
 _MAX_RESPONSE_BYTES = 64 << 10  # a message with a number and a sentence
 _DNS_SECONDS = 10  # the longest that a collector which has moved is not found
@@ -60,7 +59,11 @@ class HttpTransport:
             session = await self._open()
             # Redirects are not followed: only the configuration may send spans elsewhere.
             async with session.post(
-                self._destination.url, data=body, headers=self._headers, allow_redirects=False
+                self._destination.url,
+                data=body,
+                headers=self._headers,
+                allow_redirects=False,
+                proxy=self._destination.proxy,
             ) as response:
                 return _result(response, await _read(response))
         except asyncio.TimeoutError:
@@ -84,15 +87,15 @@ class HttpTransport:
                 await self.close()
             if self._session is None:
                 context = await asyncio.to_thread(certificates.context, tls) if self._destination.secure else False
-                self._session = _session(context)
+                self._session = _session(context, self._destination.timeout_s)
             return self._session
 
 
-def _session(context: ssl.SSLContext | bool) -> aiohttp.ClientSession:
+def _session(context: ssl.SSLContext | bool, timeout_s: float) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=context, ttl_dns_cache=_DNS_SECONDS),
-        timeout=aiohttp.ClientTimeout(total=ATTEMPT_SECONDS),
-        # No cookie of a response is sent with another request, and no proxy is taken from the environment.
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        # No cookie of a response is sent with another request.
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("Accept-Encoding",),
     )
@@ -133,10 +136,16 @@ def _decode(content_type: str, body: bytes) -> ExportTraceServiceResponse:
 
 
 def _failure(error: Exception) -> ExportResult:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return proxy_refusal(error.status)
     if isinstance(error, aiohttp.ClientResponseError):
         is_grpc = _HTTP2_SETTINGS in error.message
         return _not_otlp(GRPC) if is_grpc else _not_otlp(Cause(f"the response is not HTTP: {error.message}"))
-    cause = cause_of(str(error)) or Cause(str(error) or type(error).__name__)
+    cause = (
+        NO_PROXY
+        if isinstance(error, aiohttp.ClientProxyConnectionError)
+        else cause_of(str(error)) or Cause(str(error) or type(error).__name__)
+    )
     if cause is NO_TLS:
         return _not_otlp(cause)
     return ExportResult(Action.RETRY, cause.reason, error_type="connection", remedy=cause.remedy)

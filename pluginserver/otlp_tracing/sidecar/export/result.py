@@ -99,6 +99,19 @@ def http_action(status: int) -> Action:
     return Action.HOLD_NOT_OTLP if status // 100 == 3 else _HTTP.get(status, Action.DROP)
 
 
+def proxy_refusal(status: int) -> ExportResult:
+    """Return the result of an attempt that the proxy on the way did not let pass.
+
+    Args:
+        status: of its answer to CONNECT.
+    """
+    action = http_action(status)
+    if action not in {Action.HOLD_UNAUTHORIZED, Action.HOLD_NOT_OTLP}:
+        action = Action.RETRY
+    remedy = "check the proxy in HTTPS_PROXY and its password, or name the collector in NO_PROXY"
+    return ExportResult(action, f"the proxy answers HTTP {status}", error_type=str(status), remedy=remedy)
+
+
 def retry_after(value: str | None) -> float | None:
     """Read a Retry-After header, seconds or a date; None for anything else."""
     if not value:

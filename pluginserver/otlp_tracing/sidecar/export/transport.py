@@ -6,8 +6,6 @@ from typing import Protocol
 
 from otlp_tracing.sidecar.export.result import ExportResult
 
-ATTEMPT_SECONDS = 10.0  # the specification's default timeout
-
 
 class Transport(Protocol):
     """Sends requests, several at a time."""

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from doubles import ManualClock
+from e2e.certificates import Authority
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.export.certificates import CertificateWatch, client_pair, context, read
+from otlp_tracing.sidecar.export.certificates import CertificateWatch, authorities, client_pair, context, read
 
 
 def test_a_changed_file_is_noticed_within_ten_seconds(tmp_path: Path) -> None:
@@ -51,3 +52,27 @@ def test_a_client_certificate_needs_its_key() -> None:
         client_pair(Tls(client_cert="-----BEGIN CERTIFICATE-----"))
     with pytest.raises(ConfigError, match="cannot be used"):
         context(Tls(ca_cert="-----BEGIN CERTIFICATE-----\nno"))
+
+
+def test_the_authorities_are_those_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file, a folder with OpenSSL's names, or the certificate of the configuration; each certificate once."""
+    first, second, third = (Authority(name).certificate for name in ("first", "second", "third"))
+    (tmp_path / "bundle.pem").write_text(f"a comment\n{first}\n{second}")
+    (tmp_path / "0a1b2c3d.0").write_text(second)
+    (tmp_path / "0a1b2c3e.1").write_text(third)
+    (tmp_path / "notes.pem").write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "bundle.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", f"/not/there:{tmp_path}")
+
+    assert authorities(Tls()).decode() == "\n".join(one.strip() for one in (first, second, third))
+    assert authorities(Tls(ca_cert=third)).decode() == third
+    assert context(Tls()).cert_store_stats()["x509_ca"] == 3
+
+
+def test_a_system_without_authorities_has_those_of_grpc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slim image trusts the same authorities over both protocols."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/not/there.pem")
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+
+    assert authorities(Tls()).count(b"BEGIN CERTIFICATE") > 50
+    assert context(Tls()).cert_store_stats()["x509_ca"] > 50

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.config.settings import Settings
+from otlp_tracing.config.settings import Settings, Tls
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export.destination import Destination
 
@@ -59,9 +59,13 @@ def test_the_environment_fills_what_is_unset(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_wrong_endpoint_of_the_environment_is_named() -> None:
-    """Kong has not checked it."""
-    with pytest.raises(ConfigError, match=r"ftp://c:1.*must be http"):
-        destination({}, OTEL_EXPORTER_OTLP_ENDPOINT="ftp://c:1")
+    """Kong has not checked it; the error names the variable, without its value."""
+    for endpoint in ("ftp://s3cr3t:1", "http://s3cr3t:port", "http://2001:db8::s3cr3t:4317", "https://a:s3cr3t@c:1"):
+        with pytest.raises(ConfigError, match=r"^OTEL_EXPORTER_OTLP_ENDPOINT: must ") as error:
+            destination({}, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        assert "s3cr3t" not in str(error.value)
+    with pytest.raises(ConfigError, match=r"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: .*IPv6 address stands in \[\]"):
+        destination({}, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://2001:db8::1:4317")
 
 
 @pytest.mark.parametrize(("insecure", "secure"), [("", True), ("false", True), ("true", False), ("TRUE", False)])
@@ -70,6 +74,75 @@ def test_an_endpoint_of_the_environment_needs_no_scheme(insecure: str, secure: b
     found = destination({}, OTEL_EXPORTER_OTLP_ENDPOINT=" collector:4317 ", OTEL_EXPORTER_OTLP_INSECURE=insecure)
 
     assert (found.target, found.secure, found.endpoint) == ("collector:4317", secure, "collector:4317")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "protocol", "insecure", "target", "url"),
+    [
+        ("10.0.0.5:4317", "grpc", "true", "10.0.0.5:4317", "http"),
+        ("collector", "grpc", "true", "collector:4317", "http"),
+        ("collector", "grpc", "", "collector:443", "https"),
+        ("dns:///collector:4317", "grpc", "true", "collector:4317", "http"),
+        ("[2001:db8::1]:4317", "grpc", "true", "[2001:db8::1]:4317", "http"),
+        ("http://[fe80::1%25eth0]:4317", "grpc", "", "[fe80::1%eth0]:4317", "http"),
+        (" http://c:4317\n", "grpc", "", "c:4317", "http"),
+        ("collector:4318", "http/protobuf", "true", "collector:4318", "http://collector:4318/v1/traces"),
+        ("http://c:4318/base/", "http/protobuf", "", "c:4318", "http://c:4318/base/v1/traces"),
+        ("https://c", "http/protobuf", "", "c:443", "https://c:443/v1/traces"),
+    ],
+)
+def test_an_endpoint_of_the_environment_is_read_as_every_sdk_does(
+    endpoint: str, protocol: str, insecure: str, target: str, url: str
+) -> None:
+    """With or without a scheme, with blanks around it, over the protocol that the environment names."""
+    found = destination(
+        {},
+        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+        OTEL_EXPORTER_OTLP_INSECURE=insecure,
+    )
+
+    assert (found.target, found.protocol) == (target, protocol)
+    assert found.url.startswith(url)
+    assert found.secure == url.startswith("https")
+
+
+def test_every_field_of_the_export_can_come_from_the_environment() -> None:
+    """Protocol, TLS, compression and timeout, where the entry leaves them unset; traces' own variables come first."""
+    variables = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://c:4318",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": "/ca.pem",
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": "/client.pem",
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY": "/key.pem",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2500",
+    }
+    unset = destination({}, **variables)
+    own = {"protocol": "grpc", "compression": "gzip", "tls": {"client_cert": "/own.pem", "client_key": "/own-key.pem"}}
+    configured = destination(own, **variables)
+
+    assert (unset.protocol, unset.url, unset.gzip, unset.timeout_s) == (
+        "http/protobuf",
+        "https://c:4318/v1/traces",
+        False,
+        2.5,
+    )
+    assert unset.tls == Tls("/ca.pem", "/client.pem", "/key.pem")
+    assert (configured.protocol, configured.gzip) == ("grpc", True)
+    assert configured.tls == Tls("/ca.pem", "/own.pem", "/own-key.pem")
+    assert (destination().protocol, destination().gzip, destination().timeout_s) == ("grpc", True, 10.0)
+
+
+def test_a_proxys_password_is_not_stored() -> None:
+    """The proxy is part of a destination, and neither of its description nor of its identity."""
+    found = destination({"endpoint": "https://c:1"}, HTTPS_PROXY="http://u:s3cr3t@p:3128")
+
+    assert found.proxy == "http://u:s3cr3t@p:3128"
+    assert "s3cr3t" not in found.description
+    assert found.identity == destination({"endpoint": "https://c:1"}).identity
+    assert Destination.from_description(found.description, {"https_proxy": "p:1"})[0].proxy == "http://p:1"
 
 
 @pytest.mark.parametrize(

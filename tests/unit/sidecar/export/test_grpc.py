@@ -44,10 +44,11 @@ def retry_info(seconds: float) -> tuple[str, bytes]:
     return "grpc-status-details-bin", Status(details=[detail]).SerializeToString()
 
 
-def played(scene: Callable[[OtlpSink, GrpcTransport], Awaitable[None]]) -> None:
+def played(scene: Callable[[OtlpSink, GrpcTransport], Awaitable[None]], **environment: str) -> None:
     async def run() -> None:
         async with OtlpSink() as sink:
-            transport = GrpcTransport(Destination.from_settings(Settings.from_config({"endpoint": sink.endpoint}), {}))
+            settings = Settings.from_config({"endpoint": sink.endpoint})
+            transport = GrpcTransport(Destination.from_settings(settings, environment))
             try:
                 await scene(sink, transport)
             finally:
@@ -217,7 +218,6 @@ def test_a_failed_connection_is_a_result() -> None:
 
 def test_who_does_not_answer_gets_a_new_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past the deadline the connection may be dead, however alive it looks."""
-    monkeypatch.setattr(grpc_transport, "ATTEMPT_SECONDS", 0.1)
     opened = []
 
     async def open_channel(destination: Destination) -> grpc.aio.Channel:
@@ -227,14 +227,13 @@ def test_who_does_not_answer_gets_a_new_connection(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(grpc_transport, "open_channel", open_channel)
 
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:
-        sink.script(ScriptedAnswer(delay_s=1.0))
+        sink.script(ScriptedAnswer(delay_s=5.0))
         answer = await transport.export(REQUEST)
         assert (answer.action, answer.error_type) == (Action.RETRY, "DEADLINE_EXCEEDED")
-        monkeypatch.setattr(grpc_transport, "ATTEMPT_SECONDS", 20.0)  # the next one is to be answered
         assert (await transport.export(REQUEST)).action is Action.SUCCESS
         assert len(opened) == 2
 
-    played(scene)
+    played(scene, OTEL_EXPORTER_OTLP_TIMEOUT="500")
 
 
 def test_certificates_that_cannot_be_read_are_an_answer_too() -> None:

@@ -1,0 +1,30 @@
+"""Warnings about an endpoint that Kong accepts, and that delivers nothing or not as written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from otlp_tracing.config.settings import Settings
+
+_TRACES_PATH = "/v1/traces"
+
+
+def endpoint_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Return the warnings about an entry's endpoint, protocol and TLS, each with its field."""
+    parts, tls, is_http = urlsplit(settings.endpoint or ""), settings.tls, settings.protocol == "http/protobuf"
+    if parts.port == 4318 and not is_http:
+        yield "endpoint", "port 4318 is usually OTLP over HTTP: set protocol to http/protobuf, or use port 4317"
+    if parts.port == 4317 and is_http:
+        yield "endpoint", "port 4317 is usually OTLP over gRPC: set protocol to grpc, or use port 4318"
+    path = parts.path.rstrip("/")
+    if is_http and path and not path.endswith(_TRACES_PATH):
+        yield "endpoint", f"the path is used as written; OTLP over HTTP usually has {_TRACES_PATH} at its end"
+    if parts.scheme == "http" and tls != type(tls)():
+        yield "tls", "is not used: the endpoint starts with http://"
+    if bool(tls.client_cert) != bool(tls.client_key):
+        yield "tls", "client_cert and client_key work only together"
+    for name in ("ca_cert", "client_cert", "client_key"):
+        value = getattr(tls, name) or "/"
+        if not value.startswith(("/", "{vault://")) and not value.lstrip().startswith("-----BEGIN"):
+            yield f"tls.{name}", "is a relative path: write an absolute one; the sidecar has a folder of its own"

@@ -1,0 +1,312 @@
+"""OpenTelemetry's environment variables, which fill the fields that a plugin entry leaves unset.
+
+The plugin server reads those of the head decision: TracerVariables. The sidecar reads those of the export:
+ExporterVariables. A variable for traces (`OTEL_EXPORTER_OTLP_TRACES_…`) has priority over the one for all signals. An
+empty variable is unset. One that cannot be used is ignored and is a problem, which names it without its value.
+
+Source: OpenTelemetry specification, configuration/sdk-environment-variables.md and protocol/exporter.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from otlp_tracing.errors import Fault
+
+Protocol = Literal["grpc", "http/protobuf"]
+
+_EXPORTER, _TRACES = "OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"
+_EXPORTER_NAMES = (
+    "ENDPOINT", "PROTOCOL", "HEADERS", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY", "COMPRESSION", "TIMEOUT",
+    "INSECURE",
+)  # fmt: skip
+_TRACER_NAMES = frozenset({"OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "OTEL_PROPAGATORS"})
+_RESOURCE_NAMES = frozenset({
+    "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
+})  # fmt: skip
+_SIDECAR_NAMES = frozenset({*(prefix + name for prefix in (_EXPORTER, _TRACES) for name in _EXPORTER_NAMES)})
+
+_TIMEOUT_MS = (1, 600_000)
+_DEFAULT_TIMEOUT_S = 10.0  # the specification's
+_LIKELY_SECONDS = 100  # a timeout below it, in milliseconds, was probably meant in seconds, as Python's SDK reads it
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_SAMPLERS: Mapping[str, tuple[Literal["follow", "ignore"], float | None]] = {
+    # parent and rate; None is the sampler's argument
+    "always_on": ("ignore", 1.0),
+    "always_off": ("ignore", 0.0),
+    "traceidratio": ("ignore", None),
+    "parentbased_always_on": ("follow", 1.0),
+    "parentbased_always_off": ("follow", 0.0),
+    "parentbased_traceidratio": ("follow", None),
+}
+# Formats to read and to write. Reading b3 covers both of its forms. Baggage passes through a gateway either way.
+_PROPAGATORS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "tracecontext": (("w3c",), ("w3c",)),
+    "baggage": ((), ()),
+    "b3": (("b3",), ("b3-single",)),
+    "b3multi": (("b3",), ("b3",)),
+    "jaeger": (("jaeger",), ("jaeger",)),
+    "xray": (("aws",), ("aws",)),
+    "ottrace": (("ot",), ("ot",)),
+    "datadog": (("datadog",), ("datadog",)),
+    "none": ((), ()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterVariables:
+    """The variables of the OTLP exporter.
+
+    Args:
+        endpoint: as written, without blanks around it.
+        endpoint_variable: the name of the endpoint's variable; empty without an endpoint.
+        is_base: the endpoint is a base, to which OTLP over HTTP adds the path of the signal.
+        headers: lower-case names and decoded values.
+        ca_cert: path of a file, as the next two.
+        timeout_s: of one attempt.
+        insecure: an endpoint without a scheme means no TLS.
+        problems: variables that cannot be used.
+    """
+
+    endpoint: str
+    endpoint_variable: str
+    is_base: bool
+    protocol: Protocol | None
+    headers: tuple[tuple[str, str], ...]
+    ca_cert: str | None
+    client_cert: str | None
+    client_key: str | None
+    compression: Literal["gzip", "none"] | None
+    timeout_s: float
+    insecure: bool
+    problems: tuple[Fault, ...]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> ExporterVariables:
+        """Read them."""
+        problems: list[Fault] = []
+        endpoint_variable, endpoint = _find(environment, "ENDPOINT")
+        return cls(
+            endpoint=endpoint,
+            endpoint_variable=endpoint_variable,
+            is_base=endpoint_variable == f"{_EXPORTER}ENDPOINT",
+            protocol=_protocol(*_find(environment, "PROTOCOL"), problems),
+            headers=_headers(*_find(environment, "HEADERS"), problems),
+            ca_cert=_find(environment, "CERTIFICATE")[1] or None,
+            client_cert=_find(environment, "CLIENT_CERTIFICATE")[1] or None,
+            client_key=_find(environment, "CLIENT_KEY")[1] or None,
+            compression=_compression(*_find(environment, "COMPRESSION"), problems),
+            timeout_s=_timeout(*_find(environment, "TIMEOUT"), problems),
+            insecure=_insecure(*_find(environment, "INSECURE"), problems),
+            problems=tuple(problems),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TracerVariables:
+    """The variables of the head decision; None is unset.
+
+    Args:
+        rate: of the sampler, 0 to 1.
+        parent: of the sampler.
+        extract: formats to read.
+        inject: formats to write.
+        problems: variables that cannot be used.
+    """
+
+    rate: float | None
+    parent: Literal["follow", "ignore"] | None
+    extract: tuple[str, ...] | None
+    inject: tuple[str, ...] | None
+    problems: tuple[Fault, ...]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> TracerVariables:
+        """Read them."""
+        problems: list[Fault] = []
+        parent, rate = _sampler(environment, problems)
+        extract, inject = _propagators(environment.get("OTEL_PROPAGATORS", ""), problems)
+        return cls(rate, parent, extract, inject, tuple(problems))
+
+    def fill(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an entry's configuration with its unset fields filled in.
+
+        A sampler is a rate and a parent. So the parent is filled in only if the entry has no rate of its own.
+        """
+        sampling = _unset_filled(config.get("sampling"), {"rate": self.rate, "parent": self.parent}, unless="rate")
+        propagation = _unset_filled(config.get("propagation"), {"extract": self.extract, "inject": self.inject})
+        return {**config, **({"sampling": sampling} if sampling else {}),
+                **({"propagation": propagation} if propagation else {})}  # fmt: skip
+
+
+def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> list[Fault]:
+    """Return what the sidecar says at its start about variables that are set, and not used as written.
+
+    Args:
+        environment: of the sidecar.
+        is_embedded: a plugin server with the same environment has started it.
+    """
+    variables = ExporterVariables.read(environment)
+    remarks = list(variables.problems)
+    if variables.endpoint.startswith("http://"):
+        remarks += _set(
+            environment, ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"), "is not used: no TLS with http://"
+        )
+    if variables.insecure and variables.endpoint.startswith("https://"):
+        remarks += _set(environment, ("INSECURE",), "is not used: the endpoint starts with https://")
+    if (variables.client_cert is None) != (variables.client_key is None):
+        remarks += _set(environment, ("CLIENT_CERTIFICATE", "CLIENT_KEY"), "works only together with its pair")
+    if not is_embedded:
+        rule = "is read by the plugin server, which has an environment of its own"
+        remarks += [Fault(name, "", rule) for name in _TRACER_NAMES if environment.get(name)]
+    known = _SIDECAR_NAMES | _TRACER_NAMES | _RESOURCE_NAMES
+    others = (name for name, value in environment.items() if name.startswith("OTEL_") and value and name not in known)
+    if names := ", ".join(sorted(others)):
+        remarks.append(Fault(names, "", "set, and not used by otlp-tracing"))
+    return remarks
+
+
+def tracer_remarks(environment: Mapping[str, str], *, has_own_sidecar: bool) -> list[Fault]:
+    """Return what the plugin server says at its start about variables that are set, and not used as written.
+
+    Args:
+        environment: of the plugin server.
+        has_own_sidecar: the sidecar was started by another process, with an environment of its own.
+    """
+    remarks = list(TracerVariables.read(environment).problems)
+    if has_own_sidecar and (names := sorted(name for name in _SIDECAR_NAMES if environment.get(name))):
+        remarks.append(Fault(", ".join(names), "", "read by the sidecar, which has an environment of its own"))
+    return remarks
+
+
+def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Iterator[Fault]:
+    found = (_find(environment, name)[0] for name in names)
+    return (Fault(variable, "", rule) for variable in found if variable)
+
+
+def _find(environment: Mapping[str, str], name: str) -> tuple[str, str]:
+    for variable in (_TRACES + name, _EXPORTER + name):
+        if value := environment.get(variable, "").strip():
+            return variable, value
+    return "", ""
+
+
+def _protocol(variable: str, value: str, problems: list[Fault]) -> Protocol | None:
+    match value.lower():
+        case "":
+            return None
+        case "grpc":
+            return "grpc"
+        case "http/protobuf":
+            return "http/protobuf"
+        case "http/json":
+            problems.append(Fault(variable, "", "http/json is not supported; http/protobuf is used"))
+            return "http/protobuf"
+    problems.append(Fault(variable, "", "must be grpc or http/protobuf; it is not used"))
+    return None
+
+
+def _headers(variable: str, value: str, problems: list[Fault]) -> tuple[tuple[str, str], ...]:
+    headers = {}
+    parts = [part for part in value.split(",") if part.strip()]
+    for number, part in enumerate(parts, 1):
+        name, equals, text = (unquote(one).strip() for one in part.partition("="))
+        if equals and _HEADER_NAME.fullmatch(name) and text.isprintable():
+            headers[name.lower()] = text
+            continue
+        place = f"its part {number} of {len(parts)}" if len(parts) > 1 else "it"
+        problems.append(
+            Fault(
+                variable, "", f"must be name=value,name=value, percent-encoded; {place} cannot be read and is not sent"
+            )
+        )
+    return tuple(headers.items())
+
+
+def _compression(variable: str, value: str, problems: list[Fault]) -> Literal["gzip", "none"] | None:
+    match value.lower():
+        case "":
+            return None
+        case "gzip":
+            return "gzip"
+        case "none":
+            return "none"
+    problems.append(Fault(variable, "", "must be gzip or none; it is not used"))
+    return None
+
+
+def _timeout(variable: str, value: str, problems: list[Fault]) -> float:
+    low, high = _TIMEOUT_MS
+    if not value:
+        return _DEFAULT_TIMEOUT_S
+    if not re.fullmatch(r"[0-9]{1,9}", value, re.ASCII) or not low <= int(value) <= high:
+        problems.append(Fault(variable, "", f"must be {low} to {high} milliseconds; 10 seconds are used"))
+        return _DEFAULT_TIMEOUT_S
+    if int(value) < _LIKELY_SECONDS:
+        problems.append(Fault(variable, "", "is in milliseconds; fewer than 100 are too few for most collectors"))
+    return int(value) / 1000
+
+
+def _insecure(variable: str, value: str, problems: list[Fault]) -> bool:
+    if value.lower() not in {"", "true", "false"}:
+        problems.append(Fault(variable, "", "must be true or false; false is used"))
+    return value.lower() == "true"
+
+
+def _sampler(
+    environment: Mapping[str, str], problems: list[Fault]
+) -> tuple[Literal["follow", "ignore"] | None, float | None]:
+    argument = environment.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
+    name = environment.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    if name and name not in _SAMPLERS:
+        rule = f"must be one of {', '.join(_SAMPLERS)}; it is not used"
+        problems.append(Fault("OTEL_TRACES_SAMPLER", "", rule))
+        name = ""
+    parent, rate = _SAMPLERS.get(name, (None, 1.0))
+    if rate is None:
+        rate = _share(argument, problems)
+    elif argument:
+        problems.append(Fault("OTEL_TRACES_SAMPLER_ARG", "", "is not used: no sampler takes an argument"))
+    return parent, rate if name else None
+
+
+def _share(argument: str, problems: list[Fault]) -> float:
+    try:
+        rate = float(argument or 1)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        problems.append(Fault("OTEL_TRACES_SAMPLER_ARG", "", "must be a number from 0 to 1; 1 is used"))
+        return 1.0
+    return rate
+
+
+def _propagators(value: str, problems: list[Fault]) -> tuple[tuple[str, ...], tuple[str, ...]] | tuple[None, None]:
+    names = [name.strip().lower() for name in value.split(",") if name.strip()]
+    known = [name for name in names if name in _PROPAGATORS]
+    if len(known) < len(names):
+        problems.append(Fault("OTEL_PROPAGATORS", "", f"may have {', '.join(_PROPAGATORS)}; others are not used"))
+    if not known:
+        return None, None
+    extract, inject = zip(*(_PROPAGATORS[name] for name in known), strict=True)
+    return _joined(extract), _joined(inject)
+
+
+def _joined(formats: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for some in formats for name in some))
+
+
+def _unset_filled(record: object, values: Mapping[str, Any], unless: str = "") -> Mapping[str, Any] | None:
+    if not isinstance(record, Mapping) and record:
+        return None  # a fault, which the schema names
+    given: Mapping[str, Any] = record if isinstance(record, Mapping) else {}
+    if unless and given.get(unless) is not None:
+        return None
+    found = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+             if value is not None and given.get(name) is None}  # fmt: skip
+    return {**given, **found} if found else None
