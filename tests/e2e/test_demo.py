@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -44,10 +45,13 @@ class RunningDemo:
 def demo(tmp_path: Path) -> Iterator[RunningDemo]:
     """Give a demo that was just started. Its remaining processes are killed at the end."""
     output = tmp_path / "output"
-    with output.open("wb") as log:
-        process = subprocess.Popen(command_line("demo"), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    keyboard, terminal = pty.openpty()
+    with output.open("wb") as log, open(terminal, "rb", closefd=True) as stdin:
+        process = subprocess.Popen(command_line("demo"), stdin=stdin, stdout=log, stderr=log)
     running = RunningDemo(process, output)
     yield running
+
+    os.close(keyboard)
 
     for pid in [*running.started, *running.family(), process.pid]:
         if alive(pid):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
+from otlp_tracing_devtools.demo.ports import reserve
 from otlp_tracing_devtools.demo.screen import Screen
 from otlp_tracing_devtools.demo.spans import SeenSpan
 from otlp_tracing_devtools.demo.traffic import EXAMPLES, Example, Sent
@@ -29,6 +32,25 @@ def test_a_trace_is_an_indented_list() -> None:
     ]
     assert lines[5].index("GET b") == lines[4].index("GET a") + 2
     assert lines[6].split() == ["url.query", "=", "token=REDACTED"]
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_every_width_has_every_figure_whole(width: int) -> None:
+    """Addresses keep their port, spans their duration, and no line has blanks at its end."""
+    stream = io.StringIO()
+    screen = Screen(stream, width)
+    keys = ("gateway", "users", "orders", "orders-grpc", "sidecar", "sink")
+    with reserve(dict.fromkeys(keys, 1)) as ports:  # port 1 is not for users, or taken: free ones are used
+        screen.opening(ports)
+    screen.trace(1, Sent(EXAMPLES[0], 200, "r", "", 1.0), [span("a", ""), span("b" * 8, "a")])
+    screen.line(2, Sent(EXAMPLES[0], 200, "r", "", 1.0), [span("a", "")])
+    screen.in_lines("http://127.0.0.1:9464/")
+    lines = stream.getvalue().splitlines()
+
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert all(any(line.endswith(one.address) or f"{one.address} " in line for line in lines) for one in ports.values())
+    assert sum("5.0 ms" in line for line in lines) == 3
 
 
 def test_text_of_a_request_cannot_reach_the_terminal() -> None:

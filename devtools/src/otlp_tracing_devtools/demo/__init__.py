@@ -5,6 +5,7 @@ and an OTLP receiver for the spans of all of them. Each trace is printed as an i
 """
 
 import argparse
+import sys
 
 from otlp_tracing.commands.options import OptionParser, integer
 from otlp_tracing_devtools.demo.signals import EarlySignals
@@ -15,7 +16,11 @@ EXAMPLE = "otlp-tracing demo --requests 20 --exit"
 def add_options(parser: OptionParser) -> None:
     """Add the command's options."""
     parser.option("--requests", integer(1, 1_000_000), "20", "N", "requests to send")
-    parser.add_argument("--exit", action="store_true", help="end after the last request instead of waiting for Ctrl-C")
+    parser.add_argument(
+        "--exit",
+        action="store_true",
+        help="end after the last request instead of waiting for Ctrl-C; always so if stdin is no terminal",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,4 +28,8 @@ def run(options: argparse.Namespace) -> int:
     early = EarlySignals()
     from otlp_tracing_devtools.demo.run import perform  # noqa: PLC0415 - takes half a second, in which Ctrl-C may come
 
-    return perform(options.requests, early, leave=options.exit)
+    return perform(options.requests, early, leave=options.exit or not _has_terminal())
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
