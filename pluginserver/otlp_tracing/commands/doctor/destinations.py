@@ -7,6 +7,7 @@ Source: opentelemetry-proto, docs/specification.md.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import re
 import shlex
@@ -143,14 +144,22 @@ async def ask_destinations(some: Sequence[Candidate], *, send: bool) -> list[Fin
 async def _ask(one: Candidate, send: bool) -> list[Finding]:
     host, _, port = one.destination.target.rpartition(":")
     host = host.strip("[]")
-    findings = [await _ask_name(one, host, int(port))]
-    if findings[-1].level != "FAIL":
+    findings = [] if _is_address(host) else [await _ask_name(one, host, int(port))]
+    if not findings or findings[-1].level != "FAIL":
         findings.append(await _ask_connection(one, host, int(port)))
     if findings[-1].level != "FAIL" and one.destination.secure:
         findings.append(await asyncio.to_thread(_ask_tls, one, host, int(port)))
     if findings[-1].level != "FAIL":
         findings.append(await _ask_export(one, send))
     return findings
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 async def _ask_name(one: Candidate, host: str, port: int) -> Finding:
