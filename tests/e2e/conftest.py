@@ -25,13 +25,16 @@ _running: list[RunningGateway] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --kong, --kong-version and --protocol."""
+    """Add --kong, --kong-version, --protocol and --hand-over."""
     parser.addoption(
         "--kong-version", choices=["3.4", "3.9"], default="3.9", help="of the Kong that the stand-in plays"
     )
     parser.addoption("--kong", type=Path, metavar="PATH", help="run the end-to-end tests on this `kong` command")
     parser.addoption(
         "--protocol", choices=["msgpack", "protobuf"], default="msgpack", help="what Kong and the plugin server speak"
+    )
+    parser.addoption(
+        "--hand-over", choices=["plugin", "kong"], default="plugin", help="how log records reach the sidecar"
     )
 
 
@@ -49,6 +52,7 @@ def start_gateway(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
     """Give a context manager that runs a gateway: `start_gateway(declaration, server=…, environment=…)`."""
     kong = pytestconfig.getoption("--kong")
     PluginServer.protocol = pytestconfig.getoption("--protocol")
+    PluginServer.hand_over = pytestconfig.getoption("--hand-over")
     major, minor = pytestconfig.getoption("--kong-version").split(".")
     StandIn.version = int(major), int(minor)
     if kong is not None:

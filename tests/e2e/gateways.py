@@ -44,21 +44,55 @@ class PluginServer:
         query: prints the description.
         start: serves PREFIX/otlp-tracing.socket.
         http_port: of its sidecar.
+        http_log: the plugin entry by which Kong's own queue brings records to the sidecar; None if it does not.
     """
 
     query: Sequence[str]
     start: Sequence[str]
     http_port: int
+    http_log: Mapping[str, Any] | None = None
 
     protocol: ClassVar[str] = "msgpack"
     """Of `ours`; the option --protocol."""
+    hand_over: ClassVar[str] = "plugin"
+    """Of `ours`; the option --hand-over."""
 
     @classmethod
     def ours(cls, prefix: Path) -> PluginServer:
         """Return `otlp-tracing serve`."""
         port = free_port()
         serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}")
+        if cls.hand_over == "kong":
+            return cls.with_kongs_queue(serve, port, prefix, cls.protocol)
         return cls(command_line("dump", "--protocol", cls.protocol), serve, port)
+
+    @classmethod
+    def with_kongs_queue(cls, serve: Sequence[str], port: int, prefix: Path, protocol: str) -> PluginServer:
+        """Return a server whose plugin leaves the hand-over to a global http-log."""
+        ingest, token = free_port(), prefix / "ingest-token"
+        token.write_text("0123456789abcdef")
+        http_log = {
+            "name": "http-log",
+            "config": {
+                "http_endpoint": f"http://{HOST}:{ingest}/otlp-tracing/records",
+                "headers": {"X-OTLP-Tracing-Token": "0123456789abcdef"},
+                # As docs/hand-over.md has it, but for the delay.
+                "queue": {
+                    "max_batch_size": 200,
+                    "max_coalescing_delay": 0.1,
+                    "max_entries": 100_000,
+                    "max_bytes": 32 << 20,
+                    "max_retry_time": 600,
+                    "max_retry_delay": 1,
+                },
+            },
+        }
+        return cls(
+            command_line("dump", "--protocol", protocol, "--hand-over", "kong"),
+            [*serve, "--ingest-http", f"{HOST}:{ingest}", "--ingest-token-file", str(token)],
+            port,
+            http_log,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +146,10 @@ class RunningGateway(ABC):
         self.neighbour = Neighbour(*neighbour, self.prefix) if neighbour else None
         self.server = server(self.prefix)
         self._kong_yml = folder / "kong.yml"
-        self._kong_yml.write_text(yaml.dump(_with_probe(declaration), Dumper=_PlainYaml, allow_unicode=True))
+        content = _with_probe(declaration)
+        if self.server.http_log is not None:
+            content["plugins"] = [*content.get("plugins", ()), self.server.http_log]
+        self._kong_yml.write_text(yaml.dump(content, Dumper=_PlainYaml, allow_unicode=True))
         self._port, self._status_port = free_port(), free_port()
         self._http2_port = self._port
         self._environment = {**_own_environment(), **(environment or {})}

@@ -1,7 +1,7 @@
 """The few plugins of Kong's own that the stand-in has: enough to end a request before other plugins.
 
 key-auth, rate-limiting and request-termination behave as in Kong, as far as their fields below cover it. There is no
-other bundled plugin but `file-log` and `prometheus`. Those two and `rate-limiting` are in their own modules.
+other bundled plugin but `file-log`, `http-log` and `prometheus`. Those and `rate-limiting` are in their own modules.
 
 Source: kong/plugins/*/handler.lua and schema.lua, kong/constants.lua of Kong 3.9.1.
 """
@@ -17,6 +17,7 @@ from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.entities import Credential, Declaration
 from otlp_tracing_devtools.fake_kong.file_log import FILE_LOG_FIELDS, FileLog
 from otlp_tracing_devtools.fake_kong.headers import Headers
+from otlp_tracing_devtools.fake_kong.http_log import HTTP_LOG_FIELDS, HttpLog
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text
 from otlp_tracing_devtools.fake_kong.paths import decode_query
 from otlp_tracing_devtools.fake_kong.plugin_chain import ConfiguredPlugin, Plugin
@@ -49,12 +50,13 @@ _TERMINATION_MESSAGES = {
 }
 
 
-def bundled_plugins(declaration: Declaration) -> Mapping[str, Plugin]:
-    """Give the plugins of this module, file-log and rate-limiting."""
+def bundled_plugins(declaration: Declaration, http_log: HttpLog) -> Mapping[str, Plugin]:
+    """Give the plugins of this module, file-log, http-log and rate-limiting."""
     access, log = frozenset({"access"}), frozenset({"log"})
     plugins = [
         Plugin("key-auth", 1250, access, _KEY_AUTH, KeyAuth(declaration.credentials), frozenset({"consumer"})),
         Plugin("rate-limiting", 910, access, RATE_LIMITING_FIELDS, RateLimiting()),
+        Plugin("http-log", 12, log, HTTP_LOG_FIELDS, http_log),
         Plugin("file-log", 9, log, FILE_LOG_FIELDS, FileLog()),
         Plugin("request-termination", 2, access, _REQUEST_TERMINATION, RequestTermination()),
     ]

@@ -20,6 +20,7 @@ from otlp_tracing_devtools.fake_kong.client_side import ClientRequest, Responder
 from otlp_tracing_devtools.fake_kong.declaration import read_declaration
 from otlp_tracing_devtools.fake_kong.entities import Declaration
 from otlp_tracing_devtools.fake_kong.external import ExternalRunner
+from otlp_tracing_devtools.fake_kong.http_log import HttpLog
 from otlp_tracing_devtools.fake_kong.instances import ExternalPlugin
 from otlp_tracing_devtools.fake_kong.listener import Listener
 from otlp_tracing_devtools.fake_kong.msgpack_rpc import MsgPackRpc
@@ -152,7 +153,9 @@ class FakeKong:
         return listener
 
     def _plugins(self, descriptions: Sequence[PluginDescription]) -> dict[str, Plugin]:
-        plugins = {**bundled_plugins(self._declaration), "prometheus": self._prometheus.plugin}
+        http_log = HttpLog()
+        self._stack.push_async_callback(http_log.stop, _STOP_GRACE_S)
+        plugins = {**bundled_plugins(self._declaration, http_log), "prometheus": self._prometheus.plugin}
         for server, description in zip(self._servers, descriptions, strict=True):
             if description.name in plugins:
                 field = f"pluginserver_{server.name}_query_cmd"

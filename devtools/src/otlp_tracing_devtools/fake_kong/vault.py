@@ -48,6 +48,8 @@ def _resolve_field(definition: Any, name: str, value: Any, references: dict[str,
         if elements["type"] == "record":
             return [resolve(elements["fields"], item) for item in value]
         return _resolve_list(elements, name, value, references)
+    if definition["type"] == "map":
+        return {key: _resolve_field(definition["values"], key, item, references) for key, item in value.items()}
     if definition.get("referenceable") and is_vault_reference(value):
         references[name] = value
         return _dereference(value) or ""
