@@ -45,6 +45,7 @@ COMPILED = (
     "sidecar/redaction/scan/layers.py",
     "sidecar/redaction/scan/scan.py",
     "sidecar/otlp/*.py",
+    "sidecar/telemetry/histogram.py",
     "sidecar/telemetry/request_duration.py",
     "sidecar/live/recorder.py",
     "sidecar/live/routes.py",

@@ -7,10 +7,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info, ProcessCollector
 
 from otlp_tracing import __version__
 from otlp_tracing.metrics import METRICS, Metric, Total
+from otlp_tracing.sidecar.telemetry.histogram import Histogram
+from otlp_tracing.sidecar.telemetry.histogram_family import HistogramFamily
 
 _log = logging.getLogger("otlp_tracing.sidecar.telemetry.registry")
 
@@ -25,7 +27,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         Info("otlp_tracing_build", "Version of otlp-tracing.", registry=self.registry).info({"version": __version__})
-        self._families: dict[str, Counter | Gauge | Histogram] = {
+        self._families: dict[str, Counter | Gauge | HistogramFamily] = {
             metric.name: self._family(metric) for metric in METRICS
         }
         self._labels = {metric.name: len(metric.labels) for metric in METRICS if metric.kind == "counter"}
@@ -127,12 +129,18 @@ class Metrics:
         if series is None:
             family = self._families[metric.name]
             assert not isinstance(family, Gauge)
-            series = self._series[metric.name, label_values] = family.labels(*label_values) if label_values else family
+            if isinstance(family, HistogramFamily):
+                series = family.labels(*label_values)
+            else:
+                series = family.labels(*label_values) if label_values else family
+            self._series[metric.name, label_values] = series
         return series
 
-    def _family(self, metric: Metric) -> Counter | Gauge | Histogram:
+    def _family(self, metric: Metric) -> Counter | Gauge | HistogramFamily:
         if metric.kind == "histogram":
-            return Histogram(metric.name, metric.help, metric.labels, registry=self.registry, buckets=metric.buckets)
+            family = HistogramFamily(metric)
+            self.registry.register(family)
+            return family
         if metric.kind == "counter":
             counter = Counter(metric.name.removesuffix("_total"), metric.help, metric.labels, registry=self.registry)
             for value in metric.values:

@@ -8,12 +8,13 @@ Source: OpenMetrics 1.0, exemplars; semantic conventions 1.44, http.server.reque
 
 from __future__ import annotations
 
-from prometheus_client import Histogram
+import time
 
 from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
 from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.route_table import OTHER, RouteKey, RouteTable
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
+from otlp_tracing.sidecar.telemetry.histogram import Exemplar, Histogram
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 # A series is a route, a method, a class of statuses and a source. Each has seventeen lines on /metrics, 34,000 in all:
@@ -53,7 +54,7 @@ class RequestDuration:
         series = self._series.get(labels) or self._new_series(labels)
         seconds = max(record.log.latencies.request or 0, 0) / 1000
         if outcome.spans:
-            series.observe(seconds, {"trace_id": context.trace_id.hex(), "span_id": context.span_id.hex()})
+            series.observe(seconds, Exemplar(seconds, time.time_ns(), context.trace_id, context.span_id))
         else:
             series.observe(seconds)
 
