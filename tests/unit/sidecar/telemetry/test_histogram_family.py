@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_tracing.metrics import Metric
@@ -14,7 +14,8 @@ VALUES = (0.0, 0.005, 0.3, 1.0, 7.0)
 
 
 def shown(registry: CollectorRegistry) -> list[str]:
-    return sorted(line for line in generate_latest(registry).decode().splitlines() if "_created" not in line)
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    return sorted(line for line in encode(registry).decode().splitlines() if "_created" not in line)
 
 
 def test_a_scrape_is_as_of_the_library() -> None:
