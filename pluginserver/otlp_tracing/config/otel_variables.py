@@ -1,7 +1,7 @@
 """OpenTelemetry's environment variables, which fill the fields that a plugin entry leaves unset.
 
 The plugin server reads those of the head decision: TracerVariables. The sidecar reads those of the export:
-ExporterVariables. A variable for traces (`OTEL_EXPORTER_OTLP_TRACES_…`) has priority over the one for all signals. An
+ExporterVariables. A variable for one signal (`OTEL_EXPORTER_OTLP_TRACES_…`) has priority over the one for all. An
 empty variable is unset. One that cannot be used is ignored and is a problem, which names it without its value.
 
 Source: OpenTelemetry specification, configuration/sdk-environment-variables.md and protocol/exporter.md.
@@ -18,8 +18,10 @@ from urllib.parse import unquote
 from otlp_tracing.errors import Fault
 
 Protocol = Literal["grpc", "http/protobuf"]
+Signal = Literal["traces", "metrics", "logs"]
 
-_EXPORTER, _TRACES = "OTEL_EXPORTER_OTLP_", "OTEL_EXPORTER_OTLP_TRACES_"
+_EXPORTER = "OTEL_EXPORTER_OTLP_"
+_SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 _EXPORTER_NAMES = (
     "ENDPOINT", "PROTOCOL", "HEADERS", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY", "COMPRESSION", "TIMEOUT",
     "INSECURE",
@@ -29,7 +31,12 @@ _RESOURCE_NAMES = frozenset({
     "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
 })  # fmt: skip
-_SIDECAR_NAMES = frozenset({*(prefix + name for prefix in (_EXPORTER, _TRACES) for name in _EXPORTER_NAMES)})
+_METRIC_NAMES = (
+    "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+)  # fmt: skip
+_PREFIXES = (_EXPORTER, *(f"{_EXPORTER}{signal.upper()}_" for signal in _SIGNALS))
+_SIDECAR_NAMES = frozenset({*(prefix + name for prefix in _PREFIXES for name in _EXPORTER_NAMES), *_METRIC_NAMES})
 
 _TIMEOUT_MS = (1, 600_000)
 _DEFAULT_TIMEOUT_S = 10.0  # the specification's
@@ -87,22 +94,22 @@ class ExporterVariables:
     problems: tuple[Fault, ...]
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> ExporterVariables:
-        """Read them."""
+    def read(cls, environment: Mapping[str, str], signal: Signal = "traces") -> ExporterVariables:
+        """Read those of a signal."""
         problems: list[Fault] = []
-        endpoint_variable, endpoint = _find(environment, "ENDPOINT")
+        endpoint_variable, endpoint = _find(environment, "ENDPOINT", signal)
         return cls(
             endpoint=endpoint,
             endpoint_variable=endpoint_variable,
             is_base=endpoint_variable == f"{_EXPORTER}ENDPOINT",
-            protocol=_protocol(*_find(environment, "PROTOCOL"), problems),
-            headers=_headers(*_find(environment, "HEADERS"), problems),
-            ca_cert=_find(environment, "CERTIFICATE")[1] or None,
-            client_cert=_find(environment, "CLIENT_CERTIFICATE")[1] or None,
-            client_key=_find(environment, "CLIENT_KEY")[1] or None,
-            compression=_compression(*_find(environment, "COMPRESSION"), problems),
-            timeout_s=_timeout(*_find(environment, "TIMEOUT"), problems),
-            insecure=_insecure(*_find(environment, "INSECURE"), problems),
+            protocol=_protocol(*_find(environment, "PROTOCOL", signal), problems),
+            headers=_headers(*_find(environment, "HEADERS", signal), problems),
+            ca_cert=_find(environment, "CERTIFICATE", signal)[1] or None,
+            client_cert=_find(environment, "CLIENT_CERTIFICATE", signal)[1] or None,
+            client_key=_find(environment, "CLIENT_KEY", signal)[1] or None,
+            compression=_compression(*_find(environment, "COMPRESSION", signal), problems),
+            timeout_s=_timeout(*_find(environment, "TIMEOUT", signal), problems),
+            insecure=_insecure(*_find(environment, "INSECURE", signal), problems),
             problems=tuple(problems),
         )
 
@@ -189,8 +196,8 @@ def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Ite
     return (Fault(variable, "", rule) for variable in found if variable)
 
 
-def _find(environment: Mapping[str, str], name: str) -> tuple[str, str]:
-    for variable in (_TRACES + name, _EXPORTER + name):
+def _find(environment: Mapping[str, str], name: str, signal: Signal = "traces") -> tuple[str, str]:
+    for variable in (f"{_EXPORTER}{signal.upper()}_{name}", _EXPORTER + name):
         if value := environment.get(variable, "").strip():
             return variable, value
     return "", ""

@@ -29,6 +29,9 @@ _LONGEST_NAME = 64  # characters; Kong's ids have 36
 
 _HEADER_LINE = "^[A-Za-z0-9_.-]+: *[^\x01-\x1f ][^\x01-\x1f]*$"
 _HEADER_NAME = {"match": "^[A-Za-z0-9_-]+$"}
+_ENDPOINT = "^https?://[^/ @]+/?[^ @]*$"
+_ENDPOINT_RULE = "must be http://host:port or https://host:port, without user or password"
+_METRIC_ATTRIBUTES = ["kong.consumer.id", "kong.consumer.username", "kong.workspace.name"]
 _NOT_EMPTY = {"len_min": 1}
 _PATH_OR_PEM = "absolute path of a file, or the PEM text"
 _EXTRACTABLE = ["w3c", "b3", "jaeger", "datadog", "ot", "aws", "gcp"]
@@ -220,6 +223,23 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricExport:
+    """Metrics of all requests of an entry, sent as OTLP."""
+
+    enabled: Annotated[bool, about(
+        "Send metrics of every request of this entry, whatever the sampling, and the counts of otlp-tracing.")] = False
+    endpoint: Annotated[str | None, about(
+        "The collector for metrics, as endpoint. Unset: endpoint; over HTTP, with /v1/metrics for /v1/traces.",
+        match=_ENDPOINT, err=_ENDPOINT_RULE, referenceable=True)] = None
+    interval: Annotated[int | None, about(
+        "Time between two exports, in milliseconds. Unset: OTEL_METRIC_EXPORT_INTERVAL, otherwise 60000.",
+        between=[1000, 3_600_000])] = None
+    attributes: Annotated[tuple[str, ...], about(
+        "Attributes to add to the metrics of requests. Each of their values makes new series, so that only names with "
+        "few values can be added.", elements={"one_of": _METRIC_ATTRIBUTES})] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern:
     """A user's own pattern; without a mode it has the mode of the entry."""
 
@@ -284,8 +304,7 @@ class Settings:
     endpoint: Annotated[str | None, about(
         "The collector, as http://host:port; https:// turns TLS on. Over HTTP, a path replaces /v1/traces. Unset:"
         " OTEL_EXPORTER_OTLP_ENDPOINT, otherwise localhost, port 4317 (HTTP: 4318).",
-        match="^https?://[^/ @]+/?[^ @]*$",
-        err="must be http://host:port or https://host:port, without user or password", referenceable=True)] = None
+        match=_ENDPOINT, err=_ENDPOINT_RULE, referenceable=True)] = None
     protocol: Annotated[Literal["grpc", "http/protobuf"] | None, about(
         "Protocol of OTLP: gRPC, or protobuf over HTTP. Unset: OTEL_EXPORTER_OTLP_PROTOCOL, otherwise grpc.")] = None
     headers: Annotated[tuple[str, ...], about(
@@ -304,6 +323,7 @@ class Settings:
         "Attributes beyond the semantic conventions; redaction applies to them.")] = Capture()
     redaction: Annotated[Redaction, about("Values that must not leave the machine.")] = Redaction()
     span: Annotated[Span, about("How spans are written.")] = Span()
+    metrics: Annotated[MetricExport, about("Metrics of all requests, sent as OTLP.")] = MetricExport()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":

@@ -1,4 +1,4 @@
-"""Where spans are sent: an endpoint, the headers of every export, and the resource that the spans belong to.
+"""Where a signal is sent: an endpoint, the headers of every export, and the resource that its data belong to.
 
 Made of a plugin entry's settings. The environment (`OTEL_*`) provides unset fields, then the specification's
 defaults. Entries that agree share one destination.
@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from otlp_tracing.config.otel_variables import ExporterVariables, Protocol
+from otlp_tracing.config.otel_variables import ExporterVariables, Protocol, Signal
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
@@ -36,6 +36,7 @@ class Destination:
     Args:
         endpoint: as configured; names the destination on /metrics and in the log.
         protocol: as configured.
+        signal: that is sent there.
         target: host and port, for gRPC.
         url: for HTTP.
         secure: TLS.
@@ -47,6 +48,7 @@ class Destination:
 
     endpoint: str
     protocol: Protocol
+    signal: Signal
     target: str
     url: str
     secure: bool
@@ -60,30 +62,37 @@ class Destination:
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, environment: Mapping[str, str], detected: Mapping[str, ResourceValue] | None = None
+        cls,
+        settings: Settings,
+        environment: Mapping[str, str],
+        detected: Mapping[str, ResourceValue] | None = None,
+        signal: Signal = "traces",
     ) -> Destination:
-        """Return the destination of a plugin entry.
+        """Return the destination of a plugin entry's signal.
 
         Args:
             settings: of the entry.
             environment: of the sidecar.
             detected: the result of resource.detect().
+            signal: to send.
 
         Raises:
             ConfigError: if the endpoint or a header cannot be used, also one from the environment.
         """
-        variables = ExporterVariables.read(environment)
+        variables = ExporterVariables.read(environment, signal)
         protocol = settings.protocol or variables.protocol or "grpc"
-        endpoint = settings.endpoint or _environment_endpoint(variables, protocol)
+        configured = _configured_endpoint(settings, protocol, signal)
+        endpoint = configured or _environment_endpoint(variables, protocol, signal)
         # A variable's value is not part of an error: it can have a password, and Kong has not checked it.
-        variable = "" if settings.endpoint else variables.endpoint_variable
+        variable = "" if configured else variables.endpoint_variable
         headers = _headers(settings, variables)
         if protocol == "grpc" and (faults := list(_metadata_faults(headers))):
             raise ConfigError(faults)
         return cls(
             endpoint=endpoint,
             protocol=protocol,
-            **_address(endpoint, protocol, variables, environment, variable),
+            signal=signal,
+            **_address(endpoint, protocol, signal, variables, environment, variable=variable),
             headers=headers,
             resource_attributes=resource_attributes(settings, detected or {}),
             tls=_tls(settings.tls, variables),
@@ -108,13 +117,14 @@ class Destination:
         """
         fields = json.loads(description)
         names, has_secret_key = fields.pop("header_names"), fields.pop("has_secret_key")
-        variables = ExporterVariables.read(environment)
+        signal = fields.setdefault("signal", "traces")
+        variables = ExporterVariables.read(environment, signal)
         headers = variables.headers
         is_complete = sorted(name for name, _ in headers) == sorted(names)
         found = cls(
             **{
                 **fields,
-                **_address(fields["endpoint"], fields["protocol"], variables, environment),
+                **_address(fields["endpoint"], fields["protocol"], signal, variables, environment),
                 "headers": headers if is_complete else (),
                 "resource_attributes": tuple((key, value) for key, value in fields["resource_attributes"]),
                 "tls": Tls(**fields["tls"]),
@@ -143,6 +153,8 @@ class Destination:
         return {
             "endpoint": self.endpoint,
             "protocol": self.protocol,
+            # Earlier versions sent traces alone, and had no field for it.
+            **({} if self.signal == "traces" else {"signal": self.signal}),
             "header_names": sorted(name for name, _ in self.headers),
             "resource_attributes": self.resource_attributes,
             "tls": asdict(tls),
@@ -165,19 +177,35 @@ def is_text(pem: str) -> bool:
     return pem.lstrip().startswith("-----BEGIN")
 
 
-def _environment_endpoint(variables: ExporterVariables, protocol: Protocol) -> str:
+def _configured_endpoint(settings: Settings, protocol: Protocol, signal: Signal) -> str | None:
+    own = settings.metrics.endpoint if signal == "metrics" else None
+    if own or not settings.endpoint or signal == "traces":
+        return own or settings.endpoint
+    if protocol == "grpc" or urlsplit(settings.endpoint).path in {"", "/"}:
+        return settings.endpoint
+    # A path is the whole URL's, and that of traces.
+    before, found, query = settings.endpoint.partition(_TRACES_PATH)
+    if not found or query[:1] not in {"", "?"}:
+        rule = f"is required: the path of `endpoint` does not end in {_TRACES_PATH}, so that of {signal} is not known"
+        raise ConfigError([Fault(f"{signal}.endpoint", "", rule)])
+    return f"{before}/v1/{signal}{query}"
+
+
+def _environment_endpoint(variables: ExporterVariables, protocol: Protocol, signal: Signal) -> str:
     if not variables.endpoint:
         return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
     if variables.is_base and protocol != "grpc":
-        return variables.endpoint.rstrip("/") + _TRACES_PATH
+        return f"{variables.endpoint.rstrip('/')}/v1/{signal}"
     return variables.endpoint
 
 
 def _address(
     endpoint: str,
     protocol: Protocol,
+    signal: Signal,
     variables: ExporterVariables,
     environment: Mapping[str, str],
+    *,
     variable: str = "",
 ) -> dict[str, Any]:
     text = endpoint.removeprefix("dns:///")  # as gRPC clients write it
@@ -201,7 +229,7 @@ def _address(
     bracketed = f"[{host}]" if ":" in host else host
     port = port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)
     target = f"{bracketed}:{port}"
-    path = parts.path if parts.path not in {"", "/"} else _TRACES_PATH
+    path = parts.path if parts.path not in {"", "/"} else f"/v1/{signal}"
     url = urlunsplit((parts.scheme, target, path, parts.query, ""))
     proxy = proxy_of(parts.scheme, host, port, environment)
     return {"target": target, "url": url, "secure": parts.scheme == "https", "proxy": proxy}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -20,6 +20,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export.causes import NO_PROXY, REFUSED, cause_of
 from otlp_tracing.sidecar.export.certificates import CertificateWatch
@@ -27,7 +28,11 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
 from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action, proxy_refusal
 
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_METHODS: Mapping[Signal, str] = {
+    "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+    "metrics": "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    "logs": "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+}
 # How gRPC describes a server that does not speak it.
 _NOT_GRPC = re.compile(
     "Expected SETTINGS frame|Received http2 header with status|Data frame with END_STREAM flag received|"
@@ -58,7 +63,7 @@ class GrpcTransport:
         channel = None
         try:
             channel = await self._open()
-            call: Any = channel.unary_unary(_METHOD, None, None)
+            call: Any = channel.unary_unary(_METHODS[self._destination.signal], None, None)
             response = await asyncio.wait_for(
                 call(request, timeout=self._destination.timeout_s, metadata=self._destination.headers),
                 self._destination.timeout_s + _GUARD_SECONDS,
@@ -71,6 +76,7 @@ class GrpcTransport:
         except (ConfigError, OSError, ValueError) as error:
             return ExportResult(Action.RETRY, str(error), error_type="connection")
         try:
+            # The responses of the three signals differ in the names of their fields alone.
             partial = ExportTraceServiceResponse.FromString(response).partial_success
         except DecodeError:
             return ExportResult(Action.HOLD_NOT_OTLP, "the response is not an OTLP response", error_type="response")

@@ -16,9 +16,12 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from multidict import CIMultiDict
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing import __version__
+from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.causes import GRPC, NO_PROXY, NO_TLS, Cause, cause_of
@@ -30,6 +33,11 @@ _DNS_SECONDS = 10  # the longest that a collector which has moved is not found
 # Level 1 takes a third of the time of zlib's usual 6, for a tenth more bytes of such messages.
 _GZIP_LEVEL, _GZIP_WINDOW = 1, 31
 _CONTENT_TYPE = "application/x-protobuf"
+_RESPONSES = {
+    "traces": ExportTraceServiceResponse,
+    "metrics": ExportMetricsServiceResponse,
+    "logs": ExportLogsServiceResponse,
+}
 _HTTP2_SETTINGS = r"\x04\x00\x00\x00\x00\x00"  # as aiohttp quotes it: type, flags and stream of the first frame
 
 
@@ -65,7 +73,7 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._destination.proxy,
             ) as response:
-                return _result(response, await _read(response))
+                return _result(response, await _read(response), self._destination.signal)
         except asyncio.TimeoutError:
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
         except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
@@ -113,10 +121,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def _result(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
+def _result(response: aiohttp.ClientResponse, body: bytes, signal: Signal) -> ExportResult:
     if response.status // 100 == 2:
         try:
-            partial = _decode(response.content_type, body).partial_success
+            partial = _decode(response.content_type, body, signal).partial_success
         except (DecodeError, json_format.ParseError, UnicodeDecodeError):
             text = f"HTTP {response.status} with {response.content_type}, which is not an OTLP response"
             return _not_otlp(Cause(text), str(response.status))
@@ -126,10 +134,14 @@ def _result(response: aiohttp.ClientResponse, body: bytes) -> ExportResult:
     return ExportResult(http_action(response.status), reason, delay_s=delay_s, error_type=str(response.status))
 
 
-def _decode(content_type: str, body: bytes) -> ExportTraceServiceResponse:
-    """Decode a response; an empty one is valid, whatever its content type (the body of a 204, for example)."""
+def _decode(content_type: str, body: bytes, signal: Signal) -> ExportTraceServiceResponse:
+    """Decode a response; an empty one is valid, whatever its content type (the body of a 204, for example).
+
+    The responses of the three signals differ in the names of their fields alone, which only JSON shows.
+    """
     if content_type == "application/json" and body.lstrip().startswith(b"{"):
-        return json_format.Parse(body, ExportTraceServiceResponse(), ignore_unknown_fields=True)
+        body = json_format.Parse(body, _RESPONSES[signal](), ignore_unknown_fields=True).SerializeToString()
+        return ExportTraceServiceResponse.FromString(body)
     if body and content_type not in {_CONTENT_TYPE, "application/octet-stream"}:  # the latter is aiohttp's default
         raise DecodeError(content_type)
     return ExportTraceServiceResponse.FromString(body)

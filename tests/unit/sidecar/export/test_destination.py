@@ -181,3 +181,53 @@ def test_a_number_of_the_resource_is_one_after_a_restart() -> None:
 
     assert dict(found.resource_attributes)["otlp_tracing.cpu.count"] == 3
     assert found.identity == made.identity
+
+
+def metrics_url(config: dict[str, Any], **environment: str) -> str:
+    settings = Settings.from_config({"protocol": "http/protobuf", **config})
+    return Destination.from_settings(settings, environment, signal="metrics").url
+
+
+@pytest.mark.parametrize(
+    ("config", "url"),
+    [
+        ({"endpoint": "http://c:4318"}, "http://c:4318/v1/metrics"),
+        ({"endpoint": "http://c:1/otlp/v1/traces?key=1"}, "http://c:1/otlp/v1/metrics?key=1"),
+        ({"endpoint": "http://c/in", "metrics": {"endpoint": "http://m:2/v2"}}, "http://m:2/v2"),
+        ({}, "http://all:4318/v1/metrics"),
+    ],
+)
+def test_metrics_are_sent_beside_traces(config: dict[str, Any], url: str) -> None:
+    """Each signal has a path of its own, and a setting or variable for one signal takes precedence."""
+    assert metrics_url(config, OTEL_EXPORTER_OTLP_ENDPOINT="http://all:4318") == url
+
+
+def test_a_variable_for_a_signal_takes_precedence() -> None:
+    """OTEL_EXPORTER_OTLP_METRICS_ENDPOINT is the whole URL, and traces do not use it."""
+    variables = {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://m:1/own",
+        "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "a=b",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:1",
+    }
+    settings = Settings.from_config({"protocol": "http/protobuf"})
+    metrics = Destination.from_settings(settings, variables, signal="metrics")
+
+    assert (metrics.url, metrics.headers) == ("http://m:1/own", (("a", "b"),))
+    assert destination({"protocol": "http/protobuf"}, **variables).url == "http://c:1/v1/traces"
+
+
+def test_a_path_of_a_signal_is_not_guessed() -> None:
+    """A path that does not end in /v1/traces says nothing about that of metrics, so metrics.endpoint is required."""
+    with pytest.raises(ConfigError, match=r"metrics\.endpoint.*is required"):
+        metrics_url({"endpoint": "http://c/in"})
+
+
+def test_signals_are_different_destinations() -> None:
+    """They differ in identity and description; that of traces is as it was before there were others."""
+    settings = Settings.from_config({"endpoint": "http://c:4317"})
+    traces, logs = (Destination.from_settings(settings, {}, signal=signal) for signal in ("traces", "logs"))
+
+    assert traces.identity != logs.identity
+    assert b"signal" not in traces.identity
+    assert Destination.from_description(logs.description, {}) == (logs, False)
+    assert Destination.from_description(traces.description, {}) == (traces, False)
