@@ -47,6 +47,7 @@ COMPILED = (
     "sidecar/otlp/*.py",
     "sidecar/telemetry/histogram.py",
     "sidecar/telemetry/request_duration.py",
+    "sidecar/telemetry/request_metrics.py",
     "sidecar/live/recorder.py",
     "sidecar/live/routes.py",
 )

@@ -111,7 +111,7 @@ NAMES_REFUSED = Metric(
     "otlp_tracing_names_refused_total",
     "counter",
     "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, request_duration, "
-    "route_requests.",
+    "route_requests, metric_series.",
     ("kind",),
 )
 _REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user", "bad_token", "bad_batch", "no_entry")
@@ -173,6 +173,12 @@ EXPORT_DURATION = Metric(
     ("otel_component_type", "destination", "error_type"),
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+METRIC_EXPORTS = Metric(
+    "otlp_tracing_metric_exports_total",
+    "counter",
+    "Messages of OTLP metrics that were sent, by the collector's answer; error_type is empty for a success.",
+    ("destination", "error_type"),
+)
 DESTINATION_HELD = Metric(
     "otlp_tracing_destination_held",
     "gauge",
@@ -219,6 +225,7 @@ METRICS: tuple[Metric, ...] = (
     SPANS_SPOOLED,
     SPANS_IN_FLIGHT,
     EXPORT_DURATION,
+    METRIC_EXPORTS,
     DESTINATION_HELD,
     SPOOL_DEGRADED,
     SPOOL_BYTES,

@@ -83,7 +83,7 @@ SIDECAR_MAY_IMPORT = {
     "ingest": set(),
     "route_table": set(),
     "outcome": {"ingest", "route_table"},
-    "telemetry": {"outcome", "route_table", "spans"},
+    "telemetry": {"ingest", "outcome", "route_table", "spans"},
     "tail": {"ingest", "outcome", "route_table", "telemetry"},
     "spans": {"ingest"},
     "redaction": {"spans", "telemetry"},

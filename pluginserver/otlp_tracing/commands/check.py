@@ -263,6 +263,7 @@ def _faults_beyond_the_schema(settings: Settings) -> Iterator[Fault]:
     for stage in (
         lambda: Rules.of(settings.sampling.rules),
         lambda: Destination.from_settings(settings, os.environ),
+        lambda: settings.metrics.enabled and Destination.from_settings(settings, os.environ, signal="metrics"),
         lambda: Redactor(settings.redaction),
     ):
         try:

@@ -21,6 +21,7 @@ from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.ingest.repetitions import Repetitions
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, lines
 from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
@@ -30,18 +31,19 @@ from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.outcome import OutcomeObserver, RequestOutcome
 from otlp_tracing.sidecar.redaction.redactor import Action, Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
-from otlp_tracing.sidecar.route_table import RouteKey, RouteTable
+from otlp_tracing.sidecar.route_table import NO_ROUTE, RouteKey, RouteTable
 from otlp_tracing.sidecar.spans import resource
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, keep_reason
 from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
+from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, RequestMetrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.pipeline")
 _rejected = LimitedLog(_log)
@@ -75,6 +77,7 @@ class Pipeline:
         clock: monotonic seconds.
         recorder: of the live page; None if the page is off.
         repetitions: recognizes requests that come twice; None where no request does.
+        metric_exporters: of OTLP metrics; None sends none.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
         repetitions: Repetitions | None = None,
+        metric_exporters: MetricExporters | None = None,
     ) -> None:
         self._metrics = metrics
         self._repetitions = repetitions
@@ -107,7 +111,9 @@ class Pipeline:
         self.redactions = RedactionReport(metrics)
         self.sampling = SamplingReport(metrics, self._routes)
         durations = RequestDuration(metrics, self._methods, self._routes)
-        self._observers: list[OutcomeObserver] = [rates, self.sampling, durations]
+        self._metric_exporters = metric_exporters
+        self._request_metrics = RequestMetrics()
+        self._observers: list[OutcomeObserver] = [rates, self.sampling, durations, self._request_metrics]
         if recorder is not None:
             self._observers.append(recorder)
 
@@ -129,6 +135,7 @@ class Pipeline:
         if len(self._entries) > MAX_ENTRIES:
             unused, _ = self._entries.popitem(last=False)
             self._rates.forget(unused)
+            self._request_metrics.forget(unused)
             if self._recorder is not None:
                 self._recorder.forget(unused)
 
@@ -283,7 +290,24 @@ class Pipeline:
         )
         rules = SpanRules.from_settings(settings, self._methods, self._names)
         scope = entry_scope(document)
+        self._configure_metrics(key, settings, rules, redactor)
         return Entry(name, scope, tracer, rules, settings.sampling.keep, redactor, destination)
+
+    def _configure_metrics(self, key: bytes, settings: Settings, rules: SpanRules, redactor: Redactor) -> None:
+        if not settings.metrics.enabled or self._metric_exporters is None:
+            return
+
+        def redact(attributes: Attributes) -> Attributes:
+            span = SpanRecord(b"", b"", None, "", "server", 0, 0, attributes, 0, "", is_error=False)
+            return dict(self._redact([span], redactor, NO_ROUTE)[0].attributes)
+
+        try:
+            destination = Destination.from_settings(settings, self._environment, self._detected, "metrics")
+        except ConfigError as error:
+            _log.error("invalid configuration, no metrics are sent for this entry: %s", error)
+            return
+        table = self._metric_exporters.table(destination, settings.metrics)
+        self._request_metrics.configure(key, EntryMetrics(table, rules, redact, settings.metrics.attributes))
 
 
 def _encode(spans: Sequence[SpanRecord]) -> list[bytes]:

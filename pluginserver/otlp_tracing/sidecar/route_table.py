@@ -9,6 +9,8 @@ from collections.abc import Callable
 RouteKey = tuple[str, str]
 """Kong's names of service and route; empty where there is none."""
 
+NO_ROUTE: RouteKey = ("", "")
+
 OTHER: RouteKey = ("_OTHER", "_OTHER")
 """Stands for all routes past the bound."""
 

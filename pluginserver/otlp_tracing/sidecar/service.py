@@ -20,7 +20,8 @@ from otlp_tracing.config.otel_variables import exporter_remarks
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
-from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.exporters import ExporterRegistry, new_transport
+from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.export.proxies import proxy_problems
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.http_listener import BatchListener, IngestServer
@@ -97,7 +98,16 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
     repetitions = Repetitions() if options.ingest else None
-    pipeline = Pipeline(metrics, environment, exporters, rates, recorder=recorder, repetitions=repetitions)
+    metric_exporters = MetricExporters(metrics, environment, new_transport, str(options.listen))
+    pipeline = Pipeline(
+        metrics,
+        environment,
+        exporters,
+        rates,
+        recorder=recorder,
+        repetitions=repetitions,
+        metric_exporters=metric_exporters,
+    )
     intake = Receiver(pipeline, rates, warnings.add)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
@@ -134,7 +144,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
         intake.close()
         if ingest is not None:
             await ingest.close(_HTTP_STOP_SECONDS)
-        await exporters.close(FLUSH_SECONDS)
+        await asyncio.gather(exporters.close(FLUSH_SECONDS), metric_exporters.close(FLUSH_SECONDS))
         await runner.cleanup()
 
 

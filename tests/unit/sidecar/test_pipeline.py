@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 import virtual_time
 from delivery_doubles import ScriptedTransport
@@ -16,6 +17,8 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
+from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -122,3 +125,98 @@ def test_an_internal_error_costs_one_record() -> None:
         return [{"refused": stage.metrics.value(RECORDS_REFUSED, reason="bad_record")}]
 
     assert reports(scene, broken) == [{"refused": 1}]
+
+
+SECRET = "jane.doe@example.com"
+
+
+class Collector:
+    """A transport that remembers the metrics."""
+
+    def __init__(self) -> None:
+        self.messages: list[ExportMetricsServiceRequest] = []
+
+    async def export(self, request: bytes) -> ExportResult:
+        self.messages.append(ExportMetricsServiceRequest.FromString(request))
+        return ExportResult(Action.SUCCESS)
+
+    async def close(self) -> None:
+        pass
+
+
+def metrics_sent(config: dict[str, Any], *records: dict[str, Any]) -> list[ExportMetricsServiceRequest]:
+    """Run records through a pipeline; return the messages of metrics."""
+    collector = Collector()
+
+    async def run() -> None:
+        metrics = Metrics()
+        exporters = ExporterRegistry(metrics, {}, None, lambda _: ScriptedTransport())
+        metric_exporters = MetricExporters(metrics, {}, lambda _: collector)
+        rates = SamplingController(metrics, ManualClock())
+        stage = Pipeline(metrics, {}, exporters, rates, metric_exporters=metric_exporters)
+        stage.configure(KEY, json.dumps(config).encode())
+        for record in records:
+            stage.take(KEY, json.dumps(record).encode())
+        await exporters.close(1)
+        await metric_exporters.close(1)
+
+    virtual_time.run(run())
+    return collector.messages
+
+
+def test_metrics_hold_every_request_and_no_secret() -> None:
+    """At a rate of 0 too. No attribute of a metric and no exemplar has a value that redaction removes from spans."""
+    config = {
+        "sampling": {"rate": 0},
+        "metrics": {
+            "enabled": True,
+            "attributes": ["kong.consumer.id", "kong.consumer.username", "kong.workspace.name"],
+        },
+    }
+    record = {
+        "request": {
+            "method": "GET",
+            "uri": f"/{SECRET}?token={SECRET}",
+            "url": f"http://{SECRET}/",
+            "headers": {"host": SECRET, "authorization": SECRET},
+        },
+        "response": {"status": 200, "headers": {"set-cookie": SECRET}},
+        "route": {"id": "r", "name": SECRET, "paths": [f"/{SECRET}"]},
+        "service": {"id": "s", "name": SECRET, "host": SECRET},
+        "consumer": {"id": SECRET, "username": SECRET},
+        "workspace_name": SECRET,
+        "client_ip": "10.0.0.1",
+        "latencies": {"request": 7},
+        "tries": [{"ip": "10.0.0.2"}],
+        "upstream_status": "200",
+    }
+    call = {
+        "request": {"method": "POST", "uri": f"/{SECRET}/M", "headers": {"content-type": "application/grpc"}},
+        "upstream_uri": f"/{SECRET}/M",
+        "response": {"status": 200, "headers": {"grpc-status": "0"}},
+        "tries": [{}],
+    }
+    (message,) = metrics_sent(config, *[record] * 3, call)
+
+    (duration,) = [
+        metric
+        for metric in message.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name == "http.server.request.duration"
+    ]
+    assert sum(point.count for point in duration.histogram.data_points) == 4
+    assert SECRET.encode() not in message.SerializeToString()
+    assert b"jane" not in message.SerializeToString()
+
+
+def test_metrics_are_off_by_default() -> None:
+    """Without metrics.enabled nothing is sent."""
+    assert metrics_sent({}, {"request": {"uri": "/"}}) == []
+
+
+def test_metrics_that_cannot_be_sent_cost_no_trace(caplog: pytest.LogCaptureFixture) -> None:
+    """An endpoint whose path for metrics is not known is logged with the field; traces are sent as before."""
+    config = {"endpoint": "http://c/in", "protocol": "http/protobuf", "metrics": {"enabled": True}}
+
+    assert metrics_sent(config, {"request": {"uri": "/"}}) == []
+    assert "no metrics are sent for this entry: metrics.endpoint" in caplog.text
+    assert "record rejected" not in caplog.text

@@ -38,11 +38,13 @@ def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules
             attributes["network.peer.port"] = int(attempt.port)
         if number:
             attributes["http.request.resend_count"] = number
-        if number < last:
-            is_answer = attempt.state != "failed" or attempt.code not in NO_ANSWER
-            _add_outcome(attributes, record.statuses[number], is_answer)
-        else:
-            _add_last_outcome(attributes, record, call)
+        status, error_type = try_outcome(record, call, number)
+        if status is not None:
+            attributes["http.response.status_code"] = status
+        if number == last and status is not None:
+            _add_answer(attributes, record, call)
+        if error_type is not None:
+            attributes["error.type"] = error_type
         if rules.old_names:
             attributes.update(client_names(attributes))
         spans.append(attributes)
@@ -66,25 +68,32 @@ def _upstream_attributes(record: RequestRecord, call: Call | None, rules: SpanRu
     })  # fmt: skip
 
 
-def _add_last_outcome(attributes: Attributes, record: RequestRecord, call: Call | None) -> None:
-    is_answer = record.source == "upstream"
-    _add_outcome(attributes, record.statuses[-1], is_answer)
-    if "http.response.status_code" in attributes:
-        version = protocol_version(record, call)
-        if version:
-            attributes["network.protocol.version"] = version
-        if call is not None and call.status and is_answer:
-            attributes["rpc.response.status_code"] = call.status
-            if call.client_error:
-                attributes["error.type"] = call.client_error
+def try_outcome(record: RequestRecord, call: Call | None, number: int) -> tuple[int | None, str | None]:
+    """Return the status of a try's answer, None without one, and its `error.type`, None if it is not an error.
 
-
-def _add_outcome(attributes: Attributes, status: int | None, is_answer: bool) -> None:
+    Args:
+        record: of the request.
+        call: the gRPC call that was sent, if it was one.
+        number: of the try, from 0.
+    """
+    status, attempt = record.statuses[number], record.tries[number]
+    if number < len(record.tries) - 1:
+        is_answer = attempt.state != "failed" or attempt.code not in NO_ANSWER
+        call = None
+    else:
+        is_answer = record.source == "upstream"
     if status is None:
-        return
+        return None, None
     if not is_answer and status in NO_ANSWER:
-        attributes["error.type"] = NO_ANSWER[status]
-        return
-    attributes["http.response.status_code"] = status
-    if status >= 400:
-        attributes["error.type"] = str(status)
+        return None, NO_ANSWER[status]
+    if call is not None and is_answer and call.status and call.client_error:
+        return status, call.client_error
+    return status, str(status) if status >= 400 else None
+
+
+def _add_answer(attributes: Attributes, record: RequestRecord, call: Call | None) -> None:
+    version = protocol_version(record, call)
+    if version:
+        attributes["network.protocol.version"] = version
+    if call is not None and call.status and record.source == "upstream":
+        attributes["rpc.response.status_code"] = call.status

@@ -100,6 +100,15 @@ class Metrics:
         """Return a series' value, 0 where it is not there."""
         return self.registry.get_sample_value(metric.name, labels) or 0.0
 
+    def samples(self, metric: Metric) -> list[tuple[dict[str, str], float]]:
+        """Return labels and value of each series of a counter or a gauge."""
+        return [
+            (sample.labels, sample.value)
+            for family in self._families[metric.name].collect()
+            for sample in family.samples
+            if sample.name == metric.name
+        ]
+
     def report(self, sender: bytes, totals: Sequence[Total]) -> None:
         """Add the counts of a worker since its start."""
         known = self._reported.setdefault(sender, {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar, Histogram
+from otlp_tracing.sidecar.telemetry.histogram import Exemplar, ExponentialHistogram, Histogram
 
 
 @pytest.mark.parametrize(("value", "bucket"), [(0, 0), (1, 0), (1.01, 1), (5, 1), (5.01, 2), (1e9, 2)])
@@ -25,3 +27,27 @@ def test_a_bucket_has_its_last_exemplar() -> None:
     histogram.observe(4)
 
     assert {bucket: one.value for bucket, one in histogram.exemplars.items()} == {1: 3}
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [1, 1, 1], [9, 1, 5, 5.01, 0, 7]])
+@pytest.mark.parametrize("make", [lambda: Histogram((1, 5)), ExponentialHistogram])
+def test_values_can_be_counted_together(values: list[float], make: Callable[[], Histogram]) -> None:
+    """The result is that of counting them one by one."""
+    together, single = make(), make()
+    together.observe_all(list(values))
+    for value in values:
+        single.observe(value)
+
+    assert together.counts == single.counts
+    assert together.sum == single.sum
+    if isinstance(together, ExponentialHistogram) and isinstance(single, ExponentialHistogram):
+        assert (together.buckets, together.zeros) == (single.buckets, single.zeros)
+
+
+def test_values_may_have_another_unit() -> None:
+    """Milliseconds fall into buckets of seconds."""
+    histogram = Histogram((0.1, 1), factor=0.001)
+    histogram.observe(100)
+    histogram.observe(101)
+
+    assert histogram.counts == [1, 1, 0]

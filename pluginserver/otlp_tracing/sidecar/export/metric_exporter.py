@@ -1,0 +1,194 @@
+"""Sends the metrics of each destination at an interval.
+
+Metrics need no spool: every export repeats all counts, or those since the last accepted one. After an outage nothing
+is missing but the points between.
+
+Source: OpenTelemetry specification, metrics/sdk.md, "Periodic exporting MetricReader".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from otlp_tracing.config.settings import MetricExport
+from otlp_tracing.log_limit import LimitedLog
+from otlp_tracing.metrics import METRIC_EXPORTS, NAMES_REFUSED
+from otlp_tracing.sidecar.export.backoff import RetryBackoff
+from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.remedies import remedy_for
+from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.transport import Transport
+from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, Preferences
+from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
+
+_log = logging.getLogger("otlp_tracing.sidecar.export")
+
+_INTERVAL_VARIABLE = "OTEL_METRIC_EXPORT_INTERVAL"
+_INTERVAL_MS = 60_000
+# A destination has a few megabytes at most. A gateway has some; more come from configurations that change.
+MAX_DESTINATIONS = 64
+_HELD = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
+# The places that distinguish two gateways of one service.
+_PLACES = ("host.name", "container.id", "k8s.pod.uid", "kong.node.id")
+
+
+class MetricExporter:
+    """Exports to one destination. Create and use it in one event loop.
+
+    Args:
+        destination: where to send.
+        table: the series of requests.
+        source: makes the messages.
+        metrics: where exports are counted.
+        interval_s: seconds between two exports.
+        transport: to the destination.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        table: SeriesTable,
+        source: OtlpMetrics,
+        metrics: Metrics,
+        *,
+        interval_s: float,
+        transport: Transport,
+    ) -> None:
+        self._destination = destination
+        self.table = table
+        self._source = source
+        self._metrics = metrics
+        self.interval_s = interval_s
+        self._transport = transport
+        self._backoff = RetryBackoff(asyncio.get_running_loop().time)
+        self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log)
+        self._exporting = asyncio.Lock()
+        self._task = asyncio.create_task(self._run(), name=f"export metrics to {destination.endpoint}")
+
+    async def export(self) -> None:
+        """Send all current values; an export that fails is logged and counted."""
+        async with self._exporting:
+            label = self._destination.endpoint
+            for chunk in self._source.chunks():
+                result = await self._transport.export(chunk.request.SerializeToString())
+                self._metrics.add(METRIC_EXPORTS, label, result.error_type)
+                if result.action is not Action.SUCCESS:
+                    self._fail(result)
+                    return
+                for accept in chunk.accepted:
+                    accept()
+                if result.rejected:
+                    self._failed.warning("metrics rejected: %s refused %d: %s", label, result.rejected, result.reason)
+            if self._backoff.failing_since is not None:
+                self._recovered.info("export recovered: %s takes metrics again", label)
+            self._backoff.record_success()
+
+    def _fail(self, result: ExportResult) -> None:
+        self._backoff.record_failure(result.reason, result.delay_s, hold=_HELD.get(result.action, ""))
+        remedy = result.remedy or remedy_for(result.action, self._destination)
+        self._failed.warning(
+            "export %s: %s: metrics: %s%s",
+            "unauthorized" if result.action is Action.HOLD_UNAUTHORIZED else "failed",
+            self._destination.endpoint,
+            result.reason,
+            f". {remedy}" if remedy else "",
+        )
+
+    async def close(self, seconds: float = 0.0) -> None:
+        """End; export once more, for `seconds` at most, unless the destination fails."""
+        self._task.cancel()
+        if seconds and self._backoff.failing_since is None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.export(), seconds)
+        await self._transport.close()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._backoff.delay() or self.interval_s)
+            # A key that was replaced is refused for ever: it is tried again only if requests are counted for it.
+            if self._backoff.held and not self.table.has_changed():
+                continue
+            try:
+                await self.export()
+            except Exception as error:
+                _log.exception("internal error in the export of metrics to %s", self._destination.endpoint)
+                self._backoff.record_failure(f"{type(error).__name__}: {error}")
+
+
+class MetricExporters:
+    """The exporters of a sidecar, one a destination. Create and use it in one event loop.
+
+    Args:
+        metrics: the sidecar's own counts.
+        environment: `OTEL_*` variables.
+        transport: makes a transport to a destination.
+        place: distinguishes sidecars of one machine, such as the path of the socket.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        environment: Mapping[str, str],
+        transport: Callable[[Destination], Transport],
+        place: str = "",
+    ) -> None:
+        self._metrics = metrics
+        self._environment = environment
+        self._transport = transport
+        self._place = place
+        self._preferences = Preferences.from_environment(environment)
+        self._exporters: OrderedDict[bytes, MetricExporter] = OrderedDict()  # the last one configured last
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def table(self, destination: Destination, settings: MetricExport) -> SeriesTable:
+        """Return the series of a destination, and send them from now on."""
+        interval_s = (settings.interval or _interval_ms(self._environment)) / 1000
+        exporter = self._exporters.get(destination.identity)
+        if exporter is None:
+            exporter = self._exporters[destination.identity] = self._create(destination, interval_s)
+        exporter.interval_s = interval_s
+        self._exporters.move_to_end(destination.identity)
+        if len(self._exporters) > MAX_DESTINATIONS:
+            _, unused = self._exporters.popitem(last=False)
+            _log.warning("metrics are sent to %d destinations at most; the first one is left out", MAX_DESTINATIONS)
+            task = asyncio.create_task(unused.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        return exporter.table
+
+    async def close(self, seconds: float) -> None:
+        """Export once more, for `seconds` at most, and end."""
+        await asyncio.gather(*(exporter.close(seconds) for exporter in self._exporters.values()))
+
+    def _create(self, destination: Destination, interval_s: float) -> MetricExporter:
+        table = SeriesTable(
+            is_exponential=self._preferences.is_exponential,
+            on_refused=lambda: self._metrics.add(NAMES_REFUSED, "metric_series"),
+        )
+        resource = dict(destination.resource_attributes)
+        # Without it, two gateways would write the same series.
+        resource.setdefault("service.instance.id", self._instance_id(resource))
+        source = OtlpMetrics(table, self._metrics, destination.endpoint, resource, preferences=self._preferences)
+        return MetricExporter(
+            destination,
+            table,
+            source,
+            self._metrics,
+            interval_s=interval_s,
+            transport=self._transport(destination),
+        )
+
+    def _instance_id(self, resource: Mapping[str, object]) -> str:
+        places = [str(resource.get(name)) for name in _PLACES]
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, "|".join([*places, self._place])))
+
+
+def _interval_ms(environment: Mapping[str, str]) -> int:
+    text = environment.get(_INTERVAL_VARIABLE, "").strip()
+    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else _INTERVAL_MS
