@@ -6,19 +6,20 @@ import argparse
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, Entry, duplicate_keys, read_documents
+from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_documents
+from otlp_tracing.commands.findings import PRINTERS, Finding, text_of
+from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, HTTP_PROTOCOLS, MANIFEST
 from otlp_tracing.commands.options import OptionParser, choice
-from otlp_tracing.commands.screen import printable
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.config.validation import complete, is_vault_reference, unknown_field
+from otlp_tracing.config.validation import FieldList, complete, is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
@@ -26,31 +27,8 @@ from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 
 EXAMPLE = "otlp-tracing check kong.yml"
 PLUGIN = "otlp-tracing"
-_MISSPELLED = ("otlp_tracing", "otlp-trace", "otlptracing", "OTLP-tracing", "Otlp-Tracing", "opentelemetry-tracing")
-_SCOPES = ("service", "route", "consumer", "consumer_group")
-# kong/db/schema/entities/plugins.lua; `ordering` is Kong Enterprise's, `_config` decK's.
-_ENTRY_FIELDS = ("id", "name", "instance_name", "config", "enabled", "protocols", "tags", *_SCOPES,
-                 "created_at", "updated_at", "ordering", "_config")  # fmt: skip
-_MANIFEST_FIELDS = ("name", "config", "configFrom", "configPatches", "disabled", "protocols", "instance_name", "run_on",
-                    "ordering", "status")  # fmt: skip
-_PROTOCOLS = frozenset({"grpc", "grpcs", "http", "https"})
-_SECRET_FIELD = re.compile(r"header|key|cert", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fault, or a warning, at a place in a file."""
-
-    file: str
-    line: int
-    column: int
-    place: str
-    text: str
-    is_fault: bool = True
-
-    def __str__(self) -> str:
-        place = f" {self.place}:" if self.place else ""
-        return f"{self.file}:{self.line}:{self.column}:{place} {'' if self.is_fault else 'warning: '}{self.text}"
+_ALSO_MEANT = frozenset({"otlp", "otlp-trace", "opentelemetry-tracing", "open-telemetry"})
+_CONSUMERS = ("consumer", "consumer_group")
 
 
 def add_options(parser: OptionParser) -> None:
@@ -101,7 +79,7 @@ def check(files: Sequence[Path], form: str = "text") -> int:
     findings, summaries = [], []
     for file, is_named in _files_in(files):
         try:
-            documents = [one for one in read_documents(file, (PLUGIN, *_MISSPELLED)) if one.is_known or is_named]
+            documents = [one for one in read_documents(file, _is_meant) if one.is_known or is_named]
         except ConfigError as error:
             findings += [_unreadable(fault) for fault in error.faults]
             continue
@@ -109,10 +87,20 @@ def check(files: Sequence[Path], form: str = "text") -> int:
         found = list(_findings(name, documents))
         findings += found
         summaries.append(_summary(name, documents, found))
-    _PRINTERS[form](findings)
+    PRINTERS[form](findings)
     if form == "text":
         print(*summaries, sep="\n")
     return 2 if any(one.is_fault for one in findings) else 0
+
+
+def _is_meant(name: str) -> bool:
+    # Another name is another plugin's, unless it is so like ours that Kong would not find it.
+    words = re.sub(r"[^a-z0-9]", "", name.lower())
+    return (
+        words == PLUGIN.replace("-", "")
+        or name.lower() in _ALSO_MEANT
+        or bool(get_close_matches(name, [PLUGIN], 1, 0.85))
+    )
 
 
 def _files_in(files: Iterable[Path]) -> Iterator[tuple[Path | None, bool]]:
@@ -129,72 +117,39 @@ def _unreadable(fault: Fault) -> Finding:
 
 
 def _summary(name: str, documents: Sequence[Document], findings: Sequence[Finding]) -> str:
-    entries = sum(len(one.entries) for one in documents)
+    entries = sum(len(one.entries) for one in documents if not one.is_ignored)
     faulty = len({one.place for one in findings if one.is_fault})
     if not entries:
         return f"{name}: no {PLUGIN} entry"
     return f"{name}: {entries} {PLUGIN} {'entry' if entries == 1 else 'entries'}, {faulty} with faults"
 
 
-def _print_text(findings: Sequence[Finding]) -> None:
-    for one in findings:
-        print(printable(str(one)), file=sys.stderr)
-
-
-def _print_json(findings: Sequence[Finding]) -> None:
-    print(json.dumps([{**vars(one), "level": "error" if one.is_fault else "warning"} for one in findings], indent=1))
-
-
-def _print_github(findings: Sequence[Finding]) -> None:
-    for one in findings:
-        where = f"file={one.file},line={one.line},col={one.column}"
-        text = printable(f"{one.place}: {one.text}" if one.place else one.text).replace("%", "%25")
-        print(f"::{'error' if one.is_fault else 'warning'} {printable(where)}::{text}")
-
-
-_PRINTERS: Mapping[str, Callable[[Sequence[Finding]], None]] = {
-    "text": _print_text,
-    "json": _print_json,
-    "github": _print_github,
-}
-
-
 def _findings(name: str, documents: Sequence[Document]) -> Iterator[Finding]:
-    first: dict[tuple[str, ...], int] = {}
     for document in documents:
-        for at, fault in document.faults:
-            yield Finding(name, *at, "", _text(fault))
-        for entry in document.entries:
-            faults, warnings = inspect(entry.value, is_manifest=entry.manifest is not None)
-            for fault in [*faults, *_structure_faults(entry, first)]:
-                yield Finding(name, *entry.position(fault.field), entry.place, _text(fault))
-            for at, key in duplicate_keys(entry.node):
-                yield Finding(name, *at, entry.place, f"{key}: is written twice; the last one counts", is_fault=False)
-            for field, warning in warnings:
-                yield Finding(name, *entry.position(field), entry.place, f"{_short(field)}: {warning}", is_fault=False)
+        for one in _of_document(name, document):
+            yield replace(one, is_fault=False) if document.is_ignored else one
+        if document.is_ignored and document.node:
+            text = "Kong reads the first document of a file alone; this one is ignored"
+            yield Finding(name, document.node.line, document.node.column, "", text, is_fault=False)
 
 
-def _structure_faults(entry: Entry, first: dict[tuple[str, ...], int]) -> Iterator[Fault]:
-    line, _ = entry.position("")
-    if any(one.startswith("consumer") for one in entry.scope[1:]) and not any(map(entry.value.get, _SCOPES[2:])):
-        yield Fault("", "", "cannot belong to a consumer: the plugin runs before the consumer is known")
-    if entry.manifest is None and entry.scope[0] == PLUGIN and first.setdefault(entry.scope, line) != line:
-        yield Fault(
-            "name", "", f"is the second {PLUGIN} entry of this scope; the first is in line {first[entry.scope]}"
-        )
-
-
-def _text(fault: Fault) -> str:
-    """Return a fault as text, without the value of a header or key, of a record or list, and of a password in a URL."""
-    is_shown = not _SECRET_FIELD.search(fault.field) and fault.value[:1] not in {"{", "["}
-    value = fault.value if is_shown else ""
-    head, _, name = _short(fault.field).rpartition(".")
-    name = name if re.fullmatch(r"[\w\[\]-]{1,40}", name) or not name else "…"
-    return str(Fault(f"{head}.{name}" if head else name, value, fault.rule)) if fault.field else fault.rule
-
-
-def _short(field: str) -> str:
-    return field.removeprefix("config.")
+def _of_document(name: str, document: Document) -> Iterator[Finding]:
+    for at, fault in document.faults:
+        yield Finding(name, *at, "", text_of(fault))
+    for at, text in document.warnings:
+        yield Finding(name, *at, "", text, is_fault=False)
+    for entry in document.entries:
+        faults, warnings = inspect(entry.value, is_manifest=entry.manifest is not None, is_deck=document.is_deck)
+        if any(one.startswith("consumer") for one in entry.scope) and not any(map(entry.value.get, _CONSUMERS)):
+            faults.append(Fault("", "", "cannot belong to a consumer: the plugin runs before the consumer is known"))
+        for fault in faults:
+            yield Finding(name, *entry.position(fault.field), entry.place, text_of(fault))
+        for key in entry.node.all_twice():
+            text = f"{text_of(Fault(key.value, '', 'is written twice; the last one counts'))}"
+            yield Finding(name, key.line, key.column, entry.place, text, is_fault=False)
+        for field, warning in warnings:
+            text = text_of(Fault(field, "", warning))
+            yield Finding(name, *entry.position(field), entry.place, text, is_fault=False)
 
 
 def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
@@ -202,64 +157,75 @@ def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
     return inspect(entry)[0]
 
 
-def inspect(entry: Mapping[str, Any], *, is_manifest: bool = False) -> tuple[list[Fault], list[tuple[str, str]]]:
+def inspect(
+    entry: Mapping[str, Any], *, is_manifest: bool = False, is_deck: bool = False
+) -> tuple[list[Fault], list[tuple[str, str]]]:
     """Return the faults of an entry, and warnings about settings that Kong accepts and that cannot work as written.
 
     Args:
         entry: as written; decK's placeholders in it are not checked.
         is_manifest: it is from a KongPlugin, which has other fields around its configuration.
+        is_deck: it is in a file for decK, which takes a few fields more.
 
     Returns:
         All faults; and the warnings, each with its field, if the configuration has no fault.
     """
-    faults, warnings = list(_entry_faults(entry, is_manifest)), []
-    config = _without_placeholders(entry.get("config"))
-    if PLACEHOLDER in json.dumps(entry.get("config"), default=str):
+    fields = MANIFEST if is_manifest else [*ENTRY, *({name: {"type": "any"}} for name in DECK_FIELDS if is_deck)]
+    faults, warnings = list(_entry_faults(entry, fields)), []
+    config = entry.get("config")
+    if PLACEHOLDER in str(config):
         text = "has decK placeholders, which are not checked; run `deck file render --populate-env-vars` first"
         warnings.append(("config", text))
+        config = _without(config, lambda value: isinstance(value, str) and PLACEHOLDER in value)
     completed, found = complete(SCHEMA, config)
     if found and isinstance(config, dict):
         # The stages after the schema see the defaults of the fields in which the schema found a fault.
         broken = {re.split(r"[.\[]", fault.field)[0] for fault in found}
         completed, _ = complete(SCHEMA, {name: value for name, value in config.items() if name not in broken})
-    if not found or isinstance(config, dict):
-        try:
-            settings = Settings.from_completed(completed)
-        except ConfigError as error:
-            found += error.faults
-        else:
-            found += _faults_beyond_the_schema(settings)
-            warnings += _warnings(settings) if not found else ()
+    if isinstance(config, dict) or not found:
+        further, more = _beyond_the_schema(completed)
+        found += further
+        warnings += more if not found else ()
     for fault in found:
         faults.append(Fault(f"config.{fault.field}" if fault.field != "config" else "config", fault.value, fault.rule))
     return faults, warnings
 
 
-def _entry_faults(entry: Mapping[str, Any], is_manifest: bool) -> Iterator[Fault]:
-    names = {name for field in SCHEMA for name in field}
-    known = _MANIFEST_FIELDS if is_manifest else _ENTRY_FIELDS
-    for name in entry:
-        if name in names and name not in known:
-            yield Fault(name, "", "belongs under config: indent it further")
-        elif name not in known and not name.startswith("x-"):
-            yield unknown_field(name, known)
+def _entry_faults(entry: Mapping[str, Any], fields: FieldList) -> Iterator[Fault]:
+    configurable = {name for field in SCHEMA for name in field}
+    known = {name for field in fields for name in field}
+    for fault in complete(fields, entry)[1]:
+        if fault.field in known or fault.field.startswith(("protocols[", "tags[", "_ignore[")):
+            yield fault
+        elif fault.field in configurable:
+            yield Fault(fault.field, "", "belongs under config: indent it further")
+        elif fault.field not in _CONSUMERS or entry[fault.field] is None:
+            yield fault
+    if "config" in entry and entry["config"] is None and "config" in known and "disabled" not in known:
+        yield Fault("config", "", "is empty: indent its fields below it, or leave it out")
     if entry.get("name") != PLUGIN:
         yield Fault("name", json.dumps(entry.get("name")), f"must be {PLUGIN}")
-    if entry.get("consumer") is not None or entry.get("consumer_group") is not None:
-        field = "consumer" if entry.get("consumer") is not None else "consumer_group"
-        yield Fault(field, "", "cannot be set: the plugin runs before the consumer is known")
-    if not isinstance(entry.get("enabled", True), bool):
-        yield Fault("enabled", json.dumps(entry["enabled"], default=str), "must be a boolean")
+    for name in _CONSUMERS:
+        if entry.get(name) is not None:
+            yield Fault(name, "", "cannot be set: the plugin runs before the consumer is known")
     protocols = entry.get("protocols")
-    if protocols is not None and not (
-        isinstance(protocols, list) and protocols and set(map(str, protocols)) <= _PROTOCOLS
-    ):
-        yield Fault("protocols", "", f"must be a list of {', '.join(sorted(_PROTOCOLS))}")
-    if not isinstance(entry.get("tags") or [], list):
-        yield Fault("tags", "", "must be a list of strings")
+    if "protocols" in entry and isinstance(protocols, list | dict) and not {*HTTP_PROTOCOLS} & {*map(str, protocols)}:
+        yield Fault("protocols", "", f"must be a list of {', '.join(HTTP_PROTOCOLS)}: the plugin traces HTTP requests")
 
 
-def _faults_beyond_the_schema(settings: Settings) -> Iterator[Fault]:
+def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[tuple[str, str]]]:
+    # Kong resolves vault references before the plugin sees them.
+    literal = list(_literal_references(completed, SCHEMA, "config"))
+    completed = _resolved(completed, SCHEMA)
+    key = completed["redaction"]["hash_key"]
+    is_elsewhere = key is not None and key.startswith("/") and not Path(key).exists()
+    if is_elsewhere:
+        completed["redaction"]["hash_key"] = _RESOLVED
+    faults: list[Fault] = []
+    try:
+        settings = Settings.from_completed(completed)
+    except ConfigError as error:
+        return list(error.faults), []
     for stage in (
         lambda: Rules.of(settings.sampling.rules),
         lambda: Destination.from_settings(settings, os.environ),
@@ -269,19 +235,58 @@ def _faults_beyond_the_schema(settings: Settings) -> Iterator[Fault]:
         try:
             stage()
         except ConfigError as error:
-            yield from error.faults
+            faults += error.faults
+    warnings = [*_warnings(settings), *literal]
+    if is_elsewhere:
+        warnings.append(("config.redaction.hash_key", "this file is not on this machine"))
+    return faults, warnings
 
 
-def _without_placeholders(value: Any) -> Any:
+_RESOLVED = "resolved-by-kong-from-a-vault"
+"""In the place of a vault reference; longer than the shortest key."""
+
+
+def _resolved(value: Any, fields: FieldList) -> dict[str, Any]:
+    """Return a completed record with a text in the place of each vault reference that Kong resolves."""
+    found = dict(value)
+    for name, definition in (pair for field in fields for pair in field.items()):
+        elements = definition.get("elements", {})
+        if definition["type"] == "record":
+            found[name] = _resolved(found[name], definition["fields"])
+        elif elements.get("type") == "record":
+            found[name] = [_resolved(one, elements["fields"]) for one in found[name]]
+        elif elements.get("referenceable"):
+            found[name] = [one for one in found[name] if not is_vault_reference(one)]
+        elif definition.get("referenceable") and is_vault_reference(found[name]):
+            found[name] = None if "match" in definition else _RESOLVED
+    return found
+
+
+def _literal_references(value: Any, fields: FieldList, path: str) -> Iterator[tuple[str, str]]:
+    """Find vault references that Kong does not resolve: in other fields, and within a longer text."""
+    for name, definition in (pair for field in fields for pair in field.items()):
+        yield from _literal(value[name], definition, f"{path}.{name}")
+
+
+def _literal(value: Any, definition: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str) and "{vault://" in value:
+        if not definition.get("referenceable"):
+            yield path, "Kong resolves no vault reference in this field: the text itself is used"
+        elif not is_vault_reference(value):
+            yield path, "Kong resolves a vault reference only if it is the whole text"
+    elif isinstance(value, list):
+        for number, one in enumerate(value, 1):
+            yield from _literal(one, definition["elements"], f"{path}[{number}]")
+    elif isinstance(value, dict):
+        yield from _literal_references(value, definition["fields"], path)
+
+
+def _without(value: Any, is_dropped: Callable[[Any], bool]) -> Any:
     if isinstance(value, dict):
-        return {name: _without_placeholders(one) for name, one in value.items() if not _is_placeholder(one)}
+        return {name: _without(one, is_dropped) for name, one in value.items() if not is_dropped(one)}
     if isinstance(value, list):
-        return [_without_placeholders(one) for one in value if not _is_placeholder(one)]
+        return [_without(one, is_dropped) for one in value if not is_dropped(one)]
     return value
-
-
-def _is_placeholder(value: object) -> bool:
-    return isinstance(value, str) and PLACEHOLDER in value
 
 
 def _warnings(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -292,9 +297,6 @@ def _warnings(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "config.sampling.rate", "0 and no rule: only a caller's decision and sampling.keep keep traces"
     for field, text in endpoint_warnings(settings):
         yield f"config.{field}", text
-    for number, line in enumerate(settings.headers, 1):
-        if "{vault://" in line and not is_vault_reference(line):
-            yield f"config.headers[{number}]", "Kong resolves a vault reference only if it is the whole line"
     for warning in redaction_warnings(settings.redaction):
         field, _, text = warning.partition(" ")
         yield f"config.{field.rstrip(':')}", text

@@ -86,7 +86,7 @@ def convert(path: Path) -> int:
 
     0 if there was one and each passes the check, otherwise 2.
     """
-    entries = [entry for document in read_documents(path, BUNDLED) for entry in document.entries]
+    entries = [entry for document in read_documents(path, BUNDLED.__contains__) for entry in document.entries]
     faulty = False
     for entry in sorted(entries, key=lambda one: BUNDLED.index(one.value["name"])):
         made = equivalent(entry.value["name"], entry.value.get("config") or {})

@@ -1,36 +1,40 @@
 """Plugin entries in files of every kind that carries them, each with its place in the file.
 
-Reads declarative configurations (Kong's and decK's, with `_plugin_configs`), lists of entries, Admin API bodies,
-and KongPlugin and KongClusterPlugin manifests, as YAML or JSON, several documents in a file. Scalars have the types
-that Kong's parser gives them: a date is a string, 1e3 is a number.
+Reads declarative configurations (Kong's and decK's, with `_plugin_configs`), lists of entries, the Admin API's bodies
+and answers, and KongPlugin and KongClusterPlugin manifests.
 
-Source: kong/db/declarative/init.lua of Kong 3.9.1, which reads with lyaml 6.2; decK's file format.
+Source: kong/db/declarative/init.lua and kong/db/schema/others/declarative_config.lua of Kong 3.9.3; decK's file format.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-from yaml.nodes import MappingNode, Node, SequenceNode
-
+from otlp_tracing.commands.kong_entities import DECK_SECTIONS, DECLARATION, NESTING
+from otlp_tracing.commands.kong_json import read_json
+from otlp_tracing.commands.kong_yaml import IS_KONG_CONF, read_yaml
+from otlp_tracing.commands.nodes import Node, UnreadableError
+from otlp_tracing.config.validation import complete, did_you_mean
 from otlp_tracing.errors import ConfigError, Fault
 
 SUFFIXES = frozenset({".yml", ".yaml", ".json"})
 PLACEHOLDER = "${{"
 """Begins a value that decK fills in; such a value cannot be checked."""
-_MOST_NODES = 1_000_000  # of a document with its aliases written out
 _MOST_BYTES = 64 << 20
 _MANIFESTS = frozenset({"KongPlugin", "KongClusterPlugin"})
-_SECTIONS = ("services", "routes", "consumers", "consumer_groups")
-_CONF_RULE = "is not YAML; if this is kong.conf, name the kong.yml instead"
-_KONG_CONF = re.compile(r"^\s*[a-z_]+ *= *\S", re.MULTILINE)
+_REFERENCES = {"service": "services", "route": "routes", "consumer": "consumers", "consumer_group": "consumer_groups"}
+_GROUPS = "consumer_groups"
+_NAME_OF = {"consumers": "username"}
+
+Place = tuple[int, int]
+"""Line and column, from 1."""
+
+_Parent = tuple[str, str]
+"""The entity that an entry is nested in: its kind, and its id or `named` and its name; empty without either."""
 
 
 @dataclass(frozen=True)
@@ -41,68 +45,69 @@ class Entry:
         place: its scope in words: `service users, route orders`, or `global`.
         value: the entry; decK's shared configuration is merged into `config`.
         node: of the entry, for positions.
-        scope: its plugin, and the names of its service, route and consumer; a second entry with it is a duplicate.
+        scope: the names of its service, route and consumer, and the kinds of the entities that it is nested in.
         manifest: the KongPlugin that it is from; other objects decide its scope. None for other entries.
     """
 
     place: str
     value: Mapping[str, Any]
-    node: MappingNode
-    scope: tuple[str, ...]
+    node: Node
+    scope: tuple[str, ...] = ()
     manifest: Mapping[str, Any] | None = None
 
-    def position(self, field: str) -> tuple[int, int]:
-        """Return line and column, from 1, of a field such as `config.sampling.rules[1].rate`, or of its parent."""
-        return position(self.node, field)
+    def position(self, path: str) -> Place:
+        """Return the place of a field such as `config.sampling.rules[1].rate`, or of its parent."""
+        return self.node.position(path)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Document:
-    """One document of a file: its entries, and the faults that hide entries, by position."""
+    """One document of a file.
 
-    entries: Sequence[Entry]
-    faults: Sequence[tuple[tuple[int, int], Fault]]
-    is_known: bool
+    Args:
+        entries: of the wanted plugins.
+        faults: of the file around them, by place.
+        warnings: about it.
+        is_known: it is of a kind that carries plugin entries.
+        is_ignored: Kong does not read it, because it is not the first of its file.
+        is_deck: it is for decK: Kong itself would refuse fields in it.
+        node: the whole document.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    faults: list[tuple[Place, Fault]] = field(default_factory=list)
+    warnings: list[tuple[Place, str]] = field(default_factory=list)
+    is_known: bool = True
+    is_ignored: bool = False
+    is_deck: bool = False
+    node: Node | None = None
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML with the scalar types of Kong's parser."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+"), list("-+0123456789")
-)
-
-
-def read_documents(path: Path | None, plugins: Sequence[str]) -> list[Document]:
+def read_documents(path: Path | None, is_wanted: Callable[[str], bool]) -> list[Document]:
     """Read a file's documents.
 
     Args:
         path: of the file; None reads stdin.
-        plugins: names of the wanted plugins.
+        is_wanted: tells from a plugin's name whether its entries are wanted.
 
     Raises:
         ConfigError: if it cannot be read, or is neither YAML nor JSON; the field is the place, `kong.yml:3:1`.
     """
-    name, text = read_text(path)
+    name, content = read_content(path)
     try:
-        nodes = list(yaml.compose_all(text, _Loader))
-        return [_document(node, plugins) for node in nodes if node is not None] or [_empty(name)]
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError([Fault(place, "", _reason(error, text, mark))]) from error
-    except (RecursionError, ValueError) as error:
-        reason = "is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ConfigError([Fault(name, "", reason)]) from error
+        nodes = _nodes(content, name)
+    except UnreadableError as error:
+        raise ConfigError([Fault(f"{name}:{error.line}:{error.column}", "", error.reason)]) from error
+    if not any(node.value is not None for node in nodes):
+        raise ConfigError([Fault(f"{name}:1:1", "", "is empty")])
+    documents = [_document(node, is_wanted, has_placeholders=PLACEHOLDER.encode() in content) for node in nodes]
+    for number, one in enumerate(documents):
+        one.is_ignored = number > 0 and _is_declaration(one.node)
+    return documents
 
 
-def read_text(path: Path | None) -> tuple[str, str]:
-    """Read a file, or stdin; return its name and its text, in which JSON has no tabs.
+def read_content(path: Path | None) -> tuple[str, bytes]:
+    """Read a file, or stdin; return its name and its bytes.
 
     Raises:
         ConfigError: if it cannot be read.
@@ -110,72 +115,53 @@ def read_text(path: Path | None) -> tuple[str, str]:
     name = "-" if path is None else str(path)
     try:
         if path is None:
-            content = sys.stdin.buffer.read(_MOST_BYTES)
-        else:
-            with path.open("rb") as file:
-                content = file.read(_MOST_BYTES)
-        text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError([Fault(name, "", f"cannot be read: {reason}")]) from error
-    if "\t" in text and text.lstrip()[:1] in {"{", "["}:
+            return name, sys.stdin.buffer.read(_MOST_BYTES)
+        with path.open("rb") as file:
+            return name, file.read(_MOST_BYTES)
+    except OSError as error:
+        raise ConfigError([Fault(name, "", f"cannot be read: {error.strerror}")]) from error
+
+
+def _nodes(content: bytes, name: str) -> list[Node]:
+    # Kong reads a file by its suffix. It takes the body of a request for JSON first; stdin has no suffix either.
+    text = content.decode("utf-8", "surrogateescape")
+    if name.endswith(".json"):
+        return [read_json(text)] if text.strip() else []
+    if name == "-":
         try:
-            json.loads(text)
-        except (ValueError, RecursionError):
-            return name, text
-        return name, text.replace("\t", " ")  # a tab is white space to JSON, which has none within strings
-    return name, text
+            return [read_json(text)]
+        except UnreadableError:
+            pass
+    return read_yaml(content)
 
 
-def position(node: Node, field: str) -> tuple[int, int]:
-    """Return line and column, from 1, of a field below a node; of the nearest parent that is there."""
-    mark = node.start_mark
-    for name, number in re.findall(r"([^.\[\]]+)|\[(\d+)\]", field):
-        if number and isinstance(node, SequenceNode) and 0 < int(number) <= len(node.value):
-            node = node.value[int(number) - 1]
-            mark = node.start_mark
-        elif not number and isinstance(node, MappingNode) and (pair := _pair(node, name)):
-            mark, node = pair[0].start_mark, pair[1]
-        else:
-            break
-    return mark.line + 1, mark.column + 1
-
-
-def _pair(node: MappingNode, name: str) -> tuple[Node, Node] | None:
-    # The last of several counts, as it does for Kong.
-    return next((pair for pair in reversed(node.value) if getattr(pair[0], "value", None) == name), None)
-
-
-def _empty(name: str) -> Document:
-    raise ConfigError([Fault(name, "", "is empty")])
-
-
-def _reason(error: yaml.YAMLError, text: str, mark: yaml.Mark | None) -> str:
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "a tab; YAML is indented with spaces"
-    if len(_KONG_CONF.findall(text)) > text.count(": "):
-        return _CONF_RULE
-    return f"is not YAML: {getattr(error, 'problem', None) or 'it holds characters that YAML does not allow'}"
-
-
-def _document(node: Node, plugins: Sequence[str]) -> Document:
-    finder = _Finder(plugins)
-    value = _value(node, [0], ())
-    if isinstance(node, SequenceNode) and isinstance(value, list):
-        finder.look_at(value, node, "plugins", "", ())
-        return Document(finder.entries, finder.faults, any(map(_is_entry, value)))
-    if not isinstance(node, MappingNode) or not isinstance(value, dict):
-        is_conf = isinstance(value, str) and _KONG_CONF.search(value)
-        rule = _CONF_RULE if is_conf else "is not a declarative configuration: no record of fields at its top"
-        return Document([], [(position(node, ""), Fault("", "", rule))], is_known=False)
-    if "kind" in value or "apiVersion" in value:
-        finder.manifest(value, node)
-    elif _is_entry(value):
-        finder.add(value, node, "", ())
+def _document(node: Node, is_wanted: Callable[[str], bool], *, has_placeholders: bool) -> Document:
+    finder = _Finder(is_wanted, node)
+    value = node.value
+    if isinstance(value, list) and value:
+        finder.document.is_known = any(map(_is_entry, value))
+        finder.look_at(node, "plugins")
+    elif not isinstance(value, dict):
+        rule = "is not a declarative configuration: no record of fields at its top"
+        is_conf = isinstance(value, str) and "=" in value
+        finder.fault(node, "", IS_KONG_CONF if is_conf else rule)
+        finder.document.is_known = False
+    elif _is_declaration(node):
+        finder.declaration(has_placeholders=has_placeholders)
+    elif "kind" in value or "apiVersion" in value:
+        finder.manifest(node)
+    elif "data" in value:
+        finder.look_at(node.fields["data"][1], "plugins")
     else:
-        finder.declaration(value, node)
-    return Document(finder.entries, finder.faults, finder.is_known)
+        finder.add(node)
+    return finder.document
+
+
+def _is_declaration(node: Node | None) -> bool:
+    value = node.value if node else None
+    return isinstance(value, dict) and not (
+        value.keys() & {"kind", "apiVersion"} or ("data" in value and "next" in value) or _is_entry(value)
+    )
 
 
 def _is_entry(value: object) -> bool:
@@ -186,126 +172,192 @@ def _is_entry(value: object) -> bool:
     )
 
 
-def _value(node: Node, count: list[int], parents: tuple[int, ...]) -> Any:
-    count[0] += 1
-    if count[0] > _MOST_NODES:
-        raise ValueError("has too many values")
-    if id(node) in parents:
-        raise ValueError(f"line {node.start_mark.line + 1} refers to itself")
-    inner = (*parents, id(node))
-    if isinstance(node, SequenceNode):
-        return [_value(one, count, inner) for one in node.value]
-    if isinstance(node, MappingNode):
-        merged: dict[Any, Any] = {}
-        pairs = [(str(key.value), _value(value, count, inner)) for key, value in node.value]
-        for _, value in (pair for pair in pairs if pair[0] == "<<"):
-            for one in value if isinstance(value, list) else [value]:
-                merged |= one if isinstance(one, dict) else {}
-        return merged | {key: value for key, value in pairs if key != "<<"}
-    return _scalar(node)
-
-
-def _scalar(node: Node) -> Any:
-    kind = node.tag.rpartition(":")[2]
-    try:
-        if kind in {"null", "bool", "int", "float"}:
-            return getattr(yaml.constructor.SafeConstructor(), f"construct_yaml_{kind}")(node)
-    except (ValueError, KeyError):
-        pass  # `!!int x`, or digits with underscores alone: a text that no number is
-    return node.value
-
-
 class _Finder:
-    """Collects the entries of one document."""
+    """Collects the entries of one document, and the faults around them."""
 
-    def __init__(self, plugins: Sequence[str]) -> None:
-        self.entries: list[Entry] = []
-        self.faults: list[tuple[tuple[int, int], Fault]] = []
-        self.is_known = True
-        self._plugins = plugins
+    def __init__(self, is_wanted: Callable[[str], bool], node: Node) -> None:
+        self.document = Document(node=node)
+        self._is_wanted = is_wanted
+        self._node = node
         self._shared: Mapping[str, Any] = {}
+        self._names: dict[str, dict[str, str]] | None = None
+        self._first: dict[tuple[str, ...], tuple[int, bool]] = {}
 
-    def declaration(self, value: Mapping[str, Any], node: MappingNode) -> None:
-        """Find the entries of a kong.yml: at its top, in services and their routes, in consumers and their groups."""
-        self.is_known = bool(value.keys() & {"_format_version", "plugins", "_plugin_configs", *_SECTIONS})
-        if not self.is_known:
-            self.faults.append((position(node, ""), Fault("", "", "is not a declarative configuration of Kong")))
-        elif str(value.get("_format_version")) not in {"1.1", "2.1", "3.0"}:
-            self.faults.append((position(node, "_format_version"), Fault("_format_version", "", 'must be "3.0"')))
+    def fault(self, node: Node, field: str, rule: str) -> None:
+        """Add a fault at the place of a value."""
+        self.document.faults.append(((node.line, node.column), Fault(field, "", rule)))
+
+    def declaration(self, *, has_placeholders: bool) -> None:
+        """Find the entries of a kong.yml: at its top, in services and their routes, in consumers."""
+        node, value = self._node, self._node.value
+        known = {name for one in DECLARATION for name in one} | DECK_SECTIONS | {"consumer_groups"}
+        if not value.keys() & known:
+            self.document.is_known = False
+            self.fault(node, "", "is not a declarative configuration of Kong")
+            return
+        self.document.is_deck = has_placeholders or bool(value.keys() & DECK_SECTIONS)
         shared = value.get("_plugin_configs")
         self._shared = shared if isinstance(shared, dict) else {}
-        self._entity(value, node, "", ())
+        for fault in complete(DECLARATION, value)[1]:
+            if not self.document.is_deck or _is_fault_to_deck(fault):
+                self.fault(*self._top_fault(fault))
+        self._names = {kind: {} for kind in NESTING}
+        for kind in NESTING:
+            self._name_all(kind, node)
+        self._entity(node, "", (), None)
+        for section in node.fields.keys() - {"plugins", *NESTING, _GROUPS}:
+            for one in node.fields[section][1].items:
+                if section[:1] != "_" and "plugins" in one.fields:
+                    self.fault(one.fields["plugins"][0], "plugins", f"no such field in {section}")
 
-    def _entity(self, value: Mapping[str, Any], node: Node, place: str, scope: tuple[str, ...]) -> None:
-        for section in ("plugins", *_SECTIONS):
-            self.look_at(value.get(section), _child(node, section), section, place, scope)
+    def _top_fault(self, fault: Fault) -> tuple[Node, str, str]:
+        key = self._node.fields[fault.field][0] if fault.field in self._node.fields else self._node
+        if fault.field == _GROUPS:
+            return key, _GROUPS, "no such field: open-source Kong has no consumer groups"
+        if fault.field.startswith("x-"):
+            return key, fault.field, "no such field; put anchors into a list under _ignore"
+        if fault.field == "_format_version":
+            return key, fault.field, f'must be "3.0", in quotes{"" if fault.value else "; it is missing"}'
+        return key, fault.field, fault.rule
 
-    def look_at(self, found: object, node: Node | None, section: str, place: str, scope: tuple[str, ...]) -> None:
+    def _name_all(self, kind: str, node: Node) -> None:
+        # A reference is a name or an id.
+        names = (self._names or {})[kind]
+        for number, one in enumerate(node.fields[kind][1].items if kind in node.fields else (), 1):
+            if isinstance(one.value, dict):
+                name = one.value.get(_NAME_OF.get(kind, "name"))
+                if isinstance(name, str) and name in names:
+                    self.fault(one, "name", f"there are two {kind} with the name {name}")
+                for key in (name, one.value.get("id")):
+                    if isinstance(key, str):
+                        names[key] = str(name or number)
+                if kind == "services":
+                    self._name_all("routes", one)
+
+    def _entity(self, node: Node, place: str, scope: tuple[str, ...], parent: _Parent | None) -> None:
+        for section in ("plugins", *NESTING, _GROUPS):
+            if section in node.fields:
+                self.look_at(node.fields[section][1], section, place, scope, parent)
+
+    def look_at(
+        self, node: Node, section: str, place: str = "", scope: tuple[str, ...] = (), parent: _Parent | None = None
+    ) -> None:
         """Find the entries in a list of entries or entities."""
-        if found is None or node is None:
+        if node.value is None or node.value == {}:
             return
-        if not isinstance(found, list) or not isinstance(node, SequenceNode):
-            self.faults.append((position(node, ""), Fault(section, "", "must be an array of records")))
+        if not isinstance(node.value, list):
+            self.fault(node, section, "must be an array of records")
             return
-        for number, (one, its_node) in enumerate(zip(found, node.value, strict=True), 1):
-            if not isinstance(one, dict) or not isinstance(its_node, MappingNode):
-                self.faults.append((position(its_node, ""), Fault(f"{section}[{number}]", "", "must be a record")))
+        for number, one in enumerate(node.items, 1):
+            if not isinstance(one.value, dict):
+                self.fault(one, f"{section}[{number}]", "must be a record")
             elif section == "plugins":
-                self.add(one, its_node, place, scope)
+                self.add(one, place, scope, parent)
             else:
                 kind = section[:-1].replace("_", " ")
-                name = f"{kind} {one.get('name', one.get('username', one.get('id', number)))}"
-                self._entity(one, its_node, f"{place}, {name}" if place else name, (*scope, name))
+                name, key = one.value.get(_NAME_OF.get(section, "name")), one.value.get("id")
+                label = f"{kind} {name or key or number}"
+                its_key = str(key) if key else f"named {name}" if name else ""
+                self._entity(one, f"{place}, {label}" if place else label, (*scope, label), (kind, its_key))
 
-    def add(self, value: Mapping[str, Any], node: MappingNode, place: str, scope: tuple[str, ...]) -> None:
+    def add(self, node: Node, place: str = "", scope: tuple[str, ...] = (), parent: _Parent | None = None) -> None:
         """Add an entry, if it is one of the plugins'."""
-        if value.get("name") not in self._plugins:
+        value = node.value
+        if not isinstance(value.get("name"), str):
+            self.fault(node, "name", "is required: the name of a plugin")
             return
-        own = [f"{kind} {_named(value[kind])}" for kind in ("service", "route", "consumer", "consumer_group")
-               if value.get(kind)]  # fmt: skip
+        is_wanted = self._is_wanted(value["name"])
+        for kind, rule in self._reference_faults(node) if is_wanted else ():
+            self.fault(node.fields[kind][0], kind, rule)
+        own = [f"{kind} {self._label(node, kind)}" for kind in _REFERENCES if value.get(kind)]
+        scope = tuple(sorted({*scope, *own}))
+        self._hold_unique(node, scope, parent, is_wanted=is_wanted)
+        if not is_wanted:
+            return
         if isinstance(shared := self._shared.get(str(value.get("_config"))), dict):
             config = value.get("config") or {}
             value = {**value, "config": {**shared, **config} if isinstance(config, dict) else config}
-        words = ", ".join(filter(None, (place, *own))) or "global"
-        self.entries.append(Entry(words, value, node, (str(value["name"]), *sorted({*scope, *own}))))
+        words = ", ".join(filter(None, (place, *(one for one in own if one not in place)))) or "global"
+        self.document.entries.append(Entry(words, value, node, scope))
 
-    def manifest(self, value: Mapping[str, Any], node: MappingNode) -> None:
+    def _label(self, node: Node, kind: str) -> str:
+        reference, keys = node.value[kind], ("id", "name", "username")
+        if isinstance(reference, dict):
+            reference = next((reference[one] for one in keys if reference.get(one)), None)
+        return (self._names or {}).get(_REFERENCES[kind], {}).get(str(reference), str(reference))
+
+    def _reference_faults(self, node: Node) -> Iterator[tuple[str, str]]:
+        # decK may have the service in another file, and takes {name: …}.
+        if self._names is None or self.document.is_deck:
+            return
+        for kind in ("service", "route"):
+            if kind in node.value and (reference := node.value[kind]) is not None:
+                key = reference.get("id") if isinstance(reference, dict) else reference
+                known = self._names[_REFERENCES[kind]]
+                if not isinstance(key, str) or not key:
+                    yield kind, f"must be the name or the id of a {kind}"
+                elif key not in known:
+                    yield kind, f"this file has no {kind} {key}{did_you_mean(key, known)}"
+
+    def _hold_unique(self, node: Node, scope: tuple[str, ...], parent: _Parent | None, *, is_wanted: bool) -> None:
+        value, name = node.value, node.value["name"]
+        keys: dict[str, tuple[str, ...]] = {
+            one: (one, value[one]) for one in ("id", "instance_name") if isinstance(value.get(one), str)
+        }
+        same_scope = ("scope", name, *scope)
+        if self._names is None or self.document.is_deck:
+            keys["name"] = same_scope
+        elif "id" not in keys and (identity := _identity(value, parent)):
+            keys["name"] = ("identity", *identity)
+        others = {one: self._first[key] for one, key in keys.items() if key in self._first}
+        for one, (line, is_other_wanted) in others.items():
+            if is_wanted or is_other_wanted:
+                rule = f"is also that of the entry in line {line}" if one != "name" else _second(name, line)
+                self.fault(node.fields.get(one, (node,))[0], one, rule)
+        if is_wanted and not others and same_scope in self._first:
+            text = f"{_second(name, self._first[same_scope][0])}; Kong takes both and runs one of them"
+            self.document.warnings.append(((node.line, node.column), text))
+        for key in (*keys.values(), same_scope):
+            self._first.setdefault(key, (node.line, is_wanted))
+
+    def manifest(self, node: Node) -> None:
         """Find the entry of a KongPlugin or KongClusterPlugin, or of those in a list of objects."""
-        items, item_nodes = value.get("items"), _child(node, "items")
-        if isinstance(items, list) and isinstance(item_nodes, SequenceNode):
-            for one, its_node in zip(items, item_nodes.value, strict=True):
-                if isinstance(one, dict) and isinstance(its_node, MappingNode):
-                    self.manifest(one, its_node)
-        if value.get("kind") in _MANIFESTS and value.get("plugin") in self._plugins:
+        value = node.value
+        if "items" in node.fields:
+            for one in node.fields["items"][1].items:
+                if isinstance(one.value, dict):
+                    self.manifest(one)
+        if value.get("kind") in _MANIFESTS and self._is_wanted(str(value.get("plugin"))):
             metadata = value.get("metadata")
             name = metadata.get("name", "?") if isinstance(metadata, dict) else "?"
-            entry = {"name": value["plugin"]} | {
+            entry = {"name": value.get("plugin")} | {
                 key: one for key, one in value.items() if key not in {"plugin", "kind", "apiVersion", "metadata"}
             }
-            self.entries.append(Entry(f"{value['kind']} {name}", entry, node, (), value))
+            self.document.entries.append(Entry(f"{value['kind']} {name}", entry, node, (), value))
 
 
-def _child(node: Node, name: str) -> Node | None:
-    pair = _pair(node, name) if isinstance(node, MappingNode) else None
-    return pair[1] if pair else None
+def _second(name: str, line: int) -> str:
+    return f"is the second {name} entry of this scope; the first is in line {line}"
 
 
-def _named(reference: object) -> str:
-    if isinstance(reference, dict):
-        return str(reference.get("name", reference.get("username", reference.get("id", "?"))))
-    return str(reference)
+def _identity(value: Mapping[str, Any], parent: _Parent | None) -> tuple[str, ...] | None:
+    """Return the text of which Kong makes an entry's id; a name and an id of one service are two texts.
+
+    Source: build_cache_key in kong/db/schema/others/declarative_config.lua.
+    """
+    found: list[str] = [value["name"]]
+    for kind in ("route", "service", "consumer"):
+        if kind not in value:
+            key = parent[1] if parent and parent[0] == kind else None
+            if key == "":
+                return None
+            found.append(key or "")
+        elif isinstance(value[kind], str):
+            found.append(value[kind])
+    return tuple(found)
 
 
-def duplicate_keys(node: Node) -> Iterator[tuple[tuple[int, int], str]]:
-    """Find the fields of a record, and of the records in it, that are written twice."""
-    if isinstance(node, MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen and name != "<<":
-                yield position(key, ""), name
-            seen.add(name)
-            yield from duplicate_keys(value)
-    elif isinstance(node, SequenceNode):
-        for one in node.value:
-            yield from duplicate_keys(one)
+def _is_fault_to_deck(fault: Fault) -> bool:
+    if fault.field == "_format_version":
+        return bool(fault.value)
+    return "did you mean" in fault.rule and fault.field not in DECK_SECTIONS

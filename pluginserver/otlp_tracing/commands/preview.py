@@ -188,7 +188,7 @@ def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
     if kong_yml is None:
         yield "", Settings.from_config({})
         return
-    for entry in (one for document in read_documents(kong_yml, [PLUGIN]) for one in document.entries):
+    for entry in (one for document in read_documents(kong_yml, PLUGIN.__eq__) for one in document.entries):
         if faults := faults_of(entry.value):
             raise ConfigError([Fault(f"{kong_yml}: {entry.place}: {one.field}", "", one.rule) for one in faults])
         yield entry.place, Settings.from_config(entry.value.get("config") or {})

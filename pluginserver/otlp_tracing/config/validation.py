@@ -34,6 +34,7 @@ _TYPE_NAMES: Mapping[str, tuple[type, ...]] = {
     "set": (list,),
     "map": (dict,),
     "record": (dict,),
+    "any": (object,),
 }
 
 
@@ -61,15 +62,17 @@ def is_vault_reference(value: object) -> bool:
 
 def unknown_field(path: str, known: Iterable[str]) -> Fault:
     """Return the fault of a field that does not exist, with the name that was probably meant."""
+    known = list(known)
+    meant = did_you_mean(path.rpartition(".")[2], known)
+    return Fault(path, "", f"no such field{meant or '; there are ' + ', '.join(known)}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence with the known name that is like this one; empty if none is."""
     import difflib  # noqa: PLC0415 - a worker, which starts with a configuration that Kong has checked, needs none
 
-    known = list(known)
-    close = difflib.get_close_matches(path.rpartition(".")[2].lower(), known, 1)
-    return Fault(
-        path,
-        "",
-        f"no such field; did you mean {close[0]}?" if close else f"no such field; there are {', '.join(known)}",
-    )
+    close = difflib.get_close_matches(name.lower(), list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _complete_record(fields: FieldList, config: object, path: str, faults: list[Fault]) -> dict[str, Any]:
@@ -109,9 +112,11 @@ def _complete(definition: Mapping[str, Any], value: object, path: str, faults: l
 
 def _complete_children(definition: Mapping[str, Any], value: Any, path: str, faults: list[Fault]) -> Any:
     if definition["type"] in {"array", "set"}:
-        return [_complete(definition["elements"], item, f"{path}[{n}]", faults) for n, item in enumerate(value, 1)]
+        elements = {**definition["elements"], "required": True}
+        return [_complete(elements, item, f"{path}[{n}]", faults) for n, item in enumerate(value, 1)]
     if definition["type"] == "map":
-        return {key: _complete(definition["values"], item, _join(path, key), faults) for key, item in value.items()}
+        values = {**definition["values"], "required": True}
+        return {key: _complete(values, item, _join(path, key), faults) for key, item in value.items()}
     if definition["type"] == "integer":
         return int(value)
     return value
@@ -145,11 +150,11 @@ def _form(definition: Mapping[str, Any]) -> str:
     elements = definition.get("elements", {})
     if elements.get("type") == "record":
         return f" of records {{{', '.join(name for name, _ in _definitions(elements['fields']))}}}"
-    return f" of {elements['type']}s" if elements else ""
+    return f" of {elements['type']}s" if elements.get("type", "any") != "any" else ""
 
 
 def _has_type(kind: str, value: object) -> bool:
-    if kind != "boolean" and isinstance(value, bool):
+    if kind not in {"boolean", "any"} and isinstance(value, bool):
         return False
     if kind == "integer" and isinstance(value, float):
         return value.is_integer()

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkout import CHECKOUT
+from kong_verdicts.cases import Verdict, stored
 from otlp_tracing.cli import main
 from otlp_tracing.commands.check import check, inspect
 
@@ -57,6 +58,15 @@ def top_level(*entries: object) -> str:
 
 def one(config: object, **more: object) -> str:
     return top_level({"name": "otlp-tracing", "config": config, **more})
+
+
+@pytest.mark.parametrize("verdict", stored(), ids=lambda one: one.name)
+def test_the_verdict_is_kongs(tmp_path: Path, verdict: Verdict) -> None:
+    """A thousand files, of which Kong 3.4, 3.8 and 3.9 said whether they take them; tests/e2e asks them again."""
+    file = tmp_path / f"kong{Path(verdict.name).suffix}"
+    file.write_bytes(verdict.content)
+
+    assert (check([file]) == 0) == (verdict.accepted != bool(verdict.differs))
 
 
 @pytest.mark.parametrize(
@@ -184,7 +194,7 @@ def test_a_field_that_is_written_twice_is_a_warning(found: Any) -> None:
 @pytest.mark.parametrize(
     "text",
     [KONG_YML, "kind: Service\napiVersion: v1\n", one({}, tags=["a"], enabled=False, protocols=["https"]),
-     '_format_version: "3.0"\nservices: [{name: s, tags: [2024-02-30]}]', "_format_version: 3.0\n_info: {}"],
+     '_format_version: "3.0"\nservices: [{name: s, tags: [2024-02-30]}]', '_format_version: "3.0"\n_info: {}'],
 )  # fmt: skip
 def test_a_file_that_kong_takes_has_no_fault(found: Any, text: str) -> None:
     """A date that no month has is a string to Kong's parser."""

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pytest
-import yaml
-
-from otlp_tracing.commands.documents import Entry, duplicate_keys, position, read_documents
+from otlp_tracing.commands.documents import Entry, read_documents
 
 
 def entries_of(folder: Path, text: str) -> list[Entry]:
     (folder / "kong.yml").write_text(text)
-    return [entry for document in read_documents(folder / "kong.yml", ["p"]) for entry in document.entries]
-
-
-@pytest.mark.parametrize(
-    ("scalar", "value"),
-    [
-        ("yes", True), ("Off", False), ("y", "y"), ("~", None), ("2024-02-30", "2024-02-30"), ("1e3", 1000.0),
-        ("0x10", 16), ("'1'", "1"), ("!!int x", "x"), ("1.5", 1.5), ("text", "text"), ('"2024-01-01"', "2024-01-01"),
-    ],
-)  # fmt: skip
-def test_scalars_have_the_types_of_kongs_parser(tmp_path: Path, scalar: str, value: Any) -> None:
-    """YAML 1.1 as lyaml reads it, which knows no dates."""
-    (entry,) = entries_of(tmp_path, f"plugins: [{{name: p, config: {{a: {scalar}}}}}]")
-
-    assert entry.value["config"]["a"] == value
-    assert type(entry.value["config"]["a"]) is type(value)
+    return [entry for document in read_documents(folder / "kong.yml", "p".__eq__) for entry in document.entries]
 
 
 def test_entries_are_found_wherever_kong_allows_one(tmp_path: Path) -> None:
@@ -55,17 +36,18 @@ def test_a_position_is_that_of_the_field(tmp_path: Path) -> None:
     assert entry.position("config.missing.part") == (3, 3)
 
 
-def test_anchors_and_merge_keys_are_written_out(tmp_path: Path) -> None:
-    """As Kong's parser does."""
-    (entry,) = entries_of(tmp_path, "x: &a {b: 1, c: 2}\nplugins: [{name: p, config: {<<: *a, c: 3}}]")
+def test_a_folders_file_of_another_kind_is_told_from_a_declarative_one(tmp_path: Path) -> None:
+    """Answers and bodies of the Admin API, lists of entries and manifests are read too."""
+    known = {
+        '{"data": [{"name": "p"}], "next": null}': 1, '{"name": "p"}': 1, "- {name: p}": 1,
+        "apiVersion: v1\nkind: List\nitems: [{kind: KongPlugin, plugin: p}]": 1, "on: [push]": 0,
+    }  # fmt: skip
+    assert {text: len(entries_of(tmp_path, text)) for text in known} == known
 
-    assert entry.value["config"] == {"b": 1, "c": 3}
 
+def test_the_first_document_counts(tmp_path: Path) -> None:
+    """Kong ignores the others; a stream of manifests is read to its end."""
+    (tmp_path / "kong.yml").write_text("plugins: []\n---\nplugins: []\n---\nkind: KongPlugin\nplugin: p\n")
 
-def test_keys_that_are_written_twice_are_found() -> None:
-    """At any depth."""
-    node = yaml.compose("a: 1\nb: [{c: 1, c: 2}]\na: 2")
-
-    assert node is not None
-    assert list(duplicate_keys(node)) == [((2, 12), "c"), ((3, 1), "a")]
-    assert position(node, "a") == (3, 1)
+    documents = read_documents(tmp_path / "kong.yml", "p".__eq__)
+    assert [one.is_ignored for one in documents] == [False, True, False]
