@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checkout import CHECKOUT
-from kong_verdicts.cases import Verdict, stored
+from kong_verdicts.cases import stored
 from otlp_tracing.cli import main
 from otlp_tracing.commands.check import check, inspect
 
@@ -60,13 +60,16 @@ def one(config: object, **more: object) -> str:
     return top_level({"name": "otlp-tracing", "config": config, **more})
 
 
-@pytest.mark.parametrize("verdict", stored(), ids=lambda one: one.name)
-def test_the_verdict_is_kongs(tmp_path: Path, verdict: Verdict) -> None:
+def test_the_verdicts_are_kongs(tmp_path: Path) -> None:
     """A thousand files, of which Kong 3.4, 3.8 and 3.9 said whether they take them; tests/e2e asks them again."""
-    file = tmp_path / f"kong{Path(verdict.name).suffix}"
-    file.write_bytes(verdict.content)
+    wrong = []
+    for verdict in stored():
+        file = tmp_path / f"kong{Path(verdict.name).suffix}"
+        file.write_bytes(verdict.content)
+        if (check([file]) == 0) == (verdict.accepted == bool(verdict.differs)):
+            wrong.append(verdict.name)
 
-    assert (check([file]) == 0) == (verdict.accepted != bool(verdict.differs))
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
