@@ -236,6 +236,8 @@ def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[
             stage()
         except ConfigError as error:
             faults += error.faults
+    if faults:
+        return faults, []
     warnings = [*_warnings(settings), *literal]
     if is_elsewhere:
         warnings.append(("config.redaction.hash_key", "this file is not on this machine"))
@@ -258,7 +260,7 @@ def _resolved(value: Any, fields: FieldList) -> dict[str, Any]:
         elif elements.get("referenceable"):
             found[name] = [one for one in found[name] if not is_vault_reference(one)]
         elif definition.get("referenceable") and is_vault_reference(found[name]):
-            found[name] = None if "match" in definition else _RESOLVED
+            found[name] = _RESOLVED if name == "hash_key" else None if "match" in definition else value[name]
     return found
 
 

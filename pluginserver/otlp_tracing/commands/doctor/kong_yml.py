@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yaml.nodes import MappingNode, Node, SequenceNode
-
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.documents import Entry, read_documents
+from otlp_tracing.commands.nodes import Node
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import complete
@@ -133,7 +132,7 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
 
 
 def _entries(file: Path) -> list[Entry]:
-    return [entry for document in read_documents(file, (NAME,)) for entry in document.entries]
+    return [entry for document in read_documents(file, NAME.__eq__) for entry in document.entries]
 
 
 def _add_command(file: Path) -> str:
@@ -147,29 +146,29 @@ def _add_command(file: Path) -> str:
     return f"printf 'plugins:\\n- name: {NAME}\\n' >>{quoted}"
 
 
-def _scripts(entry: MappingNode, field: str, value: str) -> Iterator[_Script]:
+def _scripts(entry: Node, field: str, value: str) -> Iterator[_Script]:
     """Give the edits that may set a field, the most specific first."""
-    node: Node = entry
+    node = entry
     names = re.findall(r"[^.\[\]]+", field)
     for depth, name in enumerate(names):
         rest = names[depth + 1 :]
         text = f"{name}: " + "".join(f"{{{one}: " for one in rest) + value + "}" * len(rest)
-        if isinstance(node, SequenceNode) and name.isdecimal() and int(name) <= len(node.value):
-            node = node.value[int(name) - 1]
+        if name.isdecimal() and int(name) <= len(node.items):
+            node = node.items[int(name) - 1]
             if not rest:
-                yield _Script(node.start_mark.line + 1, "- .*", f"- {value}")
-        elif not isinstance(node, MappingNode):
+                yield _Script(node.line, "- .*", f"- {value}")
+        elif not isinstance(node.value, dict):
             return
-        elif (pair := next((pair for pair in node.value if pair[0].value == name), None)) is None:
+        elif name not in node.fields:
             # Before a field of the same record; the first may be behind the dash of a list.
-            for key, _ in node.value[:2]:
-                yield _Script(key.start_mark.line + 1, "", " " * key.start_mark.column + text)
+            for key, _ in [*node.fields.values()][:2]:
+                yield _Script(key.line, "", " " * (key.column - 1) + text)
             return
         else:
-            node = pair[1]
-            if not rest or not node.value or node.tag.endswith(":null"):
+            key, node = node.fields[name]
+            if not rest or node.value in (None, "", {}, []):
                 for pattern in (f"{name}:.*", f"{name}: *[^,}}]*"):  # a field of its own line, or one of several
-                    yield _Script(pair[0].start_mark.line + 1, pattern, text)
+                    yield _Script(key.line, pattern, text)
 
 
 def _without(value: Mapping[str, Any], field: str) -> Any:
