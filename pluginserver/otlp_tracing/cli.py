@@ -20,6 +20,7 @@ from types import ModuleType
 from otlp_tracing import __version__
 from otlp_tracing.commands.options import OptionParser, continues_with_faults, log_level
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.logs.file import LogFile
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.paths import build_flavor
 
@@ -50,8 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         WARNINGS.process = WARNINGS.process or options.command
         logging.getLogger().addHandler(WARNINGS)
-        if options.faults and not continues_with_faults(options):
-            raise ConfigError(options.faults)
+        if log_file := getattr(options, "log_file", ""):
+            _add_log_file(log_file)
+        decisive = [fault for fault in options.faults if fault.field not in getattr(options, "needless", ())]
+        if decisive and not continues_with_faults(options):
+            raise ConfigError(decisive)
         for fault in options.faults:
             _log.warning("invalid option, its default is used: %s", fault)
         return int(options.run(options) or 0)
@@ -65,6 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has closed it. Without this, Python's own flush at the end would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _add_log_file(name: str) -> None:
+    file = LogFile(name)
+    if file.is_stderr():
+        file.close()
+    else:
+        logging.getLogger().addHandler(file)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -93,7 +105,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             command.option("--log-level", log_level, "info", "LEVEL", "debug, info, warning or error")
             command.epilog = f"example:\n  {module.EXAMPLE}"
             command.set_defaults(run=module.run, command=name)
-    return parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown and not continues_with_faults(options):
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    # Named without its value, which may be a secret.
+    names = [one.partition("=")[0] for one in unknown if one.startswith("-")] or ["argument"] * bool(unknown)
+    options.faults += [Fault(name, "", "there is no such option") for name in names]
+    return options
 
 
 def _module_of(name: str) -> ModuleType:

@@ -7,6 +7,7 @@ import json
 import sys
 
 from otlp_tracing.commands.options import (
+    PREFIX,
     OptionParser,
     add_hand_over_option,
     add_on_fault_option,
@@ -41,6 +42,8 @@ def add_options(parser: OptionParser) -> None:
     )
     add_hand_over_option(parser)
     add_on_fault_option(parser)
+    # Without a description Kong does not start, and a description needs no log.
+    parser.set_defaults(needless=frozenset({f"{PREFIX}LOG_LEVEL"}))
 
 
 def run(options: argparse.Namespace) -> None:

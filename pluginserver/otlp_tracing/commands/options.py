@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.logs.file import CONTAINER, LogFile
 
 if TYPE_CHECKING:
     from otlp_tracing.sidecar.ingest.options import IngestOptions
@@ -41,6 +42,17 @@ class _FromVariable(str):
     variable: str
 
 
+_NO_VALUE = "\0"  # no argument and no variable can have it
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        # Without a value an option is a fault of its own; the help shows it as one that has a value.
+        if action.const == _NO_VALUE:
+            return str(action.metavar)
+        return super()._format_args(action, default_metavar)
+
+
 class OptionParser(argparse.ArgumentParser):
     """A parser that reads options from the environment too, and collects the faults of their values.
 
@@ -49,7 +61,8 @@ class OptionParser(argparse.ArgumentParser):
     """
 
     def __init__(self, *args: Any, environment: Mapping[str, str] | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **{"formatter_class": argparse.RawDescriptionHelpFormatter, **kwargs})
+        # An abbreviation would become ambiguous with the next option.
+        super().__init__(*args, **{"formatter_class": _HelpFormatter, "allow_abbrev": False, **kwargs})
         self._environment = os.environ if environment is None else environment
         self.faults: list[Fault] = []
         self.set_defaults(faults=self.faults)
@@ -75,6 +88,8 @@ class OptionParser(argparse.ArgumentParser):
         self.add_argument(
             name,
             type=lambda value: self._read(name, kind, default, value),
+            nargs="?",
+            const=_NO_VALUE,
             default=given,
             metavar=metavar,
             help=argparse.SUPPRESS if hidden else f"{text} (default {default})" if default else text,
@@ -82,10 +97,12 @@ class OptionParser(argparse.ArgumentParser):
 
     def _read(self, name: str, kind: Kind, default: str | None, value: str) -> Any:
         try:
+            if value == _NO_VALUE:
+                raise ValueError("needs a value")
             return kind(value)
         except ValueError as error:
             source = value.variable if isinstance(value, _FromVariable) else name
-            self.faults.append(Fault(source, _shown(value), str(error)))
+            self.faults.append(Fault(source, "" if value == _NO_VALUE else _shown(value), str(error)))
             return None if default is None else kind(default)
 
 
@@ -182,8 +199,8 @@ def text(pattern: str, rule: str) -> Kind:
 
 
 def path(value: str) -> Path:
-    """Read a path."""
-    return Path(text(r"[^\0]+", "must be a path")(value))
+    """Read an absolute path: the folder in which Kong starts a process is not known."""
+    return Path(text(r"/[^\0]*", "must be an absolute path")(value))
 
 
 def readable_file(value: str) -> Path:
@@ -208,6 +225,16 @@ def token_file(value: str) -> str:
     return value
 
 
+def log_file(value: str) -> str:
+    """Read the name of a log file, or nothing; it has to be one that can be written."""
+    if value:
+        try:
+            LogFile(value if value == CONTAINER else str(path(value))).close()
+        except OSError as error:
+            raise ValueError(f"cannot be written: {error.strerror}") from error
+    return value
+
+
 def log_level(value: str) -> str:
     """Read a level; capitals do not matter."""
     return str(choice("debug", "info", "warning", "error")(value.lower()))
@@ -228,7 +255,7 @@ class SidecarOptions:
     http: Address = field(metadata=_option(
         Address.parse, "127.0.0.1:9464", "ADDRESS:PORT", "address of the live page, /healthz, /readyz and /metrics"))
     spool: str = field(metadata=_option(
-        text(".+", "must be auto, none or a folder"), "auto", "auto|DIR|none",
+        text("auto|none|/.+", "must be auto, none or the absolute path of a folder"), "auto", "auto|DIR|none",
         "folder of the spans that wait; auto: beside the sidecar's socket; none: memory"))
     spool_max_bytes: int | str = field(metadata=_option(
         size("auto"), "auto", "auto|SIZE",
@@ -316,6 +343,17 @@ def add_socket_options(parser: OptionParser) -> None:
     )
 
 
+def add_log_file_option(parser: OptionParser) -> None:
+    """Add the option of a log that does not depend on the level of Kong's."""
+    parser.option(
+        "--log-file",
+        log_file,
+        "",
+        f"PATH|{CONTAINER}",
+        f"file for the log, beside its own standard error; {CONTAINER}: that of the container's first process",
+    )
+
+
 def add_on_fault_option(parser: OptionParser) -> None:
     """Add the option that keeps tracing up where a person cannot correct a mistake at once."""
     parser.option(
@@ -340,7 +378,8 @@ def add_hand_over_option(parser: OptionParser) -> None:
 
 def continues_with_faults(options: argparse.Namespace) -> bool:
     """Tell whether the command runs although an option cannot be used."""
-    on_fault = getattr(options, "on_fault", "stop")
+    # An embedded sidecar has the options of `serve`, which has refused those that can be refused.
+    on_fault = "continue" if getattr(options, "embedded", False) else getattr(options, "on_fault", "stop")
     return on_fault == "continue" or (on_fault == "auto" and is_started_by_kong())
 
 

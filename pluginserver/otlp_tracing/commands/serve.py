@@ -19,6 +19,7 @@ from otlp_tracing.commands.options import (
     PREFIX,
     OptionParser,
     SidecarOptions,
+    add_log_file_option,
     add_on_fault_option,
     add_plugins_option,
     add_socket_options,
@@ -48,7 +49,7 @@ def add_options(parser: OptionParser) -> None:
     add_plugins_option(parser)
     parser.option(
         "--sidecar",
-        text("embedded|.*/.*", "must be embedded, or the path of the socket of a sidecar that runs"),
+        text("embedded|/.+", "must be embedded, or the absolute path of the socket of a sidecar that runs"),
         "embedded",
         "embedded|PATH",
         "embedded: start a sidecar and keep it alive; otherwise the socket of a sidecar that runs",
@@ -57,6 +58,7 @@ def add_options(parser: OptionParser) -> None:
         "--workers", integer(1, MAX_WORKERS, "auto"), "auto", "auto|N", "worker processes; auto: one for each core"
     )
     SidecarOptions.add_to(parser)
+    add_log_file_option(parser)
     add_on_fault_option(parser)
 
 
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     is_embedded = options.sidecar == "embedded"
     sidecar = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if is_embedded else Path(options.sidecar)
     socket = options.kong_prefix / options.socket_name
-    level = f"--log-level={options.log_level}"
+    log = [f"--log-level={options.log_level}", f"--log-file={options.log_file}"]
     shared = SidecarOptions.from_namespace(options)
     faults = [*options.faults, *_token_faults(shared, options)]
     if any("INGEST" in _variable(fault) for fault in faults):
@@ -92,11 +94,11 @@ def run(options: argparse.Namespace) -> None:
             kong_pid=os.getppid(),
             plugins=str(options.plugins or plugin_folder()),
             refused=[fault.field for fault in faults] if slot == 0 else [],
-        ).child(level, {SIDECAR_SOCKET_VARIABLE: str(sidecar), HOSTED_VARIABLE: "1"})
+        ).child(log, {SIDECAR_SOCKET_VARIABLE: str(sidecar), HOSTED_VARIABLE: "1"})
         for slot in range(count)
     ]
     if is_embedded:
-        command = command_line("sidecar", "--embedded", "--listen", str(sidecar), *shared.to_argv(), level)
+        command = command_line("sidecar", "--embedded", "--listen", str(sidecar), *shared.to_argv(), *log)
         is_locked = any("PAGE_TOKEN" in _variable(fault) for fault in faults)
         # Without the token that was meant, no client may see the data of requests.
         environment = {f"{PREFIX}PAGE_TOKEN": os.urandom(16).hex()} if is_locked else {}
@@ -114,7 +116,7 @@ def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequen
     # Read here, because a fault would otherwise end the sidecar once a second.
     faults: list[Fault] = []
     for read, effect in (
-        (shared.page_options, "the live page is locked"),
+        (shared.page_options, "live page locked"),
         (shared.ingest_options, "no records of Kong's queue are taken"),
     ):
         try:
@@ -169,11 +171,11 @@ class WorkerOptions:
         values = json.loads(text)
         return cls(**{**values, "bound": tuple(values["bound"])})
 
-    def child(self, level: str, environment: dict[str, str]) -> Child:
+    def child(self, log: Sequence[str], environment: dict[str, str]) -> Child:
         """Return the process to start."""
         return Child(
             f"worker {self.slot}",
-            command_line("worker", json.dumps(dataclasses.asdict(self)), level),
+            command_line("worker", json.dumps(dataclasses.asdict(self)), *log),
             environment=environment,
             descriptors=[self.listener, self.table, *self.inboxes, *self.outboxes],
             slot=self.slot,

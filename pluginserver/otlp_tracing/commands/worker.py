@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from otlp_tracing.commands.options import OptionParser
+from otlp_tracing.commands.options import OptionParser, add_log_file_option
 from otlp_tracing.commands.serve import WorkerOptions
 from otlp_tracing.kong_server.event import Runners
 from otlp_tracing.kong_server.fd_passing import Siblings
@@ -38,8 +38,11 @@ EXAMPLE = "(started by `otlp-tracing serve`)"
 
 
 def add_options(parser: OptionParser) -> None:
-    """Add the one argument."""
+    """Add the one argument, and the log file."""
     parser.add_argument("worker", type=WorkerOptions.from_json, metavar="JSON")
+    add_log_file_option(parser)
+    # Whatever has happened to the file since: Kong's requests need a worker.
+    parser.set_defaults(on_fault="continue")
 
 
 def run(options: argparse.Namespace) -> None:

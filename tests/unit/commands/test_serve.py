@@ -19,10 +19,10 @@ from otlp_tracing.kong_server.supervisor import Child
 def test_a_workers_options_survive_the_command_line() -> None:
     """Descriptors, the socket and its identity are read as they were written, in one argument."""
     options = WorkerOptions(1, 3, 4, [5, 6], [7, 8], "/a b/s", (64, 1234567), 1, "/plugins", ["--http"])
-    child = options.child("--log-level=info", {"A": "1"})
+    child = options.child(["--log-level=info", "--log-file="], {"A": "1"})
 
-    assert child.command[-3] == "worker"
-    assert WorkerOptions.from_json(child.command[-2]) == options
+    assert child.command[-4] == "worker"
+    assert WorkerOptions.from_json(child.command[-3]) == options
     assert child.descriptors == [3, 4, 5, 6, 7, 8]
 
 
@@ -70,7 +70,7 @@ def test_a_mistyped_option_does_not_take_the_gateway_down(
     assert main(["serve", "--on-fault", "continue", "--kong-prefix", str(tmp_path), "--http", "banana"]) == 0
 
     *workers, sidecar = children
-    refused = [WorkerOptions.from_json(child.command[-2]).refused for child in workers]
+    refused = [WorkerOptions.from_json(child.command[-3]).refused for child in workers]
     assert sorted(refused[0]) == ["--http", "OTLP_TRACING_LOG_LEVEL", "OTLP_TRACING_TRACE_URL", "OTLP_TRACING_WORKERS"]
     assert not any(refused[1:])
     assert {"--http=127.0.0.1:9464", "--trace-url=", "--log-level=info"} <= set(sidecar.command)

@@ -96,10 +96,15 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def test_the_supervisors_warnings_reach_the_sidecar(prefix: Path) -> None:
-    """An option that was refused is at /log, with the process that said so, and is counted."""
-    with serve(prefix, environment={"OTLP_TRACING_TRACE_URL": "http://jaeger/trace"}) as served:
+    """An option that was refused is at /log, with the process that said so, and in the file of all processes."""
+    file = prefix / "log"
+    environment = {"OTLP_TRACING_TRACE_URL": "http://jaeger/trace", "OTLP_TRACING_LOG_FILE": str(file)}
+    with serve(prefix, environment=environment) as served:
         served.wait()
         (line,) = wait_for(lambda: served.warnings("OTLP_TRACING_TRACE_URL"), _SECONDS, "the warning is at /log")
 
         assert line["process"] == "serve"
+        assert line["text"] in file.read_text()
+        for text in ("worker 0 serves", "taking records"):
+            wait_for(lambda: text in file.read_text(), _SECONDS, "every process writes to the file")  # noqa: B023
         assert line["text"] in [one["text"] for one in served.report("/delivery")["warnings"]]
