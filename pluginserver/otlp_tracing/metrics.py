@@ -60,6 +60,15 @@ REQUESTS_BEGUN = Metric(
 )
 
 # Counted in the sidecar.
+_LISTENED = ("--http", "--ingest-http")
+LISTEN_FAILED = Metric(
+    "otlp_tracing_listen_failed_total",
+    "counter",
+    "Attempts of the sidecar to listen that failed, because another process had the port for example, by option: "
+    f"{', '.join(_LISTENED)}.",
+    ("option",),
+    values=_LISTENED,
+)
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
     "counter",
@@ -204,6 +213,7 @@ METRICS: tuple[Metric, ...] = (
     OPTIONS_REFUSED,
     REQUESTS_UNTRACED,
     REQUESTS_BEGUN,
+    LISTEN_FAILED,
     REQUESTS,
     REQUEST_DURATION,
     ROUTE_REQUESTS,

@@ -5,8 +5,11 @@ Linux only: SO_PEERCRED.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
+import stat
 import struct
 from pathlib import Path
 
@@ -14,19 +17,40 @@ _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 _OWNER_ONLY = 0o177  # the file's mode becomes 0600
 
 
-def bind_owner_only(listener: socket.socket, path: Path) -> None:
-    """Bind a socket to a path that only its owner, and root, can connect to.
+def listen_owner_only(path: Path, backlog: int) -> socket.socket:
+    """Listen at a path that only its owner, and root, can connect to; a socket that is there is replaced.
 
     The process has one thread at that time: the umask is the whole process's.
 
     Raises:
-        OSError: it cannot be bound there.
+        FileExistsError: something is there that is no socket.
+        OSError: it cannot listen there.
     """
+    refuse_other_file(path)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     previous = os.umask(_OWNER_ONLY)
     try:
         listener.bind(str(path))
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
     finally:
         os.umask(previous)
+    return listener
+
+
+def refuse_other_file(path: Path) -> None:
+    """Check that there is a socket at a path, or nothing.
+
+    Raises:
+        FileExistsError: there is something else.
+        OSError: this process may not look.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, "is there already and is not a socket; move it away", str(path))
 
 
 def peer_pid(peer: socket.socket) -> int:

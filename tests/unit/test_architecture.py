@@ -20,6 +20,7 @@ PACKAGE = Path(otlp_tracing.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "log_limit": set(),
+    "folders": set(),
     "logs": set(),
     "unix_sockets": set(),
     "metrics": set(),
@@ -29,9 +30,10 @@ MAY_IMPORT = {
     "propagation": {"config", "context"},
     "sampling": {"errors", "config", "context", "propagation"},
     "plugin": {"errors", "log_limit", "logs", "unix_sockets", "metrics", "context", "config", "handoff", "sampling"},
-    "kong_server": {"errors", "log_limit", "unix_sockets"},
+    "kong_server": {"errors", "folders", "log_limit", "unix_sockets"},
     "sidecar": {
         "errors",
+        "folders",
         "log_limit",
         "logs",
         "unix_sockets",
@@ -44,7 +46,7 @@ MAY_IMPORT = {
     },
     "paths": {"errors"},
     "commands": {
-        *("errors", "paths", "logs", "metrics", "context", "config"),
+        *("errors", "folders", "paths", "log_limit", "logs", "unix_sockets", "metrics", "context", "config"),
         *("sampling", "plugin", "kong_server", "sidecar"),
     },
     "cli": {"errors", "paths", "logs", "commands"},

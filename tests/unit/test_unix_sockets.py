@@ -9,15 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.unix_sockets import bind_owner_only, peer_pid, refuse_foreign_peer
+from otlp_tracing.unix_sockets import listen_owner_only, peer_pid, refuse_foreign_peer
 
 
 def test_the_socket_is_the_owners(tmp_path: Path) -> None:
     """No other user can connect, whatever the umask, which is restored afterwards."""
     previous = os.umask(0)
     try:
-        with socket.socket(socket.AF_UNIX) as listener:
-            bind_owner_only(listener, tmp_path / "a.sock")
+        listen_owner_only(tmp_path / "a.sock", 1).close()
         after = os.umask(0)
     finally:
         os.umask(previous)

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import itertools
 import json
 import logging
 import os
+import stat
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from socket import socket as Socket  # noqa: N812 - the name of a path here
 
 from otlp_tracing.commands.options import (
     PREFIX,
@@ -29,16 +34,21 @@ from otlp_tracing.commands.options import (
 )
 from otlp_tracing.config.otel_variables import tracer_remarks
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.folders import make_private, reason
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.supervisor import Child
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.paths import command_line, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE, SIDECAR_SOCKET_VARIABLE
+from otlp_tracing.unix_sockets import listen_owner_only
 
 _log = logging.getLogger("otlp_tracing.commands.serve")
 
+_cannot_listen = LimitedLog(_log)
+_BIND_SECONDS = 1.0
 MAX_WORKERS = 64  # kong_server/instances.py keeps six bits of every number for the worker's slot
 EXAMPLE = "otlp-tracing serve --kong-prefix /usr/local/kong"
 
@@ -69,16 +79,20 @@ def run(options: argparse.Namespace) -> None:
         ConfigError: if the socket cannot be bound, or the page's token cannot be used.
     """
     is_embedded = options.sidecar == "embedded"
-    sidecar = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if is_embedded else Path(options.sidecar)
+    folder = options.kong_prefix / "otlp-tracing"
     socket = options.kong_prefix / options.socket_name
     log = [f"--log-level={options.log_level}", f"--log-file={options.log_file}"]
     shared = SidecarOptions.from_namespace(options)
     faults = [*options.faults, *_token_faults(shared, options)]
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
-    listener, bound = supervisor.bind(socket)
+    listener, bound = _bind(options.kong_prefix, socket, wait=continues_with_faults(options))
     for remark in tracer_remarks(os.environ, has_own_sidecar=not is_embedded):
         _log.warning("%s", remark)
+    sidecar = _sidecar_folder(folder, socket) / "sidecar.sock" if is_embedded else Path(options.sidecar)
+    if shared.spool == "auto":
+        # Also where the socket is elsewhere: once the folder is mended, the spool is used.
+        shared = dataclasses.replace(shared, spool=str(folder / "spool"))
     count = _worker_count(options.workers)
     table = SlotTable.create(count)
     inboxes = create_inboxes(count)
@@ -110,6 +124,62 @@ def run(options: argparse.Namespace) -> None:
     finally:
         for one in (listener, *itertools.chain(*inboxes)):
             one.close()
+
+
+def _bind(prefix: Path, socket: Path, *, wait: bool) -> tuple[Socket, tuple[int, int]]:
+    """Listen for Kong, and make the folder of a socket that is deeper in the prefix.
+
+    Args:
+        prefix: Kong's.
+        socket: Kong's path.
+        wait: try again each second: Kong would only start this process again, and Kong 3.4 gives up after 20 s.
+
+    Raises:
+        ConfigError: if it cannot be bound.
+    """
+    parent = os.getppid()
+    while True:
+        try:
+            if prefix.is_dir():
+                make_private(socket.parent)
+            return supervisor.bind(socket)
+        except OSError as error:
+            rule = f"cannot listen there: {reason(socket, error)}"
+            failed = ConfigError([Fault("--kong-prefix", str(socket), rule)])
+        except ConfigError as error:
+            failed = error
+        if not wait or os.getppid() != parent:
+            raise failed
+        _cannot_listen.error("no plugin server, trying again: %s", failed)
+        time.sleep(_BIND_SECONDS)
+
+
+def _sidecar_folder(preferred: Path, socket: Path) -> Path:
+    """Return the folder of the sidecar's socket: the first in which a socket can be bound.
+
+    A volume at the preferred folder can be read-only, belong to another user, or hold no sockets.
+    """
+    own = f"otlp-tracing.{os.geteuid()}"
+    for folder in (preferred, socket.parent / own, Path(tempfile.gettempdir()) / own):
+        try:
+            make_private(folder)
+            if folder != preferred:
+                _refuse_shared(folder)
+            probe = folder / f".probe.{os.getpid()}"
+            listen_owner_only(probe, 1).close()
+            probe.unlink()
+        except OSError as error:
+            _log.warning("folder unusable, sidecar socket is elsewhere: %s", reason(folder, error))
+        else:
+            return folder
+    return preferred
+
+
+def _refuse_shared(folder: Path) -> None:
+    # In /tmp another user could have made it.
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(folder))
 
 
 def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequence[Fault]:

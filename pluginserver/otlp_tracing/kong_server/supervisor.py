@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import socket
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,14 +21,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.folders import reason
 from otlp_tracing.kong_server.heartbeat import SlotTable, Watchdog
 from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
-from otlp_tracing.unix_sockets import bind_owner_only
+from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
 
 _BACKLOG = 4096  # the stock server's backlog; the kernel caps it at net.core.somaxconn
-_RESPAWN_SECONDS = 1.0  # between starts of a child that keeps ending; Kong's own pace (process.lua)
+_RESPAWN_SECONDS = 1.0  # between starts of a worker that keeps ending; Kong's own pace (process.lua)
+# Another child that ends at once is started again after 1, 2, 4 … 60 s: it would take the gateway's CPU.
+_MAX_RESPAWN_SECONDS = 60.0
+_SETTLED_SECONDS = 5.0  # a child that ends earlier has ended at once
+_KILLED_SECONDS = 1.0  # or earlier than this, if a signal has ended it
 _START_SECONDS = 5.0  # the time that a worker may take until it serves
 _RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
 STOP_SECONDS = 8.0  # Kong kills remaining processes after ten
@@ -47,32 +51,24 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
         The socket, and its identity.
 
     Raises:
-        ConfigError: if its folder is missing or something that is no socket is in the way.
+        ConfigError: if its folder is missing, belongs to another user, or something that is no socket is in the way.
     """
-    if not path.parent.is_dir():
-        raise ConfigError(
-            [Fault("--kong-prefix", str(path.parent), "there is no such folder; create it or name another")]
-        )
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise ConfigError([Fault("--socket-name", str(path), "is there already and is not a socket; move it away")])
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     temporary = waiting_path(path, os.getpid())
     try:
+        refuse_other_file(path)
         _clear_what_died_waiting(path)
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        bind_owner_only(listener, temporary)
-        listener.listen(_BACKLOG)
+        listener = listen_owner_only(temporary, _BACKLOG)
         bound = identity(temporary)
         assert bound is not None
         if not _is_served(path):
             temporary.replace(path)
+    except FileExistsError as error:
+        raise ConfigError([Fault("--socket-name", str(path), str(error.strerror))]) from error
+    except FileNotFoundError as error:
+        rule = "there is no such folder; create it or name another"
+        raise ConfigError([Fault("--kong-prefix", str(path.parent), rule)]) from error
     except OSError as error:
-        listener.close()
-        raise ConfigError(
-            [Fault("--kong-prefix", str(path), f"cannot listen there: {error.strerror or error}")]
-        ) from error
+        raise ConfigError([Fault("--kong-prefix", str(path), f"cannot listen there: {reason(path, error)}")]) from error
     return listener, bound
 
 
@@ -118,29 +114,44 @@ class Child:
     slot: int | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = float("-inf")
+    pause: float = _RESPAWN_SECONDS
+    ended_at_once: int = 0
 
     def start_if_due(self, now: float) -> None:
-        """Start it unless it runs: at once if it had run for a while, otherwise a second after the last start."""
-        if self.process is not None or now < self.started_at + _RESPAWN_SECONDS:
+        """Start it unless it runs: at once if it had run for a while, otherwise a pause after the last start."""
+        if self.process is not None or now < self.started_at + self.pause:
             return
         self.started_at = now
-        self.process = subprocess.Popen(
-            self.command,
-            env={**os.environ, **self.environment},
-            pass_fds=self.descriptors,
-            stdin=subprocess.DEVNULL,
-            # This process has one thread, and blocks the signals that it waits for; a child must not.
-            preexec_fn=_unblock_signals,  # noqa: PLW1509
-        )
+        try:
+            self.process = subprocess.Popen(
+                self.command,
+                env={**os.environ, **self.environment},
+                pass_fds=self.descriptors,
+                stdin=subprocess.DEVNULL,
+                # This process has one thread, and blocks the signals that it waits for; a child must not.
+                preexec_fn=_unblock_signals,  # noqa: PLW1509
+            )
+        except OSError as error:
+            # No process or no memory is left, or the installation is being replaced.
+            _log.error("the %s cannot be started, trying again: %s", self.role, error.strerror)
 
-    def note_end(self, table: SlotTable) -> None:
+    def note_end(self, table: SlotTable, now: float) -> None:
         """Say it and forget the process, if it has ended."""
         if self.process is None or self.process.poll() is None:
             return
-        _log.warning("the %s (pid %d) ended with %d", self.role, self.process.pid, self.process.returncode)
+        self._set_pause(now - self.started_at, self.process.returncode)
+        again = f"; the next start is after {self.pause:g} s" if self.pause > _RESPAWN_SECONDS else ""
+        _log.warning("the %s (pid %d) ended with %d%s", self.role, self.process.pid, self.process.returncode, again)
         if self.slot is not None and table.read(self.slot)[0] == self.process.pid:
             table.write(self.slot, 0, table.read(self.slot)[1])
         self.process = None
+
+    def _set_pause(self, lasted: float, code: int) -> None:
+        is_settled = lasted >= (_KILLED_SECONDS if code < 0 else _SETTLED_SECONDS)
+        self.ended_at_once = 0 if is_settled or self.slot is not None else self.ended_at_once + 1
+        # The exponent is bounded as well: without it the number would grow for as long as the fault lasts.
+        longer = 2 ** min(max(0, self.ended_at_once - 1), 6)
+        self.pause = min(_RESPAWN_SECONDS * longer, _MAX_RESPAWN_SECONDS)
 
     def end_if_stuck_at_start(self, table: SlotTable, now: float) -> None:
         """Kill a worker that never came to serve: the watchdog looks only after those that do."""
@@ -178,7 +189,7 @@ def supervise(
         for pid in watchdog.look():
             _log.warning("the worker with pid %d did not move; killed", pid)
         for child in children:
-            child.note_end(table)
+            child.note_end(table, clock())
             child.end_if_stuck_at_start(table, clock())
             child.start_if_due(clock())
         pump()

@@ -17,9 +17,9 @@ from typing import Any
 from aiohttp import web
 
 from otlp_tracing.config.otel_variables import exporter_remarks
-from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
+from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry, new_transport
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.export.proxies import proxy_problems
@@ -50,8 +50,9 @@ _SHOWN_WARNINGS = 10  # beside the state of delivery; /log has all
 # Enough to answer a scrape in progress; streams to open pages end at once.
 _HTTP_STOP_SECONDS = 1.0
 
-# A port that is taken when a Kong reload runs two server groups side by side is free within ten seconds.
+# When a Kong reload runs two server groups side by side, the port is free within ten seconds.
 _PORT_SECONDS = 1.0
+_TAKEN_SECONDS = 15.0  # a port that is taken for longer than a reload is worth a warning
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ class SidecarOptions:
         http_port: likewise; 0 takes a free one.
         spool: folder of the spool; None keeps everything in memory.
         spool_max_bytes: disk space of all destinations together; None without a bound.
-        embedded: started by `serve`: it ends with its parent, and waits for its port where a sidecar of
-            its own would refuse to start.
+        embedded: started by `serve`: it ends with its parent.
         page: the live page's.
         ingest: where Kong's own queue brings records; None if it does not.
     """
@@ -84,7 +84,7 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     """Run until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: if the socket or the port cannot be had.
+        ConfigError: if it cannot listen at its socket.
     """
     stop = _stop_event(options)
     metrics = Metrics()
@@ -130,13 +130,11 @@ async def run(options: SidecarOptions, environment: Mapping[str, str] = os.envir
     gc.freeze()
     ticking = asyncio.create_task(_tick(rates))
     ingest = IngestServer(BatchListener(pipeline, exporters.last_records, options.ingest)) if options.ingest else None
-    http: asyncio.Future[Any] = asyncio.gather(_serve_http(runner, options), _serve_ingest(ingest, options))
+    http: asyncio.Future[Any] = asyncio.gather(
+        _serve_http(runner, options, metrics), _serve_ingest(ingest, options, metrics)
+    )
     try:
-        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({http, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if http.done():
-            http.result()
-            await stop.wait()
+        await stop.wait()
     finally:
         http.cancel()
         ticking.cancel()
@@ -177,16 +175,21 @@ def _stop_event(options: SidecarOptions) -> asyncio.Event:
     return stop
 
 
-async def _serve_http(runner: web.AppRunner, options: SidecarOptions) -> None:
+async def _serve_http(runner: web.AppRunner, options: SidecarOptions, metrics: Metrics) -> None:
     async def start() -> str:
-        await web.TCPSite(runner, options.http_host, options.http_port).start()
+        site = web.TCPSite(runner, options.http_host, options.http_port)
+        try:
+            await site.start()
+        except OSError:
+            await site.stop()  # otherwise the runner keeps one more with each attempt
+            raise
         host, port = runner.addresses[0][:2]
         return f"health and metrics{' and the live page' if options.page.is_on else ''} at http://{host}:{port}"
 
-    await _listen("--http", options.http_host, options.http_port, start, may_wait=options.embedded)
+    await _Listening("--http", options.http_host, options.http_port, metrics, is_embedded=options.embedded).run(start)
 
 
-async def _serve_ingest(server: IngestServer | None, options: SidecarOptions) -> None:
+async def _serve_ingest(server: IngestServer | None, options: SidecarOptions, metrics: Metrics) -> None:
     if server is None or options.ingest is None:
         return
     host, port = options.ingest.host, options.ingest.port
@@ -195,35 +198,40 @@ async def _serve_ingest(server: IngestServer | None, options: SidecarOptions) ->
         bound, at = await server.start(host, port)
         return f"taking records of Kong's queue at http://{bound}:{at}{PATH}"
 
-    await _listen("--ingest-http", host, port, start, may_wait=options.embedded)
+    await _Listening("--ingest-http", host, port, metrics, is_embedded=options.embedded).run(start)
 
 
-async def _listen(option: str, host: str, port: int, start: Callable[[], Awaitable[str]], *, may_wait: bool) -> None:
-    """Listen on an HTTP port.
+@dataclass(frozen=True)
+class _Listening:
+    """Listens on an HTTP port, and tries until that works: the records of the unix socket need no port.
 
     Args:
         option: that names the port.
         host: its address.
         port: likewise.
-        start: listens, and returns the log line for it; it raises OSError.
-        may_wait: wait for a port that is taken.
-
-    Raises:
-        ConfigError: if the port cannot be had.
+        metrics: count the attempts that failed.
+        is_embedded: another group of Kong's may have the port until a reload is over.
     """
-    said = False
-    while True:
-        try:
-            _log.info(await start())
-        except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            rule = f"is taken; name another with {option}" if taken else f"cannot be used: {error.strerror}"
-            fault = ConfigError([Fault(option, f"{host}:{port}", rule)])
-            if not (may_wait and taken):
-                raise fault from error
-            if not said:
-                _log.warning("%s; tracing goes on, and this waits for the port", fault)
-            said = True
-            await asyncio.sleep(_PORT_SECONDS)
-        else:
-            return
+
+    option: str
+    host: str
+    port: int
+    metrics: Metrics
+    is_embedded: bool
+
+    async def run(self, start: Callable[[], Awaitable[str]]) -> None:
+        """Listen; `start` does it, and returns the log line for it. It raises OSError."""
+        began, limited = time.monotonic(), LimitedLog(_log)
+        while True:
+            try:
+                _log.info(await start())
+            except OSError as error:
+                self.metrics.add(LISTEN_FAILED, self.option)
+                is_taken = error.errno == errno.EADDRINUSE
+                rule = f"is taken by another process; name another with {self.option}" if is_taken else error.strerror
+                is_reload = is_taken and self.is_embedded and time.monotonic() < began + _TAKEN_SECONDS
+                say = limited.info if is_reload else limited.warning
+                say("cannot listen, trying again: %s = %s:%d: %s", self.option, self.host, self.port, rule)
+                await asyncio.sleep(_PORT_SECONDS)
+            else:
+                return

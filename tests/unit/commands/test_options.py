@@ -63,6 +63,6 @@ def test_a_sidecar_option_reaches_the_sidecar_under_serve() -> None:
 
     assert {name: str(value) for name, value in vars(handed_on).items() if name in values} == values
     assert vars(handed_on) == vars(alone)
-    own = {"listen", "embedded", "log_level", "run", "command", "faults"}
+    own = {"listen", "embedded", "log_level", "run", "log_file", "command", "faults"}
     assert vars(alone).keys() - own == {one.name for one in dataclasses.fields(SidecarOptions)} == values.keys()
     assert vars(alone).keys() - vars(under_serve).keys() == {"listen", "embedded"}

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.lifecycle import identity, waiting_path
-from otlp_tracing.kong_server.supervisor import bind
+from otlp_tracing.kong_server.supervisor import Child, bind
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves no request.
 CHILD = """
@@ -153,6 +154,26 @@ def test_a_child_that_dies_is_started_again_and_ends_with_us(tmp_path: Path) -> 
 
     assert supervisor.wait(10) == 0
     assert not any(map(alive, pids(tmp_path / "pids")))
+
+
+def ends(child: Child, code: int, lasted: float) -> float:
+    """Let a child have ended; return the pause before its next start."""
+    child.process = subprocess.Popen(["/bin/sh", "-c", f"kill {code} $$" if code < 0 else f"exit {code}"])
+    child.process.wait()
+    child.started_at = 100.0
+    child.note_end(SlotTable.create(1), 100.0 + lasted)
+    return child.pause
+
+
+def test_a_child_that_ends_at_once_is_started_ever_more_slowly() -> None:
+    """After 1, 2, 4 … 60 s; a worker, without which requests fail, and one that ran for a while, after one."""
+    sidecar, worker = Child("sidecar", []), Child("worker 0", [], slot=0)
+
+    assert [ends(sidecar, 1, 0.5) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert ends(sidecar, 1, 10.0) == 1
+    assert [ends(sidecar, -9, 0.5) for _ in range(3)] == [1, 2, 4]
+    assert ends(sidecar, -9, 2.0) == 1
+    assert [ends(worker, 1, 0.5) for _ in range(3)] == [1, 1, 1]
 
 
 def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:

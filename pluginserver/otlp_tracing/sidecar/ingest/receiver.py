@@ -8,10 +8,8 @@ and so must its peers be.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
-import stat
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from otlp_tracing.errors import ConfigError, Fault, WireError
+from otlp_tracing.folders import make_private, reason
 from otlp_tracing.handoff.frames import (
     RATES_SINCE,
     Ack,
@@ -35,10 +34,11 @@ from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
-from otlp_tracing.unix_sockets import bind_owner_only, refuse_foreign_peer
+from otlp_tracing.unix_sockets import listen_owner_only, refuse_foreign_peer
 
 _closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.receiver"))
 
+_BACKLOG = 128  # a worker tries again in a fifth of a second
 _READ_BYTES = 256 << 10
 # Bound on the unread rates of a peer that does not read; a later frame repeats them all.
 _MAX_UNREAD_BYTES = 64 << 10
@@ -54,17 +54,12 @@ def bind(path: Path) -> socket.socket:
         ConfigError: if the path is too long, cannot be written, or holds something that is no socket.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if not stat.S_ISSOCK(path.lstat().st_mode):
-                raise ConfigError([Fault("--listen", str(path), "is there already and is not a socket; move it away")])
-            path.unlink()
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        bind_owner_only(listener, path)
-        listener.listen(128)
+        make_private(path.parent)
+        return listen_owner_only(path, _BACKLOG)
+    except FileExistsError as error:
+        raise ConfigError([Fault("--listen", str(path), str(error.strerror))]) from error
     except OSError as error:
-        raise ConfigError([Fault("--listen", str(path), f"cannot listen there: {error.strerror or error}")]) from error
-    return listener
+        raise ConfigError([Fault("--listen", str(path), f"cannot listen there: {reason(path, error)}")]) from error
 
 
 class _Acknowledgements:

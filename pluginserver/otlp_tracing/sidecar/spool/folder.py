@@ -5,12 +5,14 @@ Source: open(2), flock(2); SQLite, "Database File Format" (the header's applicat
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
 import struct
 from pathlib import Path
 
+from otlp_tracing.folders import make_private
 from otlp_tracing.sidecar.spool.schema import FORMAT
 from otlp_tracing.sidecar.spool.tally import SUFFIX as _TALLY
 
@@ -29,16 +31,12 @@ class SpoolFolder:
     """
 
     def __init__(self, path: Path) -> None:
-        # Not `parents=True`, which would give the parent folders the umask's mode: others could replace the socket.
-        for folder in (*reversed(path.parents), path):
-            if not folder.exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(path)
         self._path = path
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(f"{path} is not a folder (links are not followed)")
-        if status.st_uid != os.geteuid():
-            raise PermissionError(f"{path} belongs to user {status.st_uid}, not to {os.geteuid()}")
+            raise OSError(f"{path} is not a folder (links are not followed)")
+        _refuse_other_owner(path, status)
         if stat.S_IMODE(status.st_mode) & 0o077:
             path.chmod(0o700)
         self._lock = _open_private(path / "spool.lock")
@@ -46,7 +44,7 @@ class SpoolFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._lock)
-            raise BlockingIOError(f"{path} is in use by another sidecar") from None
+            raise OSError(f"{path} is in use by another sidecar") from None
 
     def database(self) -> Path:
         """Return the file to use; it exists and is private. A file of a newer format is left alone."""
@@ -130,15 +128,24 @@ def _format(path: Path) -> int:
 
 def _refuse_link(path: Path) -> None:
     if path.is_symlink():
-        raise PermissionError(f"{path} is a link; links are not followed")
+        raise OSError(f"{path} is a link; links are not followed")
+
+
+def _refuse_other_owner(path: Path, status: os.stat_result) -> None:
+    if status.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
 
 
 def _open_private(path: Path) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     status = os.fstat(descriptor)
-    if status.st_uid != os.geteuid() or not stat.S_ISREG(status.st_mode):
+    try:
+        _refuse_other_owner(path, status)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(f"{path} is not a regular file")
+    except OSError:
         os.close(descriptor)
-        raise PermissionError(f"{path} is not a regular file of user {os.geteuid()}")
+        raise
     if stat.S_IMODE(status.st_mode) & 0o177:
         os.fchmod(descriptor, 0o600)
     return descriptor

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from otlp_tracing.errors import TracingError
+from otlp_tracing.folders import reason
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.database import Database
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
@@ -243,7 +244,10 @@ class Writer:
 
     def _open(self, *, anew: bool) -> OpenedSpool:
         if self._folder is None:
-            self._folder = SpoolFolder(self._path)
+            try:
+                self._folder = SpoolFolder(self._path)
+            except OSError as error:
+                raise DiskError(reason(Path(error.filename or self._path), error)) from error
         if anew and self._database is not None:
             self._start_anew(self._database)
         lost: dict[bytes, int] = {}

@@ -1,0 +1,37 @@
+"""Promises of sidecar/service.py; tests/faults/ runs it as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from otlp_tracing.metrics import LISTEN_FAILED
+from otlp_tracing.sidecar import service
+from otlp_tracing.sidecar.service import SidecarOptions
+from otlp_tracing.sidecar.telemetry.registry import Metrics
+
+
+async def test_the_page_waits_for_its_port(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A port that another process has is tried again, without an end and without growth; it is logged and counted."""
+    monkeypatch.setattr(service, "_PORT_SECONDS", 0.001)
+    metrics = Metrics()
+    runner = web.AppRunner(web.Application())
+    await runner.setup()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        options = SidecarOptions(Path("/unused"), "127.0.0.1", port)
+        serving = asyncio.create_task(service._serve_http(runner, options, metrics))
+        while metrics.value(LISTEN_FAILED, option="--http") < 5:
+            await asyncio.sleep(0.001)
+        sites = len(runner.sites)
+    await serving
+
+    assert sites <= 1
+    assert runner.addresses == [("127.0.0.1", port)]
+    (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith(f"cannot listen, trying again: --http = 127.0.0.1:{port}: is taken by another process")
+    await runner.cleanup()

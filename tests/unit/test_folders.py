@@ -1,0 +1,68 @@
+"""Promises of folders.py."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing import folders
+from otlp_tracing.folders import make_private, reason
+
+
+@pytest.mark.parametrize("mask", [0, 0o022, 0o777])
+def test_new_folders_are_private(tmp_path: Path, mask: int) -> None:
+    """Each on the way, whatever the umask; those that exist are left as they are."""
+    tmp_path.chmod(0o755)
+    before = os.umask(mask)
+    try:
+        make_private(tmp_path / "a" / "b")
+        make_private(tmp_path / "a")
+    finally:
+        os.umask(before)
+
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("", "a", "a/b")]
+    assert modes == [0o755, 0o700, 0o700]
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "link"])
+def test_something_else_is_no_folder(tmp_path: Path, name: str) -> None:
+    """A file in the way is named, and so is a link that leads nowhere."""
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OSError) as raised:  # noqa: PT011 - of two kinds
+        make_private(tmp_path / name)
+
+    assert (
+        reason(tmp_path / name, raised.value)
+        == f"{tmp_path / name.split('/', maxsplit=1)[0]} is not a folder; move it away"
+    )
+
+
+def test_the_owner_and_the_command_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is the first that may not be entered, or the last one, which may not be written to."""
+    place = tmp_path / "a folder" / "spool" / "spool.db"
+    place.parent.mkdir(parents=True)
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(folders, "_owner", lambda _: "root")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.X_OK or Path(path) != place.parent)
+
+    there = f"{place.parent} belongs to root, and this process runs as 54321; run: chown -R 54321 '{place.parent}'"
+    assert reason(place, denied) == there
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
+    assert reason(place, denied).endswith(f"; run: chown -R 54321 {tmp_path}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert reason(place, denied).endswith("; start it as that user")
+
+
+def test_other_errors_are_the_systems(tmp_path: Path) -> None:
+    """A read-only file system has a remedy of its own; others have the system's words."""
+    assert reason(tmp_path / "a", OSError(errno.EROFS, "Read-only file system")) == (
+        f"{tmp_path} is on a read-only file system; mount it writable"
+    )
+    assert reason(tmp_path, OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
+    assert reason(tmp_path, OSError("AF_UNIX path too long")) == "AF_UNIX path too long"
