@@ -199,6 +199,11 @@ def text(pattern: str, rule: str) -> Kind:
 
 
 def path(value: str) -> Path:
+    """Read a path."""
+    return Path(text(r"[^\0]+", "must be a path")(value))
+
+
+def absolute_path(value: str) -> Path:
     """Read an absolute path: the folder in which Kong starts a process is not known."""
     return Path(text(r"/[^\0]*", "must be an absolute path")(value))
 
@@ -229,7 +234,7 @@ def log_file(value: str) -> str:
     """Read the name of a log file, or nothing; it has to be one that can be written."""
     if value:
         try:
-            LogFile(value if value == CONTAINER else str(path(value))).close()
+            LogFile(value if value == CONTAINER else str(absolute_path(value))).close()
         except OSError as error:
             raise ValueError(f"cannot be written: {error.strerror}") from error
     return value
@@ -333,7 +338,7 @@ def _flag(name: str) -> str:
 
 def add_socket_options(parser: OptionParser) -> None:
     """Add the two options that name the plugin server's socket."""
-    parser.option("--kong-prefix", path, "/usr/local/kong", "DIR", "Kong's prefix; the socket is in it")
+    parser.option("--kong-prefix", absolute_path, "/usr/local/kong", "DIR", "Kong's prefix; the socket is in it")
     parser.option(
         "--socket-name",
         text("[^/](.*[^/])?", _NAME_RULE),

@@ -11,9 +11,9 @@ from pathlib import Path
 from otlp_tracing.commands.options import (
     OptionParser,
     SidecarOptions,
+    absolute_path,
     add_log_file_option,
     continues_with_faults,
-    path,
 )
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.ingest.options import IngestOptions
@@ -28,7 +28,7 @@ EXAMPLE = "otlp-tracing sidecar --listen /run/otlp-tracing/sidecar.sock --http 1
 def add_options(parser: OptionParser) -> None:
     """Add the command's options."""
     parser.option(
-        "--listen", path, "/usr/local/kong/otlp-tracing/sidecar.sock", "PATH", "unix socket that takes records"
+        "--listen", absolute_path, "/usr/local/kong/otlp-tracing/sidecar.sock", "PATH", "unix socket that takes records"
     )
     parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
     SidecarOptions.add_to(parser)

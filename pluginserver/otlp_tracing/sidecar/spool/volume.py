@@ -25,7 +25,7 @@ def spool_share(folder: Path, mountinfo: Path = Path("/proc/self/mountinfo")) ->
     An emptyDir of Kubernetes counts as 256 MiB unless it is a smaller volume of its own.
     """
     # Path.exists raises an error for a folder in one that this process may not enter.
-    while not os.path.exists(folder):  # noqa: PTH110
+    while not os.path.exists(folder):
         folder = folder.parent
     volume = os.statvfs(folder)
     size = volume.f_blocks * volume.f_frsize
