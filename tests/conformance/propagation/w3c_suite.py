@@ -95,7 +95,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("suite", type=Path, help="the folder test/ of a checkout of w3c/trace-context")
     parser.add_argument("tests", nargs="*", help="as the suite names them; none means all")
     parser.add_argument("--kong", type=Path, metavar="PATH", help="a `kong` command; the stand-in Kong otherwise")
+    parser.add_argument(
+        "--kong-version", choices=["3.4", "3.9"], default="3.9", help="the Kong that the stand-in plays"
+    )
     options = parser.parse_args(arguments)
+    major, minor = options.kong_version.split(".")
+    StandIn.version = int(major), int(minor)
     if options.kong is not None:
         RealKong.use(options.kong.resolve())
     everything = {

@@ -26,7 +26,9 @@ _MESSAGES = {
     405: "Method not allowed",
     408: "Request timeout",
     413: "Payload too large",
+    414: "URI too long",
     429: "Too many requests",
+    494: "Request header or cookie too large",
     500: "An unexpected error occurred",
     502: "An invalid response was received from the upstream server",
     503: "The upstream server is currently unavailable",
@@ -66,7 +68,8 @@ def failure_answer(context: RequestContext, status: int) -> OwnAnswer:
     accepted = context.headers.get("accept") or context.headers.get("content-type") or ""
     if context.is_grpc and accepted.startswith(_GRPC):
         return OwnAnswer(status, encode_text(_message(status)), Headers())
-    return _json_answer(context, status, _message(status))
+    own = _json_answer(context, status, _message(status))
+    return OwnAnswer(400, own.body, own.headers) if status == 494 else own  # 494 is nginx's own number
 
 
 def table_answer(context: RequestContext, status: int, table: Mapping[Any, Any] | Sequence[Any]) -> OwnAnswer:

@@ -56,7 +56,7 @@ class ClientRequest(Protocol):
     """A request as it came in; the body is read at most once.
 
     `target` is the request target as sent, `received_bytes` the bytes of the request on the wire so far. `gone` is set
-    when the client gave the request up.
+    when the client gave the request up. `refusal` is nginx's status for a request that it does not process, or 0.
     """
 
     method: str
@@ -64,6 +64,7 @@ class ClientRequest(Protocol):
     http_version: float
     headers: Headers
     received_bytes: int
+    refusal: int
     gone: asyncio.Event
     end: ClientEnd
 

@@ -50,6 +50,7 @@ class Route:
     name: str | None
     service: Service | None
     protocols: Sequence[str]
+    https_redirect_status_code: int
     methods: Sequence[str]
     hosts: Sequence[str]
     paths: Sequence[str]

@@ -122,6 +122,7 @@ def _route(fields: Mapping[str, Any], services: Mapping[str, Service], now_s: in
         headers=fields["headers"] or {},
         regex_priority=fields["regex_priority"],
         strip_path=fields["strip_path"],
+        https_redirect_status_code=fields["https_redirect_status_code"],
         preserve_host=fields["preserve_host"],
         request_buffering=fields["request_buffering"],
         record=record,

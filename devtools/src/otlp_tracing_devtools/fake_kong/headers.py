@@ -58,10 +58,10 @@ class Headers:
         parts = (part.strip().lower() for value in self.get_all(name) for part in value.split(","))
         return [part for part in parts if part]
 
-    def as_lua_table(self) -> dict[str, str | list[str]]:
-        """Give the table of `ngx.req.get_headers()`: lower-case names, a list only where a name repeats."""
+    def as_lua_table(self, most: int = MAX_LUA_HEADERS) -> dict[str, str | list[str]]:
+        """Give the table of `ngx.req.get_headers(most)`: lower-case names, a list only where a name repeats."""
         table: dict[str, str | list[str]] = {}
-        for name, value in self._pairs[:MAX_LUA_HEADERS]:
+        for name, value in self._pairs[:most]:
             key = name.lower()
             seen = table.get(key)
             if seen is None:

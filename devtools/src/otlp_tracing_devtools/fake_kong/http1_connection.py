@@ -6,6 +6,7 @@ Knows framing and keep-alive; knows neither routes nor plugins.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from email.utils import formatdate
 
@@ -13,6 +14,8 @@ from otlp_tracing_devtools.fake_kong.client_side import KEEP_ALIVE_S, ClientEnd,
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import Head, MessageError, body_of, chunk, encode_head, read_head
 
+_MAX_LINE_BYTES = 8192  # of the first line and of a header; nginx large_client_header_buffers, Kong's default
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})|%00")
 _MAX_DRAINED_BYTES = 1 << 20  # of an unread request body, before the connection is closed instead
 
 
@@ -20,19 +23,42 @@ class Http1Request:
     """A request over HTTP/1.1; see ClientRequest."""
 
     def __init__(self, head: Head, connection: Http1Connection) -> None:
-        method, _, rest = head.start_line.partition(" ")
-        self.method = method
+        self.method, blank, rest = head.start_line.partition(" ")
         target, _, version = rest.rpartition(" ")
         self.target = _origin_form(target)
-        if not self.method.isascii() or not self.target or not version.startswith("HTTP/1."):
-            raise MessageError("the request line is not `METHOD target HTTP/1.x`")
-        self.http_version = float(version.removeprefix("HTTP/"))
+        self.http_version = 1.0 if version == "HTTP/1.0" else 1.1
         self.headers = head.headers
         self.received_bytes = head.size
+        self.refusal = 0
         self.end = connection.end
         self.gone = connection.end.gone
         self._connection = connection
-        self._raw_body = body_of(connection.end.reader, head.headers, until_close=False)
+        self._raw_body: AsyncIterator[bytes] | None = None
+        if len(head.start_line) > _MAX_LINE_BYTES:
+            self._refuse_line(414)
+        elif not self.method.isascii() or not _is_path(self.target) or not version.startswith("HTTP/1."):
+            self.method = self.method if blank else "GET"
+            self._refuse_line(400)
+        else:
+            self._read_headers()
+
+    def _refuse_line(self, status: int) -> None:
+        """Nginx has parsed nothing behind the method."""
+        self.refusal, self.target, self.headers, self.received_bytes = status, "", Headers(), 0
+
+    def _read_headers(self) -> None:
+        lines = [*self.headers]
+        for number, (name, value) in enumerate(lines):
+            if len(name) + len(value) > _MAX_LINE_BYTES:
+                self.refusal, self.headers = 494, Headers(lines[:number])
+                return
+        hosts = len(self.headers.get_all("host"))
+        try:
+            self._raw_body = body_of(self.end.reader, self.headers, until_close=False)
+        except MessageError:
+            self.refusal = 400
+        if hosts > 1 or (not hosts and self.http_version > 1):
+            self.refusal = 400
 
     @property
     def has_body(self) -> bool:
@@ -62,6 +88,10 @@ def _origin_form(target: str) -> str:
     return "/" + rest.partition("/")[2]
 
 
+def _is_path(target: str) -> bool:
+    return target.startswith("/") and _BAD_ESCAPE.search(target.partition("?")[0]) is None
+
+
 class Http1Responder:
     """An answer over HTTP/1.1; see Responder. A body without a length is sent in chunks."""
 
@@ -70,7 +100,8 @@ class Http1Responder:
         self._connection = connection
         self._chunked = False
         self.sent_bytes = 0
-        self.keep_alive = request.http_version >= 1.1 and "close" not in request.headers.tokens("connection")
+        asked_to_close = request.refusal or "close" in request.headers.tokens("connection")
+        self.keep_alive = request.http_version >= 1.1 and not asked_to_close
 
     async def start(self, status: int, reason: str, headers: Headers) -> None:
         """Send the head. Framing and Connection are added here; a missing length means chunks."""
@@ -143,11 +174,7 @@ class Http1Connection:
 
     async def _serve_one(self, head: Head) -> bool:
         self._idle, self.answering = False, False
-        try:
-            request = Http1Request(head, self)
-        except MessageError:
-            self.end.writer.write(encode_head("HTTP/1.1 400 Bad Request", [("Content-Length", "0")]))
-            raise
+        request = Http1Request(head, self)
         responder = Http1Responder(request, self)
         await self._handler(request, responder)
         return responder.keep_alive and await self._drain(request.body())

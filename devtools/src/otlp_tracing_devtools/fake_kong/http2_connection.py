@@ -34,6 +34,7 @@ class Http2Request:
     """A request over HTTP/2; see ClientRequest."""
 
     http_version = 2.0
+    refusal = 0
 
     def __init__(self, head: Headers, stream: Http2Stream, end: ClientEnd) -> None:
         self.method = head.get(":method") or ""

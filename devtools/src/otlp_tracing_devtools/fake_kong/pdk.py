@@ -18,7 +18,7 @@ from typing import Any
 from otlp_tracing_devtools.fake_kong.answers import table_answer
 from otlp_tracing_devtools.fake_kong.context import RequestContext
 from otlp_tracing_devtools.fake_kong.entities import PluginEntry
-from otlp_tracing_devtools.fake_kong.headers import Headers
+from otlp_tracing_devtools.fake_kong.headers import MAX_LUA_HEADERS, Headers
 from otlp_tracing_devtools.fake_kong.lua_values import encode_text, lua_tostring
 from otlp_tracing_devtools.fake_kong.msgpack_codec import EmptyMap
 from otlp_tracing_devtools.fake_kong.plugin_rpc import PluginError, RequestExited
@@ -87,9 +87,9 @@ def _get_header(event: _Event, name: Any) -> str | None:
     return event.context.headers.get(name.replace("_", "-"))  # `_` in a name means `-`, as in nginx
 
 
-def _get_headers(event: _Event) -> Any:
+def _get_headers(event: _Event, most: Any) -> Any:
     """Give every value as a list, as a multi map has it."""
-    table = event.context.headers.as_lua_table()
+    table = event.context.headers.as_lua_table(int(most or MAX_LUA_HEADERS))
     return {name: value if isinstance(value, list) else [value] for name, value in table.items()} or EmptyMap()
 
 

@@ -17,7 +17,7 @@ from otlp_tracing_devtools.fake_kong.balancer import Address, Balancer, NoPeerEr
 from otlp_tracing_devtools.fake_kong.client_gone import ClientGoneError, unless_gone
 from otlp_tracing_devtools.fake_kong.client_side import ClientRequest, Responder
 from otlp_tracing_devtools.fake_kong.context import RequestContext, TlsInfo, now_ms
-from otlp_tracing_devtools.fake_kong.entities import Service
+from otlp_tracing_devtools.fake_kong.entities import Route, Service
 from otlp_tracing_devtools.fake_kong.headers import Headers
 from otlp_tracing_devtools.fake_kong.http1 import MessageError
 from otlp_tracing_devtools.fake_kong.phases import Phases
@@ -55,6 +55,9 @@ class Proxy:
     async def _answer(
         self, context: RequestContext, request: ClientRequest, responder: Responder, collected: list[ConfiguredPlugin]
     ) -> None:
+        if request.refusal:
+            await send_own(context, _failed(context, request.refusal), responder)
+            return
         body = RequestBody(request)
         try:
             own = await self._before_upstream(context, collected)
@@ -81,15 +84,19 @@ class Proxy:
         if own:
             return own
         host = context.headers.get("host") or ""
-        context.match = self._router.match(context.method, host, context.raw_path, context.headers)
-        if context.match is None:
+        match = self._router.match(context.method, host, context.raw_path, context.headers)
+        if match is None:
             context.exited = True
             return error_answer(context, 404, "no Route matched with those values")
+        own = _wrong_protocol(context, match.route)
+        if own is not None:
+            return own
+        context.match = match
         context.tries = []
         context.upstream_path = context.match.upstream_path
         if context.match.route.preserve_host:
             context.upstream_host = context.headers.get("host")
-        own = _wrong_protocol(context) or await self._phases.access(context, collected)
+        own = await self._phases.access(context, collected)
         if own is None and context.service is None:
             context.exited = True
             own = error_answer(context, 503, "no Service found with those values")
@@ -172,19 +179,30 @@ def _failed(context: RequestContext, status: int) -> OwnAnswer:
     return failure_answer(context, status)
 
 
-def _wrong_protocol(context: RequestContext) -> OwnAnswer | None:
-    """Refuse a request over a protocol the route is not for; access.before in kong/runloop/handler.lua."""
-    protocols = set(context.route.protocols) if context.route else set()
+def _wrong_protocol(context: RequestContext, route: Route) -> OwnAnswer | None:
+    """Refuse a request over a protocol the route is not for; access.before in kong/runloop/handler.lua.
+
+    That is before the request has a route: the log record has none, and only global plugins log.
+    """
+    protocols = set(route.protocols)
     own: OwnAnswer | None = None
     if "https" in protocols and "http" not in protocols and not context.tls:
-        own = error_answer(context, 426, "Please use HTTPS protocol")
-        own.headers.set("Upgrade", "TLS/1.2, HTTP/1.1")
+        own = _not_https(context, route.https_redirect_status_code)
     elif protocols & {"grpc", "grpcs"} and not context.is_grpc:
         own = _not_grpc(context)
     elif "grpcs" in protocols and "grpc" not in protocols and not context.tls:
         lines = [("content-type", "application/grpc"), ("grpc-status", "1")]
         own = OwnAnswer(200, b"", Headers([*lines, ("grpc-message", "gRPC request matched gRPCs route")]))
     context.exited = own is not None
+    return own
+
+
+def _not_https(context: RequestContext, status: int) -> OwnAnswer:
+    if status != 426:
+        location = f"https://{context.host}{context.target}"
+        return OwnAnswer(status, b"", Headers([("Location", location)]))
+    own = error_answer(context, status, "Please use HTTPS protocol")
+    own.headers.set("Upgrade", "TLS/1.2, HTTP/1.1")
     return own
 
 
