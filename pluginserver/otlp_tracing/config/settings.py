@@ -319,6 +319,9 @@ class Settings:
     batch_export: Annotated[BatchExport, about("How spans are batched, and how long they may wait.")] = BatchExport()
     propagation: Annotated[Propagation, about("How trace context enters and leaves the gateway.")] = Propagation()
     sampling: Annotated[Sampling, about("Which traces are kept.")] = Sampling()
+    log_correlation: Annotated[bool, about(
+        "Write the trace id into Kong's log record as Kong's opentelemetry plugin does, as trace_id.w3c. The field "
+        "otlp_tracing.trace_id is always there.")] = False
     capture: Annotated[Capture, about(
         "Attributes beyond the semantic conventions; redaction applies to them.")] = Capture()
     redaction: Annotated[Redaction, about("Values that must not leave the machine.")] = Redaction()

@@ -76,6 +76,7 @@ class Phases:
                 allowance,
                 redaction=settings.redaction,
             )
+            self._log_correlation = settings.log_correlation
             records.announce(self._origin)
             self._hand_over = hand_over_field(self._origin.key, records.worker_id if allowance is not None else None)
         except (ConfigError, FrameTooLarge) as error:
@@ -84,8 +85,8 @@ class Phases:
     def access(self, kong: Any) -> None:
         """Decide, tell the upstream, and remember: three calls to Kong.
 
-        One more where a sampling rule asks for method or path, or the log record may lose the method, and one where the
-        client is told its trace.
+        One more where a sampling rule asks for method or path, or the log record may lose the method, one where other
+        log plugins get the trace id in Kong's form, and one where the client is told its trace.
         """
         if self._tracer is None:
             return
@@ -99,6 +100,8 @@ class Phases:
                 calls.set_upstream_headers(outgoing)
             notes = notes_of(received, line.get)
             calls.remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})
+            if self._log_correlation:
+                calls.remember_trace_id(context.trace_id.hex())
             self._records.counters.add(REQUESTS_BEGUN)
             answer = self._tracer.edge.answer(context)
             if answer is not None:

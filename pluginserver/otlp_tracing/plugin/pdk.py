@@ -58,6 +58,13 @@ class KongCalls:
         """Put the trace context into the log record, for `log` and every other log plugin. Phase: access."""
         _result(self._call("kong.log.set_serialize_value", LOG_FIELD, context))
 
+    def remember_trace_id(self, trace_id: str) -> None:
+        """Put the trace id into the log record as Kong's own plugins do from 3.5 on. Phase: access.
+
+        Source: kong/observability/tracing/propagation/init.lua, propagate.
+        """
+        _result(self._call("kong.log.set_serialize_value", "trace_id", {"w3c": trace_id}))
+
     def set_response_header(self, name: str, value: str) -> None:
         """Set a header of the response to the client. Phase: access."""
         _result(self._call("kong.response.set_header", name, value))

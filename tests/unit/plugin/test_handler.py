@@ -120,6 +120,18 @@ def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter
     assert kong.calls[3][1] == ("X-Trace-Id", "0af7651916cd43dd8448eb211c80319c")
 
 
+def test_the_log_record_gets_the_trace_id_in_kongs_form(emitter: RecordingEmitter) -> None:
+    """Only if it is asked for, since it is one call more; pipelines made for Kong's own plugin read it."""
+    kong = FakeKong({"kong.request.get_headers": HEADERS})
+    Phases({"log_correlation": True}, emitter).access(kong)
+
+    assert [arguments[0] for method, arguments in kong.calls if method == "kong.log.set_serialize_value"] == [
+        "otlp_tracing",
+        "trace_id",
+    ]
+    assert kong.calls[3][1][1] == {"w3c": "0af7651916cd43dd8448eb211c80319c"}
+
+
 def test_clearing_and_injecting_are_one_call(emitter: RecordingEmitter) -> None:
     """However many headers are written and removed, they take one round trip."""
     kong = FakeKong({"kong.request.get_headers": {**HEADERS, "x-internal": ["1"], "baggage": ["a=1"]}})
