@@ -15,6 +15,7 @@ from typing import Any
 from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_documents
 from otlp_tracing.commands.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, HTTP_PROTOCOLS, MANIFEST
+from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings, without_loggers
 from otlp_tracing.commands.options import OptionParser, choice
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.schema import SCHEMA
@@ -50,6 +51,13 @@ def add_options(parser: OptionParser) -> None:
         help="show sample requests (.yml, .json or HTTP) before and after redaction by the file's entries",
     )
     parser.option("--format", choice("text", "json", "github"), "text", "text|json|github", "form of the findings")
+    parser.option(
+        "--hand-over",
+        choice("auto", "plugin", "kong"),
+        "auto",
+        "auto|plugin|kong",
+        "as for dump: with kong, each entry needs an http-log for the sidecar; auto: as the files show it",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,31 +74,41 @@ def run(options: argparse.Namespace) -> int:
         from otlp_tracing.commands.convert import convert  # noqa: PLC0415 - it imports this module
 
         return convert(options.bundled)
-    return check(options.files, options.format)
+    return check(options.files, options.format, options.hand_over)
 
 
-def check(files: Sequence[Path], form: str = "text") -> int:
+def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") -> int:
     """Check files, print the findings, and return the exit code: 0, or 2 with any fault.
 
     Args:
         files: or folders, of which every YAML and JSON file is checked; `-` is stdin.
         form: text, json for a program, or github for annotations in a pull request.
+        hand_over: kong, plugin, or auto: as the files show it.
     """
     findings, summaries = [], []
     for file, is_named in _files_in(files):
         try:
-            documents = [one for one in read_documents(file, _is_meant) if one.is_known or is_named]
+            read = [one for one in read_documents(file, _is_read) if one.is_known or is_named]
         except ConfigError as error:
             findings += [_unreadable(fault) for fault in error.faults]
             continue
         name = "-" if file is None else str(file)
+        parted = [without_loggers(one) for one in read]
+        documents = [document for document, _ in parted]
         found = list(_findings(name, documents))
+        for document, loggers in parted:
+            for entry, fault, is_fault in queue_findings(document, loggers, hand_over):
+                found.append(Finding(name, *entry.position(fault.field), entry.place, text_of(fault), is_fault))
         findings += found
         summaries.append(_summary(name, documents, found))
     PRINTERS[form](findings)
     if form == "text":
         print(*summaries, sep="\n")
     return 2 if any(one.is_fault for one in findings) else 0
+
+
+def _is_read(name: str) -> bool:
+    return name == HTTP_LOG or _is_meant(name)
 
 
 def _is_meant(name: str) -> bool:
