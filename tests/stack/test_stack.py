@@ -133,7 +133,7 @@ def test_an_alert_fires(running: Stage) -> None:
     alert = wait_for(fired, _SECONDS, "the alert in Alertmanager")
     assert alert is not None
     assert alert["labels"]["reason"] == "bad_frame"
-    assert alert["annotations"]["runbook"] == "docs/operating.md#tracingrecordsrefused"
+    assert alert["annotations"]["runbook_url"] == "docs/operating.md#tracingrecordsrefused"
 
 
 def test_every_panel_has_a_query_that_works(running: Stage) -> None:

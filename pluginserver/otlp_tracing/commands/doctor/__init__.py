@@ -25,6 +25,7 @@ from otlp_tracing.commands.doctor.sidecar_questions import (
     fetch_delivery,
 )
 from otlp_tracing.commands.doctor.surroundings import Surroundings, look_around
+from otlp_tracing.commands.documents import read_text
 from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_plugins_option, path, readable_file
 from otlp_tracing.sidecar.live.http.options import read_token
 
@@ -55,7 +56,13 @@ def add_options(parser: OptionParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask everything, print the findings, and return the exit code: 1 with any FAIL."""
+    """Ask everything, print the findings, and return the exit code: 1 with any FAIL.
+
+    Raises:
+        ConfigError: if a file that was named cannot be read.
+    """
+    if options.kong_yml is not None:
+        read_text(options.kong_yml)
     masking = Masking()
     masking.add_variables(os.environ)
     found = look_around(
@@ -79,6 +86,7 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
     if report is not None:
         yield from ask_spool(found, report)
         yield from ask_requests(found, entries)
+        yield from _ask_log(found, report.get("warnings") or ())
     yield from about
     if kong_yml is None and report is None:
         text = f"not asked: there is no kong.yml here, name one; the sidecar's are not known: {reason}"
@@ -91,6 +99,14 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
             yield one
     yield from asyncio.run(ask_destinations(some, send=options.send))
     yield from _ask_deliveries(found, (report or {}).get("destinations", []), is_asked=kong_yml is not None)
+
+
+def _ask_log(found: Surroundings, warnings: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    if warnings:
+        last = warnings[-1]
+        count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+        text = f"{count}; the last, {last['age_s']:.0f} s ago, of {last['process']}: {last['text'].splitlines()[0]}"
+        yield Finding("note", "log", text, found.command("status", "--http", str(found.address)))
 
 
 def _ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *, is_asked: bool) -> Iterator[Finding]:
