@@ -25,7 +25,7 @@ from otlp_tracing.commands.doctor.sidecar_questions import (
     fetch_delivery,
 )
 from otlp_tracing.commands.doctor.surroundings import Surroundings, look_around
-from otlp_tracing.commands.documents import read_text
+from otlp_tracing.commands.documents import read_content
 from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_plugins_option, path, readable_file
 from otlp_tracing.sidecar.live.http.options import read_token
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         ConfigError: if a file that was named cannot be read.
     """
     if options.kong_yml is not None:
-        read_text(options.kong_yml)
+        read_content(options.kong_yml)
     masking = Masking()
     masking.add_variables(os.environ)
     found = look_around(

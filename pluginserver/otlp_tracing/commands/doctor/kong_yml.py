@@ -10,17 +10,17 @@ import re
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from otlp_tracing.commands.check import inspect
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.documents import Entry, read_documents
+from otlp_tracing.commands.findings import text_of
 from otlp_tracing.commands.nodes import Node
-from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError
 
 
@@ -102,33 +102,45 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     """
     check = f"otlp-tracing check {shlex.quote(str(file))}"
     try:
-        entries = _entries(file)
+        documents = [document for document in read_documents(file, NAME.__eq__) if not document.is_ignored]
     except ConfigError as error:
         return [], [Finding("FAIL", str(file), "; ".join(fault.rule for fault in error.faults), check)]
     used, findings = [], []
-    for entry in entries:
-        place = f"{file}:{entry.position('')[0]}"
-        completed, faults = complete(SCHEMA, entry.value.get("config") or {})
-        try:
-            settings = None if faults else Settings.from_completed(completed)
-        except ConfigError:
-            settings = None
-        if settings is None:
-            findings.append(Finding("FAIL", place, f"the entry ({entry.place}) has faults", check))
-            continue
-        one = ConfiguredEntry(file, entry, settings)
-        if entry.value.get("enabled") is False:
-            text = f"the entry ({entry.place}) is switched off"
-            findings.append(Finding("warn", place, text, one.set_command("enabled", "true")))
-        else:
-            used.append(one)
-    if not entries:
+    for document in documents:
+        for (line, _), fault in document.faults:
+            findings.append(Finding("FAIL", f"{file}:{line}", text_of(fault), check))
+        for entry in document.entries:
+            one = _configured(file, entry, is_deck=document.is_deck)
+            if isinstance(one, Finding):
+                findings.append(replace(one, command=one.command or check))
+            else:
+                used.append(one)
+    if not any(document.entries for document in documents):
         text = f"has no entry of {NAME}: no request is traced"
         findings.append(Finding("FAIL", str(file), text, _add_command(file)))
     elif used:
         count = "1 entry" if len(used) == 1 else f"{len(used)} entries"
         findings.insert(0, Finding("ok", str(file), f"{count} of {NAME}"))
     return used, findings
+
+
+def _configured(file: Path, entry: Entry, *, is_deck: bool) -> ConfiguredEntry | Finding:
+    place = f"{file}:{entry.position('')[0]}"
+    faults, _ = inspect(entry.value, is_manifest=entry.manifest is not None, is_deck=is_deck)
+    if faults:
+        text = f"the entry ({entry.place}) has faults: {', '.join(fault.field for fault in faults[:3])}"
+        return Finding("FAIL", place, text)
+    try:
+        settings = Settings.from_config(entry.value.get("config") or {})
+    except ConfigError:
+        return Finding("note", place, f"not asked: the entry ({entry.place}) has placeholders of decK")
+    one = ConfiguredEntry(file, entry, settings)
+    if entry.value.get("disabled") is True:
+        text = f"the entry ({entry.place}) is switched off"
+        return Finding("warn", place, text, one.set_command("disabled", "false"))
+    if entry.value.get("enabled") is False:
+        return Finding("warn", place, f"the entry ({entry.place}) is switched off", one.set_command("enabled", "true"))
+    return one
 
 
 def _entries(file: Path) -> list[Entry]:

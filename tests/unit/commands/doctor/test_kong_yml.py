@@ -1,0 +1,100 @@
+"""Promises of commands/doctor/kong_yml.py."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from otlp_tracing.commands.doctor.kong_yml import read_entries
+
+HEAD = '_format_version: "3.0"\n'
+BLOCK = """services:
+  - name: s
+    url: http://u
+    plugins:
+      - name: otlp-tracing
+        config:
+          endpoint: http://a:4317   # the collector
+          headers:
+            - "x-api-key: old"
+            - "other: stays"
+          tls:
+            ca_cert: /a.pem
+      - name: cors
+"""
+FLOW = "plugins:\n- name: otlp-tracing\n  config: {endpoint: 'http://a:4317', protocol: grpc}\n"
+BARE = "plugins:\n- name: otlp-tracing\n- name: cors\n"
+EMPTY = "plugins:\n- name: otlp-tracing\n  config: {}\n"
+FIRST = "plugins:\n- config:\n    compression: gzip\n  name: otlp-tracing\n"
+MANIFEST = "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: t}\nplugin: otlp-tracing\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value", "expected"),
+    [
+        (HEAD + BLOCK, "config.endpoint", "http://b:1", "http://b:1"),
+        (HEAD + BLOCK, "config.protocol", "http/protobuf", "http/protobuf"),
+        (HEAD + BLOCK, "config.headers[1]", '"x-api-key: N&E|W"', ["x-api-key: N&E|W", "other: stays"]),
+        (HEAD + BLOCK, "config.tls.ca_cert", "/b.pem", "/b.pem"),
+        (HEAD + BLOCK, "config.sampling.rate", "0.5", 0.5),
+        (HEAD + BLOCK, "enabled", "true", True),
+        (HEAD + FLOW, "config.protocol", "http/protobuf", "http/protobuf"),
+        (HEAD + FLOW, "config.endpoint", "http://b:1", "http://b:1"),
+        (HEAD + EMPTY, "config.endpoint", "http://b:1", "http://b:1"),
+        (HEAD + FIRST, "config.protocol", "http/protobuf", "http/protobuf"),
+        (MANIFEST + "config:\n  endpoint: http://a:1\n", "config.endpoint", "http://b:1", "http://b:1"),
+    ],
+)
+def test_the_command_sets_the_field_and_no_other(
+    tmp_path: Path, text: str, field: str, value: str, expected: object
+) -> None:
+    """In block style, in flow style, with and without the field: the shell runs it, and the rest is as before."""
+    file = tmp_path / "kong yml"
+    file.write_text(text)
+    file = file.rename(file.with_suffix(".yml"))
+    ((before,), _) = read_entries(file)
+    subprocess.run(["/bin/sh", "-c", before.set_command(field, value)], check=True)
+    ((after,), _) = read_entries(file)
+
+    names = field.replace("[1]", "").split(".")
+    found, old = after.entry.value, dict(before.entry.value)
+    for name in names:
+        found = found[name]
+    assert found == expected
+    assert old.keys() - {names[0]} == after.entry.value.keys() - {names[0]}
+    assert len(file.read_text().splitlines()) - len(text.splitlines()) in {0, 1}
+
+
+@pytest.mark.parametrize("text", [HEAD + "plugins: [{name: otlp-tracing}]\n", HEAD + BARE])
+def test_an_edit_that_is_no_single_line_opens_the_file(tmp_path: Path, text: str) -> None:
+    """The command names file and line, and the file stays as it is."""
+    file = tmp_path / "kong.yml"
+    file.write_text(text)
+    ((entry,), _) = read_entries(file)
+
+    assert entry.set_command("config.endpoint", "http://b:1") == f"vi +{3 if '- name' in text else 2} {file}"
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "words", "command"),
+    [
+        (HEAD + "plugins:\n- name: otlp-tracing\n  enabled: false\n", "warn", "is switched off", "s|enabled:"),
+        (MANIFEST + "disabled: true\n", "warn", "is switched off", "s|disabled:"),
+        (HEAD + "plugins:\n- name: otlp-tracing\n  confg: {}\n", "FAIL", "has faults: confg", "otlp-tracing check"),
+        (HEAD + "plugins:\n- name: cors\n", "FAIL", "no entry of otlp-tracing", "/^plugins:/a"),
+        (HEAD, "FAIL", "no entry of otlp-tracing", "printf"),
+        ("a: [", "FAIL", "", "otlp-tracing check"),
+    ],
+)
+def test_an_entry_that_traces_nothing_is_said(tmp_path: Path, text: str, level: str, words: str, command: str) -> None:
+    """An entry that is off or refused, and a file without one."""
+    file = tmp_path / "kong.yml"
+    file.write_text(text)
+    used, (finding,) = read_entries(file)
+
+    assert (used, finding.level) == ([], level)
+    assert words in finding.text
+    assert command in finding.command
