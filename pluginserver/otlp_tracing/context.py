@@ -178,6 +178,10 @@ class RequestContext:
         )
 
 
+FORWARDED = ("host", "proto", "port")
+"""The headers X-Forwarded-Host, -Proto and -Port."""
+
+
 @dataclass(slots=True, init=False)
 class RequestNotes:
     """The notes of `access` on a request as the client sent it, in the same field: Kong's record may lose these facts.
@@ -186,24 +190,32 @@ class RequestNotes:
         method: None if Kong was not asked for it.
         is_grpc: it is a gRPC call.
         has_body: it announces a body; only noted where the method is not.
+        forwarded: host, proto or port: the X-Forwarded header that Kong took from the peer; empty without one.
     """
 
     method: Final[str | None]
     is_grpc: Final[bool]
     has_body: Final[bool]
+    forwarded: Final[str]
 
-    def __init__(self, method: str | None = None, *, is_grpc: bool = False, has_body: bool = False) -> None:
+    def __init__(
+        self, method: str | None = None, *, is_grpc: bool = False, has_body: bool = False, forwarded: str = ""
+    ) -> None:
         self.method = method
         self.is_grpc = is_grpc
         self.has_body = has_body
+        self.forwarded = forwarded
 
     def to_log_field(self) -> dict[str, Any]:
         """Write them as Kong's log record carries them."""
+        field: dict[str, Any] = {"forwarded": self.forwarded} if self.forwarded else {}
         if self.method:
-            return {"method": self.method}
-        if self.is_grpc:
-            return {"grpc": True}
-        return {"body": True} if self.has_body else {}
+            field["method"] = self.method
+        elif self.is_grpc:
+            field["grpc"] = True
+        elif self.has_body:
+            field["body"] = True
+        return field
 
     @classmethod
     def from_log_field(cls, log_field: object) -> RequestNotes | None:
@@ -212,7 +224,13 @@ class RequestNotes:
             return None
         method, grpc, body = log_field.get("method"), log_field.get("grpc"), log_field.get("body")
         known = method if isinstance(method, str) and is_method(method) else None
-        return cls(known, is_grpc=grpc is True, has_body=body is True)
+        forwarded = log_field.get("forwarded")
+        return cls(
+            known,
+            is_grpc=grpc is True,
+            has_body=body is True,
+            forwarded=forwarded if forwarded in FORWARDED else "",
+        )
 
 
 def is_grpc(content_type: str) -> bool:

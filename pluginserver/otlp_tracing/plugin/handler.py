@@ -85,8 +85,9 @@ class Phases:
     def access(self, kong: Any) -> None:
         """Decide, tell the upstream, and remember: three calls to Kong.
 
-        One more where a sampling rule asks for method or path, or the log record may lose the method, one where other
-        log plugins get the trace id in Kong's form, and one where the client is told its trace.
+        One more each where a sampling rule asks for method or path, or the log record may lose the method; where the
+        peer sends X-Forwarded-Proto, -Host or -Port; where other log plugins get the trace id in Kong's form; and where
+        the client is told its trace.
         """
         if self._tracer is None:
             return
@@ -98,7 +99,7 @@ class Phases:
             outgoing = self._tracer.upstream_headers(context, received)
             if outgoing:
                 calls.set_upstream_headers(outgoing)
-            notes = notes_of(received, line.get)
+            notes = notes_of(received, line.get, calls.variable)
             calls.remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})
             if self._log_correlation:
                 calls.remember_trace_id(context.trace_id.hex())

@@ -47,8 +47,12 @@ class KongCalls:
 
     def request_line(self) -> str:
         """Return the request's first line as it came, such as `GET /users HTTP/1.1`. Phase: access."""
-        line = _result(self._call("kong.nginx.get_var", "request"))
-        return line if isinstance(line, str) else ""
+        return self.variable("request")
+
+    def variable(self, name: str) -> str:
+        """Return a variable of nginx; empty where it is unset. Phase: access."""
+        value = _result(self._call("kong.nginx.get_var", name))
+        return value if isinstance(value, str) else ""
 
     def set_upstream_headers(self, headers: Mapping[str, Sequence[str]]) -> None:
         """Set headers of the upstream request; an empty list removes one. Phase: access."""

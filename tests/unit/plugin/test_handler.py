@@ -88,6 +88,32 @@ def test_facts_that_kong_may_lose_are_noted(
     assert {name: field[name] for name in ("method", "grpc", "body") if name in field} == notes
 
 
+@pytest.mark.parametrize(
+    ("headers", "variable", "answer", "noted"),
+    [
+        ({"x-forwarded-proto": ["https"]}, "proto", "https", "proto"),
+        ({"x-forwarded-proto": ["https"]}, "proto", "http", None),
+        ({"x-forwarded-proto": ["https", "http"]}, "proto", "https, http", "proto"),
+        ({"x-forwarded-proto": ["https"], "x-forwarded-port": ["443"]}, "proto", "https", "proto"),
+        ({"x-forwarded-proto": ["https"], "x-forwarded-host": ["a"], "host": ["b"]}, "host", "a", "host"),
+        ({"x-forwarded-proto": ["https"], "x-forwarded-host": ["b"], "host": ["b"]}, "proto", "https", "proto"),
+        ({"x-forwarded-port": ["443"]}, "port", "443", "port"),
+        ({"x-forwarded-port": ["443"]}, "port", "8000", None),
+        ({"x-forwarded-for": ["192.0.2.1"], "x-forwarded-host": ["b"], "host": ["b"]}, None, "", None),
+    ],
+)
+def test_trusted_forwarded_headers_are_noted(
+    emitter: RecordingEmitter, headers: dict[str, list[str]], variable: str | None, answer: str, noted: str | None
+) -> None:
+    """Kong is asked once, for the header that tells most; without one of the three it is not asked."""
+    kong = FakeKong({"kong.request.get_headers": headers, "kong.nginx.get_var": answer})
+    Phases({}, emitter).access(kong)
+    asked = [arguments for method, arguments in kong.calls if method == "kong.nginx.get_var"]
+
+    assert asked == ([(f"upstream_x_forwarded_{variable}",)] if variable else [])
+    assert kong.calls[-1][1][1].get("forwarded") == noted
+
+
 def test_the_request_line_is_asked_for_once(emitter: RecordingEmitter) -> None:
     """A sampling rule and the method that may be lost share one answer."""
     kong = FakeKong({"kong.request.get_headers": {"content-length": ["3"]}, "kong.nginx.get_var": "POST /a HTTP/2.0"})

@@ -162,7 +162,14 @@ def _type_name(value: Any) -> str:
 
 def _get_variable(event: _Event, name: Any) -> str | None:
     context = event.context
-    return f"{context.method} {context.target} HTTP/{context.http_version}" if name == "request" else None
+    variables = {
+        "request": f"{context.method} {context.target} HTTP/{context.http_version}",
+        # It trusts no peer, as a Kong without `trusted_ips`.
+        "upstream_x_forwarded_proto": context.scheme,
+        "upstream_x_forwarded_host": context.host,
+        "upstream_x_forwarded_port": str(context.server_port),
+    }
+    return variables.get(name)
 
 
 def _set_serialize_value(event: _Event, key: Any, value: Any, options: Any) -> None:

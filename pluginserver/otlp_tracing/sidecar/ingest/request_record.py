@@ -39,6 +39,7 @@ class RequestRecord:
         log: Kong's record, for the fields that need no normalising.
         method: of the client's request; empty if it is not known.
         sent_method: of the request that Kong sent upstream; a plugin can change it.
+        forwarded: host, proto or port: the X-Forwarded header that Kong took from the peer; empty without one.
         path: as the client sent it, without the query.
         query: without the question mark; empty without one.
         status: of the response to the client, 0 if the record has none.
@@ -56,13 +57,14 @@ class RequestRecord:
     """
 
     __slots__ = (
-        "error_type", "grpc_status", "log", "method", "path", "query", "received_call", "request_headers",
+        "error_type", "forwarded", "grpc_status", "log", "method", "path", "query", "received_call", "request_headers",
         "response_headers", "route", "sent_call", "sent_method", "service", "source", "status", "statuses", "tries",
     )  # fmt: skip
 
     log: Final[LogRecord]
     method: Final[str]
     sent_method: Final[str]
+    forwarded: Final[str]
     path: Final[str]
     query: Final[str]
     status: Final[int]
@@ -116,8 +118,8 @@ class RequestRecord:
         self.log = log
         self.method = method
         self.sent_method = sent_method
-        self.path = path
-        self.query = query
+        self.forwarded = notes.forwarded if notes is not None else ""
+        self.path, self.query = path, query
         self.status = status
         self.tries = tries
         self.statuses = statuses

@@ -10,11 +10,12 @@ Source: nginx, ngx_http_upstream_next; semantic conventions 1.44, docs/http/http
 from __future__ import annotations
 
 from otlp_tracing.sidecar.ingest.request_record import NO_ANSWER, RequestRecord
+from otlp_tracing.sidecar.spans.client_side import DEFAULT_PORTS
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.legacy_semconv import client_names
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
-from otlp_tracing.sidecar.spans.server import DEFAULT_PORTS, protocol_version
+from otlp_tracing.sidecar.spans.server import protocol_version
 
 _SCHEMES = {"grpc": "http", "grpcs": "https", "ws": "http", "wss": "https"}
 

@@ -7,19 +7,15 @@ Source: OpenTelemetry semantic conventions 1.44, docs/http/http-spans.md; kong/p
 
 from __future__ import annotations
 
-from functools import lru_cache
-from urllib.parse import urlsplit
-
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
+from otlp_tracing.sidecar.spans.client_side import client_side_address
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.http_route import http_route
 from otlp_tracing.sidecar.spans.legacy_semconv import server_names
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def server_attributes(record: RequestRecord, route: str | None, call: Call | None, rules: SpanRules) -> Attributes:
@@ -33,14 +29,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
     """
     log = record.log
     request, kong_route, service, consumer = log.request, log.route, log.service, log.consumer
-    scheme, _, rest = request.url.partition("://")
-    scheme = scheme or "http"
-    authority = rest.partition("/")[0]
-    if authority.startswith("kong:"):
-        # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
-        authority = authority[len("kong") :]
-    host = first_line(record.request_headers, "host") or authority
-    address, port = _host_and_port(host, scheme)
+    scheme, address, port = client_side_address(record)
     attributes = present({
         **rules.methods.attributes(record.method),
         "url.scheme": scheme,
@@ -105,14 +94,3 @@ def protocol_version(record: RequestRecord, call: Call | None) -> str | None:
     if record.status == 101:
         return "1.1"
     return "2" if call is not None and record.source == "upstream" else None
-
-
-@lru_cache(maxsize=1024)  # hosts of a gateway; a host that a client made up costs a parse, as without the cache
-def _host_and_port(authority: str, scheme: str) -> tuple[str | None, int | None]:
-    try:
-        parts = urlsplit(f"//{authority}")
-        if parts.netloc == authority:
-            return parts.hostname, parts.port or DEFAULT_PORTS.get(scheme)
-    except ValueError:
-        pass
-    return None, None  # a Host header can be anything

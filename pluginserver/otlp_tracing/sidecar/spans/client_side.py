@@ -1,0 +1,59 @@
+"""Scheme, host and port of a request as its client wrote them: `url.scheme`, `server.address` and `server.port`.
+
+Behind a load balancer that ends TLS they are in X-Forwarded-Proto, -Host and -Port. These count only if Kong trusts the
+peer: `access` notes which header Kong took from it. A scheme that is Kong's own as well proves nothing.
+
+Source: semantic conventions 1.44, docs/http/http-spans.md ("Setting server.address and server.port attributes") and
+url.scheme; kong/runloop/handler.lua, forwarded_proto.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def client_side_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
+    """Return scheme, host and port; without a host in the request, those that Kong gives."""
+    scheme, _, rest = record.log.request.url.partition("://")
+    scheme = scheme or "http"
+    authority = rest.partition("/")[0]
+    if authority.startswith("kong:"):
+        # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
+        authority = authority[len("kong") :]
+    host = first_line(record.request_headers, "host") or authority
+    if not record.forwarded:
+        return scheme, *_host_and_port(host, scheme)
+    forwarded_port = _forwarded(record, "port")
+    if record.forwarded != "port":
+        forwarded_scheme = _forwarded(record, "proto").lower()
+        if record.forwarded == "proto" and forwarded_scheme == scheme:
+            return scheme, *_host_and_port(host, scheme)
+        scheme = forwarded_scheme if forwarded_scheme in DEFAULT_PORTS else scheme
+        host = _forwarded(record, "host") or host
+    address, port = _host_and_port(host, scheme)
+    return scheme, address, int(forwarded_port) if _is_port(forwarded_port) else port
+
+
+def _forwarded(record: RequestRecord, name: str) -> str:
+    # Of several, the first is the one next to the client.
+    return (first_line(record.request_headers, f"x-forwarded-{name}") or "").partition(",")[0].strip()
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 1 << 16
+
+
+@lru_cache(maxsize=1024)  # hosts of a gateway; a host that a client made up costs a parse, as without the cache
+def _host_and_port(authority: str, scheme: str) -> tuple[str | None, int | None]:
+    try:
+        parts = urlsplit(f"//{authority}")
+        if parts.netloc == authority:
+            return parts.hostname, parts.port or DEFAULT_PORTS.get(scheme)
+    except ValueError:
+        pass
+    return None, None  # a Host header can be anything
