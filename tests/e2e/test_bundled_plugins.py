@@ -208,7 +208,7 @@ def gateway(
 def test_a_plugin_works_as_without_us(
     gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader, name: str
 ) -> None:
-    """Answers and upstream requests are the same but for the trace headers; the spans tell who answered."""
+    """Answers and upstream requests are the same but for the trace headers; the spans have the source of the answer."""
     case, marker = _CASES[name], Caller.new().span_id
     for request in case.requests:
         caller = Caller.new()

@@ -18,8 +18,7 @@ from collections.abc import Callable
 
 _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 
-# Kong waits a second in the configuration that we ship; killed after this, a stuck worker's connections
-# close in time. A healthy worker writes ten times in it.
+# The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes ten times in it.
 STALE_SECONDS = 0.45
 LOOK_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0  # no loop of this package takes as long between two checks, unless the machine was paused
