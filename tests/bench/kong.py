@@ -54,7 +54,7 @@ class Kong:
             "proxy_listen": f"{HOST}:{self.port}",
             "log_level": "error",
             "proxy_access_log": "off",
-            **(plugin_server_settings(prefix, server.query, server.start) if server else {}),
+            **(plugin_server_settings(prefix / "otlp-tracing.socket", server.query, server.start) if server else {}),
         }
         self._kong = KongProcess(command, prefix, {**own, **(settings or {})})
 

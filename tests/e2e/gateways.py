@@ -42,15 +42,17 @@ class PluginServer:
 
     Args:
         query: prints the description.
-        start: serves PREFIX/otlp-tracing.socket.
+        start: serves PREFIX/otlp-tracing.socket; empty if Kong does not start it.
         http_port: of its sidecar.
         http_log: the plugin entry by which Kong's own queue brings records to the sidecar; None if it does not.
+        socket: path in PREFIX. Kong 3.4 removes sockets directly in its prefix when it starts.
     """
 
     query: Sequence[str]
     start: Sequence[str]
     http_port: int
     http_log: Mapping[str, Any] | None = None
+    socket: str = f"{NAME}.socket"
 
     protocol: ClassVar[str] = "msgpack"
     """Of `ours`; the option --protocol."""
@@ -212,7 +214,8 @@ class RunningGateway(ABC):
         self.stop()
 
     def _wait_until_up(self, status_path: str) -> None:
-        wait_for(lambda: accepts(str(self.prefix / f"{NAME}.socket")), _START_SECONDS, f"{NAME}.socket accepts")
+        own = str(self.prefix / self.server.socket)
+        wait_for(lambda: accepts(own), _START_SECONDS, f"{own} accepts")
         if self.neighbour is not None:
             other = str(self.prefix / f"{self.neighbour.name}.socket")
             wait_for(lambda: accepts(other), _START_SECONDS, f"{other} accepts")
@@ -258,7 +261,7 @@ class StandIn(RunningGateway):
             *(sys.executable, "-m", "otlp_tracing_devtools.fake_kong", str(self._kong_yml)),
             *("--listen", f"{HOST}:{self._port}", "--status-listen", f"{HOST}:{self._status_port}"),
             *("--prefix", str(self.prefix), "--plugin-server-name", NAME),
-            *("--query-cmd", shlex.join(self.server.query), "--start-cmd", shlex.join(self.server.start)),
+            *("--query-cmd", shlex.join(self.server.query), *self._start_command),
             *self._options,
         ]
         with self._log_file.open("ab") as log:
@@ -286,7 +289,7 @@ class StandIn(RunningGateway):
         """Run a second stand-in. The server gives every other pid to its other worker, so it tries for such a one."""
         assert self._process is not None
         port = free_port()
-        socket = str(self.prefix / f"{NAME}.socket")
+        socket = str(self.prefix / self.server.socket)
         command = [
             *(sys.executable, "-m", "otlp_tracing_devtools.fake_kong", str(self._kong_yml)),
             *("--listen", f"{HOST}:{port}", "--plugin-server-name", NAME, "--plugin-server-socket", socket),
@@ -316,6 +319,13 @@ class StandIn(RunningGateway):
         neighbour = self.neighbour
         also = () if neighbour is None else ("--also-server", *neighbour.commands)
         return "--kong", version, *also
+
+    @property
+    def _start_command(self) -> Sequence[str]:
+        if self.server.start:
+            return "--start-cmd", shlex.join(self.server.start)
+        socket = ("--plugin-server-socket", str(self.prefix / self.server.socket))
+        return *socket, *self._second_start
 
     @property
     def _second_start(self) -> Sequence[str]:
@@ -364,6 +374,11 @@ class RealKong(RunningGateway):
         """Return its log, in which the plugin server's lines are."""
         return self.process.log()
 
+    @property
+    def _start_command(self) -> Sequence[str]:
+        # Kong 3.4 calls no plugin server that it did not start.
+        return self.server.start or (("sleep", "infinity") if self.version < (3, 5) else ())
+
     def _settings(self) -> dict[str, object]:
         listen = f"{HOST}:{self._port} http2"
         if self.version < _HTTP2_BESIDE_HTTP1:
@@ -373,7 +388,7 @@ class RealKong(RunningGateway):
             "declarative_config": self._kong_yml,
             "proxy_listen": listen,
             "log_level": "info",
-            **plugin_server_settings(self.prefix, self.server.query, self.server.start),
+            **plugin_server_settings(self.prefix / self.server.socket, self.server.query, self._start_command),
         }
         if self.neighbour is not None:
             name, query, start = self.neighbour.commands

@@ -21,13 +21,13 @@ _STOP_SECONDS = 30.0
 _FOREIGN = ("KONG_", "OTEL_", "OTLP_")
 
 
-def plugin_server_settings(prefix: Path, query: Sequence[str], start: Sequence[str] | None = None) -> dict[str, object]:
+def plugin_server_settings(socket: Path, query: Sequence[str], start: Sequence[str] | None = None) -> dict[str, object]:
     """Return the lines of kong.conf for our plugin server; without a start command, Kong only knows its description."""
     server = f"pluginserver_{NAME.replace('-', '_')}"
     return {
         "plugins": f"bundled,{NAME}",
         "pluginserver_names": NAME,
-        f"{server}_socket": prefix / f"{NAME}.socket",
+        f"{server}_socket": socket,
         f"{server}_query_cmd": shlex.join(query),
         **({f"{server}_start_cmd": shlex.join(start)} if start else {}),
     }

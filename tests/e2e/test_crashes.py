@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -19,6 +17,7 @@ from e2e.declarations import declaration, service, tracing
 from e2e.gateways import PluginServer, RunningGateway
 from e2e.processes import alive
 from e2e.spans import SinkReader, trace
+from e2e.traffic import Traffic
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
 from load.heartbeat import Heartbeat
@@ -34,38 +33,6 @@ def gateway(
 ) -> Iterator[RunningGateway]:
     with start_gateway(declaration(service("api", upstream.url, [tracing(sink.sink.endpoint)]))) as running:
         yield running
-
-
-@dataclass
-class Traffic:
-    """Requests in a thread, one after another, with their results."""
-
-    gateway: RunningGateway
-    statuses: Counter[int | str] = field(default_factory=Counter)
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Send requests until the block ends."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._send, args=(stop,), name="traffic")
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
-    def wait_for_more(self, requests: int) -> None:
-        """Wait until so many more were answered."""
-        goal = self.statuses.total() + requests
-        wait_for(lambda: self.statuses.total() >= goal, _SECONDS, f"{requests} more requests are answered")
-
-    def _send(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self.statuses[self.gateway.get("/api/1").status] += 1
-            except OSError as error:
-                self.statuses[repr(error)] += 1
 
 
 def _wait_until_traced(gateway: RunningGateway, source: SinkReader) -> None:

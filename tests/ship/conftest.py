@@ -86,17 +86,25 @@ def kong_image(buildah: Buildah, base_image: Image) -> Image:
 def sidecar_image(buildah: Buildah, base_image: Image) -> Image:
     """Give its target `sidecar` on that base, which has more than it needs."""
     del base_image
-    return _ours(buildah, "sidecar")
+    return _ours(buildah, "sidecar", "--build-arg", "COMPILED=0")
 
 
-def _ours(buildah: Buildah, target: str) -> Image:
+@pytest.fixture(scope="session")
+def server_image(buildah: Buildah, base_image: Image) -> Image:
+    """Give its target `server`, likewise."""
+    del base_image
+    return _ours(buildah, "server", "--build-arg", "COMPILED=0")
+
+
+def _ours(buildah: Buildah, target: str, *options: str) -> Image:
     return buildah.build(
         CHECKOUT,
         CHECKOUT / "Dockerfile.kong",
         f"localhost/otlp-tracing-{target}",
         *("--target", target),
         *("--build-arg", "KONG_IMAGE=localhost/kong-stand-in"),
-        *("--build-arg", "SIDECAR_IMAGE=localhost/kong-stand-in"),
+        *("--build-arg", "SERVER_IMAGE=localhost/kong-stand-in"),
+        *options,
     )
 
 

@@ -103,7 +103,7 @@ class KongNode(KongProcess):
         own: dict[str, object] = {
             "proxy_listen": f"{HOST}:{self.proxy}",
             "admin_listen": f"{HOST}:{self.admin}",
-            **plugin_server_settings(prefix, server.query, server.start if plugin_server else None),
+            **plugin_server_settings(prefix / server.socket, server.query, server.start if plugin_server else None),
         }
         super().__init__(executable, prefix, {**own, **settings}, {"OTLP_HEADER": OTLP_HEADER})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,41 @@ def test_the_conformance_tests_pass_inside(kong_image: Image, tmp_path: Path) ->
         print(container.output().splitlines()[-1])
 
         assert code == 0, container.output()[-4000:]
+
+
+def test_a_stock_kong_is_traced_by_a_container_beside_it(
+    base_image: Image, server_image: Image, gateway: Gateway, tmp_path: Path, sink: ThreadedOtlpSink
+) -> None:
+    """Kong's image as it is, with a text file and a socket in a shared volume; both containers as one user."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    uid, gid = base_image.ids("kong")
+    os.chown(shared, uid, gid)
+    port = free_port()
+    server = Container(
+        server_image,
+        tmp_path / "server.log",
+        environment={"OTLP_TRACING_HTTP": f"{HOST}:{port}", "OTLP_TRACING_SPOOL": "none"},
+        volumes={"/run/otlp-tracing": shared},
+        tmpfs=MEMORY,
+        user=str(uid),
+        read_only=True,
+    )
+    compose = (CHECKOUT / "kong" / "compose.stock.yml").read_text().replace("!reset", "").replace("!override", "")
+    stock = yaml.safe_load(compose)["services"]["kong"]["environment"]
+    gateway.image = base_image
+    gateway.user = str(uid)
+    gateway.volumes = {**gateway.volumes, "/run/otlp-tracing": shared}
+    gateway.environment = {**gateway.environment, **stock, "KONG_PREFIX": PREFIX}
+    with server:
+        wait_for(lambda: server.execute(COMMAND, "probe").returncode == 0, 60, "the server is healthy")
+        with gateway:
+            wait_for(lambda: accepts((HOST, gateway.proxy)), 60, "the proxy listens")
+            caller = Caller.new()
+            fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()])
+
+            assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
+            assert "serve" not in roles(gateway)
 
 
 def test_the_sidecar_alone_takes_records(

@@ -29,6 +29,7 @@ from otlp_tracing.commands.options import (
     add_plugins_option,
     add_socket_options,
     continues_with_faults,
+    description,
     integer,
     text,
 )
@@ -66,6 +67,13 @@ def add_options(parser: OptionParser) -> None:
     )
     parser.option(
         "--workers", integer(1, MAX_WORKERS, "auto"), "auto", "auto|N", "worker processes; auto: one for each core"
+    )
+    parser.option(
+        "--description",
+        description,
+        None,
+        "PATH",
+        "file that Kong reads instead of running `otlp-tracing dump`; serve refuses one of another version",
     )
     SidecarOptions.add_to(parser)
     add_log_file_option(parser)

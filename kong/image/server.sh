@@ -1,0 +1,12 @@
+#!/bin/sh
+# Starts the plugin server beside a stock Kong, after it has written the plugin's description for Kong's query_cmd:
+#   pluginserver_otlp_tracing_query_cmd = cat /run/otlp-tracing/description.json
+# With OTLP_TRACING_DESCRIPTION the file is somebody else's, such as a ConfigMap; serve refuses one of another version.
+# Any other command is passed unchanged to otlp-tracing.
+set -eu
+command=/usr/local/otlp-tracing/bin/otlp-tracing
+if [ "${1:-}" = serve ] && [ -z "${OTLP_TRACING_DESCRIPTION:-}" ]; then
+    "$command" dump >"$OTLP_TRACING_KONG_PREFIX/description.partial"
+    mv "$OTLP_TRACING_KONG_PREFIX/description.partial" "$OTLP_TRACING_KONG_PREFIX/description.json"
+fi
+exec "$command" "$@"
