@@ -5,6 +5,7 @@
 # Any other command is passed unchanged to otlp-tracing.
 set -eu
 command=/usr/local/otlp-tracing/bin/otlp-tracing
+[ "${1:-}" != serve ] || (umask 077 && mkdir -p "$OTLP_TRACING_KONG_PREFIX")
 if [ "${1:-}" = serve ] && [ -z "${OTLP_TRACING_DESCRIPTION:-}" ]; then
     "$command" dump >"$OTLP_TRACING_KONG_PREFIX/description.partial"
     mv "$OTLP_TRACING_KONG_PREFIX/description.partial" "$OTLP_TRACING_KONG_PREFIX/description.json"

@@ -18,6 +18,7 @@ from ship.tools import compose_config
 KONG = CHECKOUT / "kong"
 SETS = {
     "DB-less": ["compose.yml"],
+    "stock Kong": ["compose.yml", "compose.stock.yml"],
     "PostgreSQL": ["compose.yml", "compose.postgres.yml"],
     "production": ["compose.yml", "compose.prod.yml"],
     "production with PostgreSQL": ["compose.yml", "compose.postgres.yml", "compose.prod.yml"],
@@ -27,7 +28,7 @@ IMAGES = {
     "SIDECAR_IMAGE": "registry.example/sidecar:1",
     "SHOP_IMAGE": "registry.example/shop:1",
 }
-CHECKED_BY_THEIR_IMAGE = {"kong", "sidecar"}  # HEALTHCHECK in Dockerfile.kong
+CHECKED_BY_THEIR_IMAGE = {"kong", "sidecar", "otlp-tracing"}  # HEALTHCHECK in Dockerfile.kong, and in Kong's own
 SECRET = re.compile(r"PASSWORD|TOKEN|SECRET|HEADER")
 
 Project = dict[str, Any]
@@ -76,7 +77,7 @@ def addresses(project: Project) -> Iterator[tuple[str, str, int]]:
 def test_every_image_has_a_version(project: Project) -> None:
     """No image of others is taken as whatever is newest today."""
     taken = {service["image"] for _, service in services(project) if "build" not in service}
-    ours = {"kong-otlp-tracing:latest"}  # built by the same files
+    ours = {"kong-otlp-tracing:latest", "otlp-tracing-server:latest"}  # built by the same files
 
     assert all(re.search(r":v?\d+(\.\d+)*$", image) for image in taken - ours), taken
 

@@ -17,9 +17,10 @@ from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, page_options
 from ship.tools import go_tool, kubernetes_schemas
 
 FOLDER = CHECKOUT / "kong" / "kubernetes"
-OVERLAYS = ["dev", "prod"]
+OVERLAYS = ["dev", "openshift", "prod", "stock"]
 KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1")
 VALIDATE = ("sigs.k8s.io/kubectl-validate", "v0.0.4")
+NEWEST_BUILT_IN = "1.30"  # of kubectl-validate
 OLDEST, NEWEST = "1.29", "1.36.3"  # sidecar containers are on since 1.29
 
 Manifest = dict[str, Any]
@@ -65,7 +66,7 @@ def test_the_oldest_version_takes_it(rendered: Path, tool: Callable[..., Path], 
 def test_the_newest_version_takes_it(rendered: Path, tool: Callable[..., Path], run: Callable[..., str]) -> None:
     """Every object is valid for the newest Kubernetes that was there when this was written."""
     schemas = tool(lambda: kubernetes_schemas(NEWEST))
-    run(tool(lambda: go_tool(*VALIDATE)), "--version", "1.30", "--local-schemas", schemas, rendered)
+    run(tool(lambda: go_tool(*VALIDATE)), "--version", NEWEST_BUILT_IN, "--local-schemas", schemas, rendered)
 
 
 def test_everything_is_there(manifests: dict[str, Manifest]) -> None:
@@ -88,7 +89,7 @@ def test_everything_is_there(manifests: dict[str, Manifest]) -> None:
 def test_nobody_is_root(pod: Manifest) -> None:
     """No container runs as root, gains privileges, has capabilities, or writes to its image."""
     assert pod["securityContext"]["runAsNonRoot"]
-    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"].get("runAsUser") != 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not pod["automountServiceAccountToken"]
     for container in containers(pod):
@@ -107,13 +108,43 @@ def test_everything_is_bounded(pod: Manifest) -> None:
 
 
 def test_everything_is_probed(pod: Manifest) -> None:
-    """Every container has a startup, a liveness and a readiness probe, at a port that it names."""
+    """Every container has a startup, a liveness and a readiness probe, at a port that it names or with our `probe`."""
     for container in containers(pod):
         ports = {port["name"] for port in container["ports"]}
         for kind in ("startupProbe", "livenessProbe", "readinessProbe"):
-            assert container[kind]["httpGet"]["port"] in ports, (container["name"], kind)
+            probe = container[kind]
+            if "exec" in probe:
+                assert probe["exec"]["command"] == ["/usr/local/otlp-tracing/bin/otlp-tracing", "probe"]
+            else:
+                assert probe["httpGet"]["port"] in ports, (container["name"], kind)
 
 
+@pytest.mark.parametrize("rendered", ["stock"], indirect=True)
+def test_a_stock_kong_finds_the_plugin_server(pod: Manifest, manifests: dict[str, Manifest]) -> None:
+    """Kong's own image reads the description and connects to the socket where the container before it has them."""
+    (server,) = pod["initContainers"]
+    (kong,) = pod["containers"]
+    settings = manifests["ConfigMap/kong-settings"]["data"]
+    folder = settings["OTLP_TRACING_KONG_PREFIX"]
+
+    assert kong["image"].startswith("kong:")
+    assert (server["restartPolicy"], server["args"]) == ("Always", ["serve"])
+    assert settings["KONG_PLUGINSERVER_OTLP_TRACING_SOCKET"] == f"{folder}/plugin-server.sock"
+    assert settings["KONG_PLUGINSERVER_OTLP_TRACING_QUERY_CMD"] == f"cat {folder}/description.json"
+    assert settings["OTLP_TRACING_SIDECAR"] == "embedded"
+    assert settings["OTLP_TRACING_WORKERS"] == settings["KONG_NGINX_WORKER_PROCESSES"]
+    for container in (server, kong):
+        folders = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert folder.startswith(folders["tracing-socket"] + "/")
+
+
+@pytest.mark.parametrize("rendered", ["openshift"], indirect=True)
+def test_no_user_is_fixed_on_openshift(pod: Manifest) -> None:
+    """The namespace's own user and group run both containers."""
+    assert pod["securityContext"].keys() == {"runAsNonRoot", "seccompProfile"}
+
+
+@pytest.mark.parametrize("rendered", ["dev", "openshift", "prod"], indirect=True)
 def test_the_sidecar_is_one(pod: Manifest, manifests: dict[str, Manifest]) -> None:
     """The sidecar starts before Kong and ends after it, and shares its socket's folder and its user with it."""
     (sidecar,) = pod["initContainers"]

@@ -12,6 +12,20 @@ from pathlib import Path
 
 _DEBIAN = "bookworm"  # the base of Kong's Debian image, and its Python, 3.11
 _BUILD_SECONDS = 900
+_CRD = "config/crd"
+_DEFINITIONS = {
+    "github.com/prometheus-operator/prometheus-operator@v0.85.0": [
+        "example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+        "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+    ],
+    "github.com/kong/kubernetes-configuration@v1.4.0": [
+        f"{_CRD}/ingress-controller/configuration.konghq.com_kongplugins.yaml",
+        f"{_CRD}/ingress-controller/configuration.konghq.com_kongclusterplugins.yaml",
+        f"{_CRD}/gateway-operator/gateway-operator.konghq.com_dataplanes.yaml",
+    ],
+    "sigs.k8s.io/gateway-api@v1.3.0": [f"{_CRD}/standard/gateway.networking.k8s.io_httproutes.yaml"],
+}
+"""Go modules, and their files that define custom resources."""
 
 
 class ToolMissing(Exception):
@@ -59,6 +73,25 @@ def go_tool(package: str, version: str) -> Path:
             program.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(built, program)
     return program
+
+
+def resource_definitions() -> Path:
+    """Return a folder with the definitions of the custom resources of which there are shipped files.
+
+    Raises:
+        ToolMissing: Go is missing, or a module cannot be had.
+    """
+    digest = hashlib.sha256(repr(_DEFINITIONS).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"definitions-{digest}"
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        for module, files in _DEFINITIONS.items():
+            source = Path(json.loads(_make(["go", "mod", "download", "-json", module]))["Dir"])
+            for name in files:
+                shutil.copyfile(source / name, partial / Path(name).name)
+        partial.rename(folder)
+    return folder
 
 
 def kubernetes_schemas(version: str) -> Path:
