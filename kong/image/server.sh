@@ -1,6 +1,6 @@
 #!/bin/sh
-# Starts the plugin server beside a stock Kong, after it has written the plugin's description for Kong's query_cmd:
-#   pluginserver_otlp_tracing_query_cmd = cat /run/otlp-tracing/description.json
+# Starts the plugin server beside a stock Kong, after it has written the plugin's description to description.json in the
+# shared folder, which Kong's query_cmd reads.
 # With OTLP_TRACING_DESCRIPTION the file is somebody else's, such as a ConfigMap; serve refuses one of another version.
 # Any other command is passed unchanged to otlp-tracing.
 set -eu

@@ -43,7 +43,7 @@ class ServerBeside:
         description.write_bytes(subprocess.run(ours.query, stdout=subprocess.PIPE, check=True, timeout=30).stdout)
         self._prefix, self._command = prefix, [*ours.start, "--socket-name", SOCKET, "--description", str(description)]
         self.start()
-        return PluginServer(["cat", str(description)], [], ours.http_port, SOCKET)
+        return PluginServer(["cat", str(description)], [], ours.http_port, socket=SOCKET)
 
     def start(self) -> None:
         """Start it and wait until it listens."""
