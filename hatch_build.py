@@ -45,6 +45,7 @@ COMPILED = (
     "sidecar/redaction/scan/layers.py",
     "sidecar/redaction/scan/scan.py",
     "sidecar/otlp/*.py",
+    "sidecar/logs/*.py",
     "sidecar/telemetry/histogram.py",
     "sidecar/telemetry/request_duration.py",
     "sidecar/telemetry/request_metrics.py",

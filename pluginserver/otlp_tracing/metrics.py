@@ -173,6 +173,36 @@ SPANS_DROPPED = Metric(
 )
 SPANS_SPOOLED = Metric("otlp_tracing_spans_spooled", "gauge", "Spans waiting to be sent.", ("destination",))
 SPANS_IN_FLIGHT = Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent and not yet answered.", ("destination",))
+LOG_RECORDS_RECEIVED = Metric(
+    "otlp_tracing_log_records_received_total", "counter", "Log records taken over for delivery.", ("destination",)
+)
+LOG_RECORDS_RESTORED = Metric(
+    "otlp_tracing_log_records_restored_total",
+    "counter",
+    "Log records that this process found in its spool when it started.",
+    ("destination",),
+)
+LOG_RECORDS_EXPORTED = Metric(
+    "otlp_tracing_log_records_exported_total", "counter", "Log records that the collector accepted.", ("destination",)
+)
+LOG_RECORDS_REJECTED = Metric(
+    "otlp_tracing_log_records_rejected_total",
+    "counter",
+    "Log records that the collector answered it would not take.",
+    ("destination",),
+)
+LOG_RECORDS_DROPPED = Metric(
+    "otlp_tracing_log_records_dropped_total",
+    "counter",
+    "Log records given up: spool_full, memory_full, retry_expired, too_large, bad_record, corrupt.",
+    ("destination", "reason"),
+)
+LOG_RECORDS_SPOOLED = Metric(
+    "otlp_tracing_log_records_spooled", "gauge", "Log records waiting to be sent.", ("destination",)
+)
+LOG_RECORDS_IN_FLIGHT = Metric(
+    "otlp_tracing_log_records_in_flight", "gauge", "Log records sent and not yet answered.", ("destination",)
+)
 # By its name in the semantic conventions 1.44, docs/otel/sdk-metrics.md. The other otel.sdk.* metrics count the same
 # as our own, by exporter instead of by destination, and would only count it twice.
 EXPORT_DURATION = Metric(
@@ -234,6 +264,13 @@ METRICS: tuple[Metric, ...] = (
     SPANS_DROPPED,
     SPANS_SPOOLED,
     SPANS_IN_FLIGHT,
+    LOG_RECORDS_RECEIVED,
+    LOG_RECORDS_RESTORED,
+    LOG_RECORDS_EXPORTED,
+    LOG_RECORDS_REJECTED,
+    LOG_RECORDS_DROPPED,
+    LOG_RECORDS_SPOOLED,
+    LOG_RECORDS_IN_FLIGHT,
     EXPORT_DURATION,
     METRIC_EXPORTS,
     DESTINATION_HELD,

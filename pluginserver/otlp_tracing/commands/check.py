@@ -24,6 +24,7 @@ from otlp_tracing.config.validation import FieldList, complete, is_vault_referen
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.logs.body import Body
 from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 
 EXAMPLE = "otlp-tracing check kong.yml"
@@ -248,6 +249,8 @@ def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[
         lambda: Rules.of(settings.sampling.rules),
         lambda: Destination.from_settings(settings, os.environ),
         lambda: settings.metrics.enabled and Destination.from_settings(settings, os.environ, signal="metrics"),
+        lambda: settings.logs.requests != "none" and Destination.from_settings(settings, os.environ, signal="logs"),
+        lambda: Body(settings.logs.body),
         lambda: Redactor(settings.redaction),
     ):
         try:

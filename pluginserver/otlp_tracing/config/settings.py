@@ -240,6 +240,22 @@ class MetricExport:
 
 
 @dataclass(frozen=True, slots=True)
+class LogExport:
+    """Access logs of an entry, sent as OTLP."""
+
+    requests: Annotated[Literal["none", "sampled", "all"], about(
+        "Requests that are logged, with a log record each: none, those whose trace is kept, or all.")] = "none"
+    min_severity: Annotated[Literal["info", "warn", "error"], about(
+        "Lowest severity that is logged: info, warn (a status of 4xx), or error (a 5xx, or a failed call).")] = "info"
+    endpoint: Annotated[str | None, about(
+        "The collector for logs, as endpoint. Unset: endpoint; over HTTP, with /v1/logs for /v1/traces.",
+        match=_ENDPOINT, err=_ENDPOINT_RULE, referenceable=True)] = None
+    body: Annotated[str | None, about(
+        "Text of a log record, with names of its attributes in braces: {http.request.method} {url.path}. Unset: no "
+        "text.")] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pattern:
     """A user's own pattern; without a mode it has the mode of the entry."""
 
@@ -327,6 +343,7 @@ class Settings:
     redaction: Annotated[Redaction, about("Values that must not leave the machine.")] = Redaction()
     span: Annotated[Span, about("How spans are written.")] = Span()
     metrics: Annotated[MetricExport, about("Metrics of all requests, sent as OTLP.")] = MetricExport()
+    logs: Annotated[LogExport, about("Access logs, sent as OTLP.")] = LogExport()
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":

@@ -27,13 +27,15 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, li
 from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
+from otlp_tracing.sidecar.logs.access_log import AccessLog
+from otlp_tracing.sidecar.logs.body import Body
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.outcome import OutcomeObserver, RequestOutcome
 from otlp_tracing.sidecar.redaction.redactor import Action, Redactor, shared_redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.route_table import NO_ROUTE, RouteKey, RouteTable
 from otlp_tracing.sidecar.spans import resource
-from otlp_tracing.sidecar.spans.assemble import assemble
+from otlp_tracing.sidecar.spans.assemble import assemble, server_span
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
@@ -63,6 +65,8 @@ class Entry:
     keep: Keep
     redactor: Redactor
     destination: Destination
+    access_log: AccessLog | None
+    log_destination: Destination | None
 
 
 class Pipeline:
@@ -249,6 +253,8 @@ class Pipeline:
             self._route_minimum.kept(key, _route_id(record), self._clock())
             spans = self._redact(assemble(record, context, entry.rules, kept_for), entry.redactor, route)
             encoded = _encode(spans)
+        if entry.access_log is not None:
+            self._log(entry, record, context, spans, route)
         outcome = RequestOutcome(
             key, entry.name, worker_id, record=record, route=route, context=context, kept_for=kept_for, spans=encoded
         )
@@ -257,6 +263,24 @@ class Pipeline:
             self._exporters.submit(entry.destination, encoded, len(spans) - len(encoded))
         for observer in self._observers:
             observer.observe(outcome)
+
+    def _log(
+        self,
+        entry: Entry,
+        record: RequestRecord,
+        context: RequestContext,
+        spans: Sequence[SpanRecord],
+        route: RouteKey,
+    ) -> None:
+        log, destination = entry.access_log, entry.log_destination
+        if log is None or destination is None or not log.wants(record, is_kept=bool(spans)):
+            return
+        (server, *_) = spans or self._redact([server_span(record, context, entry.rules)], entry.redactor, route)
+        try:
+            self._exporters.submit(destination, [log.encode(record, server)], 0)
+        except (ValueError, TypeError) as error:
+            _rejected.warning("log record not encoded, dropped: %s", error)
+            self._exporters.submit(destination, [], 1)
 
     def _keep_reason(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> str | None:
         reason = keep_reason(record, entry.keep)
@@ -291,7 +315,32 @@ class Pipeline:
         rules = SpanRules.from_settings(settings, self._methods, self._names)
         scope = entry_scope(document)
         self._configure_metrics(key, settings, rules, redactor)
-        return Entry(name, scope, tracer, rules, settings.sampling.keep, redactor, destination)
+        return Entry(
+            name,
+            scope,
+            tracer,
+            rules,
+            settings.sampling.keep,
+            redactor,
+            destination,
+            *self._access_log(settings),
+        )
+
+    def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | tuple[None, None]:
+        if settings.logs.requests == "none":
+            return None, None
+        try:
+            body = Body(settings.logs.body)
+        except ConfigError as error:
+            _log.error("invalid configuration, log records have no text: %s", error)
+            body = Body(None)
+        try:
+            destination = Destination.from_settings(settings, self._environment, self._detected, "logs")
+        except ConfigError as error:
+            _log.error("invalid configuration, no logs are sent for this entry: %s", error)
+            return None, None
+        self._exporters.get(destination)
+        return AccessLog(settings.logs, body), destination
 
     def _configure_metrics(self, key: bytes, settings: Settings, rules: SpanRules, redactor: Redactor) -> None:
         if not settings.metrics.enabled or self._metric_exporters is None:
@@ -306,7 +355,8 @@ class Pipeline:
         except ConfigError as error:
             _log.error("invalid configuration, no metrics are sent for this entry: %s", error)
             return
-        table = self._metric_exporters.table(destination, settings.metrics)
+        traces = Destination.from_settings(settings, self._environment, self._detected)
+        table = self._metric_exporters.table(destination, settings.metrics, traces.endpoint)
         self._request_metrics.configure(key, EntryMetrics(table, rules, redact, settings.metrics.attributes))
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 import virtual_time
 from delivery_doubles import ScriptedTransport
@@ -16,9 +21,11 @@ from doubles import ManualClock
 from otlp_tracing.context import RequestContext
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
+from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -127,47 +134,102 @@ def test_an_internal_error_costs_one_record() -> None:
     assert reports(scene, broken) == [{"refused": 1}]
 
 
+RECORD: dict[str, Any] = {
+    "request": {"method": "GET", "uri": "/"},
+    "response": {"status": 200},
+    "latencies": {"request": 7},
+    "started_at": 1,
+    "otlp_tracing": CONTEXT.to_log_field(),
+}
 SECRET = "jane.doe@example.com"
 
 
 class Collector:
-    """A transport that remembers the metrics."""
+    """Transports to a collector, which can be away."""
 
     def __init__(self) -> None:
-        self.messages: list[ExportMetricsServiceRequest] = []
+        self.is_away = False
+        self.sent: dict[str, list[bytes]] = {"traces": [], "metrics": [], "logs": []}
 
-    async def export(self, request: bytes) -> ExportResult:
-        self.messages.append(ExportMetricsServiceRequest.FromString(request))
-        return ExportResult(Action.SUCCESS)
+    def transport(self, destination: Destination) -> Transport:
+        outer = self
 
-    async def close(self) -> None:
-        pass
+        class OneSignal:
+            async def export(self, request: bytes) -> ExportResult:
+                if outer.is_away:
+                    return ExportResult(Action.RETRY, "away", error_type="UNAVAILABLE")
+                outer.sent[destination.signal].append(request)
+                return ExportResult(Action.SUCCESS)
+
+            async def close(self) -> None:
+                pass
+
+        return OneSignal()
+
+    def spans(self) -> list[Span]:
+        messages = map(ExportTraceServiceRequest.FromString, self.sent["traces"])
+        return [one for message in messages for one in message.resource_spans[0].scope_spans[0].spans]
+
+    def log_records(self) -> list[LogRecord]:
+        messages = map(ExportLogsServiceRequest.FromString, self.sent["logs"])
+        return [one for message in messages for one in message.resource_logs[0].scope_logs[0].log_records]
+
+    def durations(self) -> list[int]:
+        """Return the number of requests in each export of metrics."""
+        return [
+            sum(point.count for point in metric.histogram.data_points)
+            for message in map(ExportMetricsServiceRequest.FromString, self.sent["metrics"])
+            for metric in message.resource_metrics[0].scope_metrics[0].metrics
+            if metric.name == "http.server.request.duration"
+        ]
 
 
-def metrics_sent(config: dict[str, Any], *records: dict[str, Any]) -> list[ExportMetricsServiceRequest]:
-    """Run records through a pipeline; return the messages of metrics."""
+Signals = Callable[[Callable[..., None], Collector, ExporterRegistry], Awaitable[None]]
+
+
+def all_signals(config: dict[str, Any], scene: Signals) -> Collector:
+    """Run a scene with a pipeline of all signals; it gets a function that takes a record."""
     collector = Collector()
 
     async def run() -> None:
         metrics = Metrics()
-        exporters = ExporterRegistry(metrics, {}, None, lambda _: ScriptedTransport())
-        metric_exporters = MetricExporters(metrics, {}, lambda _: collector)
+        exporters = ExporterRegistry(metrics, {}, None, collector.transport)
+        metric_exporters = MetricExporters(metrics, {}, collector.transport)
         rates = SamplingController(metrics, ManualClock())
         stage = Pipeline(metrics, {}, exporters, rates, metric_exporters=metric_exporters)
         stage.configure(KEY, json.dumps(config).encode())
-        for record in records:
+
+        def take(record: dict[str, Any]) -> None:
             stage.take(KEY, json.dumps(record).encode())
+            stage.flush(b"w", 1)
+
+        await scene(take, collector, exporters)
         await exporters.close(1)
         await metric_exporters.close(1)
 
     virtual_time.run(run())
-    return collector.messages
+    return collector
 
 
-def test_metrics_hold_every_request_and_no_secret() -> None:
-    """At a rate of 0 too. No attribute of a metric and no exemplar has a value that redaction removes from spans."""
+def sent(config: dict[str, Any], *records: dict[str, Any]) -> Collector:
+    """Run records through a pipeline; return what was sent."""
+
+    async def scene(take: Callable[..., None], _: Collector, __: ExporterRegistry) -> None:
+        for record in records:
+            take(record)
+
+    return all_signals(config, scene)
+
+
+def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
+    """At a rate of 0 too. No attribute and no text has a value that redaction removes from spans."""
     config = {
         "sampling": {"rate": 0},
+        "capture": {"request_headers": ["authorization", "x-note"], "response_headers": ["set-cookie"]},
+        "logs": {
+            "requests": "all",
+            "body": "{url.path} {url.query} {http.request.header.x-note}",
+        },
         "metrics": {
             "enabled": True,
             "attributes": ["kong.consumer.id", "kong.consumer.username", "kong.workspace.name"],
@@ -178,7 +240,7 @@ def test_metrics_hold_every_request_and_no_secret() -> None:
             "method": "GET",
             "uri": f"/{SECRET}?token={SECRET}",
             "url": f"http://{SECRET}/",
-            "headers": {"host": SECRET, "authorization": SECRET},
+            "headers": {"host": SECRET, "authorization": SECRET, "x-note": f"password={SECRET}"},
         },
         "response": {"status": 200, "headers": {"set-cookie": SECRET}},
         "route": {"id": "r", "name": SECRET, "paths": [f"/{SECRET}"]},
@@ -196,27 +258,84 @@ def test_metrics_hold_every_request_and_no_secret() -> None:
         "response": {"status": 200, "headers": {"grpc-status": "0"}},
         "tries": [{}],
     }
-    (message,) = metrics_sent(config, *[record] * 3, call)
+    found = sent(config, *[record] * 3, call)
 
-    (duration,) = [
-        metric
+    assert found.durations() == [4]
+    assert len(found.log_records()) == 4
+    for message in (*found.sent["metrics"], *found.sent["logs"]):
+        assert b"jane" not in message
+
+
+def test_signals_are_off_by_default() -> None:
+    """Without metrics.enabled and logs.requests only traces are sent."""
+    found = sent({}, {"request": {"uri": "/"}})
+
+    assert {signal: bool(messages) for signal, messages in found.sent.items()} == {
+        "traces": True,
+        "metrics": False,
+        "logs": False,
+    }
+
+
+@pytest.mark.parametrize("signal", ["metrics", "logs"])
+def test_a_signal_that_cannot_be_sent_costs_no_trace(caplog: pytest.LogCaptureFixture, signal: str) -> None:
+    """An endpoint whose path for the signal is not known is logged with the field; traces are sent as before."""
+    config: dict[str, Any] = {"metrics": {"enabled": True}, "logs": {"requests": "all"}}
+    found = sent(
+        {"endpoint": "http://c/in", "protocol": "http/protobuf", signal: config[signal]}, {"request": {"uri": "/"}}
+    )
+
+    assert len(found.spans()) == 1
+    assert f"no {signal} are sent for this entry: {signal}.endpoint" in caplog.text
+
+
+def test_a_body_with_an_unknown_name_costs_no_log_record(caplog: pytest.LogCaptureFixture) -> None:
+    """The records are sent without a text, and the log has the name."""
+    found = sent({"logs": {"requests": "all", "body": "{url.pth}"}}, {"request": {"uri": "/"}})
+
+    assert [record.HasField("body") for record in found.log_records()] == [False]
+    assert "log records have no text: logs.body = {url.pth}" in caplog.text
+
+
+def test_one_request_has_one_id_in_all_signals() -> None:
+    """Span, log record and exemplar of a kept request have one trace id and one span id."""
+    found = sent({"metrics": {"enabled": True}, "logs": {"requests": "sampled"}}, RECORD)
+    (span,), (record,) = found.spans(), found.log_records()
+    message = ExportMetricsServiceRequest.FromString(found.sent["metrics"][0])
+    (exemplar, *_) = [
+        exemplar
         for metric in message.resource_metrics[0].scope_metrics[0].metrics
-        if metric.name == "http.server.request.duration"
+        for point in metric.histogram.data_points
+        for exemplar in point.exemplars
     ]
-    assert sum(point.count for point in duration.histogram.data_points) == 4
-    assert SECRET.encode() not in message.SerializeToString()
-    assert b"jane" not in message.SerializeToString()
+
+    ids = [(one.trace_id, one.span_id) for one in (span, record, exemplar)]
+    assert ids == [(CONTEXT.trace_id, CONTEXT.span_id)] * 3
 
 
-def test_metrics_are_off_by_default() -> None:
-    """Without metrics.enabled nothing is sent."""
-    assert metrics_sent({}, {"request": {"uri": "/"}}) == []
+def test_ten_minutes_without_a_collector_cost_no_span_and_no_log_record() -> None:
+    """All traces and logs arrive, the books of both balance, and the first metrics afterwards have every request."""
+    rows: list[dict[str, Any]] = []
+    config = {"metrics": {"enabled": True, "interval": 10_000}, "logs": {"requests": "all"}}
 
+    async def scene(take: Callable[..., None], collector: Collector, exporters: ExporterRegistry) -> None:
+        take(RECORD)
+        await asyncio.sleep(60)
+        collector.is_away = True
+        for _ in range(600):
+            take(RECORD)
+            await asyncio.sleep(1)
+        assert (len(collector.spans()), len(collector.log_records()), collector.durations()[-1]) == (1, 1, 1)
+        collector.is_away = False
+        await asyncio.sleep(60)
+        rows.extend(exporters.status())
 
-def test_metrics_that_cannot_be_sent_cost_no_trace(caplog: pytest.LogCaptureFixture) -> None:
-    """An endpoint whose path for metrics is not known is logged with the field; traces are sent as before."""
-    config = {"endpoint": "http://c/in", "protocol": "http/protobuf", "metrics": {"enabled": True}}
+    found = all_signals(config, scene)
 
-    assert metrics_sent(config, {"request": {"uri": "/"}}) == []
-    assert "no metrics are sent for this entry: metrics.endpoint" in caplog.text
-    assert "record rejected" not in caplog.text
+    assert (len(found.spans()), len(found.log_records())) == (601, 601)
+    # The gap is in the points, not in the counts: before it one request, after it all.
+    assert set(found.durations()) == {1, 601}
+    assert {row["signal"]: (row["received"], row["exported"], row["balance"]) for row in rows} == {
+        "traces": (601, 601, 0),
+        "logs": (601, 601, 0),
+    }

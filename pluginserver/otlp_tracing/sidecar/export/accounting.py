@@ -1,4 +1,4 @@
-"""The counts of a destination's spans. At every moment each span is in exactly one of them.
+"""The counts of a destination's spans, or log records. At every moment each one is in exactly one of them.
 
 received + restored = exported + rejected + dropped + spooled + in flight. Every change is made in the event loop,
 within one call, so the sum is right whenever it is read.
@@ -7,11 +7,19 @@ within one call, so the sum is right whenever it is read.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from otlp_tracing.metrics import (
     DESTINATION_HELD,
     EXPORT_DURATION,
+    LOG_RECORDS_DROPPED,
+    LOG_RECORDS_EXPORTED,
+    LOG_RECORDS_IN_FLIGHT,
+    LOG_RECORDS_RECEIVED,
+    LOG_RECORDS_REJECTED,
+    LOG_RECORDS_RESTORED,
+    LOG_RECORDS_SPOOLED,
     SPANS_DROPPED,
     SPANS_EXPORTED,
     SPANS_IN_FLIGHT,
@@ -19,10 +27,51 @@ from otlp_tracing.metrics import (
     SPANS_REJECTED,
     SPANS_RESTORED,
     SPANS_SPOOLED,
+    Metric,
 )
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
-DROP_REASONS = ("spool_full", "memory_full", "retry_expired", "too_large", "bad_span", "corrupt")
+_DROP_REASONS = ("spool_full", "memory_full", "retry_expired", "too_large", "corrupt")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The metrics of one signal.
+
+    Args:
+        not_encoded: reason of dropping one that could not be encoded.
+    """
+
+    received: Metric
+    restored: Metric
+    exported: Metric
+    rejected: Metric
+    dropped: Metric
+    spooled: Metric
+    in_flight: Metric
+    not_encoded: str
+
+
+SPANS = Counted(
+    SPANS_RECEIVED,
+    SPANS_RESTORED,
+    SPANS_EXPORTED,
+    SPANS_REJECTED,
+    SPANS_DROPPED,
+    SPANS_SPOOLED,
+    SPANS_IN_FLIGHT,
+    "bad_span",
+)
+LOG_RECORDS = Counted(
+    LOG_RECORDS_RECEIVED,
+    LOG_RECORDS_RESTORED,
+    LOG_RECORDS_EXPORTED,
+    LOG_RECORDS_REJECTED,
+    LOG_RECORDS_DROPPED,
+    LOG_RECORDS_SPOOLED,
+    LOG_RECORDS_IN_FLIGHT,
+    "bad_record",
+)
 
 
 class SpanAccounting:
@@ -31,22 +80,24 @@ class SpanAccounting:
     Args:
         label: of the destination on /metrics.
         metrics: where the counts are published.
+        counted: spans or log records; below, a span can be a log record.
     """
 
-    def __init__(self, label: str, metrics: Metrics) -> None:
+    def __init__(self, label: str, metrics: Metrics, counted: Counted = SPANS) -> None:
         self._label = label
         self._metrics = metrics
+        self._counted = counted
         self.received = self.restored = self.exported = self.rejected = 0
         self.spooled = self.in_flight = 0
         self.dropped: Counter[str] = Counter()
         self._held = ""
-        for metric in (SPANS_RECEIVED, SPANS_RESTORED, SPANS_EXPORTED, SPANS_REJECTED):
+        for metric in (counted.received, counted.restored, counted.exported, counted.rejected):
             metrics.add(metric, label, amount=0)
-        for reason in DROP_REASONS:
-            metrics.add(SPANS_DROPPED, label, reason, amount=0)
+        for reason in (*_DROP_REASONS, counted.not_encoded):
+            metrics.add(self._counted.dropped, label, reason, amount=0)
         self._gauges = (
-            metrics.gauge(SPANS_SPOOLED, label, lambda: self.spooled),
-            metrics.gauge(SPANS_IN_FLIGHT, label, lambda: self.in_flight),
+            metrics.gauge(self._counted.spooled, label, lambda: self.spooled),
+            metrics.gauge(self._counted.in_flight, label, lambda: self.in_flight),
         )
 
     @property
@@ -59,13 +110,18 @@ class SpanAccounting:
         """Count spans that came from the gateway."""
         self.received += spans
         self.spooled += spans
-        self._metrics.add(SPANS_RECEIVED, self._label, amount=spans)
+        self._metrics.add(self._counted.received, self._label, amount=spans)
+
+    def receive_not_encoded(self, spans: int) -> None:
+        """Count spans that came from the gateway and could not be encoded."""
+        self.receive(spans)
+        self.drop(spans, self._counted.not_encoded)
 
     def restore(self, spans: int) -> None:
         """Count spans that were found in the spool."""
         self.restored += spans
         self.spooled += spans
-        self._metrics.add(SPANS_RESTORED, self._label, amount=spans)
+        self._metrics.add(self._counted.restored, self._label, amount=spans)
 
     def send(self, spans: int) -> None:
         """Move waiting spans to those in flight."""
@@ -83,7 +139,7 @@ class SpanAccounting:
         exported = spans - rejected
         self.in_flight -= exported
         self.exported += exported
-        self._metrics.add(SPANS_EXPORTED, self._label, amount=exported)
+        self._metrics.add(self._counted.exported, self._label, amount=exported)
         if rejected:
             self.reject(rejected)
 
@@ -91,7 +147,7 @@ class SpanAccounting:
         """Count spans in flight that the collector refused."""
         self.in_flight -= spans
         self.rejected += spans
-        self._metrics.add(SPANS_REJECTED, self._label, amount=spans)
+        self._metrics.add(self._counted.rejected, self._label, amount=spans)
 
     def drop(self, spans: int, reason: str) -> None:
         """Count waiting spans that are given up."""
@@ -144,4 +200,4 @@ class SpanAccounting:
     def _count_dropped(self, spans: int, reason: str) -> None:
         if spans:
             self.dropped[reason] += spans
-            self._metrics.add(SPANS_DROPPED, self._label, reason, amount=spans)
+            self._metrics.add(self._counted.dropped, self._label, reason, amount=spans)

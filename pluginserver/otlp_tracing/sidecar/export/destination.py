@@ -34,7 +34,7 @@ class Destination:
     """One collector, as a plugin entry sends to it.
 
     Args:
-        endpoint: as configured; names the destination on /metrics and in the log.
+        endpoint: as configured.
         protocol: as configured.
         signal: that is sent there.
         target: host and port, for gRPC.
@@ -134,6 +134,11 @@ class Destination:
         )
         return found, bool(names and not is_complete) or has_secret_key
 
+    @property
+    def label(self) -> str:
+        """Its name on /metrics, in the log and on the page; the endpoint alone is that of traces."""
+        return self.endpoint if self.signal == "traces" else f"{self.endpoint} ({self.signal})"
+
     @cached_property
     def identity(self) -> bytes:
         """Everything that distinguishes it from other destinations: all but limits and sizes. With its secrets."""
@@ -178,7 +183,7 @@ def is_text(pem: str) -> bool:
 
 
 def _configured_endpoint(settings: Settings, protocol: Protocol, signal: Signal) -> str | None:
-    own = settings.metrics.endpoint if signal == "metrics" else None
+    own = {"metrics": settings.metrics.endpoint, "logs": settings.logs.endpoint}.get(signal)
     if own or not settings.endpoint or signal == "traces":
         return own or settings.endpoint
     if protocol == "grpc" or urlsplit(settings.endpoint).path in {"", "/"}:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.backoff import RetryBackoff
@@ -35,6 +36,9 @@ CONCURRENT_REQUESTS = 4  # with answers after one second and 512 spans a request
 _DISK_SECONDS = 1.0  # between two attempts to read from a disk that fails
 _FLUSH_CHECK_SECONDS = 0.01
 _HELD = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
+
+# As the semantic conventions name them: otlp_grpc_span_exporter.
+_COMPONENTS: Mapping[Signal, str] = {"traces": "span", "logs": "log"}
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
@@ -93,7 +97,7 @@ class Exporter:
     @property
     def label(self) -> str:
         """The destination's name on /metrics and in the log."""
-        return self.destination.endpoint
+        return self.destination.label
 
     @property
     def state(self) -> str:
@@ -134,8 +138,7 @@ class Exporter:
 
     def count_unencodable(self, spans: int) -> None:
         """Count spans that could not be encoded."""
-        self.accounting.receive(spans)
-        self.accounting.drop(spans, "bad_span")
+        self.accounting.receive_not_encoded(spans)
 
     def take_unsaved(self) -> list[SpooledBatch]:
         """Return the submitted spans that were not returned before, as batches of whole requests."""
@@ -196,6 +199,7 @@ class Exporter:
         since, success = self.backoff.failing_since, self._succeeded_at
         return {
             "destination": self.label,
+            "signal": self.destination.signal,
             "protocol": self.destination.protocol,
             "state": self.state,
             "reason": self.backoff.reason or self._refusals.reason,
@@ -216,7 +220,8 @@ class Exporter:
         self.destination = destination
         self.is_known = is_known
         self._resource = encode_resource(dict(destination.resource_attributes))
-        self._component = f"otlp_{'grpc' if destination.protocol == 'grpc' else 'http'}_span_exporter"
+        protocol = "grpc" if destination.protocol == "grpc" else "http"
+        self._component = f"otlp_{protocol}_{_COMPONENTS[destination.signal]}_exporter"
         self.queue.identity, self.queue.description = destination.identity, destination.description
         self.queue.max_bytes = destination.batch_export.spool_max_bytes
 

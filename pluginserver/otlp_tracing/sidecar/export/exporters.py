@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.metrics import SPOOL_BYTES, SPOOL_DEGRADED, SPOOL_MAX_BYTES
-from otlp_tracing.sidecar.export.accounting import SpanAccounting
+from otlp_tracing.sidecar.export.accounting import LOG_RECORDS, SPANS, SpanAccounting
 from otlp_tracing.sidecar.export.destination import Destination, endpoint_key
 from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
@@ -86,7 +86,7 @@ class ExporterRegistry:
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self._active: dict[bytes, Exporter] = {}  # by identity
         self._unknown: dict[bytes, Exporter] = {}  # by digest; their secrets are not known
-        self._suspended: OrderedDict[str, Exporter] = OrderedDict()  # by endpoint, which has no active one; latest last
+        self._suspended: OrderedDict[str, Exporter] = OrderedDict()  # by label, which has no active one; latest last
         self._unsaved: dict[Exporter, None] = {}
         self._changes: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Future[None] | None = None
@@ -189,7 +189,7 @@ class ExporterRegistry:
         exporter = self._active.get(destination.identity)
         if exporter is not None:
             return exporter
-        suspended = self._suspended.pop(destination.endpoint, None)
+        suspended = self._suspended.pop(destination.label, None)
         digest = self.spool.digest(destination.identity)
         exporter = self._unknown.pop(digest, None) if digest is not None else None
         if exporter is None and suspended is not None and suspended.queue.identity == destination.identity:
@@ -201,7 +201,8 @@ class ExporterRegistry:
         return exporter
 
     def _create(self, destination: Destination, *, is_known: bool = True) -> Exporter:
-        accounting = SpanAccounting(destination.endpoint, self._metrics)
+        counted = LOG_RECORDS if destination.signal == "logs" else SPANS
+        accounting = SpanAccounting(destination.label, self._metrics, counted)
         return Exporter(
             destination,
             accounting,

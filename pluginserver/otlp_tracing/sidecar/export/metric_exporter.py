@@ -45,6 +45,7 @@ class MetricExporter:
         destination: where to send.
         table: the series of requests.
         source: makes the messages.
+        endpoints: those of the entries; the counts of other endpoints are not sent.
         metrics: where exports are counted.
         interval_s: seconds between two exports.
         transport: to the destination.
@@ -55,14 +56,16 @@ class MetricExporter:
         destination: Destination,
         table: SeriesTable,
         source: OtlpMetrics,
-        metrics: Metrics,
+        endpoints: set[str],
         *,
+        metrics: Metrics,
         interval_s: float,
         transport: Transport,
     ) -> None:
         self._destination = destination
         self.table = table
         self._source = source
+        self.endpoints = endpoints
         self._metrics = metrics
         self.interval_s = interval_s
         self._transport = transport
@@ -146,13 +149,20 @@ class MetricExporters:
         self._exporters: OrderedDict[bytes, MetricExporter] = OrderedDict()  # the last one configured last
         self._closing: set[asyncio.Task[None]] = set()
 
-    def table(self, destination: Destination, settings: MetricExport) -> SeriesTable:
-        """Return the series of a destination, and send them from now on."""
+    def table(self, destination: Destination, settings: MetricExport, traces: str = "") -> SeriesTable:
+        """Return the series of a destination, and send them from now on.
+
+        Args:
+            destination: of metrics.
+            settings: of the entry.
+            traces: endpoint of the entry's traces; the sidecar's own counts of it are sent too.
+        """
         interval_s = (settings.interval or _interval_ms(self._environment)) / 1000
         exporter = self._exporters.get(destination.identity)
         if exporter is None:
             exporter = self._exporters[destination.identity] = self._create(destination, interval_s)
         exporter.interval_s = interval_s
+        exporter.endpoints |= {destination.endpoint, traces}
         self._exporters.move_to_end(destination.identity)
         if len(self._exporters) > MAX_DESTINATIONS:
             _, unused = self._exporters.popitem(last=False)
@@ -171,15 +181,17 @@ class MetricExporters:
             is_exponential=self._preferences.is_exponential,
             on_refused=lambda: self._metrics.add(NAMES_REFUSED, "metric_series"),
         )
+        endpoints: set[str] = set()
         resource = dict(destination.resource_attributes)
         # Without it, two gateways would write the same series.
         resource.setdefault("service.instance.id", self._instance_id(resource))
-        source = OtlpMetrics(table, self._metrics, destination.endpoint, resource, preferences=self._preferences)
+        source = OtlpMetrics(table, self._metrics, endpoints, resource, preferences=self._preferences)
         return MetricExporter(
             destination,
             table,
             source,
-            self._metrics,
+            endpoints,
+            metrics=self._metrics,
             interval_s=interval_s,
             transport=self._transport(destination),
         )

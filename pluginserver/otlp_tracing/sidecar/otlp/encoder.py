@@ -1,6 +1,7 @@
-"""Spans as OTLP messages, written as bytes at once.
+"""Spans and log records as OTLP messages, written as bytes at once.
 
-A span is encoded once, and a batch is the concatenation of such pieces: no message object is built, copied and
+The messages around spans and around log records have the same field numbers, so the functions below serve both. A span
+is encoded once, and a batch is the concatenation of such pieces: no message object is built, copied and
 serialized again. That takes a fifth of the time of the generated classes for the same bytes, and a tenth of the
 SDK's encoder, which is the oracle in the tests.
 
@@ -16,13 +17,15 @@ from functools import lru_cache
 
 from otlp_tracing import __version__
 from otlp_tracing.context import SpanContext
-from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRecord
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 # Varints of lengths under 16 KiB, as most are: looking one up is much faster than computing it.
 _LENGTHS = tuple(bytes((size,)) if size < 0x80 else bytes((size & 0x7F | 0x80, size >> 7)) for size in range(0x4000))
 _TIMES = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_nano, 7 and 8, with their tags
+_LOG_TIMES = struct.Struct("<BQBQ")  # LogRecord.time_unix_nano and observed_time_unix_nano, 1 and 11
+_LOG_FLAGS = struct.Struct("<BI")  # LogRecord.flags, 8
 _FLAGS = struct.Struct("<HI")  # Span.flags, 16, with its tag of two bytes
 _FIXED32 = struct.Struct("<I")
 _DOUBLE = struct.Struct("<d")
@@ -31,6 +34,10 @@ _ERROR = b"\x7a\x02\x18\x02"  # Span.status, 15: code (3) ERROR
 _FLAGS_TAG = 0x0185
 # Bits 0 to 7 are the W3C flags, 8 says that 9 has a meaning, 9 that the parent is remote.
 _HAS_IS_REMOTE, _IS_REMOTE, _TRACE_FLAGS = 0x100, 0x200, 0xFF
+
+
+Severity = tuple[int, str]
+"""Number and text of a log record's severity."""
 
 
 def encode_span(span: SpanRecord) -> bytes:
@@ -68,17 +75,51 @@ def encode_span(span: SpanRecord) -> bytes:
     return b"\x12" + (_LENGTHS[size] if size < 0x4000 else _varint(size)) + body
 
 
+def encode_log(span: SpanRecord, attributes: Attributes, severity: Severity, body: str) -> bytes:
+    """Encode the log record of a request, as the field of a ScopeLogs that it becomes.
+
+    Args:
+        span: the SERVER span of the request, for ids, flags and time.
+        attributes: of the record.
+        severity: of the record.
+        body: its text; empty without one.
+
+    Raises:
+        ValueError, TypeError: as encode_span does.
+    """
+    number, text = severity
+    try:
+        return _field(
+            b"\x12",
+            b"".join(
+                (
+                    _LOG_TIMES.pack(0x09, span.end_unix_ns, 0x59, span.end_unix_ns),
+                    _with_severity(number, text),
+                    _field(b"\x2a", _any_value(body)) if body else b"",
+                    _attributes(b"\x32", attributes),
+                    _LOG_FLAGS.pack(0x45, span.flags & _TRACE_FLAGS),
+                    b"\x4a\x10",
+                    span.trace_id,
+                    b"\x52\x08",
+                    span.span_id,
+                )
+            ),
+        )
+    except (struct.error, OverflowError) as error:
+        raise ValueError(f"a number out of range: {error}") from error
+
+
 def encode_resource(attributes: Mapping[str, AttributeValue]) -> bytes:
     """Encode a resource, as the field of a ResourceSpans that it becomes."""
     return _field(b"\x0a", _attributes(b"\x0a", attributes))
 
 
 def request(resource: bytes, spans: Iterable[bytes]) -> bytes:
-    """Return an ExportTraceServiceRequest.
+    """Return an ExportTraceServiceRequest, or an ExportLogsServiceRequest.
 
     Args:
         resource: of encode_resource.
-        spans: of encode_span, of that resource.
+        spans: of encode_span, or of encode_log, of that resource.
     """
     scope_spans = _field(b"\x12", b"".join((_SCOPE, *spans, _SCHEMA)))
     return _field(b"\x0a", resource + scope_spans)
@@ -98,6 +139,11 @@ def split(spans: bytes) -> list[bytes]:
         pieces.append(spans[position : end + size])
         position = end + size
     return pieces
+
+
+@lru_cache(maxsize=8)
+def _with_severity(number: int, text: str) -> bytes:
+    return b"\x10" + _varint(number) + _field(b"\x1a", text.encode())
 
 
 def _link(link: SpanContext) -> bytes:

@@ -46,6 +46,13 @@ def assemble(
     return spans
 
 
+def server_span(
+    record: RequestRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
+) -> SpanRecord:
+    """Return the SERVER span alone; the arguments are those of assemble()."""
+    return _server_span(record, context, rules, span_times(record.log, record.tries), kept_for)
+
+
 def _server_span(
     record: RequestRecord, context: RequestContext, rules: SpanRules, times: SpanTimes, kept_for: str | None
 ) -> SpanRecord:

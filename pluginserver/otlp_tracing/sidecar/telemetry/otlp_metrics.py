@@ -9,7 +9,7 @@ Source: opentelemetry-proto, metrics/v1/metrics.proto; OpenTelemetry specificati
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -113,7 +113,7 @@ class OtlpMetrics:
     Args:
         table: the series of requests.
         metrics: the sidecar's own counts.
-        label: of the destination; counts of other destinations are not sent to it.
+        endpoints: of the destination; counts of other endpoints are not sent to it.
         resource: its attributes.
         preferences: temporality and aggregation.
         now_ns: nanoseconds since 1970.
@@ -123,7 +123,7 @@ class OtlpMetrics:
         self,
         table: SeriesTable,
         metrics: Metrics,
-        label: str,
+        endpoints: Set[str],
         resource: Mapping[str, AttributeValue],
         *,
         preferences: Preferences,
@@ -131,7 +131,7 @@ class OtlpMetrics:
     ) -> None:
         self._table = table
         self._metrics = metrics
-        self._label = label
+        self._endpoints = endpoints
         self._resource = Resource(attributes=_key_values(resource))
         self._preferences = preferences
         self._now_ns = now_ns
@@ -213,7 +213,8 @@ class OtlpMetrics:
         for metric in METRICS:
             if metric.kind != "histogram" and not _NOT_SENT & set(metric.labels):
                 for labels, value in self._metrics.samples(metric):
-                    if labels.get("destination", self._label) == self._label:
+                    # The name of a signal that is not traces follows the endpoint.
+                    if "destination" not in labels or labels["destination"].partition(" ")[0] in self._endpoints:
                         yield partial(self._add_own, metric=metric, labels=labels, value=value)
 
     def _add_own(self, chunk: Chunk, metric: Metric, labels: Mapping[str, str], value: float) -> None:

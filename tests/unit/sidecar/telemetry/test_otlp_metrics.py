@@ -35,7 +35,7 @@ class Scene:
         self.source = OtlpMetrics(
             self.table,
             self.metrics,
-            "http://c:1",
+            {"http://c:1"},
             {"service.name": "kong"},
             preferences=preferences,
             now_ns=lambda: self.now,

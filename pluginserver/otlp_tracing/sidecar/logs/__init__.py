@@ -1,0 +1,1 @@
+"""Access logs: a log record a request."""

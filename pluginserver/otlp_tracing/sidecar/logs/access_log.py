@@ -1,0 +1,63 @@
+"""The access log of a plugin entry: which requests are logged, and as which log records.
+
+A record has the attributes of the SERVER span, redacted with it. Its time is the end of the request.
+
+Source: opentelemetry-proto, logs/v1/logs.proto; OpenTelemetry specification, logs/data-model.md, "Severity Fields".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from otlp_tracing.config.settings import LogExport
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.logs.body import REQUEST_MS, Body
+from otlp_tracing.sidecar.otlp.encoder import Severity, encode_log
+from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
+
+_INFO: Final[Severity] = (9, "INFO")
+_WARN: Final[Severity] = (13, "WARN")
+_ERROR: Final[Severity] = (17, "ERROR")
+_SEVERITIES: Mapping[str, Severity] = {"info": _INFO, "warn": _WARN, "error": _ERROR}
+
+
+class AccessLog:
+    """Create it for entries that log requests.
+
+    Args:
+        settings: of the entry.
+        body: its template.
+    """
+
+    def __init__(self, settings: LogExport, body: Body) -> None:
+        self._is_all: Final = settings.requests == "all"
+        self._min_severity: Final = _SEVERITIES[settings.min_severity][0]
+        self._body: Final = body
+
+    def wants(self, record: RequestRecord, *, is_kept: bool) -> bool:
+        """Tell whether a request is logged.
+
+        Args:
+            record: of the request.
+            is_kept: its trace is exported.
+        """
+        return (is_kept or self._is_all) and severity(record)[0] >= self._min_severity
+
+    def encode(self, record: RequestRecord, server: SpanRecord) -> bytes:
+        """Return a request's log record, see otlp.encoder.encode_log.
+
+        Args:
+            record: of the request.
+            server: its SERVER span, redacted.
+        """
+        attributes: Attributes = dict(server.attributes)
+        attributes[REQUEST_MS] = int(max(record.log.latencies.request or 0, 0))
+        return encode_log(server, attributes, severity(record), self._body.text(attributes))
+
+
+def severity(record: RequestRecord) -> Severity:
+    """Return a request's severity: ERROR for the errors of its SERVER span, WARN for a 4xx, otherwise INFO."""
+    if record.error_type is not None:
+        return _ERROR
+    return _WARN if record.status >= 400 else _INFO

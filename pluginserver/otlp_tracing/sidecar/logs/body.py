@@ -1,0 +1,59 @@
+"""The text of log records: a template with the names of attributes in braces."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue
+
+REQUEST_MS = "kong.latency.request_ms"
+"""The attribute with the duration, which a span has in its times."""
+
+_NAME = re.compile(r"\{([^{}]*)\}")
+_KNOWN = (
+    "http.request.method", "http.request.method_original", "http.route", "http.request.size",
+    "http.response.status_code", "http.response.size", "url.scheme", "url.path", "url.query", "server.address",
+    "server.port", "client.address", "user_agent.original", "network.protocol.version", "error.type", "rpc.method",
+    "rpc.response.status_code", "tls.protocol.version", "tls.cipher", "kong.request.id", "kong.route.id",
+    "kong.route.name", "kong.service.id", "kong.service.name", "kong.consumer.id", "kong.consumer.username",
+    "kong.workspace.id", "kong.workspace.name", "kong.response.source", "kong.latency.kong_ms",
+    "kong.latency.proxy_ms", "kong.latency.receive_ms", REQUEST_MS,
+)  # fmt: skip
+_CAPTURED = ("http.request.header.", "http.response.header.", "baggage.")
+_UNKNOWN = "-"  # as in nginx's logs
+
+
+class Body:
+    """A template of texts.
+
+    Args:
+        template: as configured; None or an empty text for records without a text.
+
+    Raises:
+        ConfigError: for the name of an attribute that no log record has.
+    """
+
+    def __init__(self, template: str | None) -> None:
+        # Literal texts at even places, names between them.
+        self._parts = _NAME.split(template or "")
+        names = self._parts[1::2]
+        if unknown := [name for name in names if name not in _KNOWN and not name.startswith(_CAPTURED)]:
+            close = difflib.get_close_matches(unknown[0], _KNOWN, 1)
+            rule = f"did you mean {{{close[0]}}}?" if close else "write names of attributes in the braces"
+            raise ConfigError([Fault("logs.body", f"{{{unknown[0]}}}", f"no log record has this attribute; {rule}")])
+
+    def text(self, attributes: Attributes) -> str:
+        """Return the text for a record; its attributes are redacted, so the text is."""
+        if len(self._parts) == 1:
+            return self._parts[0]
+        return "".join(
+            [_shown(attributes.get(part)) if number % 2 else part for number, part in enumerate(self._parts)]
+        )
+
+
+def _shown(value: AttributeValue | None) -> str:
+    if value is None:
+        return _UNKNOWN
+    return ", ".join(value) if isinstance(value, list) else str(value)

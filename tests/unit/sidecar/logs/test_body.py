@@ -1,0 +1,40 @@
+"""Promises of sidecar/logs/body.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.logs.body import Body
+
+
+def test_names_in_braces_are_values() -> None:
+    """Texts, numbers and lists; an attribute that a request does not have is a dash, as in nginx's logs."""
+    body = Body("{http.request.method} {url.path} {http.response.status_code} [{error.type}] {http.request.header.a}")
+
+    assert body.text({
+        "http.request.method": "GET",
+        "url.path": "/a{b}",
+        "http.response.status_code": 200,
+        "http.request.header.a": ["x", "y"],
+    }) == "GET /a{b} 200 [-] x, y"  # fmt: skip
+
+
+@pytest.mark.parametrize("template", [None, ""])
+def test_there_may_be_no_text(template: str | None) -> None:
+    """The attributes say everything."""
+    assert Body(template).text({"url.path": "/"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{http.method}", "http.route"),
+        ("a {url.pth} b", r"\{url.pth\}: no log record has this attribute; did you mean \{url.path\}"),
+        ("{}", "no log record has this attribute; write names of attributes in the braces"),
+    ],
+)
+def test_an_unknown_name_is_said(template: str, message: str) -> None:
+    """With the field, the name, and the name that was probably meant."""
+    with pytest.raises(ConfigError, match=rf"logs\.body.*({message}|no log record)"):
+        Body(template)
