@@ -12,7 +12,7 @@ import pytest
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.metrics import SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
+from otlp_tracing.metrics import LOG_RECORDS_EXPORTED, SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.exporters import MAX_SUSPENDED, SUSPEND_SECONDS, ExporterRegistry
@@ -421,3 +421,46 @@ def test_a_destination_that_is_forgotten_leaves_nothing_in_the_spool(
             assert all(not one.batches for one in known)
 
     asyncio.run(scene())
+
+
+async def test_log_records_wait_in_the_spool_as_spans_do(tmp_path: Path) -> None:
+    """After a restart they are sent as log records, and counted apart from the spans of the same endpoint."""
+    sent: list[tuple[str, bytes]] = []
+
+    class Collector(ScriptedTransport):
+        def __init__(self, signal: str) -> None:
+            super().__init__(lambda _: OK)
+            self._signal = signal
+
+        async def export(self, request: bytes) -> ExportResult:
+            sent.append((self._signal, request))
+            return OK
+
+    settings = Settings.from_config({"endpoint": "http://c:1"})
+    traces, logs = (Destination.from_settings(settings, {}, signal=signal) for signal in ("traces", "logs"))
+    exporters = ExporterRegistry(Metrics(), {}, tmp_path, lambda _: _Down())
+    await exporters.spool.start(5)
+    exporters.submit(traces, [encoded("span")], 0)
+    exporters.submit(logs, [encoded("record"), encoded("record")], 0)
+    saved = exporters.save(b"w", 1)
+    assert saved is not None
+    await saved
+    await exporters.close(0)
+    metrics = Metrics()
+    exporters = ExporterRegistry(metrics, {}, tmp_path, lambda to: Collector(to.signal))
+    await exporters.spool.start(5)
+    rows = {row["signal"]: row for row in exporters.status()}
+    await exporters.close(5)
+
+    assert {signal: (row["restored"], row["balance"]) for signal, row in rows.items()} == {
+        "traces": (1, 0),
+        "logs": (2, 0),
+    }
+    assert sorted((signal, request.count(b"record")) for signal, request in sent) == [("logs", 2), ("traces", 0)]
+    assert metrics.value(LOG_RECORDS_EXPORTED, destination="http://c:1 (logs)") == 2
+    assert metrics.value(SPANS_EXPORTED, destination="http://c:1") == 1
+
+
+class _Down(ScriptedTransport):
+    def __init__(self) -> None:
+        super().__init__(lambda _: DOWN)
