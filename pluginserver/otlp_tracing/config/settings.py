@@ -318,8 +318,8 @@ class Settings:
     """One plugin entry."""
 
     endpoint: Annotated[str | None, about(
-        "The collector, as http://host:port; https:// turns TLS on. Over HTTP, a path replaces /v1/traces. Unset:"
-        " OTEL_EXPORTER_OTLP_ENDPOINT, otherwise localhost, port 4317 (HTTP: 4318).",
+        "The collector, as http://host:port; https:// turns TLS on. Without a port: 4317 (HTTP: 4318), with https:// "
+        "443. Over HTTP, a path replaces /v1/traces. Unset: OTEL_EXPORTER_OTLP_ENDPOINT, otherwise localhost.",
         match=_ENDPOINT, err=_ENDPOINT_RULE, referenceable=True)] = None
     protocol: Annotated[Literal["grpc", "http/protobuf"] | None, about(
         "Protocol of OTLP: gRPC, or protobuf over HTTP. Unset: OTEL_EXPORTER_OTLP_PROTOCOL, otherwise grpc.")] = None

@@ -87,7 +87,8 @@ class Machine:
         """Run the command, and return its exit code."""
         files = [str(self.kong_yml)] * self.kong_yml.exists()
         conf = ["--kong-conf", str(self.kong_conf)]
-        return main(["doctor", *files, *conf, "--http", self.http, *self.options, *more])
+        http = ["--http", self.http] if self.http else []
+        return main(["doctor", *files, *conf, *http, *self.options, *more])
 
 
 @dataclass(frozen=True)
@@ -253,6 +254,12 @@ def port_is_taken(machine: Machine, planted: contextlib.ExitStack) -> None:
     machine.http = planted.enter_context(web_server(404, b"<html>"))
 
 
+def port_of_start_is_taken(machine: Machine, planted: contextlib.ExitStack) -> None:
+    address = planted.enter_context(web_server(404, b"<html>"))
+    machine.http = ""
+    machine.conf(pluginserver_otlp_tracing_start_cmd=f"{OTLP} serve --kong-prefix {machine.prefix} --http {address}")
+
+
 def open_folder(machine: Machine, _: contextlib.ExitStack) -> None:
     (machine.prefix / "otlp-tracing").mkdir()
     (machine.prefix / "otlp-tracing").chmod(0o755)
@@ -355,6 +362,7 @@ FAULTS: list[tuple[Plant, str, str, bool]] = [
     (hung_plugin_server, "no worker answers", "serve --kong-prefix", False),
     (open_socket, "has mode 0666", "chmod 600 ", True),
     (port_is_taken, "another program has the port", " --http 127.0.0.1:", False),
+    (port_of_start_is_taken, "another program has the port", " --http 127.0.0.1:", False),
     (open_folder, "has mode 0755", "chmod 700 ", True),
     (no_entry, "no entry of otlp-tracing", "- name: otlp-tracing", True),
     (entry_with_a_fault, "has faults", "otlp-tracing check ", False),
@@ -551,6 +559,18 @@ def test_a_destination_of_the_sidecar_is_asked_without_a_file(running: Machine, 
     texts = " | ".join(one["text"] for one in failed())
     assert "the sidecar is retrying" in texts
     assert "no program listens there" in texts
+
+
+def test_a_proxy_is_asked_in_the_place_of_the_collector(
+    machine: Machine, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy that is away is the fault, and its password is not shown."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:{SECRET}@127.0.0.1:{free_port()}")
+    machine.yml("http://collector.invalid:4318", "protocol: http/protobuf")
+    (wrong,) = examine(machine).of_level("FAIL")
+
+    assert wrong["text"].startswith("proxy: 127.0.0.1 port")
+    assert wrong["command"] == "export NO_PROXY=collector.invalid"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")

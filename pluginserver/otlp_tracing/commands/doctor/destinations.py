@@ -112,7 +112,7 @@ def candidates(
             text = "; ".join(map(str, error.faults))
             yield Finding("FAIL", one.place, text, f"otlp-tracing check {shlex.quote(str(one.file))}")
             continue
-        masking.add(*(value for _, value in destination.headers))
+        masking.add(*(value for _, value in destination.headers), urlsplit(destination.proxy or "").password or "")
         if destination.identity not in seen:
             seen.add(destination.identity)
             yield Candidate(one, destination, any(map(is_vault_reference, headers)))
@@ -142,6 +142,9 @@ async def ask_destinations(some: Sequence[Candidate], *, send: bool) -> list[Fin
 
 
 async def _ask(one: Candidate, send: bool) -> list[Finding]:
+    if one.destination.proxy:
+        proxy = await _ask_proxy(one, one.destination.proxy)
+        return [proxy] if proxy.level == "FAIL" else [proxy, await _ask_export(one, send)]
     host, _, port = one.destination.target.rpartition(":")
     host = host.strip("[]")
     findings = [] if _is_address(host) else [await _ask_name(one, host, int(port))]
@@ -152,6 +155,15 @@ async def _ask(one: Candidate, send: bool) -> list[Finding]:
     if findings[-1].level != "FAIL":
         findings.append(await _ask_export(one, send))
     return findings
+
+
+async def _ask_proxy(one: Candidate, url: str) -> Finding:
+    proxy = urlsplit(url)  # its user and password are not shown
+    if reason := await _connection_fault(proxy.hostname or "", proxy.port or 80):
+        text = f"proxy: {proxy.hostname} port {proxy.port}: {reason}"
+        host = one.destination.target.rpartition(":")[0].strip("[]")
+        return Finding("FAIL", one.label, text, f"export NO_PROXY={shlex.quote(host)}")
+    return Finding("ok", one.label, f"proxy: {proxy.hostname} port {proxy.port} is open")
 
 
 def _is_address(host: str) -> bool:

@@ -61,7 +61,8 @@ class KongConf:
         """Return the command that adds words to the end of a setting; its other words may hold a secret."""
         if self.file is None or name in self.variables:
             return f'export KONG_{name.upper()}="$KONG_{name.upper()} {words}"'
-        return f"sed -i {shlex.quote(f'/^ *{name} *=/ s|$| {words}|')} {shlex.quote(str(self.file))}"
+        script = f"/^ *{name} *=/ s/( #.*)?$/ {words}/"  # in front of a comment
+        return f"sed -i -E {shlex.quote(script)} {shlex.quote(str(self.file))}"
 
     def unset_command(self, name: str) -> str:
         """Return the command that leaves a setting to its default."""

@@ -117,7 +117,9 @@ def _ask_start(found: Surroundings, conf: KongConf, stem: str) -> Iterator[Findi
     command = conf.get(name)
     serve_command = f"{program()} serve --kong-prefix {shlex.quote(str(found.prefix))}"
     if not command:
-        yield Finding("note", "kong.conf", f"{name} is not set: Kong starts no plugin server, another program has to")
+        yield Finding(
+            "note", "kong.conf", f"{name} is not set: another program has to start the plugin server. Kong 3.4 needs it"
+        )
         return
     try:
         assigned, words = _split(command)

@@ -13,6 +13,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.commands.doctor.processes import user_name
 from otlp_tracing.commands.doctor.surroundings import Surroundings
@@ -27,8 +28,7 @@ _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate
 
 def ask_sidecar_process(found: Surroundings) -> Iterator[Finding]:
     """Tell whether the sidecar answers, as which user, and whether its folder and spool are usable."""
-    folder = found.listens.parent
-    yield from _ask_folder(found, folder)
+    yield from _ask_folder(found, found.prefix / NAME)
     try:
         ask_sidecar(found.address)
     except WireError as error:
@@ -63,7 +63,7 @@ def _ask_folder(found: Surroundings, folder: Path) -> Iterator[Finding]:
     try:
         status = folder.stat()
     except OSError:
-        return  # the sidecar makes it
+        return  # `serve` makes it
     owner, quoted = user_name(status.st_uid), shlex.quote(str(folder))
     process = found.sidecar or next(iter(found.workers), None) or found.kong_worker
     user = process.uid if process else None
@@ -71,9 +71,9 @@ def _ask_folder(found: Surroundings, folder: Path) -> Iterator[Finding]:
     is_shared = bool(mode & 0o020) and status.st_gid == 0  # OpenShift: an arbitrary user in the group 0
     if user not in {None, 0, status.st_uid} and not is_shared:
         name = user_name(user or 0)
-        text = f"{folder} belongs to {owner}, and the plugin server runs as {name}: the sidecar cannot start"
+        text = f"{folder} belongs to {owner}, and the plugin server runs as {name}: spans are in memory alone"
         yield Finding("FAIL", "sidecar's folder", text, f"chown -R {shlex.quote(name)} {quoted}")
-    elif mode & 0o007 and folder.name == "otlp-tracing":
+    elif mode & 0o007:
         text = f"{folder} has mode {mode:04o}: other users may enter it"
         yield Finding("FAIL", "sidecar's folder", text, f"chmod 700 {quoted}")
     else:

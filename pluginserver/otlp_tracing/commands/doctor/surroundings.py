@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,8 @@ class Surroundings:
     def listens(self) -> Path:
         """The socket that the sidecar takes records at."""
         named = self.sidecar.option("--listen") if self.sidecar else None
-        return Path(named or self.prefix / NAME / "sidecar.sock")
+        told = next((one.environment().get(SIDECAR_SOCKET_VARIABLE) for one in self.workers), None)
+        return Path(named or told or self.prefix / NAME / "sidecar.sock")
 
     @property
     def spool(self) -> Path | None:
@@ -127,7 +129,7 @@ def look_around(
         next((one for one in everyone if kong and one.parent == kong.pid and "worker process" in one.argv[0]), None),
         workers,
         sidecar,
-        address or _address(sidecar) or _DEFAULT_ADDRESS,
+        address or _address(sidecar, conf, server) or _DEFAULT_ADDRESS,
         token,
     )
 
@@ -158,8 +160,12 @@ def _sidecar(everyone: Sequence[Process], workers: Sequence[Process], prefix: Pa
     return sidecars[0] if len(sidecars) == 1 and not is_named else None
 
 
-def _address(sidecar: Process | None) -> Address | None:
+def _address(sidecar: Process | None, conf: KongConf | None, server: str | None) -> Address | None:
     given = sidecar and (sidecar.option("--http") or sidecar.environment().get("OTLP_TRACING_HTTP"))
+    if given is None and conf is not None and server is not None:
+        start = conf.get(f"pluginserver_{server.replace('-', '_')}_start_cmd")
+        found = re.search(r"(?:--http[= ]|OTLP_TRACING_HTTP=)(\S+)", start)
+        given = found and found[1]
     try:
         return Address.parse(given) if given else None
     except ValueError:

@@ -85,6 +85,16 @@ def test_a_command_sets_a_setting_in_any_file(tmp_path: Path, text: str) -> None
     assert parse(file.read_text())["plugins"] == "x"
 
 
+@pytest.mark.parametrize("line", ["serve", "serve  # comment", "serve --page off"])
+def test_a_command_adds_words_to_a_setting(tmp_path: Path, line: str) -> None:
+    """At the end of its value, also in front of a comment."""
+    file = tmp_path / "kong.conf"
+    file.write_text(f"a = 1\nstart = {line}\nb = 2\n")
+    subprocess.run(["/bin/sh", "-c", read_kong_conf(file, {}).append_command("start", "--http x:1")], check=True)
+
+    assert parse(file.read_text())["start"].split() == [*line.partition("#")[0].split(), "--http", "x:1"]
+
+
 def test_our_server_is_known_by_its_commands(tmp_path: Path) -> None:
     """Its name is the user's choice."""
     file = tmp_path / "kong.conf"
