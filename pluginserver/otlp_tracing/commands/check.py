@@ -46,6 +46,12 @@ def add_options(parser: OptionParser) -> None:
         help="print entries that replace the file's opentelemetry and zipkin entries, as YAML",
     )
     parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="with --from: write the whole file with these entries in their places, comments kept; it may be KONG_YML",
+    )
+    parser.add_argument(
         "--redaction",
         type=Path,
         metavar="SAMPLES",
@@ -71,10 +77,12 @@ def run(options: argparse.Namespace) -> int:
         return show(options.redaction, next(iter(options.files), None))
     if bool(options.files) == (options.bundled is not None):
         raise ConfigError([Fault("check", "", "takes a kong.yml to check, or --from and one to convert")])
+    if options.write is not None and options.bundled is None:
+        raise ConfigError([Fault("--write", "", "goes with --from")])
     if options.bundled is not None:
         from otlp_tracing.commands.convert import convert  # noqa: PLC0415 - it imports this module
 
-        return convert(options.bundled)
+        return convert(options.bundled, options.write)
     return check(options.files, options.format, options.hand_over)
 
 

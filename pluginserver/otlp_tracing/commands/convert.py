@@ -1,259 +1,188 @@
-"""`otlp-tracing check --from`: from entries of Kong's bundled opentelemetry and zipkin plugins to otlp-tracing entries.
+"""`otlp-tracing check --from`: entries of Kong's bundled opentelemetry and zipkin plugins as otlp-tracing entries.
 
-A field without an equivalent has a note, and so has a behaviour that changes for the better.
-
-Source: kong/plugins/opentelemetry/schema.lua, kong/plugins/zipkin/schema.lua and
-kong/observability/tracing/propagation/init.lua of Kong 3.9.1.
+An entry keeps its scope, enabled, protocols, tags and instance name. An entry that cannot be carried over is left as it
+is, and the reason is said.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from otlp_tracing.commands.check import PLUGIN, faults_of
-from otlp_tracing.commands.documents import Entry, read_documents
+from otlp_tracing.commands.documents import Document, Entry, read_content, read_documents
+from otlp_tracing.commands.equivalent import BUNDLED, Config, equivalent
+from otlp_tracing.commands.kong_entities import HTTP_PROTOCOLS
+from otlp_tracing.commands.kong_yaml import write_yaml
+from otlp_tracing.commands.rewrite import Replacement, rewritten
+from otlp_tracing.commands.screen import printable
+from otlp_tracing.errors import ConfigError, Fault
 
-BUNDLED = ("opentelemetry", "zipkin")
-"""The plugins that have an equivalent."""
-
-Config = dict[str, Any]
-
-# kong/observability/tracing/propagation/init.lua, get_plugin_params: the formats that header_type meant.
-_EVERY_FORMAT = ["b3", "w3c", "jaeger", "ot", "datadog", "aws", "gcp"]
-_ZIPKIN_RATE = 0.001
-_CARRIED_OVER = {
-    "traces_endpoint",
-    "endpoint",
-    "headers",
-    "resource_attributes",
-    "sampling_rate",
-    "propagation",
-    "queue",
-}
-_CARRIED_OVER |= {"header_type", "default_header_type", "http_response_header_for_traceid", "batch_span_count"}
-_CARRIED_OVER |= {"batch_flush_delay", "http_endpoint", "sample_ratio", "local_service_name", "static_tags"}
-_NOT_NEEDED = {
-    "connect_timeout": "an attempt to export takes at most 10 s",
-    "send_timeout": "",
-    "read_timeout": "",
-    "logs_endpoint": "logs are not sent; Kong's log plugins carry the trace id in every line",
-    "include_credential": "credentials are never recorded",
-    "default_service_name": "the upstream is named by server.address and kong.service.name",
-    "traceid_byte_count": "trace ids have 16 bytes; B3 callers with 8 are understood",
-    "tags_header": "clients cannot write attributes; capture.request_headers records headers of your choice",
-    "http_span_name": "spans are named by method and route: GET /users/{id}",
-    "phase_duration_flavor": "Kong's own times are kong.latency.* attributes",
-}
+_KEPT = ("instance_name", "enabled", "protocols", "tags", "service", "route")
+"""Fields of an entry, beside its name and its configuration, that stay as they are."""
 
 
 @dataclass(frozen=True)
-class Equivalent:
-    """The equivalent of a bundled plugin's configuration.
+class Conversion:
+    """An entry of a bundled plugin.
 
     Args:
-        config: of otlp-tracing; missing fields have their defaults.
-        notes: a sentence for each field that has no equivalent, or that asks for a decision.
+        entry: the old one.
+        config: the new configuration.
+        notes: a sentence for each field that has no equivalent, or asks for a decision.
+        reason: for which the entry is left as it is; empty if it is converted.
     """
 
+    entry: Entry
     config: Config
     notes: tuple[str, ...]
+    reason: str = ""
 
 
-# Forms of kong/plugins/{opentelemetry,zipkin}/schema.lua; a field of another form is not carried over.
-_NUMBER, _NAME, _RECORD = (int, float), (str,), (dict,)
-_FORMS: Mapping[str, tuple[type, ...]] = {
-    "headers": _RECORD, "resource_attributes": _RECORD, "queue": _RECORD, "propagation": _RECORD,
-    "header_type": _NAME, "default_header_type": _NAME, "default_format": _NAME, "traces_endpoint": _NAME,
-    "endpoint": _NAME, "http_endpoint": _NAME, "local_service_name": _NAME, "max_batch_size": _NUMBER,
-    "max_coalescing_delay": _NUMBER, "max_retry_time": _NUMBER, "batch_span_count": _NUMBER,
-    "batch_flush_delay": _NUMBER, "extract": (list,), "inject": (list,), "clear": (list,),
-    "static_tags": (list,),
-}  # fmt: skip
-_KEPT = ("instance_name", "enabled", "protocols", "tags", "service", "route", "consumer")
-"""Fields of an entry, beside its name and its configuration, that stay as they are."""
-_RETRY_SECONDS = 60
-"""The default of queue.max_retry_time, which a dump always has."""
-
-
-def convert(path: Path) -> int:
-    """Print the equivalents of a file's bundled tracing entries as YAML; return the exit code.
-
-    0 if there was one and each passes the check, otherwise 2.
-    """
-    entries = [entry for document in read_documents(path, BUNDLED.__contains__) for entry in document.entries]
-    faulty = False
-    for entry in sorted(entries, key=lambda one: BUNDLED.index(one.value["name"])):
-        made = equivalent(entry.value["name"], entry.value.get("config") or {})
-        written = {"name": PLUGIN, **{key: entry.value[key] for key in _KEPT if entry.value.get(key) is not None}}
-        written["config"] = made.config
-        print(f"# {entry.place}: instead of {entry.value['name']}")
-        for note in made.notes:
-            print(f"#   {' '.join(note.split())}")
-        print(yaml.safe_dump(_document(entry, written), sort_keys=False, allow_unicode=True, width=110))
-        for fault in faults_of(written):
-            faulty = True
-            print(f"{path}: {entry.place}: {fault.field}: {fault.rule}", file=sys.stderr)
-    if not entries:
-        print(f"{path}: no entry of {' or '.join(BUNDLED)}", file=sys.stderr)
-    return 2 if faulty or not entries else 0
-
-
-def _document(entry: Entry, written: Config) -> object:
-    if entry.manifest is None:
-        return [written]
-    return {**entry.manifest, "plugin": PLUGIN, "config": written["config"]}
-
-
-def equivalent(plugin: str, config: object) -> Equivalent:
-    """Translate one entry.
+def convert(path: Path, output: Path | None = None) -> int:
+    """Print the equivalents of a file's bundled tracing entries, or write the file with them; return the exit code.
 
     Args:
-        plugin: one of BUNDLED.
-        config: of any form; a field that is null or missing has the bundled plugin's default.
+        path: of the file; `-` is stdin.
+        output: of the whole file, with each entry replaced in its place; None prints the entries alone.
+
+    Returns:
+        0 if an entry was converted, and each passes the check; otherwise 2.
+
+    Raises:
+        ConfigError: if the file cannot be read or written.
     """
-    notes: list[str] = []
-    given = _well_formed(config, "", notes)
-    translated, more = (_of_opentelemetry if plugin == "opentelemetry" else _of_zipkin)(given)
-    notes += more
-    _batches(given, translated, notes)
-    propagation, remarks = _propagation(plugin, given)
-    if propagation:
-        translated["propagation"] = propagation
-    return Equivalent(translated, (*notes, *remarks, *_rest(given)))
+    source = None if str(path) == "-" else path
+    if source is None and output:
+        raise ConfigError([Fault("--write", "", "needs a file to convert: stdin cannot be read twice")])
+    documents = read_documents(source, lambda name: name in BUNDLED or name == PLUGIN)
+    found = [one for document in documents if not document.is_ignored for one in _conversions(document)]
+    done = [one for one in found if not one.reason]
+    if output and done:
+        _write(path, output, done)
+    for one in found:
+        (_report if output else _print)(one)
+    faults = [(one, fault) for one in done for fault in faults_of(_whole(one))]
+    for one, fault in faults:
+        print(f"{path}: {one.entry.place}: {fault.field}: {fault.rule}", file=sys.stderr)
+    if not found:
+        print(f"{path}: no entry of {' or '.join(BUNDLED)}", file=sys.stderr)
+    return 2 if faults or not done else 0
 
 
-def _well_formed(config: object, path: str, notes: list[str]) -> Config:
-    if not isinstance(config, dict):
-        notes.append("config: is not a record; nothing of it is carried over")
-        return {}
-    found = {}
-    for name, value in config.items():
-        if value is None:
+def _conversions(document: Document) -> Iterator[Conversion]:
+    taken: dict[object, str] = {
+        one.scope: f"in line {one.position('')[0]}" for one in document.entries if one.value["name"] == PLUGIN
+    }
+    old = [one for one in document.entries if one.value["name"] != PLUGIN]
+    for entry in sorted(old, key=lambda one: BUNDLED.index(one.value["name"])):
+        key = entry.scope if entry.manifest is None else id(entry.node)
+        reason = _reason_to_leave(entry)
+        if not reason and key in taken:
+            reason = f"its scope has the {PLUGIN} entry {taken[key]}, and can have one alone"
+        if reason:
+            yield Conversion(entry, {}, (), reason)
             continue
-        form = _FORMS.get(name)
-        if form and (not isinstance(value, form) or isinstance(value, bool)):
-            notes.append(f"{path}{name}: is not of the form that the bundled plugin takes; it is not carried over")
-        elif form and name in {"queue", "propagation"}:
-            found[name] = _well_formed(value, f"{name}.", notes)
-        else:
-            found[name] = value
-    return found
+        taken[key] = f"that replaces {entry.value['name']} in line {entry.position('')[0]}"
+        made = equivalent(entry.value["name"], entry.value.get("config") or {})
+        yield Conversion(entry, made.config, made.notes)
 
 
-def _of_opentelemetry(config: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    translated: Config = {}
-    notes = []
-    endpoint = config.get("traces_endpoint") or config.get("endpoint")
-    if endpoint:
-        # The bundled plugin speaks OTLP over HTTP only.
-        translated |= {"endpoint": endpoint, "protocol": "http/protobuf"}
-        notes.append("endpoint: sent over HTTP as before; most collectors take gRPC on port 4317 too, the default")
-    if headers := config.get("headers"):
-        translated["headers"] = [_header_line(name, str(value)) for name, value in headers.items()]
-        notes += [
-            f"headers: {name}: a vault reference must be the whole line, so the secret has to hold `{name}: …`"
-            for name, value in headers.items()
-            if _is_reference(str(value))
-        ]
-    attributes = {"service.name": "kong", **(config.get("resource_attributes") or {})}
-    translated["resource_attributes"] = [{"key": key, "value": str(value)} for key, value in attributes.items()]
-    if config.get("sampling_rate") is not None:
-        translated["sampling"] = {"rate": config["sampling_rate"]}
-    else:
-        notes.append("sampling.rate: was tracing_sampling_rate of kong.conf, 0.01 unless set; put it here")
-        translated["sampling"] = {"rate": 0.01}
-    return translated, notes
+def _reason_to_leave(entry: Entry) -> str:
+    config, protocols = entry.value.get("config"), entry.value.get("protocols")
+    if any(one.startswith("consumer") for one in entry.scope):
+        return f"it belongs to a consumer, and {PLUGIN} runs before the consumer is known"
+    if isinstance(protocols, list) and not {*map(str, protocols)} & {*HTTP_PROTOCOLS}:
+        return f"it runs for {', '.join(map(str, protocols)) or 'no protocol'}, and {PLUGIN} traces HTTP requests"
+    endpoints = config if isinstance(config, dict) else {}
+    if endpoints.get("logs_endpoint") and not (endpoints.get("traces_endpoint") or endpoints.get("endpoint")):
+        return "it has no endpoint for traces: it sends logs alone"
+    return ""
 
 
-def _header_line(name: str, value: str) -> str:
-    return value if _is_reference(value) else f"{name}: {value}"
+def _whole(one: Conversion) -> Config:
+    """Return the new entry, with the service or route that the old one is nested in."""
+    value = one.entry.value
+    made: Config = {"name": PLUGIN, **{key: value[key] for key in _KEPT if value.get(key) is not None}}
+    for kind in ("route", "service"):
+        name = next((label for label in one.entry.scope if label.startswith(f"{kind} ")), "").partition(" ")[2]
+        if name and not name.isdecimal() and not made.keys() & {"route", "service"}:
+            made[kind] = name
+    return {**made, "config": one.config}
 
 
-def _is_reference(value: str) -> bool:
-    return value.startswith("{vault://")
+def _print(one: Conversion) -> None:
+    name = one.entry.value["name"]
+    if one.reason:
+        print(f"# {_line(f'{one.entry.place}: {name} is left as it is: {one.reason}')}\n")
+        return
+    if one.entry.manifest is not None:
+        print("---")
+    print(f"# {_line(f'{one.entry.place}: instead of {name}')}")
+    if one.config.get("headers"):
+        print("# It has the values of headers: keep it as safe as the file.")
+    for note in one.notes:
+        print(f"#   {_line(note)}")
+    written: object = [_whole(one)]
+    if one.entry.manifest is not None:
+        written = {**one.entry.manifest, "plugin": PLUGIN, "config": one.config}
+    print(write_yaml(written))
 
 
-def _of_zipkin(config: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    notes = []
-    if config.get("http_endpoint"):
-        notes.append(
-            f"endpoint: {config['http_endpoint']} takes Zipkin's format; send to a collector with a zipkin exporter "
-            "(kong/collector/zipkin.yaml)"
-        )
-    tags = [one for one in config.get("static_tags", []) if isinstance(one, dict)]
-    return {
-        "endpoint": "http://otel-collector:4317",
-        "resource_attributes": [{"key": "service.name", "value": config.get("local_service_name", "kong")}]
-        + [{"key": str(one.get("name")), "value": str(one.get("value"))} for one in tags],
-        "sampling": {"rate": config.get("sample_ratio", _ZIPKIN_RATE)},
-    }, notes
+def _report(one: Conversion) -> None:
+    name = one.entry.value["name"]
+    place = f"line {one.entry.position('')[0]}, {one.entry.place}: {name}"
+    print(_line(f"{place} is left as it is: {one.reason}" if one.reason else f"{place} is {PLUGIN} now"))
+    for note in one.notes:
+        print(f"  {_line(note)}")
 
 
-def _batches(config: Mapping[str, Any], translated: Config, notes: list[str]) -> None:
-    queue = config.get("queue") or {}
-    size = queue.get("max_batch_size", config.get("batch_span_count"))
-    seconds = queue.get("max_coalescing_delay", config.get("batch_flush_delay"))
-    batch = {}
-    if size is not None:
-        batch["send_batch_size"] = min(max(int(size), 1), 8192)
-    if seconds is not None:
-        batch["timeout"] = min(max(round(float(seconds) * 1000), 1), 600_000)
-    if queue.get("max_retry_time", _RETRY_SECONDS) != _RETRY_SECONDS:
-        batch["max_retry_time"] = int(queue["max_retry_time"])
-    elif "max_retry_time" in queue:
-        notes.append(
-            f"queue.max_retry_time: {_RETRY_SECONDS}, its default, is left out: spans wait until they are sent"
-        )
-    if batch:
-        translated["batch_export"] = batch
+def _write(path: Path, output: Path, done: Sequence[Conversion]) -> None:
+    replacements = [Replacement(one.entry, PLUGIN, one.config, tuple(map(_line, one.notes))) for one in done]
+    content = rewritten(read_content(path)[1], replacements)
+    partial = output.with_name(f".{output.name}.{os.getpid()}{path.suffix}")
+    try:
+        # The values of headers are in it: it is for the owner, as the old file is.
+        partial.touch(mode=path.stat().st_mode & 0o777)
+        partial.write_bytes(content)
+        _verify(path, partial, replacements)
+        partial.replace(output)
+    except OSError as error:
+        raise ConfigError([Fault(str(output), "", f"cannot be written: {error.strerror}")]) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _propagation(plugin: str, config: Mapping[str, Any]) -> tuple[Config, list[str]]:
-    given = config.get("propagation") or {}
-    default = (
-        given.get("default_format") or config.get("default_header_type") or ("b3" if plugin == "zipkin" else "w3c")
-    )
-    if any(given.get(name) is not None for name in ("extract", "inject", "clear")):
-        extract, inject = given.get("extract") or [], given.get("inject") or []
-    else:
-        extract, inject = _of_header_type(config.get("header_type", "preserve"), default)
-    notes = []
-    written = [name for name in inject if name != "preserve"]
-    if "preserve" in inject:
-        written = list(dict.fromkeys([*written, default]))
-        notes.append(
-            "propagation.inject: preserve is the normal behaviour: the caller's format is written too; "
-            f"{default} is written besides, whatever the caller's format"
-        )
-    propagation: Config = {"inject": written, "clear": list(given.get("clear") or [])}
-    if extract:
-        propagation["extract"] = extract
-    else:
-        propagation["incoming"] = "ignore"
-    if name := config.get("http_response_header_for_traceid"):
-        propagation["response_header"] = name
-    return {name: value for name, value in propagation.items() if value or name == "inject"}, notes
+def _verify(path: Path, written: Path, replacements: Sequence[Replacement]) -> None:
+    """Compare the new file with the old one: nothing else may have changed.
+
+    An anchor in an entry, or an alias for one, is where a text in another place counts.
+    """
+    try:
+        before = [_without_entries(one.node.value) for one in read_documents(path, BUNDLED.__contains__) if one.node]
+        documents = read_documents(written, PLUGIN.__eq__)
+        after = [_without_entries(one.node.value) for one in documents if one.node]
+        made = [entry.value.get("config") for document in documents for entry in document.entries]
+    except ConfigError:
+        before, after, made = [], [None], []
+    if before != after or not all(one.config in made for one in replacements):
+        rule = "has an anchor or alias in an entry to convert: nothing is written; convert it without --write"
+        raise ConfigError([Fault(str(path), "", rule)])
 
 
-def _of_header_type(header_type: str, default: str) -> tuple[list[str], list[str]]:
-    if header_type == "ignore":
-        return [], [default]
-    return _EVERY_FORMAT, ["preserve"] if header_type == "preserve" else ["preserve", header_type]
+def _without_entries(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_entries(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if any(value.get(name) in (*BUNDLED, PLUGIN) for name in ("name", "plugin")):
+        return {key: one for key, one in value.items() if key not in {"name", "plugin", "config"}}
+    return {key: _without_entries(one) for key, one in value.items()}
 
 
-def _rest(config: Mapping[str, Any]) -> Iterator[str]:
-    for name in config:
-        if name not in _CARRIED_OVER:
-            reason = _NOT_NEEDED.get(name, "has no equivalent")
-            if reason:
-                yield f"{name}: {reason}"
-    queue = config.get("queue") or {}
-    for name in queue:
-        if name not in {"max_batch_size", "max_coalescing_delay", "max_retry_time"}:
-            yield f"queue.{name}: spans wait on disk, bounded by batch_export.spool_max_bytes"
+def _line(text: str) -> str:
+    return printable(" ".join(text.split()))

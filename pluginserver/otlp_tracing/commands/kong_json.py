@@ -62,7 +62,7 @@ class _Reader:
         return line, at - self._lines[line - 1] + 1
 
     def _value(self, word: str, depth: int) -> Node:
-        node = Node(None, *self._place(self._begin), (self._begin, self._at))
+        node = Node(None, *self._place(self._begin), (self._begin, self._at), is_flow=True)
         if depth > DEEPEST:
             self._fail("is nested too deeply")
         if word == _QUOTE:

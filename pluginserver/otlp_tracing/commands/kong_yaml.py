@@ -69,12 +69,30 @@ def _reason(error: yaml.YAMLError, text: str, mark: yaml.Mark) -> str:
     return f"is not YAML: {problem}{f', {context}' if context else ''}{f' of line {begin.line + 1}' if begin else ''}"
 
 
+def write_yaml(value: object) -> str:
+    """Return YAML that Kong reads as this value: without anchors, and with quotes where its types need them."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, _: object) -> bool:
+        return True
+
+    def _text(self, text: str) -> yaml.ScalarNode:
+        is_text = isinstance(_scalar(text, None, True, 0, 0), str)
+        return self.represent_scalar(f"{_TAG}str", text, style=None if is_text else "'")
+
+
+_Dumper.add_representer(str, _Dumper._text)
+
+
 class _Yaml:
     """Composes the nodes of a stream, as lyaml's Parser does."""
 
     def __init__(self, content: bytes) -> None:
         self._events: Iterator[Any] = yaml.parse(content, Loader=_Loader)
         self._anchors: dict[str, Node | None] = {}
+        self._end = 0  # of the last value; libyaml ends a block where the next value begins
 
     def documents(self) -> Iterator[Node]:
         for event in self._events:
@@ -91,10 +109,12 @@ class _Yaml:
             found = self._anchors[event.anchor]
             if found is None:
                 raise UnreadableError(f"*{event.anchor} refers to itself", line, column)
+            self._end = _index(event.end_mark)
             return found
         if depth > DEEPEST:
             raise UnreadableError("is nested too deeply", line, column)
-        node = Node(None, line, column, (mark.index, _index(event.end_mark)))
+        node = Node(None, line, column, is_flow=getattr(event, "flow_style", None) is True)
+        self._end = _index(event.end_mark)
         if event.anchor:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
@@ -103,16 +123,21 @@ class _Yaml:
             self._list(node, depth)
         else:
             self._record(node, depth)
+        node.span = mark.index, self._end
         if event.anchor:
             self._anchors[event.anchor] = node
         if node.size > _MOST_NODES:
             raise UnreadableError("has too many values", line, column)
         return node
 
+    def _close(self, node: Node, event: Any) -> None:
+        if node.is_flow:
+            self._end = _index(event.end_mark)
+
     def _list(self, node: Node, depth: int) -> None:
         for event in self._events:
             if isinstance(event, yaml.SequenceEndEvent):
-                node.span = node.span[0], _index(event.end_mark)
+                self._close(node, event)
                 break
             node.items.append(self._node(event, depth + 1))
         node.value = [one.value for one in node.items]
@@ -123,7 +148,7 @@ class _Yaml:
         own = set()
         for event in self._events:
             if isinstance(event, yaml.MappingEndEvent):
-                node.span = node.span[0], _index(event.end_mark)
+                self._close(node, event)
                 break
             key = self._node(event, depth + 1)
             value = self._node(next(self._events), depth + 1)

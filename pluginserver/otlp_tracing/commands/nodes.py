@@ -19,7 +19,8 @@ class Node:
         value: None, a boolean, a float, a string, a list or a dict.
         line: from 1.
         column: from 1, in characters.
-        span: begin and end in the text, in characters; of a record or list in block style up to the next value.
+        span: begin and end in the text, in characters.
+        is_flow: a record or list in braces or brackets.
         size: number of values in it, with aliases written out.
         fields: of a record: the key and the value by the key's name; those that count.
         items: of a list.
@@ -30,6 +31,7 @@ class Node:
     line: int
     column: int
     span: tuple[int, int] = (0, 0)
+    is_flow: bool = False
     size: int = 1
     fields: dict[str, tuple[Node, Node]] = field(default_factory=dict)
     items: list[Node] = field(default_factory=list)

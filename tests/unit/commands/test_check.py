@@ -36,6 +36,13 @@ services:
         paths: [/]
         plugins: [{{name: otlp-tracing, config: {{redaction: {{hash_key: "{SECRET}0123456789"}}}}}}]
 """
+MANIFEST = f"""\
+apiVersion: configuration.konghq.com/v1
+kind: KongClusterPlugin
+metadata: {{name: t}}
+plugin: otlp-tracing
+config: {{headers: ["x-api-key: {SECRET}"], tls: {{client_key: "{SECRET}"}}}}
+"""
 
 
 @pytest.fixture
@@ -235,10 +242,24 @@ def test_findings_are_written_for_programs(tmp_path: Path, capsys: pytest.Captur
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(
-        [KONG_YML, one({"headers": {"authorization": f"Bearer {SECRET}"}}), one({"endpoint": f"http://u:{SECRET}@c"})]
+        [
+            KONG_YML,
+            one({"headers": {"authorization": f"Bearer {SECRET}"}}),
+            one({"endpoint": f"http://u:{SECRET}@c"}),
+            json.dumps(yaml.safe_load(KONG_YML)),
+            MANIFEST,
+        ]
     ),
     st.lists(st.tuples(st.floats(0, 1), st.sampled_from("\t\n :{}[]-&*!|>'\"#%@`,?~\x00é"), st.booleans()), max_size=4),
-    st.sampled_from([["check"], ["check", "--from"]]),
+    st.sampled_from(
+        [
+            ["check", "kong.yml"],
+            ["check", "--format", "json", "kong.json"],
+            ["check", "--format", "github", "kong.yml"],
+            ["check", "--from", "kong.json"],
+            ["check", "--from", "kong.yml"],
+        ]
+    ),
 )  # fmt: skip
 def test_no_file_gives_a_traceback_or_a_secret(
     tmp_path: Path,
@@ -252,8 +273,9 @@ def test_no_file_gives_a_traceback_or_a_secret(
         at = int(where * (len(text) - 1))
         if SECRET not in text[max(0, at - len(SECRET)) : at + len(SECRET)]:
             text = text[:at] + character + text[at + replaces :]
-    (tmp_path / "kong.yml").write_text(text)
+    *options, name = command
+    (tmp_path / name).write_text(text)
 
-    assert main([*command, str(tmp_path / "kong.yml")]) in {0, 2}
+    assert main([*options, str(tmp_path / name)]) in {0, 2}
     captured = capsys.readouterr()
     assert SECRET not in captured.out + captured.err

@@ -2,87 +2,169 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from otlp_tracing.commands.check import faults_of
-from otlp_tracing.commands.convert import BUNDLED, convert, equivalent
+from checkout import TESTDATA
+from otlp_tracing.cli import main
+from otlp_tracing.commands.check import check
+from otlp_tracing.commands.convert import convert
+from otlp_tracing.errors import ConfigError
+
+DUMPS = sorted((TESTDATA / "dumps").glob("*-3.?.*"))
+"""`deck dump` and `GET /plugins` of real Kongs, each with entries of both plugins, at the top and nested."""
 
 OPENTELEMETRY: dict[str, Any] = {
     "traces_endpoint": "http://collector:4318/v1/traces",
     "headers": {"X-Auth-Token": "secret"},
-    "resource_attributes": {"service.name": "edge", "deployment.environment": "test"},
-    "queue": {"max_batch_size": 100, "max_coalescing_delay": 2, "max_entries": 5000},
     "sampling_rate": 0.25,
-    "http_response_header_for_traceid": "X-Trace-Id",
-    "propagation": {
-        "extract": ["w3c", "b3"],
-        "clear": ["uber-trace-id"],
-        "inject": ["preserve"],
-        "default_format": "w3c",
-    },
 }
+COMMENTED = """\
+# the gateway
+_format_version: "3.0"
+services:
+  - name: users   # the users
+    url: http://users
+    plugins:
+      # traces of users
+      - name: zipkin # old
+        enabled: false
+        config:
+          # our zipkin
+          http_endpoint: http://zipkin:9411/api/v2/spans
+          sample_ratio: 1
+
+        # trailing
+        tags: [a]
+    routes:
+      - {name: r, paths: [/], plugins: [{name: opentelemetry, config: {endpoint: "http://c:4318/v1/traces"}}]}
+plugins:
+- config:
+    traces_endpoint: http://c:4318/v1/traces
+    headers: {a: "08"}
+  name: opentelemetry
+- name: cors
+- name: zipkin
+# end
+"""
 
 
-def test_opentelemetry_keeps_what_it_says() -> None:
-    """Endpoint, headers, resource, batches, rate, propagation and the response header are carried over."""
-    config = equivalent("opentelemetry", OPENTELEMETRY).config
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda one: one.name)
+def test_a_dump_of_a_real_kong_is_converted(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the golden files say, printed and written; both pass the check. UPDATE_DOCS=1 writes them again."""
+    written = tmp_path / f"kong{dump.suffix}"
+    assert convert(dump) == 0
+    printed = capsys.readouterr().out
+    assert convert(dump, written) == 0
+    (tmp_path / "entries.yml").write_text(printed)
+    assert check([written, tmp_path / "entries.yml"]) == 0
+    for made, suffix in ((printed, ".entries.yml"), (written.read_text(), f".written{dump.suffix}")):
+        golden = dump.parent / "converted" / f"{dump.stem}{suffix}"
+        if os.environ.get("UPDATE_DOCS"):
+            golden.write_text(made)
+        assert made == golden.read_text()
 
-    assert config == {
-        "endpoint": "http://collector:4318/v1/traces",
-        "protocol": "http/protobuf",
-        "headers": ["X-Auth-Token: secret"],
-        "resource_attributes": [
-            {"key": "service.name", "value": "edge"},
-            {"key": "deployment.environment", "value": "test"},
-        ],
-        "sampling": {"rate": 0.25},
-        "batch_export": {"send_batch_size": 100, "timeout": 2000},
-        "propagation": {
-            "extract": ["w3c", "b3"],
-            "inject": ["w3c"],
-            "clear": ["uber-trace-id"],
-            "response_header": "X-Trace-Id",
-        },
+
+def test_the_whole_file_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every comment and every other entry stay; it may be the same file, whose mode stays."""
+    file = tmp_path / "kong.yml"
+    file.write_text(COMMENTED)
+    file.chmod(0o640)
+
+    assert main(["check", "--from", str(file), "--write", str(file)]) == 0
+    after = file.read_text()
+    for line in ("# the gateway", "# the users", "# traces of users", "# old", "# our zipkin", "# trailing", "# end"):
+        assert line in after, line
+    made = yaml.safe_load(after)
+    assert [one["name"] for one in made["plugins"]] == ["otlp-tracing", "cors", "zipkin"]
+    assert made["plugins"][0]["config"]["headers"] == ["a: 08"]
+    (users,) = made["services"]
+    assert {**users["plugins"][0], "config": 0} == {
+        "name": "otlp-tracing",
+        "enabled": False,
+        "tags": ["a"],
+        "config": 0,
     }
+    assert users["routes"][0]["plugins"][0]["name"] == "otlp-tracing"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [one.name for one in tmp_path.iterdir()] == ["kong.yml"]
+    assert "global: zipkin is left as it is: its scope has the otlp-tracing entry" in capsys.readouterr().out
 
 
-def test_zipkin_goes_through_a_collector() -> None:
-    """The rate and the name are carried over; that a collector has to speak Zipkin is said."""
-    made = equivalent("zipkin", {"http_endpoint": "http://zipkin:9411/api/v2/spans", "sample_ratio": 0.5})
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"_format_version": "3.0", "plugins": [\n\t{"name": "zipkin"}, {"name": "cors"}]}'),
+        ("a.yml", 'kind: KongPlugin\nplugin: zipkin # x\n---\nkind: KongPlugin\nconfig:\nplugin: "opentelemetry"\n'),
+        ("a.yml", "- name: zipkin\n  config: {}\n- name: zipkin\n  service: s\n"),
+        ("a.yml", "\n- name: zipkin\n  config:\n  - 1\n  # c\n"),
+        ("a.yml", "é: {}\nplugins:\r\n- name: zipkin\r\n  tags: [é]\r\n"),
+    ],
+)
+def test_every_form_of_file_is_written(tmp_path: Path, name: str, text: str) -> None:
+    """JSON, manifests and lists; entries with and without a configuration."""
+    (tmp_path / name).write_bytes(text.encode())
 
-    assert made.config["sampling"] == {"rate": 0.5}
-    assert made.config["propagation"]["inject"] == ["b3"]
-    assert any("http://zipkin:9411/api/v2/spans" in note for note in made.notes)
-
-
-@pytest.mark.parametrize("plugin", BUNDLED)
-@pytest.mark.parametrize("header_type", ["preserve", "ignore", "b3", "b3-single", "w3c", "jaeger", "ot", "aws", "gcp"])
-def test_every_header_type_gives_an_entry_that_passes(plugin: str, header_type: str) -> None:
-    """The formats that the older field meant become formats of the schema."""
-    made = equivalent(plugin, {"header_type": header_type, "traces_endpoint": "http://c:4318/v1/traces"})
-
-    assert faults_of({"name": "otlp-tracing", "config": made.config}) == []
-    assert ("incoming" in made.config["propagation"]) == (header_type == "ignore")
-
-
-def test_nothing_is_left_out_in_silence() -> None:
-    """A field without an equivalent has a note that names it."""
-    made = equivalent("zipkin", {"static_tags": [{"name": "a", "value": "b"}], "made_up": 1, "queue": {"max_bytes": 5}})
-
-    for name in ("made_up", "queue.max_bytes"):
-        assert any(note.startswith(name) for note in made.notes), name
+    assert convert(tmp_path / name, tmp_path / f"new-{name}") == 0
+    after = (tmp_path / f"new-{name}").read_bytes().decode()
+    assert "otlp-tracing" in after
+    assert "name: zipkin" not in after.replace('"', "")
 
 
-def test_a_secret_in_a_vault_stays_there() -> None:
-    """A reference becomes the whole line, and the note says which text the secret has to hold."""
-    made = equivalent("opentelemetry", {"headers": {"authorization": "{vault://env/otlp}"}})
+def test_an_alias_is_not_written_through(tmp_path: Path) -> None:
+    """The text of the entry is elsewhere, and may count for more than this entry."""
+    file = tmp_path / "kong.yml"
+    file.write_text("_ignore: [&c {sample_ratio: 1}]\nplugins: [{name: zipkin, config: *c}]\n")
 
-    assert made.config["headers"] == ["{vault://env/otlp}"]
-    assert any("authorization: …" in note for note in made.notes)
+    with pytest.raises(ConfigError, match="has an anchor or alias"):
+        convert(file, tmp_path / "new.yml")
+    assert [one.name for one in tmp_path.iterdir()] == ["kong.yml"]
+    assert convert(file) == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"name": "zipkin", "consumer": "bob"}, "it belongs to a consumer"),
+        ({"name": "zipkin", "protocols": ["tcp"]}, "it runs for tcp"),
+        ({"name": "opentelemetry", "config": {"logs_endpoint": "http://c/v1/logs"}}, "it has no endpoint for traces"),
+        ({"name": "zipkin", "service": "s"}, "its scope has the otlp-tracing entry in line"),
+    ],
+)
+def test_an_entry_that_cannot_be_carried_over_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], entry: dict[str, Any], reason: str
+) -> None:
+    """With the reason; the rest of the file is converted."""
+    entries = [{"name": "otlp-tracing", "service": "s"}, {"name": "zipkin", "route": "r"}, entry]
+    (tmp_path / "kong.yml").write_text(yaml.safe_dump({"plugins": entries}, sort_keys=False))
+
+    assert convert(tmp_path / "kong.yml", tmp_path / "new.yml") == 0
+    assert f"{entry['name']} is left as it is: {reason}" in capsys.readouterr().out
+    assert yaml.safe_load((tmp_path / "new.yml").read_text())["plugins"][2] == entry
+
+
+def test_a_nested_entry_is_printed_with_its_scope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pasted at the top it would be global otherwise; Kong takes the field in a nested entry too."""
+    routes = [{"name": "r", "plugins": [{"name": "zipkin"}]}]
+    services = [{"name": "s", "plugins": [{"name": "zipkin"}], "routes": routes}]
+    (tmp_path / "kong.yml").write_text(json.dumps({"services": services}))
+
+    assert convert(tmp_path / "kong.yml") == 0
+    made = yaml.safe_load(capsys.readouterr().out)
+    assert [(one.get("service"), one.get("route")) for one in made] == [("s", None), (None, "r")]
+
+
+def test_write_needs_a_file_to_convert(capsys: pytest.CaptureFixture[str]) -> None:
+    """A sentence each."""
+    assert main(["check", "kong.yml", "--write", "x"]) == 2
+    assert "--write: goes with --from" in capsys.readouterr().err
+    assert main(["check", "--from", "-", "--write", "x"]) == 2
+    assert "--write: needs a file to convert" in capsys.readouterr().err
 
 
 def test_a_whole_file_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,37 +213,3 @@ def test_a_manifest_stays_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixtu
     made = yaml.safe_load(capsys.readouterr().out)
     assert made["plugin"] == "otlp-tracing"
     assert {name: made[name] for name in manifest} == manifest
-
-
-def test_a_null_is_unset() -> None:
-    """As a dump writes fields without a value: no note, and the other field for the endpoint counts."""
-    made = equivalent("opentelemetry", {"traces_endpoint": None, "endpoint": "http://c:4318/v1/traces", "made_up": None,
-                                        "queue": {"max_retry_time": 60, "max_bytes": None}})  # fmt: skip
-
-    assert made.config["endpoint"] == "http://c:4318/v1/traces"
-    assert "batch_export" not in made.config
-    assert not any("made_up" in note or "max_bytes" in note for note in made.notes)
-
-
-def test_static_tags_become_resource_attributes() -> None:
-    """They are the same on every span."""
-    made = equivalent("zipkin", {"static_tags": [{"name": "team", "value": "edge"}]})
-
-    assert {"key": "team", "value": "edge"} in made.config["resource_attributes"]
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        "text", ["oops"], {"headers": ["a: b"]}, {"headers": "a: b"}, {"resource_attributes": [{"key": "a"}]},
-        {"queue": 5}, {"queue": {"max_batch_size": "many"}}, {"propagation": "w3c"}, {"header_type": ["w3c"]},
-        {"propagation": {"extract": "w3c"}}, {"static_tags": {}}, {"batch_flush_delay": True},
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("plugin", BUNDLED)
-def test_a_field_of_another_form_is_left_out(plugin: str, config: object) -> None:
-    """A note says so; the rest is translated."""
-    made = equivalent(plugin, config)
-
-    assert faults_of({"name": "otlp-tracing", "config": made.config}) == []
-    assert any("not carried over" in note or "nothing of it" in note for note in made.notes)
