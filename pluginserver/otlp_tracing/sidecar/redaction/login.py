@@ -54,5 +54,7 @@ class LoginContext:
             return True
         if self._is_login is None:
             text = self._text
-            self._is_login = bool(_COMPANION.search(text) or (_CODE.search(text) and _STATE.search(text)))
+            # Every companion has an underscore, and most callbacks have none.
+            has_companion = "_" in text and _COMPANION.search(text)
+            self._is_login = bool(has_companion or (_CODE.search(text) and _STATE.search(text)))
         return self._is_login

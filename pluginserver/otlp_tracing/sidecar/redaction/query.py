@@ -33,11 +33,14 @@ class QueryRedactor:
         safe = frozenset(redaction.safe_query)
         every = redaction.query == "all"
 
-        def is_hidden(name: str) -> bool | None:
+        def is_hidden(name: str) -> bool | str:
+            # An ambiguous name is returned as LoginContext takes it.
             decoded = unquote_plus(name)
-            if decoded not in safe and (every or decoded in sensitive):
+            if decoded in safe:
+                return False
+            if every or decoded in sensitive:
                 return True
-            return None if decoded not in safe and sensitive and decoded.lower() in AMBIGUOUS_NAMES else False
+            return decoded.lower() if sensitive and decoded.lower() in AMBIGUOUS_NAMES else False
 
         self._hides_all = every
         self._is_off = redaction.query == "none"
@@ -64,12 +67,14 @@ class QueryRedactor:
             else:
                 replaced = parameter
                 hidden = (self._is_hidden_cached if len(name) <= _MAX_CACHED_LENGTH else self._is_hidden)(name)
-                if hidden is None:
-                    login = login or LoginContext(query)
-                    hidden = login.is_secret(unquote_plus(name), unquote_plus(value))
                 if hidden and value:
-                    replaced = replace(unquote_plus(value))
-                    replaced = None if replaced is None else f"{name}={replaced}"
+                    decoded = unquote_plus(value)
+                    if isinstance(hidden, str):
+                        login = login or LoginContext(query)
+                        hidden = login.is_secret(hidden, decoded)
+                    if hidden:
+                        replaced = replace(decoded)
+                        replaced = None if replaced is None else f"{name}={replaced}"
             if replaced is not None:
                 kept.append(replaced)
         return "&".join(kept)

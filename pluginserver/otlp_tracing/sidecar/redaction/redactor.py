@@ -127,7 +127,7 @@ class Redactor:
             replaced = self._replace_findings(_names_of_texts(span, attributes), texts, cut, found, on_finding)
             if replaced:
                 return _with_texts(span, attributes, replaced)
-        return span if attributes is span.attributes else dataclasses.replace(span, attributes=attributes)
+        return span if attributes is span.attributes else span.with_attributes(attributes)
 
     def _redact_by_name(
         self, kind: StringKind, name: str, text: str, on_finding: OnFinding, budget: CostBudget

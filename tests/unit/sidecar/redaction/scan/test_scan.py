@@ -6,6 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otlp_tracing.sidecar.otlp.encoder import encode_span
+from otlp_tracing.sidecar.redaction.cost import SEARCH, SPAN_BUDGET, CostBudget
+from otlp_tracing.sidecar.redaction.detectors.email import Email
+from otlp_tracing.sidecar.redaction.scan.patterns import Patterns
+from otlp_tracing.sidecar.redaction.scan.scan import Scan
 from redacting import redacted, span_of
 
 
@@ -32,3 +36,19 @@ def test_any_string_gives_a_valid_span(attributes: dict[str, str]) -> None:
     redaction = {"detectors": ["email", "jwt", "credentials", "credit_card", "iban", "cloud_key", "phone", "ip"]}
 
     assert encode_span(redacted(span_of(**attributes), **redaction)[0])
+
+
+def test_strings_without_a_finding_are_scanned_once() -> None:
+    """From the second span on they cost no scan beside a finding, which is found in every span; memory is bounded."""
+    scan = Scan([Email()], Patterns(()))
+    texts = [*(f"name-{number}" for number in range(20)), "alice@example.com"]
+    budgets = [CostBudget() for _ in range(3)]
+    found = [list(scan.find(texts, budget)) for budget in budgets]
+    spent = [SPAN_BUDGET - budget.left for budget in budgets]
+    for number in range(1100):
+        scan.find([f"text {number}", "alice@example.com"], CostBudget())
+
+    assert found == [[20], [20], [20]]
+    assert spent[0] - spent[1] >= 20 * SEARCH
+    assert spent[1] == spent[2]
+    assert len(scan._clean) == 1024
