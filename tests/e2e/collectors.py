@@ -1,4 +1,4 @@
-"""The real OpenTelemetry Collector as a process: OTLP over gRPC in, a file of JSON lines out."""
+"""The real OpenTelemetry Collector as a process: OTLP in, a file of JSON lines a signal out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import contextlib
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import yaml
 
@@ -51,12 +53,13 @@ class Collector:
 
     def __init__(self, binary: Path, folder: Path) -> None:
         self._binary = binary
-        self._port = free_port()
+        self._port, self._http_port, self._prometheus_port = free_port(), free_port(), free_port()
         self._config = folder / "collector.yaml"
         self._file = folder / "collected.jsonl"
+        self._log_records, self._metrics = folder / "logs.jsonl", folder / "metrics.jsonl"
         self._log = folder / "collector.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._config.write_text(yaml.safe_dump(self._configuration(free_port())))
+        self._config.write_text(yaml.safe_dump(self._configuration()))
 
     @property
     def port(self) -> int:
@@ -67,6 +70,11 @@ class Collector:
     def endpoint(self) -> str:
         """The address to export to."""
         return f"http://{HOST}:{self._port}"
+
+    @property
+    def http_endpoint(self) -> str:
+        """The address to export to over HTTP."""
+        return f"http://{HOST}:{self._http_port}"
 
     def start(self) -> None:
         """Start it and wait until it listens."""
@@ -108,6 +116,40 @@ class Collector:
         *lines, _unfinished = self.text().split("\n")
         return [span for line in lines for span in from_otlp_json(json.loads(line))]
 
+    def log_records(self, trace_ids: Collection[str]) -> list[dict[str, Any]]:
+        """Return the log records of some traces, as it has written them."""
+        return [
+            record
+            for message in _messages(self._log_records)
+            for resource in message["resourceLogs"]
+            for scope in resource["scopeLogs"]
+            for record in scope["logRecords"]
+            if record.get("traceId") in trace_ids
+        ]
+
+    def exemplars(self) -> set[str]:
+        """Return the trace ids of all exemplars of durations."""
+        return {
+            exemplar["traceId"]
+            for message in _messages(self._metrics)
+            for resource in message["resourceMetrics"]
+            for scope in resource["scopeMetrics"]
+            for metric in scope["metrics"]
+            if metric["name"] == "http.server.request.duration"
+            for point in metric["histogram"]["dataPoints"]
+            for exemplar in point.get("exemplars", ())
+        }
+
+    def prometheus(self) -> str:
+        """Return the metrics as Prometheus would read them."""
+        with urllib.request.urlopen(f"http://{HOST}:{self._prometheus_port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def all_text(self) -> str:
+        """Return all that it has written, of every signal."""
+        files = (self._file, self._log_records, self._metrics)
+        return "".join(file.read_text() for file in files if file.exists())
+
     def text(self) -> str:
         """Return all that it has written, as it is."""
         return self._file.read_text() if self._file.exists() else ""
@@ -128,24 +170,47 @@ class Collector:
     def _ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
 
-    def _configuration(self, prometheus_port: int) -> dict[str, object]:
+    def _configuration(self) -> dict[str, object]:
         processors = ["memory_limiter", "batch"]
         return {
-            "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"{HOST}:{self._port}"}}}},
+            "receivers": {
+                "otlp": {
+                    "protocols": {
+                        "grpc": {"endpoint": f"{HOST}:{self._port}"},
+                        "http": {"endpoint": f"{HOST}:{self._http_port}"},
+                    }
+                }
+            },
             "processors": {
                 "memory_limiter": {"check_interval": "1s", "limit_mib": 256},
                 "batch": {"timeout": "50ms"},
             },
             "exporters": {
-                "file": {"path": str(self._file), "append": True, "flush_interval": "100ms"},
+                "file": _to(self._file),
+                "file/logs": _to(self._log_records),
+                "file/metrics": _to(self._metrics),
                 "debug": {},
-                "prometheus": {"endpoint": f"{HOST}:{prometheus_port}"},
+                "prometheus": {"endpoint": f"{HOST}:{self._prometheus_port}"},
             },
             "service": {
                 "telemetry": {"metrics": {"level": "none"}},
                 "pipelines": {
                     "traces": {"receivers": ["otlp"], "processors": processors, "exporters": ["file", "debug"]},
-                    "metrics": {"receivers": ["otlp"], "processors": processors, "exporters": ["prometheus"]},
+                    "metrics": {
+                        "receivers": ["otlp"],
+                        "processors": processors,
+                        "exporters": ["prometheus", "file/metrics"],
+                    },
+                    "logs": {"receivers": ["otlp"], "processors": processors, "exporters": ["file/logs"]},
                 },
             },
         }
+
+
+def _to(file: Path) -> dict[str, object]:
+    return {"path": str(file), "append": True, "flush_interval": "100ms"}
+
+
+def _messages(file: Path) -> list[dict[str, Any]]:
+    *lines, _unfinished = file.read_text().split("\n") if file.exists() else [""]
+    return [json.loads(line) for line in lines]

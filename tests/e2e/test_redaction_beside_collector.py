@@ -71,8 +71,8 @@ class RedactingCollector(Collector):
         self._processor = processor
         super().__init__(binary, folder)
 
-    def _configuration(self, prometheus_port: int) -> dict[str, object]:
-        configuration: dict[str, Any] = super()._configuration(prometheus_port)
+    def _configuration(self) -> dict[str, object]:
+        configuration: dict[str, Any] = super()._configuration()
         configuration["processors"]["redaction"] = dict(self._processor)
         configuration["service"]["pipelines"]["traces"]["processors"].insert(0, "redaction")
         return configuration
