@@ -429,6 +429,19 @@ def test_nothing_at_all_is_no_fault(
     assert lines[-1] == "nothing wrong was found; 4 questions could not be asked"
 
 
+def test_a_key_of_the_environment_is_not_shown(
+    machine: Machine, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector that repeats the key of OTEL_EXPORTER_OTLP_HEADERS is quoted without it."""
+    with web_server(403, f"no access for {SECRET}".encode()) as address:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{SECRET}")
+        machine.yml(f"http://{address}", "protocol: http/protobuf")
+        (wrong,) = examine(machine).of_level("FAIL")
+
+    assert "no access for …" in wrong["text"]
+    assert wrong["command"] == "export OTEL_EXPORTER_OTLP_HEADERS=authorization=KEY"
+
+
 def test_a_span_can_be_looked_for(machine: Machine, examine: Examine) -> None:
     """With --send each collector gets one span, and its trace id is printed."""
     with collector() as sink:

@@ -13,7 +13,8 @@ from otlp_tracing.commands.screen import Screen, printable
 Level = Literal["ok", "note", "warn", "FAIL"]
 """`note` is for a question that could not be asked, or that has no answer yet."""
 _COLOURS: Mapping[Level, str] = {"ok": "green", "note": "dim", "warn": "yellow", "FAIL": "red"}
-_SECRET_NAME = re.compile(r"HEADER|KEY|TOKEN|PASSWORD|SECRET|AUTH", re.IGNORECASE)
+# Of the variables that this product and Kong read: others have words such as true, which would be hidden everywhere.
+_SECRET_NAME = re.compile(r"(?:OTEL|OTLP|KONG)_.*(?:HEADER|KEY|TOKEN|PASSWORD|SECRET)", re.IGNORECASE)
 _SHORTEST_SECRET = 4  # a shorter value is in many texts by chance
 
 
