@@ -37,6 +37,7 @@ COMMANDS = {
 }
 _log = logging.getLogger("otlp_tracing.cli")
 
+_OWN_OPTIONS = ("-h", "--help", "--version")
 _ENTRY_POINTS = "otlp_tracing.commands"
 _IN_OTHER_DISTRIBUTIONS = {"demo": "demo"}
 """Commands that an extra of this distribution installs, with the extra's name."""
@@ -105,6 +106,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             command.option("--log-level", log_level, "info", "LEVEL", "debug, info, warning or error")
             command.epilog = f"example:\n  {module.EXAMPLE}"
             command.set_defaults(run=module.run, command=name)
+    if arguments[:1] and arguments[0].startswith("-") and arguments[0] not in _OWN_OPTIONS:
+        parser.error(f"there is no option {arguments[0]}; before the command there are {', '.join(_OWN_OPTIONS)}")
     options, unknown = parser.parse_known_args(arguments)
     if unknown and not continues_with_faults(options):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")

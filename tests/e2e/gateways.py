@@ -63,7 +63,9 @@ class PluginServer:
     def ours(cls, prefix: Path) -> PluginServer:
         """Return `otlp-tracing serve`."""
         port = free_port()
-        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}")
+        # Kong's log has none of its lines at Kong's default level.
+        log = ("--log-file", str(log_of(prefix)))
+        serve = command_line("serve", "--kong-prefix", str(prefix), "--http", f"{HOST}:{port}", *log)
         if cls.hand_over == "kong":
             return cls.with_kongs_queue(serve, port, prefix, cls.protocol)
         return cls(command_line("dump", "--protocol", cls.protocol), serve, port)
@@ -95,6 +97,11 @@ class PluginServer:
             port,
             http_log,
         )
+
+
+def log_of(prefix: Path) -> Path:
+    """Return the file with the log of our plugin server."""
+    return prefix.parent / "otlp-tracing.log"
 
 
 @dataclass(frozen=True)
@@ -185,9 +192,14 @@ class RunningGateway(ABC):
     def stop(self) -> None:
         """Stop it and wait until it is gone; may be called twice."""
 
-    @abstractmethod
     def log(self) -> str:
-        """Return its log, in which the plugin server's lines are."""
+        """Return its log, and that of our plugin server."""
+        file = log_of(self.prefix)
+        return self.own_log() + (file.read_text(errors="replace") if file.exists() else "")
+
+    @abstractmethod
+    def own_log(self) -> str:
+        """Return the gateway's own log."""
 
     @abstractmethod
     def second_worker(self) -> contextlib.AbstractContextManager[str]:
@@ -309,8 +321,8 @@ class StandIn(RunningGateway):
             second.terminate()
             second.wait(_STOP_SECONDS)
 
-    def log(self) -> str:
-        """Return its log, in which the plugin server's lines are."""
+    def own_log(self) -> str:
+        """Return the gateway's own log."""
         return self._log_file.read_text(errors="replace")
 
     @property
@@ -370,8 +382,8 @@ class RealKong(RunningGateway):
         """Give nginx's own, at the same address; for a Kong with `KONG_NGINX_WORKER_PROCESSES=2`."""
         yield self.url
 
-    def log(self) -> str:
-        """Return its log, in which the plugin server's lines are."""
+    def own_log(self) -> str:
+        """Return the gateway's own log."""
         return self.process.log()
 
     @property
@@ -387,7 +399,6 @@ class RealKong(RunningGateway):
         settings: dict[str, object] = {
             "declarative_config": self._kong_yml,
             "proxy_listen": listen,
-            "log_level": "info",
             **plugin_server_settings(self.prefix / self.server.socket, self.server.query, self._start_command),
         }
         if self.neighbour is not None:

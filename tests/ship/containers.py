@@ -120,7 +120,7 @@ class Container:
         environment: added to the image's.
         volumes: folders and files of this machine, by their place in the container.
         tmpfs: folders in memory, any user's.
-        user: instead of the image's.
+        user: instead of the image's, as `uid` or `uid:gid`.
         read_only: whether the image's own files are.
     """
 
@@ -210,7 +210,9 @@ class Container:
         return children[0].pid
 
     def _chroot(self, command: Sequence[str]) -> list[str]:
-        uid, gid = self.image.ids(self.user or self.image.config.get("User") or "0")
+        user, _, group = (self.user or self.image.config.get("User") or "0").partition(":")
+        uid, gid = self.image.ids(user)
+        gid = int(group or gid)
         environment = {**self.image.environment, **self.environment}
         return [
             *("chroot", f"--userspec={uid}:{gid}", "--groups=", str(self.image.root)),

@@ -25,12 +25,12 @@ def start(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("variable", ["OTLP_HEADER_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE"])
-def test_a_secret_that_cannot_be_read_ends_it(variable: str, tmp_path: Path) -> None:
-    """Without its secret Kong is not started: the one line names the variable, the file and the user."""
+def test_a_secret_that_cannot_be_read_is_said(variable: str, tmp_path: Path) -> None:
+    """Kong is started without tracing's secret: a line names the variable, the file and the user."""
     missing = tmp_path / "missing"
     done = start({variable: str(missing)})
 
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"otlp-tracing: {variable}: user ")
-    assert done.stderr.endswith(f" cannot read {missing}\n")
-    assert done.stderr.count("\n") == 1
+    said, end = done.stderr.splitlines()
+    assert said.startswith(f"otlp-tracing: {variable}: user ")
+    assert said.endswith(f" cannot read {missing}")
+    assert "KONG_IMAGE is no image of Kong" in end  # there is none here; it is the last step

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +171,51 @@ def test_kong_takes_over_the_plugin_server(gateway: Gateway, sink: ThreadedOtlpS
         # Its sidecar waits for the port of the one before.
         wait_for(lambda: accepts((HOST, gateway.sidecar)), 30, "the new sidecar has the port")
         assert fetch(f"http://{HOST}:{gateway.sidecar}", "/healthz").status == 200
+
+
+def test_nothing_on_the_first_day_costs_a_span(gateway: Gateway, sink: ThreadedOtlpSink, tmp_path: Path) -> None:
+    """As any user of group 0, with a read-only volume, a taken port and no secret, requests are served and traced.
+
+    The container's output has each reason at Kong's default log level. The resource is the same when Kong's own start
+    has taken over.
+    """
+    volume = tmp_path / "spans"
+    volume.mkdir()
+    pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "POD_NAMESPACE": "gateways", "NODE_NAME": "n1", "HOSTNAME": "kong-7"}
+    wrong = {"OTLP_HEADER_FILE": "/nowhere", "OTLP_TRACING_WORKERS": "2x", "KONG_VERSION": "3.9.3"}
+    gateway.user = "12345:0"
+    gateway.environment = {**gateway.environment, **pod, **wrong}
+    gateway.volumes = {**gateway.volumes, "/usr/local/kong/otlp-tracing": volume}
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "ro,mode=0777", "tmpfs", str(volume)], check=True)
+    try:
+        with socket.create_server((HOST, gateway.sidecar)) as other, gateway:
+            wait_for(lambda: accepts((HOST, gateway.proxy)), 60, "the proxy listens")
+            first, second = Caller.new(), Caller.new()
+            assert fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [first.header()]).status == 200
+            before = wait_for_trace(SinkReader(sink), first.trace_id, 2)[0].resource
+            wait_for(lambda: "making room" in gateway.output(), 60, "the first group retires")
+            wait_for(lambda: the_one(gateway, "serve"), 30, "one group is left")
+            assert fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [second.header()]).status == 200
+            after = wait_for_trace(SinkReader(sink), second.trace_id, 2)[0].resource
+            # Twice: from the group that the entrypoint has started, and from the group that Kong has started.
+            for text in ("is on a read-only file system", "OTLP_TRACING_WORKERS = 2x", "OTLP_HEADER_FILE = /nowhere"):
+                wait_for(lambda: gateway.output().count(text) >= 2, 30, text)  # noqa: B023
+            wait_for(
+                lambda: "is taken by another process; name another with --http" in gateway.output(), 30, "the port"
+            )
+            other.close()
+            wait_for(lambda: accepts((HOST, gateway.sidecar)), 30, "the page has its port")
+            status = gateway.execute(COMMAND, "status", "--http", f"{HOST}:{gateway.sidecar}")
+            refused = fetch(f"http://{HOST}:{gateway.sidecar}", "/metrics").text()
+            assert gateway.execute("/otlp-tracing-health.sh").returncode == 0
+    finally:
+        subprocess.run(["/bin/umount", str(volume)], check=True)
+
+    assert status.returncode == 1
+    assert "is on a read-only file system; mount it writable" in status.stdout
+    assert 'otlp_tracing_options_refused_total{option="OTLP_TRACING_WORKERS"}' in refused
+    assert before == after
+    assert {"k8s.namespace.name": "gateways", "k8s.node.name": "n1", "kong.version": "3.9.3"}.items() <= after.items()
 
 
 def test_the_environment_reaches_the_server(gateway: Gateway) -> None:

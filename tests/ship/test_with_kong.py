@@ -162,7 +162,6 @@ def test_the_image_runs_on_a_real_kong(real_kong: Path, kong_image: Image, tmp_p
             "KONG_ADMIN_LISTEN": "off",
             "KONG_ADMIN_GUI_LISTEN": "off",
             "KONG_PROXY_ERROR_LOG": "/dev/stderr",
-            "KONG_LOG_LEVEL": "info",
             "KONG_NGINX_WORKER_PROCESSES": "1",
             "OTLP_TRACING_HTTP": f"{HOST}:{sidecar}",
             "OTEL_SERVICE_NAME": "unused, kong.yml names it",

@@ -116,6 +116,14 @@ def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"\nexample:\n  .*otlp-tracing \w+", capsys.readouterr().out)
 
 
+def test_a_mistyped_option_before_the_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence is about the option, not about a missing command."""
+    with pytest.raises(SystemExit):
+        main(["--verison"])
+
+    assert "there is no option --verison" in capsys.readouterr().err
+
+
 def test_the_internal_command_is_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
     """A misspelled command is answered with the commands that a person may type."""
     with pytest.raises(SystemExit):

@@ -50,6 +50,7 @@ _log = logging.getLogger("otlp_tracing.commands.serve")
 
 _cannot_listen = LimitedLog(_log)
 _BIND_SECONDS = 1.0
+_SECRET_FILES = ("OTLP_HEADER_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE")  # kong/image/entrypoint.sh
 MAX_WORKERS = 64  # kong_server/instances.py keeps six bits of every number for the worker's slot
 EXAMPLE = "otlp-tracing serve --kong-prefix /usr/local/kong"
 
@@ -92,6 +93,7 @@ def run(options: argparse.Namespace) -> None:
     log = [f"--log-level={options.log_level}", f"--log-file={options.log_file}"]
     shared = SidecarOptions.from_namespace(options)
     faults = [*options.faults, *_token_faults(shared, options)]
+    faults += _secret_faults()
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
     listener, bound = _bind(options.kong_prefix, socket, wait=continues_with_faults(options))
@@ -204,6 +206,14 @@ def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequen
                 raise
             _log.warning("%s: %s", effect, error)
             faults += error.faults
+    return faults
+
+
+def _secret_faults() -> Sequence[Fault]:
+    """Return the files of secrets that the image's entrypoint could not read; requests are served without them."""
+    faults = [Fault(name, os.environ[name], "cannot be read") for name in _SECRET_FILES if os.environ.get(name)]
+    for fault in faults:
+        _log.warning("no secret for the collector: %s by user %d", fault, os.geteuid())
     return faults
 
 

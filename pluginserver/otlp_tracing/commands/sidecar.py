@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     shared, is_strict = SidecarOptions.from_namespace(options), not continues_with_faults(options)
     asyncio.run(
         service.run(
-            service.SidecarOptions(
+            service.ServiceOptions(
                 options.listen,
                 host,
                 port,

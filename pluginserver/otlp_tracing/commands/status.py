@@ -70,7 +70,7 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
 
 def show(screen: Screen, found: Mapping[str, Any]) -> None:
     """Print a sidecar's report: a row a destination, or a row a figure where the screen is too narrow."""
-    destinations: Sequence[Mapping[str, Any]] = found.get("destinations", [])
+    destinations = _told_apart(found.get("destinations", []))
     if found.get("spool_trouble"):
         screen.line(("spans are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
     if not destinations:
@@ -99,6 +99,19 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
     else:
         balance = " received + restored = exported + rejected + dropped + spooled + in flight"
         screen.line(("the books balance:", "green"), balance)
+
+
+def _told_apart(destinations: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Add the protocol to an endpoint that has destinations of several protocols."""
+    protocols: dict[str, set[str]] = {}
+    for one in destinations:
+        protocols.setdefault(one["destination"], set()).add(one["protocol"])
+    return [
+        {**one, "destination": f"{one['destination']} ({one['protocol']})"}
+        if len(protocols[one["destination"]]) > 1
+        else one
+        for one in destinations
+    ]
 
 
 def _show_warnings(screen: Screen, warnings: Sequence[Mapping[str, Any]]) -> None:

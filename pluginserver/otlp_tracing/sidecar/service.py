@@ -56,7 +56,7 @@ _TAKEN_SECONDS = 15.0  # a port that is taken for longer than a reload is worth 
 
 
 @dataclass(frozen=True)
-class SidecarOptions:
+class ServiceOptions:
     """How a sidecar runs.
 
     Args:
@@ -80,7 +80,7 @@ class SidecarOptions:
     ingest: IngestOptions | None = None
 
 
-async def run(options: SidecarOptions, environment: Mapping[str, str] = os.environ) -> None:
+async def run(options: ServiceOptions, environment: Mapping[str, str] = os.environ) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
@@ -157,7 +157,7 @@ async def _tick(rates: SamplingController) -> None:
             _rates_failed.warning("internal error, sampling rates not updated", exc_info=True)
 
 
-def _stop_event(options: SidecarOptions) -> asyncio.Event:
+def _stop_event(options: ServiceOptions) -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -175,7 +175,7 @@ def _stop_event(options: SidecarOptions) -> asyncio.Event:
     return stop
 
 
-async def _serve_http(runner: web.AppRunner, options: SidecarOptions, metrics: Metrics) -> None:
+async def _serve_http(runner: web.AppRunner, options: ServiceOptions, metrics: Metrics) -> None:
     async def start() -> str:
         site = web.TCPSite(runner, options.http_host, options.http_port)
         try:
@@ -189,7 +189,7 @@ async def _serve_http(runner: web.AppRunner, options: SidecarOptions, metrics: M
     await _Listening("--http", options.http_host, options.http_port, metrics, is_embedded=options.embedded).run(start)
 
 
-async def _serve_ingest(server: IngestServer | None, options: SidecarOptions, metrics: Metrics) -> None:
+async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, metrics: Metrics) -> None:
     if server is None or options.ingest is None:
         return
     host, port = options.ingest.host, options.ingest.port

@@ -101,6 +101,15 @@ def test_a_narrow_terminal_gets_every_figure_whole() -> None:
     assert "…" not in text
 
 
+def test_one_endpoint_with_two_protocols_is_told_apart() -> None:
+    """The protocol is beside the endpoint only where it is needed."""
+    text = shown({"destinations": [WELL, {**WELL, "protocol": "http/protobuf"}, AWAY]}, 220)
+
+    assert "http://collector:4317 (grpc) " in text
+    assert "http://collector:4317 (http/protobuf) " in text
+    assert "http://away:4317 (" not in text
+
+
 def test_the_last_warnings_are_shown() -> None:
     """The five newest lines of the log are below the destinations, or below nothing; a traceback is one line."""
     lines = [

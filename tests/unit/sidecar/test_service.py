@@ -11,7 +11,7 @@ from aiohttp import web
 
 from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar import service
-from otlp_tracing.sidecar.service import SidecarOptions
+from otlp_tracing.sidecar.service import ServiceOptions
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 
@@ -23,7 +23,7 @@ async def test_the_page_waits_for_its_port(monkeypatch: pytest.MonkeyPatch, capl
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        options = SidecarOptions(Path("/unused"), "127.0.0.1", port)
+        options = ServiceOptions(Path("/unused"), "127.0.0.1", port)
         serving = asyncio.create_task(service._serve_http(runner, options, metrics))
         while metrics.value(LISTEN_FAILED, option="--http") < 5:
             await asyncio.sleep(0.001)

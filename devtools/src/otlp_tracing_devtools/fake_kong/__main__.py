@@ -16,6 +16,7 @@ from pathlib import Path
 from otlp_tracing.errors import TracingError
 from otlp_tracing_devtools.fake_kong.gateway import FakeKong
 from otlp_tracing_devtools.fake_kong.plugin_description import PluginServerCommands
+from otlp_tracing_devtools.fake_kong.plugin_process import OUTPUT
 from otlp_tracing_devtools.fake_kong.version import NEWEST, Version, parse_version
 
 
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the gateway; give the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if options.log_level == "notice":
+        OUTPUT.setLevel(logging.WARNING)
     try:
         asyncio.run(_run(options))
     except TracingError as error:
@@ -56,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
         help="another plugin server, with the socket PREFIX/NAME.socket",
     )
     parser.add_argument("--kong", type=_version, default=NEWEST, metavar="VERSION", help="3.4 or 3.9; default: 3.9")
+    parser.add_argument(
+        "--log-level", choices=("notice", "info"), default="notice", help="info: with the output of plugin servers"
+    )
     parser.add_argument("--read-timeout", type=float, default=60.0, metavar="SECONDS")
     return parser
 

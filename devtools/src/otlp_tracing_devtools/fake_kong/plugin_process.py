@@ -15,6 +15,8 @@ import signal
 from collections.abc import Mapping
 
 _log = logging.getLogger("otlp_tracing_devtools.fake_kong.plugin_server")
+OUTPUT = logging.getLogger("otlp_tracing_devtools.fake_kong.plugin_server.output")
+"""Has the lines of plugin servers, at INFO, as Kong logs them; Kong's default level hides them."""
 
 _RESPAWN_S = 1.0  # process.lua: at most one start a second
 _COMMAND_NOT_FOUND = 127
@@ -98,7 +100,7 @@ class PluginProcess:
                 continue
             if not line:
                 return
-            _log.info("[%s:%d] %s", self._name, process.pid, line.decode("utf-8", "replace").rstrip())
+            OUTPUT.info("[%s:%d] %s", self._name, process.pid, line.decode("utf-8", "replace").rstrip())
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

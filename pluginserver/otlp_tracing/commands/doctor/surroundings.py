@@ -116,7 +116,7 @@ def look_around(
     kong = masters.get(prefix)
     conf = conf or (running_kong_conf(prefix) if kong else None) or default_kong_conf(os.environ)
     server = None if conf is None else server_name(conf)
-    sockets = {prefix / "otlp-tracing.socket", prefix / NAME / "plugin-server.sock"}
+    sockets = {prefix / "otlp-tracing.socket", prefix / f"{NAME}.run" / "plugin-server.sock"}
     if conf is not None and server is not None:
         sockets.add(Path(conf.get(f"pluginserver_{server.replace('-', '_')}_socket") or prefix / f"{server}.socket"))
     workers = [one for one in everyone if one.served_socket in sockets]
