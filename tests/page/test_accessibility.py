@@ -47,6 +47,9 @@ def test_no_view_has_a_violation(browser: Browser, gateway: RunningGateway, them
         page.get_by_role("link", name="Redaction").click()
         expect(page.locator(".findings")).to_be_visible()
         found["redaction"] = violations(page)
+        page.get_by_role("link", name="Log", exact=True).click()
+        expect(page.locator(".findings")).to_be_visible()
+        found["log"] = violations(page)
         page.get_by_role("link", name="Try it").click()
         found["before a trial"] = violations(page)
         page.get_by_role("button", name="Try these rules").click()
@@ -86,7 +89,7 @@ def test_nothing_is_lost_without_width(browser: Browser, gateway: RunningGateway
     """On a phone nothing scrolls sideways, and a trace takes the place of the list until it is closed."""
     with opened(browser, viewport={"width": 360, "height": 700}) as (page, _):
         page.goto(gateway.sidecar_url)
-        for view in ("Routes", "Delivery", "Redaction", "Try it", "Traces"):
+        for view in ("Routes", "Delivery", "Redaction", "Log", "Try it", "Traces"):
             page.get_by_role("link", name=view, exact=True).click()
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.locator(".trace").first.click()

@@ -41,6 +41,17 @@ def impatient_gateway(
         yield running
 
 
+def test_the_log_has_the_last_warnings(browser: Browser, gateway_without_collector: RunningGateway) -> None:
+    """The line about a collector that is away is shown with its process and its level, the newest first."""
+    send(gateway_without_collector, "/api/orders/1")
+    with opened(browser) as (page, _):
+        page.goto(f"{gateway_without_collector.sidecar_url}/#log")
+
+        line = page.get_by_role("row", name="export failed").first
+        expect(line).to_contain_text("sidecar", timeout=20_000)
+        expect(line).to_contain_text("warning")
+
+
 def card(page: Page, endpoint: str) -> Locator:
     return page.get_by_role("article", name=endpoint)
 
