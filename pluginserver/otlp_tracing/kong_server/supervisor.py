@@ -34,7 +34,10 @@ _RESPAWN_SECONDS = 1.0  # between starts of a worker that keeps ending; Kong's o
 _MAX_RESPAWN_SECONDS = 60.0
 _SETTLED_SECONDS = 5.0  # a child that ends earlier has ended at once
 _KILLED_SECONDS = 1.0  # or earlier than this, if a signal has ended it
-_START_SECONDS = 5.0  # the time that a worker may take until it serves
+# The time that a worker may take until it serves. It doubles with each worker that took longer: a busy machine, or a
+# container with little CPU, may need it.
+_START_SECONDS = 5.0
+_MAX_START_SECONDS = 60.0
 _RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
 STOP_SECONDS = 8.0  # Kong kills remaining processes after ten
 _END_SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -116,6 +119,7 @@ class Child:
     started_at: float = float("-inf")
     pause: float = _RESPAWN_SECONDS
     ended_at_once: int = 0
+    start_seconds: float = _START_SECONDS
 
     def start_if_due(self, now: float) -> None:
         """Start it unless it runs: at once if it had run for a while, otherwise a pause after the last start."""
@@ -155,9 +159,11 @@ class Child:
 
     def end_if_stuck_at_start(self, table: SlotTable, now: float) -> None:
         """Kill a worker that never came to serve: the watchdog looks only after those that do."""
-        if self.slot is None or self.process is None or now < self.started_at + _START_SECONDS:
+        if self.slot is None or self.process is None or now < self.started_at + self.start_seconds:
             return
         if table.read(self.slot)[0] != self.process.pid:
+            _log.warning("the %s (pid %d) did not serve in %g s", self.role, self.process.pid, self.start_seconds)
+            self.start_seconds = min(2 * self.start_seconds, _MAX_START_SECONDS)
             self.process.kill()
 
 

@@ -176,6 +176,22 @@ def test_a_child_that_ends_at_once_is_started_ever_more_slowly() -> None:
     assert [ends(worker, 1, 0.5) for _ in range(3)] == [1, 1, 1]
 
 
+def test_a_worker_gets_more_time_to_start_where_it_needs_more() -> None:
+    """On a busy machine a worker that is killed after 5 s would never serve; the next has 10 s, up to a minute."""
+    worker, table = Child("worker 0", [], slot=0), SlotTable.create(1)
+    allowed = []
+    for _ in range(6):
+        with subprocess.Popen(["/bin/sleep", "60"]) as worker.process:
+            worker.started_at = 100.0
+            worker.end_if_stuck_at_start(table, 100.0 + worker.start_seconds - 0.1)
+            assert worker.process.poll() is None
+            allowed.append(worker.start_seconds)
+            worker.end_if_stuck_at_start(table, 100.0 + worker.start_seconds)
+            assert worker.process.wait(10) == -signal.SIGKILL
+
+    assert allowed == [5, 10, 20, 40, 60, 60]
+
+
 def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
     """A worker that does not move holds up requests: it is killed, and another started."""
     supervisor = start_supervisor(tmp_path)
