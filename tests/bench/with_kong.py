@@ -33,6 +33,8 @@ ZIPKIN = "Kong's zipkin"
 STOCK = "stock, gevent"
 MSGPACK = "ours, MessagePack"
 PROTOBUF = "ours, ProtoBuf"
+MSGPACK_QUEUE = "ours, MessagePack, Kong's queue"
+PROTOBUF_QUEUE = "ours, ProtoBuf, Kong's queue"
 SUBJECTS: Mapping[str, str | None] = {
     NO_PLUGIN: None,
     OPENTELEMETRY: None,
@@ -40,10 +42,14 @@ SUBJECTS: Mapping[str, str | None] = {
     STOCK: "stock",
     MSGPACK: "msgpack",
     PROTOBUF: "protobuf",
+    MSGPACK_QUEUE: "msgpack",
+    PROTOBUF_QUEUE: "protobuf",
 }
 """Name to the plugin server it needs."""
 
 _WARM_UP_SECONDS = 2
+_TOKEN = "0123456789abcdef"  # of a listener on loopback that is gone after the run
+_QUEUE_SECONDS = 1.0  # a batch waits for so long, and its CPU time belongs to the round
 _START_SECONDS = 60.0
 
 
@@ -116,17 +122,20 @@ def running_subject(
     """
     prefix = folder / re.sub(r"\W+", "-", name)
     prefix.mkdir()
-    declaration = {
+    declaration: dict[str, Any] = {
         "_format_version": "3.0",
         "services": [{"name": "answering", "url": upstream, "routes": [{"name": "all", "paths": ["/"]}]}],
         "plugins": [*_plugins(name, upstream, collector), *plugins],
     }
     tracing = {"tracing_instrumentations": "all", "tracing_sampling_rate": 1} if name == OPENTELEMETRY else {}
     kind = SUBJECTS[name]
+    ingest = free_port() if name in {MSGPACK_QUEUE, PROTOBUF_QUEUE} else None
+    if ingest is not None:
+        declaration["plugins"].append(_http_log(ingest))
     with contextlib.ExitStack() as stack:
         if kind == "stock":
             stack.enter_context(_sidecar(prefix / "sidecar.sock"))
-        server = _commands(kind, prefix, workers) if kind else None
+        server = _commands(kind, prefix, workers, ingest) if kind else None
         kong = stack.enter_context(Kong(command, prefix, declaration, server, {**tracing, **(settings or {})}))
         # A plugin server that is late for its first request costs that one a 500 and the next ten seconds.
         wait_for(lambda: _answers(kong), _START_SECONDS, f"{name} answers")
@@ -148,14 +157,34 @@ def _plugins(name: str, upstream: str, collector: str) -> list[dict[str, Any]]:
     return []
 
 
-def _commands(kind: str, prefix: Path, workers: int) -> Commands:
+def _http_log(port: int) -> dict[str, Any]:
+    """Make the entry that docs/hand-over.md has."""
+    queue = {
+        "max_batch_size": 200,
+        "max_coalescing_delay": _QUEUE_SECONDS,
+        "max_entries": 100_000,
+        "max_bytes": 32 << 20,
+        "max_retry_time": 600,
+        "max_retry_delay": 5,
+    }
+    endpoint = f"http://{HOST}:{port}/otlp-tracing/records"
+    config = {"http_endpoint": endpoint, "headers": {"X-OTLP-Tracing-Token": _TOKEN}, "queue": queue}
+    return {"name": "http-log", "config": config}
+
+
+def _commands(kind: str, prefix: Path, workers: int, ingest: int | None = None) -> Commands:
     if kind == "stock":
         script = str(Path(sys.executable).with_name("kong-python-pluginserver"))
         return Commands([script, "-d", str(plugin_folder()), "--dump-all-plugins"], stock_command(prefix))
     quiet = ("--log-level", "error")
     address = ("--http", f"{HOST}:{free_port()}", "--workers", str(workers))
     serve = command_line("serve", "--kong-prefix", str(prefix), *address, *quiet)
-    return Commands(command_line("dump", "--protocol", kind, *quiet), serve)
+    if ingest is None:
+        return Commands(command_line("dump", "--protocol", kind, *quiet), serve)
+    token = prefix / "ingest-token"
+    token.write_text(_TOKEN)
+    listener = ("--ingest-http", f"{HOST}:{ingest}", "--ingest-token-file", str(token))
+    return Commands(command_line("dump", "--protocol", kind, "--hand-over", "kong", *quiet), [*serve, *listener])
 
 
 @contextlib.contextmanager
@@ -172,6 +201,7 @@ def _sidecar(listen: Path) -> Iterator[None]:
 def _one_round(kong: Kong, seconds: float) -> Measurement:
     nginx, server, sidecar = (CpuMeter(kong.pids(kind)) for kind in ("nginx", "server", "sidecar"))
     said = run_wrk(kong.port, seconds)
+    time.sleep(_QUEUE_SECONDS)
     return Measurement(
         requests_per_second=said.requests_per_second,
         p50_ms=said.p50_ms,

@@ -111,7 +111,7 @@ def _setting_findings(config: Mapping[str, Any]) -> Iterator[tuple[Fault, bool]]
         yield Fault("config.method", str(config["method"]), "must be POST: the sidecar takes no other"), True
     size = queue.get("max_batch_size", 1) if isinstance(queue, dict) else 1
     if size == 1:
-        text = "is 1: a request for each record costs twice as much; set 200"
+        text = "is 1: each record costs a request of its own; set 200"
         yield Fault("config.queue.max_batch_size", "", text), False
     elif isinstance(size, int) and size > _MOST_RECORDS:
         text = f"is over {_MOST_RECORDS}: the sidecar refuses a batch of more than 32 MiB"
