@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_documents
+from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
 from otlp_tracing.commands.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, HTTP_PROTOCOLS, MANIFEST
 from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings, without_loggers
@@ -108,7 +108,9 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
         try:
             read = [one for one in read_documents(file, _is_read) if one.is_known or is_named]
         except ConfigError as error:
-            findings += [_unreadable(fault) for fault in error.faults]
+            # A folder has templates too, which are no YAML.
+            if is_named or (file and PLUGIN.encode() in read_content(file)[1]):
+                findings += [_unreadable(fault) for fault in error.faults]
             continue
         name = "-" if file is None else str(file)
         parted = [without_loggers(one) for one in read]
@@ -120,7 +122,7 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
         findings += found
         summaries.append(_summary(name, documents, found))
     PRINTERS[form](findings)
-    if form == "text":
+    if form == "text" and summaries:
         print(*summaries, sep="\n")
     return 2 if any(one.is_fault for one in findings) else 0
 
@@ -154,10 +156,12 @@ def _unreadable(fault: Fault) -> Finding:
 
 def _summary(name: str, documents: Sequence[Document], findings: Sequence[Finding]) -> str:
     entries = sum(len(one.entries) for one in documents if not one.is_ignored)
-    faulty = len({one.place for one in findings if one.is_fault})
+    faulty = len({one.place for one in findings if one.is_fault and one.place})
+    around = sum(one.is_fault and not one.place for one in findings)
+    more = f", {around} fault{'s' * (around > 1)} around them" if around else ""
     if not entries:
         return f"{name}: no {PLUGIN} entry"
-    return f"{name}: {entries} {PLUGIN} {'entry' if entries == 1 else 'entries'}, {faulty} with faults"
+    return f"{name}: {entries} {PLUGIN} {'entry' if entries == 1 else 'entries'}, {faulty} with faults{more}"
 
 
 def _findings(name: str, documents: Sequence[Document]) -> Iterator[Finding]:
@@ -233,6 +237,8 @@ def _entry_faults(entry: Mapping[str, Any], fields: FieldList) -> Iterator[Fault
     for fault in complete(fields, entry)[1]:
         if fault.field in known or fault.field.startswith(("protocols[", "tags[", "_ignore[")):
             yield fault
+        elif fault.field == "ordering":
+            yield Fault(fault.field, "", "no such field: open-source Kong has no ordering of plugins")
         elif fault.field in configurable:
             yield Fault(fault.field, "", "belongs under config: indent it further")
         elif fault.field not in _CONSUMERS or entry[fault.field] is None:

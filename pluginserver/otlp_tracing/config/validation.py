@@ -150,7 +150,11 @@ def _form(definition: Mapping[str, Any]) -> str:
     elements = definition.get("elements", {})
     if elements.get("type") == "record":
         return f" of records {{{', '.join(name for name, _ in _definitions(elements['fields']))}}}"
-    return f" of {elements['type']}s" if elements.get("type", "any") != "any" else ""
+    if elements.get("type", "any") != "any":
+        return f" of {elements['type']}s" + (f"; each {elements['err']}" if "err" in elements else "")
+    # Units are in the descriptions of the fields, for people too.
+    unit = re.search(r"\bin (milliseconds|seconds|bytes)\b", definition.get("description", ""))
+    return f", in {unit[1]}" if unit else ""
 
 
 def _has_type(kind: str, value: object) -> bool:

@@ -149,7 +149,10 @@ def _any_of(patterns: Iterable[str], place: str) -> Matcher | None:
     try:
         compiled = re2.compile(joined, options)
     except re2.error as error:
-        raise ConfigError([Fault(place, "", f"must be regular expressions that RE2 takes: {error}")]) from error
+        # RE2's reason; after the colon is the joined pattern, not as it was written.
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        rule = f"must be regular expressions that RE2 accepts: {reason.partition(':')[0]}"
+        raise ConfigError([Fault(place, "", rule)]) from error
     return lambda text: compiled.fullmatch(_encodable(text)) is not None
 
 

@@ -218,6 +218,7 @@ def test_several_files_and_folders_are_checked(
     (tmp_path / "a.yaml").write_text(KONG_YML)
     (tmp_path / "other.yml").write_text("on: [push]")
     (tmp_path / "notes.txt").write_text("{")
+    (tmp_path / "template.yml").write_text("{{ .Values.x }}: {{")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(one({"protocol": "x"}).encode())))
 
     assert check([tmp_path, CHECKOUT / "kong" / "kong.yml", Path("-")]) == 2
@@ -225,6 +226,24 @@ def test_several_files_and_folders_are_checked(
     assert captured.err.startswith("-:")
     assert captured.err.count("\n") == 1
     assert f"{tmp_path / 'a.yaml'}: 2 otlp-tracing entries, 0 with faults" in captured.out
+
+
+def test_a_broken_file_of_a_folder_is_a_fault_if_it_names_the_plugin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Templates of other tools are no YAML, and no business of the check's."""
+    (tmp_path / "a.yml").write_text("plugins: [{name: otlp-tracing")
+
+    assert check([tmp_path]) == 2
+    assert "is not YAML" in capsys.readouterr().err
+
+
+def test_faults_around_the_entries_are_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the line that sums a file up."""
+    (tmp_path / "kong.yml").write_text("plugins: [{name: otlp-tracing, bogus: 1}]")
+
+    assert check([tmp_path / "kong.yml"]) == 2
+    assert capsys.readouterr().out.endswith("1 otlp-tracing entry, 1 with faults, 1 fault around them\n")
 
 
 def test_findings_are_written_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,6 +99,21 @@ def test_the_form_of_a_list_is_told() -> None:
     ]
 
 
+def test_the_form_of_a_value_is_told() -> None:
+    """The rule of a list's elements, and the unit of a number."""
+    found = complete(SCHEMA, {"headers": {"a": "b"}, "batch_export": {"timeout": "5s"}})[1]
+
+    assert [one.rule for one in found] == [
+        "must be an array of strings; each must be a line `name: value`, or wholly a reference {vault://…}",
+        "must be an integer, in milliseconds",
+    ]
+
+
+def test_a_null_in_a_list_is_refused() -> None:
+    """As Kong does."""
+    assert "headers[1]: is required" in str(complete(SCHEMA, {"headers": [None]})[1][0])
+
+
 def test_a_vault_reference_passes_where_it_may_stand() -> None:
     """Kong resolves a reference that is the whole value, so no rule applies to it before."""
     assert not faults({"name": "x", "key": "{vault://env/k}"})
