@@ -32,7 +32,9 @@ def test_a_healthy_gateway_has_no_warning(
         options = [str(kong_yml), "--kong-prefix", str(gateway.prefix)]
         if not gateway.is_kong:
             conf = gateway.prefix.with_name("kong.conf")
-            settings = plugin_server_settings(gateway.prefix, gateway.server.query, gateway.server.start)
+            settings = plugin_server_settings(
+                gateway.prefix / gateway.server.socket, gateway.server.query, gateway.server.start
+            )
             conf.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
             options += ["--kong-conf", str(conf)]
         done = subprocess.run([*command_line("doctor"), *options, "--json"], capture_output=True, check=False)
