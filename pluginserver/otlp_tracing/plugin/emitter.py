@@ -155,7 +155,8 @@ class Emitter:
         with self._lock:
             self._origins.pop(origin.key, None)
             self._origins[origin.key] = origin
-            self._unannounced.append(origin)
+            if self._socket is not None and origin.key not in self._announced:
+                self._unannounced.append(origin)
             if len(self._origins) > _MAX_ORIGINS:
                 del self._origins[next(iter(self._origins))]
 
@@ -243,7 +244,7 @@ class Emitter:
         self._socket = connection
         self._decoder = Decoder()
         self._announced.clear()
-        self._unannounced = deque(self._origins.values())
+        self._unannounced = deque(self._origins.values(), _MAX_ORIGINS)
         self._outgoing = memoryview(self._hello)
         self._lost_at = None
         if self._said_lost:
@@ -255,6 +256,7 @@ class Emitter:
             self._socket.close()
         self._socket = None
         self._outgoing = memoryview(b"")
+        self._unannounced.clear()
         self._waiting.extendleft(reversed(self._unacknowledged))
         self._unacknowledged.clear()
         if error:

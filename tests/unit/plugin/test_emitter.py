@@ -107,7 +107,7 @@ def test_warnings_travel_with_the_counts(sidecar: Sidecar, path: Path, clock: Ma
 def test_an_entry_is_announced_without_a_record(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
     """Once a connection, and again to a sidecar that is new: a record of Kong's own queue names its entry alone."""
     later = Origin.of({"endpoint": "http://other:4317"})
-    announced = []
+    announced, urgent = [], []
     emitter.announce(ORIGIN)
     for _ in range(2):
         clock.now += 1
@@ -115,7 +115,7 @@ def test_an_entry_is_announced_without_a_record(sidecar: Sidecar, emitter: Emitt
         sidecar.accept()
         emitter.announce(later)
         emitter.announce(ORIGIN)
-        assert emitter.urgency() is not None
+        urgent.append(emitter.urgency() is not None)
         emitter.submit(ORIGIN, b"one")
         emitter.pump()
         announced.append([frame.key for frame in sidecar.read() if isinstance(frame, Config)])
@@ -123,6 +123,26 @@ def test_an_entry_is_announced_without_a_record(sidecar: Sidecar, emitter: Emitt
         emitter.pump()
 
     assert announced == [[ORIGIN.key, later.key], [later.key, ORIGIN.key]]
+    assert urgent == [True, False]
+
+
+def test_announcements_wait_for_no_sidecar(path: Path, clock: ManualClock) -> None:
+    """The end of a process is not delayed for them, before the sidecar has come and after it has gone."""
+    emitter = Emitter(path, clock)
+    emitter.announce(ORIGIN)
+    first = emitter.drain(0)
+    sidecar = Sidecar(path)
+    clock.now += 1
+    emitter.pump()
+    sidecar.accept()
+    sidecar.close()
+    path.unlink()
+    emitter.announce(Origin.of({"endpoint": "http://other:4317"}))
+    emitter.pump()
+    second = emitter.drain(0)
+    emitter.close()
+
+    assert (first, second) == (True, True)
 
 
 def test_what_is_not_acknowledged_is_sent_again(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
