@@ -131,8 +131,9 @@ class EntryMetrics:
             if receive and receive > 0 and proxy is not None and proxy >= 0:
                 single = proxy + receive
             elif latencies.request is not None and kong is not None and kong >= 0:
-                single = latencies.request - kong
-        values = (latencies.request or 0, log.request.size, log.response.size, kong, proxy, tries, single)
+                single = max(latencies.request - kong, 0)  # a clock may be set back
+        duration = max(latencies.request or 0, 0)
+        values = (duration, log.request.size, log.response.size, kong, proxy, tries, single)
         if outcome.spans:
             self._count_exemplars(series, values, outcome.context)
         else:
@@ -140,7 +141,7 @@ class EntryMetrics:
             if len(series.values) >= _TOGETHER:
                 series.count()
         if series.rpc is not None:
-            series.rpc.observe(max(latencies.request or 0, 0), self._exemplar(outcome, latencies.request or 0))
+            series.rpc.observe(duration, self._exemplar(outcome, duration))
         if tries and single is None:
             self._record_tries(outcome)
 

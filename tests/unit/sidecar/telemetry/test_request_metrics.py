@@ -106,6 +106,16 @@ def test_values_are_counted_as_they_are() -> None:
     assert sum(one.counts[4] for _, one in scene.of("http.server.request.duration")) == 400
 
 
+@pytest.mark.parametrize("latencies", [{"request": -5, "kong": 3}, {"request": 1, "kong": 3}, {}])
+def test_odd_times_cost_no_request(latencies: dict[str, int]) -> None:
+    """A clock that was set back, and a record without times: the request and its try are counted, as 0."""
+    scene = Scene()
+    scene.metrics.observe(outcome_of(**{**REQUEST, "latencies": {"request": None} | latencies}))
+
+    for name in ("http.server.request.duration", "http.client.request.duration"):
+        assert total(scene.one(name)[1]) == 1
+
+
 def test_a_kept_trace_is_an_exemplar() -> None:
     """The SERVER span of the server's metrics, the CLIENT span of the client's; never a trace that is not kept."""
     scene = Scene()
