@@ -30,6 +30,8 @@ _TRACE_STATE = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
 _METHOD = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,64}")  # the longest registered one has 17 characters
 _LONGEST_BAGGAGE = 8192  # the largest size of a request's captured baggage, all of it
 _MOST_BAGGAGE = 180
+_NO_TRACE: Final = bytes(16)
+_NO_SPAN: Final = bytes(8)
 
 
 # Both are made for every request and write their __init__ themselves: compiled, that of a dataclass stays Python, and
@@ -157,16 +159,19 @@ class RequestContext:
         if not isinstance(log_field, Mapping):
             return None
         get = log_field.get
-        trace_id, span_id = _id(get("trace_id"), 16), _id(get("span_id"), 8)
-        upstream_span_id, parent_span_id = _id(get("upstream_span_id"), 8), get("parent_span_id")
-        flags, trace_state = _flags(get("flags")), _trace_state(get("trace_state", ""))
-        if trace_id is None or span_id is None or upstream_span_id is None or flags is None or trace_state is None:
+        ids = _ids(get("trace_id"), get("span_id"), get("upstream_span_id"))
+        flags, trace_state, parent_span_id = (
+            _flags(get("flags")),
+            _trace_state(get("trace_state", "")),
+            get("parent_span_id"),
+        )
+        if ids is None or flags is None or trace_state is None:
             return None
         decided_by, rule, probability = get("decided_by"), get("rule"), get("probability")
         return cls(
-            trace_id,
-            span_id,
-            upstream_span_id,
+            ids[:16],
+            ids[16:24],
+            ids[24:],
             None if parent_span_id is None else _id(parent_span_id, 8),
             flags,
             trace_state,
@@ -260,6 +265,23 @@ def handed_over_by(log_field: object) -> tuple[bytes | None, bytes]:
     return _id(log_field.get("entry"), 16), _id(log_field.get("worker"), 8) or b""
 
 
+def _ids(trace_id: object, span_id: object, upstream_span_id: object) -> bytes | None:
+    # One conversion for all three: each record has them.
+    if not (isinstance(trace_id, str) and isinstance(span_id, str) and isinstance(upstream_span_id, str)):
+        return None
+    if len(trace_id) != 32 or len(span_id) != 16 or len(upstream_span_id) != 16:
+        return None
+    text = trace_id + span_id + upstream_span_id
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        return None
+    # It takes capitals and spaces as well.
+    if found.hex() != text or found[:16] == _NO_TRACE or found[16:24] == _NO_SPAN or found[24:] == _NO_SPAN:
+        return None
+    return found
+
+
 def _id(value: object, size: int) -> bytes | None:
     if not isinstance(value, str) or len(value) != 2 * size:
         return None
@@ -277,7 +299,7 @@ def _flags(value: object) -> int | None:
 
 
 def _trace_state(value: object) -> str | None:
-    return value if isinstance(value, str) and _TRACE_STATE.fullmatch(value) else None
+    return value if isinstance(value, str) and (not value or _TRACE_STATE.fullmatch(value)) else None
 
 
 def _link_field(link: SpanContext) -> dict[str, Any]:

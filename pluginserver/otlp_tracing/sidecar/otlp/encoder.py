@@ -160,7 +160,9 @@ def _attributes(tag: bytes, attributes: Mapping[str, AttributeValue]) -> bytes:
             pieces.append(_before_text(tag, key, len(text)))
             pieces.append(text)
         elif type(value) is int:
-            pieces.append(_with_number(tag, key, value))
+            number = _LENGTHS[value] if 0 <= value < 0x4000 else _varint(value)
+            pieces.append(_before_number(tag, key, len(number)))
+            pieces.append(number)
         elif type(value) is float:
             pieces.append(_before_double(tag, key))
             pieces.append(_DOUBLE.pack(value))
@@ -182,9 +184,10 @@ def _before_text(tag: bytes, key: str, size: int) -> bytes:
     return tag + _length(len(before) + size) + before
 
 
-@lru_cache(maxsize=4096)
-def _with_number(tag: bytes, key: str, value: int) -> bytes:
-    return _field(tag, _key(key) + _field(b"\x12", b"\x18" + _varint(value)))
+@lru_cache(maxsize=1024)
+def _before_number(tag: bytes, key: str, size: int) -> bytes:
+    before = _key(key) + b"\x12" + _length(size + 1) + b"\x18"
+    return tag + _length(len(before) + size) + before
 
 
 @lru_cache(maxsize=128)

@@ -72,6 +72,7 @@ def sdk_span(span: SpanRecord) -> ReadableSpan:
         dataclasses.replace(SPAN, kind="client", is_error=False),
         dataclasses.replace(SPAN, parent_span_id=None, trace_state="", flags=1, attributes={}),
         dataclasses.replace(SPAN, kind="internal"),
+        dataclasses.replace(SPAN, attributes={str(n): n for n in (0, 1, 127, 128, 16383, 16384, -1, (1 << 63) - 1)}),
         dataclasses.replace(SPAN, links=(LINK, dataclasses.replace(LINK, flags=0, trace_state=""))),
     ],
 )
