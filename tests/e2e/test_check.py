@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ def test_the_check_agrees_with_kong(pytestconfig: pytest.Config, tmp_path: Path)
     kong = pytestconfig.getoption("--kong")
     if kong is None:
         pytest.skip("needs --kong: the stand-in has our own schema code")
-    every = [*cases(), *(Verdict(f"converted/{one.name}", one.read_bytes(), accepted=True) for one in CONVERTED)]
+    # A dump has other plugins too, whose fields an older Kong does not have.
+    version = subprocess.run([str(kong), "version"], capture_output=True, text=True, check=True).stdout.strip()[:3]
+    converted = [one for one in CONVERTED if version in one.name]
+    every = [*cases(), *(Verdict(f"converted/{one.name}", one.read_bytes(), accepted=True) for one in converted)]
     accepted = {name: is_accepted for name, (is_accepted, _) in ask(kong.resolve(), every).items()}
 
     known = {one.name: one.accepted for one in stored() if one.name in accepted}
