@@ -27,7 +27,7 @@ def ask(kong: Path, cases: Iterable[Verdict]) -> dict[str, tuple[bool, str]]:
         prefix.mkdir()
         dump = prefix / "dump.json"
         dump.write_text(json.dumps(describe(load(plugin_folder() / PLUGIN_FILE), "msgpack")))
-        settings = plugin_server_settings(prefix, ["cat", str(dump)], ["sleep", "60"])
+        settings = plugin_server_settings(prefix / "otlp-tracing.socket", ["cat", str(dump)], ["sleep", "60"])
         conf = prefix / "kong.conf"
         conf.write_text("".join(f"{name} = {value}\n" for name, value in {**settings, "prefix": prefix}.items()))
         files = prefix / "files.jsonl"
