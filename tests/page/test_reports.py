@@ -41,17 +41,6 @@ def impatient_gateway(
         yield running
 
 
-def test_the_log_has_the_last_warnings(browser: Browser, gateway_without_collector: RunningGateway) -> None:
-    """The line about a collector that is away is shown with its process and its level, the newest first."""
-    send(gateway_without_collector, "/api/orders/1")
-    with opened(browser) as (page, _):
-        page.goto(f"{gateway_without_collector.sidecar_url}/#log")
-
-        line = page.get_by_role("row", name="export failed").first
-        expect(line).to_contain_text("sidecar", timeout=20_000)
-        expect(line).to_contain_text("warning")
-
-
 def card(page: Page, endpoint: str) -> Locator:
     return page.get_by_role("article", name=endpoint)
 
@@ -104,6 +93,17 @@ def test_a_collector_that_is_away_is_seen(browser: Browser, gateway_without_coll
         assert int(terms["waiting"]) + int(terms["in flight"]) == int(spans)
         expect(there.get_by_text("balances")).to_be_visible()
         expect(there.locator(".meter")).to_have_text(re.compile(r"^[1-9][0-9.]* k?B of 1\.1 GB, < 0\.1 %$"))
+
+
+def test_the_log_has_the_last_warnings(browser: Browser, gateway_without_collector: RunningGateway) -> None:
+    """The line about a collector that is away is shown with its process and its level, the newest first."""
+    send(gateway_without_collector, "/api/orders/1")
+    with opened(browser) as (page, _):
+        page.goto(f"{gateway_without_collector.sidecar_url}/#log")
+
+        line = page.get_by_role("row", name="export failed").first
+        expect(line).to_contain_text("sidecar", timeout=20_000)
+        expect(line).to_contain_text("warning")
 
 
 def test_what_was_given_up_is_seen_with_its_reason(browser: Browser, impatient_gateway: RunningGateway) -> None:
