@@ -22,10 +22,10 @@ BAD = ExportResult(Action.SPLIT, "INVALID_ARGUMENT: no")
 class Stage:
     """Exporters over scripted transports, with everything in memory."""
 
-    def __init__(self, spool_max_bytes: int | None = None) -> None:
+    def __init__(self) -> None:
         self.transports: dict[str, ScriptedTransport] = {}
         self.metrics = Metrics()
-        self.exporters = ExporterRegistry(self.metrics, {}, None, self._transport, spool_max_bytes=spool_max_bytes)
+        self.exporters = ExporterRegistry(self.metrics, {}, None, self._transport)
 
     def _transport(self, destination: Destination) -> ScriptedTransport:
         return self.transports.setdefault(destination.endpoint, ScriptedTransport())
@@ -46,9 +46,9 @@ class Stage:
         return {sample.labels["reason"] for sample in family.samples}
 
 
-def staged(scene: Callable[[Stage], Awaitable[None]], spool_max_bytes: int | None = None) -> None:
+def staged(scene: Callable[[Stage], Awaitable[None]]) -> None:
     async def run() -> None:
-        await scene(Stage(spool_max_bytes))
+        await scene(Stage())
 
     virtual_time.run(run())
 

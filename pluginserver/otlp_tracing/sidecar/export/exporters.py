@@ -91,7 +91,7 @@ class ExporterRegistry:
         self._changes: set[asyncio.Task[None]] = set()
         self._saving: asyncio.Future[None] | None = None
         self._unspooled = UnspooledBatches(max_memory_bytes)
-        self.bound = SpoolBound(spool_max_bytes, lambda: (one.queue for one in self._awake()))
+        self.bound = SpoolBound(spool_max_bytes, lambda: (one.queue for one in self._awake()), self._unspooled)
         self.last_records: dict[bytes, int] = {}  # that an earlier process has stored, by worker_id
         self.spool = Spool(spool_folder, self._restore, lambda: self._unspooled.store(self.spool))
         self._maintaining = asyncio.create_task(self._maintain(), name="maintain exporters")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from otlp_tracing.sidecar.export.send_queue import SendQueue
+from otlp_tracing.sidecar.export.unspooled import UnspooledBatches
 
 _STEP_BYTES = 256 << 10  # dropped of one destination before the oldest batches are looked for again: one batch
 
@@ -17,17 +18,21 @@ class SpoolBound:
     Args:
         max_bytes: by disk_bytes; None without a bound, because nothing is on disk.
         queues: the queues of all destinations.
+        unspooled: those of their batches that take no disk space.
     """
 
-    def __init__(self, max_bytes: int | None, queues: Callable[[], Iterable[SendQueue]]) -> None:
+    def __init__(
+        self, max_bytes: int | None, queues: Callable[[], Iterable[SendQueue]], unspooled: UnspooledBatches
+    ) -> None:
         self.max_bytes = max_bytes
         self._queues = queues
+        self._unspooled = unspooled
         self._trimming: asyncio.Task[None] | None = None
 
     @property
     def bytes(self) -> int:
-        """Bytes of all batches, by disk_bytes."""
-        return sum(queue.bytes for queue in self._queues())
+        """Bytes of all batches on disk, by disk_bytes."""
+        return sum(queue.bytes for queue in self._queues()) - self._unspooled.bytes
 
     def enforce(self) -> None:
         """Drop the oldest batches if all together are too large. Call it after batches were added."""

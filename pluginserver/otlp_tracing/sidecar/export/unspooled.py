@@ -29,7 +29,7 @@ class UnspooledBatches:
 
     def __init__(self, max_bytes: int = MAX_MEMORY_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self.bytes = 0  # by disk_bytes
         self._queues: dict[SpooledBatch, SendQueue] = {}
 
     @property
@@ -41,8 +41,8 @@ class UnspooledBatches:
         """Add batches of a queue, and let the queues drop the oldest waiting ones past the bound."""
         for batch in batches:
             self._queues[batch] = queue
-            self._bytes += batch.disk_bytes
-        excess = self._bytes - self._max_bytes
+            self.bytes += batch.disk_bytes
+        excess = self.bytes - self._max_bytes
         evicted = []
         for batch, owner in self._queues.items():
             if excess <= 0:
@@ -57,7 +57,7 @@ class UnspooledBatches:
         """Remove a batch that is stored, delivered or dropped; tell whether it was here."""
         if self._queues.pop(batch, None) is None:
             return False
-        self._bytes -= batch.disk_bytes
+        self.bytes -= batch.disk_bytes
         return True
 
     async def store(self, spool: Spool) -> None:
