@@ -9,7 +9,7 @@ prefix=${KONG_PREFIX:-/usr/local/kong}
 # Both look for the socket here. Kong's entrypoint removes every socket directly in the prefix. The folder of the spool,
 # $prefix/otlp-tracing, can be a volume that is read-only or another user's. `serve` makes this folder.
 run=otlp-tracing.run
-[ ! -e "$prefix/$run" ] || [ -O "$prefix/$run" ] || run=$run.$(id -u)
+[ ! -e "$prefix/$run" ] || [ "$(stat -c %u "$prefix/$run")" = "$(id -u)" ] || run=$run.$(id -u)
 export OTLP_TRACING_KONG_PREFIX="$prefix"
 export OTLP_TRACING_SOCKET_NAME="${OTLP_TRACING_SOCKET_NAME:-$run/plugin-server.sock}"
 export KONG_PLUGINSERVER_OTLP_TRACING_SOCKET="$prefix/$OTLP_TRACING_SOCKET_NAME"
