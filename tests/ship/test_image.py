@@ -287,12 +287,12 @@ def test_the_conformance_tests_pass_inside(kong_image: Image, tmp_path: Path) ->
 
 
 def test_a_stock_kong_is_traced_by_a_container_beside_it(
-    base_image: Image, server_image: Image, gateway: Gateway, tmp_path: Path, sink: ThreadedOtlpSink
+    kong_image: Image, server_image: Image, gateway: Gateway, tmp_path: Path, sink: ThreadedOtlpSink
 ) -> None:
-    """Kong's image as it is, with a text file and a socket in a shared volume; both containers as one user."""
+    """Kong without our entrypoint has a text file and a socket in a shared volume; both containers are one user's."""
     shared = tmp_path / "shared"
     shared.mkdir()
-    uid, gid = base_image.ids("kong")
+    uid, gid = kong_image.ids("kong")
     os.chown(shared, uid, gid)
     port = free_port()
     server = Container(
@@ -306,10 +306,11 @@ def test_a_stock_kong_is_traced_by_a_container_beside_it(
     )
     compose = (CHECKOUT / "kong" / "compose.stock.yml").read_text().replace("!reset", "").replace("!override", "")
     stock = yaml.safe_load(compose)["services"]["kong"]["environment"]
-    gateway.image = base_image
-    gateway.user = str(uid)
+    # The stand-in Kong runs with the Python of our image, and with nothing else of it.
+    gateway.command = ["/docker-entrypoint.sh", "kong", "docker-start"]
+    gateway.tmpfs = MEMORY
     gateway.volumes = {**gateway.volumes, "/run/otlp-tracing": shared}
-    gateway.environment = {**gateway.environment, **stock, "KONG_PREFIX": PREFIX}
+    gateway.environment = {**gateway.environment, **stock, "KONG_PREFIX": PREFIX, "KONG_NGINX_MAIN_ENV": ""}
     with server:
         wait_for(lambda: server.execute(COMMAND, "probe").returncode == 0, 60, "the server is healthy")
         with gateway:
