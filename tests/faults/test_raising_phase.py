@@ -76,21 +76,34 @@ def probed(prefix: Path, protocol: str, tmp_path: Path) -> Iterator[Group]:
 
 def test_a_phase_may_raise_anywhere(probed: Group) -> None:
     """Ten thousand events that raise answer Kong each, and leave no memory, thread or descriptor behind."""
-    workers = probed.wait_until_whole()["worker"]
-    unused = [figures(pid) for pid in workers]
-    for _ in range(_WARM_UPS):
-        _send(probed, EVENTS)
-    seen = [[figures(pid) for pid in workers]]
-    while len(seen) <= _BATCHES or (len(seen) <= _MOST_BATCHES and not all(map(_is_flat, zip(*seen, strict=True)))):
-        load = _send(probed, EVENTS)
-        load.assert_harmless()
-        assert load.total("requests") == EVENTS // 2
-        wait_for(lambda: _lets_go(workers, unused), 30, "the workers close the connections of clients that have ended")
-        seen.append([figures(pid) for pid in workers])
+    # A worker that the machine starves is replaced by the others, as it should be. Then its successor is measured.
+    seen = _measured(probed) or _measured(probed) or _measured(probed)
 
+    assert seen, "a worker was replaced in each of three measurements"
     for worker in zip(*seen, strict=True):
         assert _is_flat(worker), worker
         assert len({one.threads for one in worker}) == 1
+
+
+def _measured(probed: Group) -> list[list[Figures]] | None:
+    """Return the workers' figures after each batch of events; None if a worker was replaced meanwhile."""
+    workers = probed.wait_until_whole()["worker"]
+    try:
+        unused = [figures(pid) for pid in workers]
+        for _ in range(_WARM_UPS):
+            _send(probed, EVENTS)
+        seen = [[figures(pid) for pid in workers]]
+        while len(seen) <= _BATCHES or (len(seen) <= _MOST_BATCHES and not all(map(_is_flat, zip(*seen, strict=True)))):
+            load = _send(probed, EVENTS)
+            load.assert_harmless()
+            assert load.total("requests") == EVENTS // 2
+            wait_for(
+                lambda: _lets_go(workers, unused), 30, "the workers close the connections of clients that have ended"
+            )
+            seen.append([figures(pid) for pid in workers])
+    except FileNotFoundError:
+        return None
+    return seen
 
 
 def _lets_go(workers: Sequence[int], before: Sequence[Figures]) -> bool:
