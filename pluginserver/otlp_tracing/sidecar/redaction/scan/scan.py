@@ -70,11 +70,10 @@ class Scan:
         Raises:
             UnicodeEncodeError: for lone surrogates.
         """
-        joined = _SEPARATOR.join(texts)
         found: dict[int, list[Finding]] = {}
         if self._patterns is not None:
             # A quarter is left for the detectors, however much the patterns match.
-            found = self._patterns.find(texts, joined, budget.part(budget.left * 3 // 4))
+            found = self._patterns.find(texts, _SEPARATOR.join(texts), budget.part(budget.left * 3 // 4))
         joined = _SEPARATOR.join([text for text in texts if len(text) != _ID_LENGTH or not _is_hexadecimal(text)])
         try:
             is_suspicious = bool(self._triggered(joined, budget)) or (
