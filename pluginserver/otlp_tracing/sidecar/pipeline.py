@@ -65,8 +65,7 @@ class Entry:
     keep: Keep
     redactor: Redactor
     destination: Destination
-    access_log: AccessLog | None
-    log_destination: Destination | None
+    log: tuple[AccessLog, Destination] | None
 
 
 class Pipeline:
@@ -253,8 +252,9 @@ class Pipeline:
             self._route_minimum.kept(key, _route_id(record), self._clock())
             spans = self._redact(assemble(record, context, entry.rules, kept_for), entry.redactor, route)
             encoded = _encode(spans)
-        if entry.access_log is not None:
-            self._log(entry, record, context, spans, route)
+        if entry.log is not None and entry.log[0].wants(record, is_kept=bool(spans)):
+            (server, *_) = spans or self._redact([server_span(record, context, entry.rules)], entry.redactor, route)
+            self._log(*entry.log, record, server)
         outcome = RequestOutcome(
             key, entry.name, worker_id, record=record, route=route, context=context, kept_for=kept_for, spans=encoded
         )
@@ -264,18 +264,7 @@ class Pipeline:
         for observer in self._observers:
             observer.observe(outcome)
 
-    def _log(
-        self,
-        entry: Entry,
-        record: RequestRecord,
-        context: RequestContext,
-        spans: Sequence[SpanRecord],
-        route: RouteKey,
-    ) -> None:
-        log, destination = entry.access_log, entry.log_destination
-        if log is None or destination is None or not log.wants(record, is_kept=bool(spans)):
-            return
-        (server, *_) = spans or self._redact([server_span(record, context, entry.rules)], entry.redactor, route)
+    def _log(self, log: AccessLog, destination: Destination, record: RequestRecord, server: SpanRecord) -> None:
         try:
             self._exporters.submit(destination, [log.encode(record, server)], 0)
         except (ValueError, TypeError) as error:
@@ -323,12 +312,12 @@ class Pipeline:
             settings.sampling.keep,
             redactor,
             destination,
-            *self._access_log(settings),
+            self._access_log(settings),
         )
 
-    def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | tuple[None, None]:
+    def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | None:
         if settings.logs.requests == "none":
-            return None, None
+            return None
         try:
             body = Body(settings.logs.body)
         except ConfigError as error:
@@ -338,7 +327,7 @@ class Pipeline:
             destination = Destination.from_settings(settings, self._environment, self._detected, "logs")
         except ConfigError as error:
             _log.error("invalid configuration, no logs are sent for this entry: %s", error)
-            return None, None
+            return None
         self._exporters.get(destination)
         return AccessLog(settings.logs, body), destination
 
