@@ -303,7 +303,7 @@ class Pipeline:
         )
         rules = SpanRules.from_settings(settings, self._methods, self._names)
         scope = entry_scope(document)
-        self._configure_metrics(key, settings, rules, redactor)
+        self._configure_metrics(key, settings, destination.endpoint, rules, redactor)
         return Entry(
             name,
             scope,
@@ -331,7 +331,9 @@ class Pipeline:
         self._exporters.get(destination)
         return AccessLog(settings.logs, body), destination
 
-    def _configure_metrics(self, key: bytes, settings: Settings, rules: SpanRules, redactor: Redactor) -> None:
+    def _configure_metrics(
+        self, key: bytes, settings: Settings, traces: str, rules: SpanRules, redactor: Redactor
+    ) -> None:
         if not settings.metrics.enabled or self._metric_exporters is None:
             return
 
@@ -344,8 +346,7 @@ class Pipeline:
         except ConfigError as error:
             _log.error("invalid configuration, no metrics are sent for this entry: %s", error)
             return
-        traces = Destination.from_settings(settings, self._environment, self._detected)
-        table = self._metric_exporters.table(destination, settings.metrics, traces.endpoint)
+        table = self._metric_exporters.table(destination, settings.metrics, traces)
         self._request_metrics.configure(key, EntryMetrics(table, rules, redact, settings.metrics.attributes))
 
 
