@@ -24,7 +24,7 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.in_flight import InFlightBatch
 from otlp_tracing.sidecar.export.refusals import Refusals
 from otlp_tracing.sidecar.export.remedies import remedy_for
-from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.result import HOLD_REASONS, Action, ExportResult
 from otlp_tracing.sidecar.export.send_queue import SendQueue
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.export.unspooled import UnspooledBatches
@@ -35,7 +35,6 @@ from otlp_tracing.sidecar.spool.spool import Spool
 CONCURRENT_REQUESTS = 4  # with answers after one second and 512 spans a request, 2,000 spans/s
 _DISK_SECONDS = 1.0  # between two attempts to read from a disk that fails
 _FLUSH_CHECK_SECONDS = 0.01
-_HELD = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
 
 # As the semantic conventions name them: otlp_grpc_span_exporter.
 _COMPONENTS: Mapping[Signal, str] = {"traces": "span", "logs": "log"}
@@ -341,9 +340,9 @@ class Exporter:
         result = await self._transport.export(request(self._resource, payloads))
         ended = self._loop.time()
         self.accounting.record_export_duration(self._component, ended - started, result.error_type)
-        if result.action is Action.RETRY or result.action in _HELD:
+        if result.action is Action.RETRY or result.action in HOLD_REASONS:
             self._remedy = result.remedy or remedy_for(result.action, self.destination)
-            self._fail(result, _HELD.get(result.action, ""))
+            self._fail(result, HOLD_REASONS.get(result.action, ""))
         elif self.backoff.failing_since is not None and not (
             self._refusals.is_everything and result.action is not Action.SUCCESS
         ):

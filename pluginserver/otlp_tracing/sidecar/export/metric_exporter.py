@@ -21,7 +21,7 @@ from otlp_tracing.metrics import METRIC_EXPORTS, NAMES_REFUSED
 from otlp_tracing.sidecar.export.backoff import RetryBackoff
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.remedies import remedy_for
-from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.result import HOLD_REASONS, Action, ExportResult
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, Preferences
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -33,7 +33,6 @@ _INTERVAL_VARIABLE = "OTEL_METRIC_EXPORT_INTERVAL"
 _INTERVAL_MS = 60_000
 # A destination has a few megabytes at most. A gateway has some; more come from configurations that change.
 MAX_DESTINATIONS = 64
-_HELD = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
 # The places that distinguish two gateways of one service.
 _PLACES = ("host.name", "container.id", "k8s.pod.uid", "kong.node.id")
 
@@ -93,7 +92,7 @@ class MetricExporter:
             self._backoff.record_success()
 
     def _fail(self, result: ExportResult) -> None:
-        self._backoff.record_failure(result.reason, result.delay_s, hold=_HELD.get(result.action, ""))
+        self._backoff.record_failure(result.reason, result.delay_s, hold=HOLD_REASONS.get(result.action, ""))
         remedy = result.remedy or remedy_for(result.action, self._destination)
         self._failed.warning(
             "export %s: %s: metrics: %s%s",

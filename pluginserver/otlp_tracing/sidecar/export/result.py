@@ -29,6 +29,10 @@ class Action(Enum):
     DROP = "drop"
 
 
+HOLD_REASONS: Mapping[Action, str] = {Action.HOLD_UNAUTHORIZED: "unauthorized", Action.HOLD_NOT_OTLP: "not_otlp"}
+"""The reason on /metrics and in the log for each action that holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExportResult:
     """The result of one attempt.
@@ -106,7 +110,7 @@ def proxy_refusal(status: int) -> ExportResult:
         status: of its answer to CONNECT.
     """
     action = http_action(status)
-    if action not in {Action.HOLD_UNAUTHORIZED, Action.HOLD_NOT_OTLP}:
+    if action not in HOLD_REASONS:
         action = Action.RETRY
     remedy = "check the proxy in HTTPS_PROXY and its password, or name the collector in NO_PROXY"
     return ExportResult(action, f"the proxy answers HTTP {status}", error_type=str(status), remedy=remedy)
