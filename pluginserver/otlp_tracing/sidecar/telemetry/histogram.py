@@ -58,6 +58,11 @@ class Histogram:
         self.exemplars = {}
         self.sum = 0.0
 
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return sum(self.counts)
+
     def observe(self, value: float, exemplar: Exemplar | None = None) -> None:
         """Count a value that is not negative."""
         bucket = bisect_left(self.bounds, value)
@@ -94,6 +99,11 @@ class ExponentialHistogram(Histogram):
         super().__init__((), factor)
         self.buckets = {}
         self.zeros = 0
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return self.zeros + sum(self.buckets.values())
 
     def observe(self, value: float, exemplar: Exemplar | None = None) -> None:
         """Count a value that is not negative."""

@@ -57,12 +57,12 @@ class Series:
 
     def has_news(self) -> bool:
         """Tell whether there are values since the last note()."""
-        return total(self.histogram) != self._noted
+        return self.histogram.count != self._noted
 
     def note(self, now_ns: int) -> None:
         """Remember that there are new values."""
         self.changed_ns = now_ns
-        self._noted = total(self.histogram)
+        self._noted = self.histogram.count
 
 
 class SeriesTable:
@@ -140,13 +140,6 @@ class SeriesTable:
     def _count(self) -> None:
         for count in self._counting:
             count()
-
-
-def total(histogram: Histogram) -> int:
-    """Return the number of values."""
-    if isinstance(histogram, ExponentialHistogram):
-        return histogram.zeros + sum(histogram.buckets.values())
-    return sum(histogram.counts)
 
 
 def _key(attributes: Mapping[str, AttributeValue]) -> tuple[tuple[str, str], ...]:

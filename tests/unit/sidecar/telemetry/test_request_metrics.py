@@ -10,7 +10,7 @@ import pytest
 from otlp_tracing.sidecar.route_table import OTHER
 from otlp_tracing.sidecar.telemetry.histogram import Histogram
 from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, RequestMetrics
-from otlp_tracing.sidecar.telemetry.series_table import SeriesTable, total
+from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
 from spans_of import CONTEXT, ENTRY_KEY, GRPC, outcome_of, rules_of
 
 REQUEST: dict[str, Any] = {
@@ -93,7 +93,7 @@ def test_values_are_counted_as_they_are() -> None:
         scene.metrics.observe(outcome_of(**unknown))
 
     counts = {
-        name: sum(total(one) for _, one in scene.of(name))
+        name: sum(one.count for _, one in scene.of(name))
         for name in (
             "http.server.request.duration",
             "http.server.request.size",
@@ -113,7 +113,7 @@ def test_odd_times_cost_no_request(latencies: dict[str, int]) -> None:
     scene.metrics.observe(outcome_of(**{**REQUEST, "latencies": {"request": None} | latencies}))
 
     for name in ("http.server.request.duration", "http.client.request.duration"):
-        assert total(scene.one(name)[1]) == 1
+        assert scene.one(name)[1].count == 1
 
 
 def test_a_kept_trace_is_an_exemplar() -> None:
@@ -157,7 +157,7 @@ def test_a_call_has_rpc_metrics_too() -> None:
     for name in ("rpc.server.call.duration", "rpc.client.call.duration"):
         attributes, histogram = scene.one(name)
         assert (attributes["rpc.method"], attributes["rpc.response.status_code"]) == ("shop.Cart/Add", "NOT_FOUND")
-        assert total(histogram) == 1
+        assert histogram.count == 1
     assert scene.one("http.server.request.duration")[0]["network.protocol.version"] == "2"
     unknown = GRPC | {"request": GRPC["request"] | {"uri": "/made/Up"}, "upstream_uri": "/made/Up"}
     scene.metrics.observe(outcome_of(**unknown | {"response": {"headers": {"grpc-status": "12"}}}))
@@ -173,7 +173,7 @@ def test_methods_and_routes_are_bounded() -> None:
     attributes, histogram = scene.one("http.server.request.duration")
     assert attributes["http.request.method"] == "_OTHER"
     assert "http.route" not in attributes
-    assert total(histogram) == 2
+    assert histogram.count == 2
 
 
 def test_series_past_the_bound_are_one() -> None:
@@ -184,7 +184,7 @@ def test_series_past_the_bound_are_one() -> None:
         scene.metrics.observe(outcome_of(**REQUEST | {"response": {"status": status}}))
 
     series = scene.of("http.server.request.duration")
-    assert [(one.get("http.response.status_code"), total(histogram)) for one, histogram in series] == [
+    assert [(one.get("http.response.status_code"), histogram.count) for one, histogram in series] == [
         (200, 1),
         (201, 1),
         (None, 4),
@@ -211,7 +211,7 @@ def test_attributes_are_redacted() -> None:
 
     attributes, histogram = scene.one("http.server.request.duration")
     assert attributes["kong.consumer.username"] == "[REDACTED]"
-    assert total(histogram) == 2
+    assert histogram.count == 2
 
 
 def test_a_forgotten_series_begins_anew() -> None:
@@ -225,7 +225,7 @@ def test_a_forgotten_series_begins_anew() -> None:
     assert scene.of("http.server.request.duration") == []
     scene.metrics.observe(outcome_of(**REQUEST))
 
-    assert total(scene.one("http.server.request.duration")[1]) == 1
+    assert scene.one("http.server.request.duration")[1].count == 1
 
 
 def test_an_entry_without_metrics_counts_nothing() -> None:
