@@ -39,7 +39,7 @@ def reason(path: Path, error: OSError) -> str:
     obstacle = _obstacle(path) if error.errno in {errno.EACCES, errno.EPERM} else None
     if obstacle is None:
         return error.strerror or str(error)
-    user = _name(os.geteuid())
+    user = user_name(os.geteuid())
     mend = "start it as that user" if os.geteuid() == 0 else f"run: chown -R {user} {shlex.quote(str(obstacle))}"
     return f"{obstacle} belongs to {_owner(obstacle)}, and this process runs as {user}; {mend}"
 
@@ -63,12 +63,13 @@ def _obstacle(path: Path) -> Path | None:
 
 def _owner(path: Path) -> str:
     try:
-        return _name(path.lstat().st_uid)
+        return user_name(path.lstat().st_uid)
     except OSError:
         return "another user"
 
 
-def _name(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user, or its number."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.processes import user_name
 from otlp_tracing.commands.doctor.surroundings import Surroundings
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
+from otlp_tracing.folders import user_name
 
 _SECONDS = 1.0
 # A call that Kong never makes, plugin.GetPluginNames with the sequence 1; a worker answers it in any state.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -76,14 +75,6 @@ class Process:
 def running() -> list[Process]:
     """Return every process that this user can see."""
     return list(_running())
-
-
-def user_name(uid: int) -> str:
-    """Return the name of a user, or its number."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _running() -> Iterator[Process]:

@@ -15,12 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
-from otlp_tracing.commands.doctor.processes import user_name
 from otlp_tracing.commands.doctor.surroundings import Surroundings
 from otlp_tracing.commands.options import Address
 from otlp_tracing.commands.probe import ask_sidecar
 from otlp_tracing.commands.status import fetch, fetch_report
 from otlp_tracing.errors import ConfigError, WireError
+from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 
 _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
