@@ -145,13 +145,12 @@ async def _ask(one: Candidate, send: bool) -> list[Finding]:
     if one.destination.proxy:
         proxy = await _ask_proxy(one, one.destination.proxy)
         return [proxy] if proxy.level == "FAIL" else [proxy, await _ask_export(one, send)]
-    host, _, port = one.destination.target.rpartition(":")
-    host = host.strip("[]")
-    findings = [] if _is_address(host) else [await _ask_name(one, host, int(port))]
+    host, port = one.destination.host_and_port
+    findings = [] if _is_address(host) else [await _ask_name(one, host, port)]
     if not findings or findings[-1].level != "FAIL":
-        findings.append(await _ask_connection(one, host, int(port)))
+        findings.append(await _ask_connection(one, host, port))
     if findings[-1].level != "FAIL" and one.destination.secure:
-        findings.append(await asyncio.to_thread(_ask_tls, one, host, int(port)))
+        findings.append(await asyncio.to_thread(_ask_tls, one, host, port))
     if findings[-1].level != "FAIL":
         findings.append(await _ask_export(one, send))
     return findings
@@ -161,7 +160,7 @@ async def _ask_proxy(one: Candidate, url: str) -> Finding:
     proxy = urlsplit(url)  # its user and password are not shown
     if reason := await _connection_fault(proxy.hostname or "", proxy.port or 80):
         text = f"proxy: {proxy.hostname} port {proxy.port}: {reason}"
-        host = one.destination.target.rpartition(":")[0].strip("[]")
+        host, _ = one.destination.host_and_port
         return Finding("FAIL", one.label, text, f"export NO_PROXY={shlex.quote(host)}")
     return Finding("ok", one.label, f"proxy: {proxy.hostname} port {proxy.port} is open")
 
@@ -264,8 +263,7 @@ def _expiry(one: Candidate, certificate: Mapping[str, Any], version: str) -> Fin
 
 
 def _show_certificate(one: Candidate) -> str:
-    target = one.destination.target
-    name = target.rpartition(":")[0].strip("[]")
+    target, (name, _) = one.destination.target, one.destination.host_and_port
     return f"openssl s_client -connect {target} -servername {name} </dev/null | openssl x509 -noout -dates -subject"
 
 
@@ -306,14 +304,14 @@ async def _ask_export(one: Candidate, send: bool) -> Finding:
 
 def _look_closer(one: Candidate) -> Finding | None:
     """Find out why a port closes the connection: it wants TLS, or speaks gRPC over TLS."""
-    host, _, port = one.destination.target.rpartition(":")
+    host, port = one.destination.host_and_port
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
         with (
-            socket.create_connection((host.strip("[]"), int(port)), _SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=host.strip("[]")) as wrapped,
+            socket.create_connection((host, port), _SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as wrapped,
         ):
             speaks_http2 = wrapped.selected_alpn_protocol() == "h2"
     except (OSError, ValueError):
@@ -381,4 +379,4 @@ def _set_protocol(one: Candidate, remedy: str) -> str:
     if one.destination.protocol != "grpc" and not path.endswith("/v1/traces"):
         base = one.destination.endpoint.split("?")[0].rstrip("/")
         return one.set_command("endpoint", f"{base}/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-    return _other_port(one, one.destination.target.rpartition(":")[0].strip("[]"))
+    return _other_port(one, one.destination.host_and_port[0])

@@ -135,6 +135,12 @@ class Destination:
         return found, bool(names and not is_complete) or has_secret_key
 
     @property
+    def host_and_port(self) -> tuple[str, int]:
+        """The two parts of `target`; an IPv6 address without its brackets."""
+        host, _, port = self.target.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
     def label(self) -> str:
         """Its name on /metrics, in the log and on the page; the endpoint alone is that of traces."""
         return self.endpoint if self.signal == "traces" else f"{self.endpoint} ({self.signal})"

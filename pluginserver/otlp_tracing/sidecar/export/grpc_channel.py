@@ -67,7 +67,7 @@ def _shown_certificate(destination: Destination) -> tuple[bytes, str]:
     # effect until it changes. Then the next connection fails, and the transport opens a new channel.
     unchecked = ssl.create_default_context()
     unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    host = _host_and_port(destination.target)[0]
+    host, _ = destination.host_and_port
     with _connection(destination) as plain, unchecked.wrap_socket(plain, server_hostname=host) as wrapped:
         pem = ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(binary_form=True) or b"")
     context = ssl.create_default_context(cadata=pem)
@@ -79,7 +79,7 @@ def _shown_certificate(destination: Destination) -> tuple[bytes, str]:
 
 
 def _connection(destination: Destination) -> socket.socket:
-    host, port = _host_and_port(destination.target)
+    host, port = destination.host_and_port
     if destination.proxy is None:
         return socket.create_connection((host, port), _HANDSHAKE_SECONDS)
     proxy = urlsplit(destination.proxy)
@@ -88,11 +88,6 @@ def _connection(destination: Destination) -> socket.socket:
     connection.set_tunnel(host, port, {"Proxy-Authorization": f"Basic {credentials}"} if credentials else {})
     connection.connect()
     return connection.sock
-
-
-def _host_and_port(target: str) -> tuple[str, int]:
-    host, _, port = target.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def _any_name(certificate: Any) -> str | None:
