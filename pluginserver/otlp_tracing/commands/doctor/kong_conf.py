@@ -71,6 +71,16 @@ class KongConf:
         return f"sed -i {shlex.quote(f'/^ *{name} *=/d')} {shlex.quote(str(self.file))}"
 
 
+def server_setting(server: str, kind: str) -> str:
+    """Return the name of a plugin server's setting.
+
+    Args:
+        server: a name in `pluginserver_names`.
+        kind: `socket`, `start_cmd` or `query_cmd`.
+    """
+    return f"pluginserver_{server.replace('-', '_')}_{kind}"
+
+
 def read_kong_conf(file: Path, environment: Mapping[str, str]) -> KongConf:
     """Read a kong.conf, with the variables of the environment over it, as Kong does.
 

@@ -21,7 +21,7 @@ from typing import NoReturn
 from otlp_tracing import __version__
 from otlp_tracing.commands import serve
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.kong_conf import NAME, KongConf
+from otlp_tracing.commands.doctor.kong_conf import NAME, KongConf, server_setting
 from otlp_tracing.commands.doctor.surroundings import Surroundings, program
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
@@ -51,9 +51,8 @@ def ask_kong_conf(found: Surroundings) -> Iterator[Finding]:
         yield Finding("FAIL", "kong.conf", f"plugins has no {NAME}", conf.set_command("plugins", words))
     yield from _ask_names(conf, found.server)
     if found.server is not None:
-        stem = f"pluginserver_{found.server.replace('-', '_')}"
-        yield from _ask_query(conf, f"{stem}_query_cmd")
-        yield from _ask_start(found, conf, stem)
+        yield from _ask_query(conf, server_setting(found.server, "query_cmd"))
+        yield from _ask_start(found, conf, found.server)
     yield from _ask_levels(conf)
 
 
@@ -112,8 +111,8 @@ def _description(command: str) -> tuple[str, Mapping[str, object]]:
     return "", plugins[0]
 
 
-def _ask_start(found: Surroundings, conf: KongConf, stem: str) -> Iterator[Finding]:
-    name = f"{stem}_start_cmd"
+def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Finding]:
+    name = server_setting(server, "start_cmd")
     command = conf.get(name)
     serve_command = f"{program()} serve --kong-prefix {shlex.quote(str(found.prefix))}"
     if not command:
@@ -141,7 +140,7 @@ def _ask_start(found: Surroundings, conf: KongConf, stem: str) -> Iterator[Findi
     listens = Path(options.kong_prefix, options.socket_name)
     if listens != found.socket:
         text = f"{name} serves {listens}, and Kong connects to {found.socket}"
-        yield Finding("FAIL", "kong.conf", text, conf.set_command(f"{stem}_socket", str(listens)))
+        yield Finding("FAIL", "kong.conf", text, conf.set_command(server_setting(server, "socket"), str(listens)))
     else:
         yield Finding("ok", "kong.conf", f"{name} serves the socket that Kong connects to, {listens}")
 

@@ -13,7 +13,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.kong_conf import NAME
+from otlp_tracing.commands.doctor.kong_conf import NAME, server_setting
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.commands.doctor.surroundings import Surroundings
 from otlp_tracing.commands.options import Address
@@ -117,7 +117,7 @@ def _other_port(found: Surroundings) -> str:
     other = Address(found.address.host, found.address.port + 1 if found.address.port < 65_535 else 9464)
     if found.conf is None or found.server is None:
         return f"export OTLP_TRACING_HTTP={other}"
-    return found.conf.append_command(f"pluginserver_{found.server.replace('-', '_')}_start_cmd", f"--http {other}")
+    return found.conf.append_command(server_setting(found.server, "start_cmd"), f"--http {other}")
 
 
 def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:

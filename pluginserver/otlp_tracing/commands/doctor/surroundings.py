@@ -17,6 +17,7 @@ from otlp_tracing.commands.doctor.kong_conf import (
     default_kong_conf,
     read_kong_conf,
     running_kong_conf,
+    server_setting,
 )
 from otlp_tracing.commands.doctor.processes import Process, running
 from otlp_tracing.commands.options import Address
@@ -55,7 +56,7 @@ class Surroundings:
     def socket(self) -> Path:
         """The socket that Kong connects to."""
         if self.conf is not None and self.server is not None:
-            configured = self.conf.get(f"pluginserver_{self.server.replace('-', '_')}_socket")
+            configured = self.conf.get(server_setting(self.server, "socket"))
             return Path(configured or self.prefix / f"{self.server}.socket")
         served = next((one.served_socket for one in self.workers), None)
         return served or self.prefix / "otlp-tracing.socket"
@@ -118,7 +119,7 @@ def look_around(
     server = None if conf is None else server_name(conf)
     sockets = {prefix / "otlp-tracing.socket", prefix / f"{NAME}.run" / "plugin-server.sock"}
     if conf is not None and server is not None:
-        sockets.add(Path(conf.get(f"pluginserver_{server.replace('-', '_')}_socket") or prefix / f"{server}.socket"))
+        sockets.add(Path(conf.get(server_setting(server, "socket")) or prefix / f"{server}.socket"))
     workers = [one for one in everyone if one.served_socket in sockets]
     sidecar = _sidecar(everyone, workers, prefix, is_named)
     return Surroundings(
@@ -138,8 +139,7 @@ def server_name(conf: KongConf) -> str | None:
     """Return the name of our plugin server in Kong's configuration: that which runs our commands, or has our name."""
     names = [name.lower() for name in conf.words("pluginserver_names")]
     for name in names:
-        stem = f"pluginserver_{name.replace('-', '_')}"
-        if any(NAME in conf.get(f"{stem}_{kind}_cmd") for kind in ("query", "start")):
+        if any(NAME in conf.get(server_setting(name, kind)) for kind in ("query_cmd", "start_cmd")):
             return name
     return NAME if NAME in names else None
 
@@ -163,7 +163,7 @@ def _sidecar(everyone: Sequence[Process], workers: Sequence[Process], prefix: Pa
 def _address(sidecar: Process | None, conf: KongConf | None, server: str | None) -> Address | None:
     given = sidecar and (sidecar.option("--http") or sidecar.environment().get("OTLP_TRACING_HTTP"))
     if given is None and conf is not None and server is not None:
-        start = conf.get(f"pluginserver_{server.replace('-', '_')}_start_cmd")
+        start = conf.get(server_setting(server, "start_cmd"))
         found = re.search(r"(?:--http[= ]|OTLP_TRACING_HTTP=)(\S+)", start)
         given = found and found[1]
     try:
