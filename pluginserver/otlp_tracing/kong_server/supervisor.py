@@ -117,9 +117,15 @@ class Child:
     slot: int | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = float("-inf")
-    pause: float = _RESPAWN_SECONDS
     ended_at_once: int = 0
     start_seconds: float = _START_SECONDS
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two starts."""
+        # The exponent is bounded as well: without it the number would grow for as long as the fault lasts.
+        longer = 1 << min(max(0, self.ended_at_once - 1), 6)
+        return min(_RESPAWN_SECONDS * longer, _MAX_RESPAWN_SECONDS)
 
     def start_if_due(self, now: float) -> None:
         """Start it unless it runs: at once if it had run for a while, otherwise a pause after the last start."""
@@ -143,19 +149,14 @@ class Child:
         """Say it and forget the process, if it has ended."""
         if self.process is None or self.process.poll() is None:
             return
-        self._set_pause(now - self.started_at, self.process.returncode)
+        lasted, code = now - self.started_at, self.process.returncode
+        is_settled = lasted >= (_KILLED_SECONDS if code < 0 else _SETTLED_SECONDS)
+        self.ended_at_once = 0 if is_settled or self.slot is not None else self.ended_at_once + 1
         again = f"; the next start is after {self.pause:g} s" if self.pause > _RESPAWN_SECONDS else ""
-        _log.warning("the %s (pid %d) ended with %d%s", self.role, self.process.pid, self.process.returncode, again)
+        _log.warning("the %s (pid %d) ended with %d%s", self.role, self.process.pid, code, again)
         if self.slot is not None and table.read(self.slot)[0] == self.process.pid:
             table.write(self.slot, 0, table.read(self.slot)[1])
         self.process = None
-
-    def _set_pause(self, lasted: float, code: int) -> None:
-        is_settled = lasted >= (_KILLED_SECONDS if code < 0 else _SETTLED_SECONDS)
-        self.ended_at_once = 0 if is_settled or self.slot is not None else self.ended_at_once + 1
-        # The exponent is bounded as well: without it the number would grow for as long as the fault lasts.
-        longer = 2 ** min(max(0, self.ended_at_once - 1), 6)
-        self.pause = min(_RESPAWN_SECONDS * longer, _MAX_RESPAWN_SECONDS)
 
     def end_if_stuck_at_start(self, table: SlotTable, now: float) -> None:
         """Kill a worker that never came to serve: the watchdog looks only after those that do."""
