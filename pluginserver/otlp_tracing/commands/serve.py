@@ -21,6 +21,8 @@ from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - the name of a path here
 
 from otlp_tracing.commands.options import (
+    NO_QUEUE,
+    PAGE_LOCKED,
     PREFIX,
     OptionParser,
     SidecarOptions,
@@ -196,8 +198,8 @@ def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequen
     # Read here, because a fault would otherwise end the sidecar once a second.
     faults: list[Fault] = []
     for read, effect in (
-        (shared.page_options, "live page locked"),
-        (shared.ingest_options, "no records of Kong's queue are taken"),
+        (shared.page_options, PAGE_LOCKED),
+        (shared.ingest_options, NO_QUEUE),
     ):
         try:
             read()

@@ -6,9 +6,13 @@ import argparse
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from otlp_tracing.commands.options import (
+    NO_QUEUE,
+    PAGE_LOCKED,
     OptionParser,
     SidecarOptions,
     absolute_path,
@@ -16,10 +20,10 @@ from otlp_tracing.commands.options import (
     continues_with_faults,
 )
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.ingest.options import IngestOptions
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.spool.volume import spool_share
 
+_Options = TypeVar("_Options")
 _log = logging.getLogger("otlp_tracing.commands.sidecar")
 
 EXAMPLE = "otlp-tracing sidecar --listen /run/otlp-tracing/sidecar.sock --http 127.0.0.1:9464"
@@ -46,6 +50,9 @@ def run(options: argparse.Namespace) -> None:
     spool = None if options.spool == "none" else auto
     max_bytes = spool_share(spool) if spool and options.spool_max_bytes == "auto" else options.spool_max_bytes
     shared, is_strict = SidecarOptions.from_namespace(options), not continues_with_faults(options)
+    locked = PageOptions(is_on=False, token=os.urandom(16).hex())
+    page = _read(shared.page_options, PAGE_LOCKED, locked, is_strict=is_strict)
+    ingest = _read(shared.ingest_options, NO_QUEUE, None, is_strict=is_strict)
     asyncio.run(
         service.run(
             service.ServiceOptions(
@@ -55,31 +62,19 @@ def run(options: argparse.Namespace) -> None:
                 spool=spool,
                 spool_max_bytes=None if spool is None else max_bytes,
                 embedded=options.embedded,
-                page=_page_options(shared, is_strict=is_strict),
-                ingest=_ingest_options(shared, is_strict=is_strict),
+                page=page,
+                ingest=ingest,
             )
         )
     )
 
 
-# `serve` has read the files of an embedded sidecar's secrets. If one of them has changed since, the sidecar still runs.
-
-
-def _page_options(shared: SidecarOptions, *, is_strict: bool) -> PageOptions:
+def _read(read: Callable[[], _Options], effect: str, instead: _Options, *, is_strict: bool) -> _Options:
+    # `serve` has read the files of an embedded sidecar's secrets. If one has changed since, the sidecar still runs.
     try:
-        return shared.page_options()
+        return read()
     except ConfigError as error:
         if is_strict:
             raise
-        _log.warning("live page locked: %s", error)
-        return PageOptions(is_on=False, token=os.urandom(16).hex())
-
-
-def _ingest_options(shared: SidecarOptions, *, is_strict: bool) -> IngestOptions | None:
-    try:
-        return shared.ingest_options()
-    except ConfigError as error:
-        if is_strict:
-            raise
-        _log.warning("no records of Kong's queue are taken: %s", error)
-        return None
+        _log.warning("%s: %s", effect, error)
+        return instead
