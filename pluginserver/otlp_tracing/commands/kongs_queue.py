@@ -82,7 +82,7 @@ def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str)
     covered = [_Scope.of(entry) for entry in entries if entry.manifest is None]
     for logger in placed:
         scope = _Scope.of(logger)
-        is_narrow = any(one.covers(scope) and one.key != scope.key for one in covered)
+        is_narrow = any(one.covers(scope) for one in covered)
         if is_narrow and not _is_for_sidecar(logger) and scope.key not in {one.key for one in covered}:
             text = f"takes the place of the http-log for the sidecar: requests of this scope give no spans ({_PAGE})"
             yield logger, Fault("", "", text), True
