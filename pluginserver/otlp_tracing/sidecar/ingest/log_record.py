@@ -80,28 +80,32 @@ class Try(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The route that matched."""
+    """The route that matched; for its tags see tags.py."""
 
     id: str | None = None
     name: str | None = None
     paths: list[str] | dict[str, Any] | None = None
+    tags: Any = None
 
 
 class Service(msgspec.Struct, frozen=True):
-    """The service behind the route."""
+    """The service behind the route; for its tags see tags.py."""
 
     id: str | None = None
     name: str | None = None
     protocol: str | None = None
     host: str | None = None
     port: Number | None = None
+    tags: Any = None
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """The authenticated consumer."""
+    """The authenticated consumer; for its tags see tags.py."""
 
     id: str | None = None
     username: str | None = None
+    custom_id: str | None = None
+    tags: Any = None
 
 
 class LogRecord(msgspec.Struct, frozen=True):
