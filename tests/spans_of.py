@@ -13,8 +13,7 @@ import msgspec
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode
 from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
@@ -51,7 +50,7 @@ def record_of(**fields: Any) -> RequestRecord:
     basis = dict(_BASIS)
     for name, value in fields.items():
         basis[name] = basis[name] | value if isinstance(basis.get(name), dict) and value is not None else value
-    return RequestRecord(msgspec.convert(basis, LogRecord))
+    return decode(msgspec.json.encode(basis))
 
 
 def rules_of(**config: Any) -> SpanRules:

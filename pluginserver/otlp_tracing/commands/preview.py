@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import yaml
 
 from otlp_tracing.commands.check import PLUGIN, faults_of
@@ -25,8 +24,7 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.head import RequestTracer
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.ingest.request_record import decode
 from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 from otlp_tracing.sidecar.redaction.string_kinds import SPAN_NAME, TRACE_STATE
 from otlp_tracing.sidecar.spans.assemble import assemble
@@ -215,35 +213,32 @@ def _changes_of(sample: Sample, settings: Settings, redactor: Redactor) -> list[
 def _spans(sample: Sample, settings: Settings) -> list[SpanRecord]:
     headers = {name.lower(): value for name, value in sample.headers.items()}
     host = headers.setdefault("host", "gateway")
-    record = msgspec.convert(
-        {
-            "request": {
-                "method": sample.method,
-                "uri": sample.target,
-                "url": f"http://{host}{sample.target}",
-                "headers": headers,
-            },
-            "response": {
-                "status": sample.status,
-                "headers": {name.lower(): value for name, value in sample.response_headers.items()},
-            },
-            "service": {"protocol": "http", "host": "upstream", "port": 80},
-            "upstream_uri": sample.target,
-            "upstream_status": str(sample.status),
-            "source": "upstream",
-            "tries": [{}],
-            "started_at": 0,
-            "latencies": {"request": 1},
+    record = {
+        "request": {
+            "method": sample.method,
+            "uri": sample.target,
+            "url": f"http://{host}{sample.target}",
+            "headers": headers,
         },
-        LogRecord,
-    )
+        "response": {
+            "status": sample.status,
+            "headers": {name.lower(): value for name, value in sample.response_headers.items()},
+        },
+        "service": {"protocol": "http", "host": "upstream", "port": 80},
+        "upstream_uri": sample.target,
+        "upstream_status": str(sample.status),
+        "source": "upstream",
+        "tries": [{}],
+        "started_at": 0,
+        "latencies": {"request": 1},
+    }
     # No output shows the ids; baggage is captured as in the plugin.
     tracer = RequestTracer.of(
         settings.sampling, bytes, settings.propagation, settings.capture, redaction=settings.redaction
     )
     context: RequestContext = tracer.begin({name: [value] for name, value in headers.items()})
     rules = SpanRules.from_settings(settings, HttpMethods({}), CardinalityLimit())
-    return assemble(RequestRecord(record), context, rules)
+    return assemble(decode(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")), context, rules)
 
 
 def _changes(span: SpanRecord, redactor: Redactor) -> Iterator[_Change]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otlp_tracing.context import RequestNotes, is_grpc
-from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_log
+from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_headers, decode_log
 
 GRPC_CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -46,8 +46,6 @@ class RequestRecord:
         tries: of the balancer, in order.
         statuses: the status of each try, None without an answer.
         source: of the answer, "upstream" or "kong".
-        request_headers: those that the upstream saw, by lower-case name.
-        response_headers: those that the client got.
         received_call: path of the gRPC call that the client made; None if it made none.
         sent_call: path of the gRPC call that Kong sent upstream; None if it sent none.
         grpc_status: name of the status code in the response headers; None without one.
@@ -57,8 +55,9 @@ class RequestRecord:
     """
 
     __slots__ = (
-        "error_type", "forwarded", "grpc_status", "log", "method", "path", "query", "received_call", "request_headers",
-        "response_headers", "route", "sent_call", "sent_method", "service", "source", "status", "statuses", "tries",
+        "_request_headers", "_response_headers", "error_type", "forwarded", "grpc_status", "log", "method", "path",
+        "query", "received_call", "route", "sent_call", "sent_method", "service", "source", "status", "statuses",
+        "tries",
     )  # fmt: skip
 
     log: Final[LogRecord]
@@ -71,8 +70,6 @@ class RequestRecord:
     tries: Final[list[Try]]
     statuses: Final[list[int | None]]
     source: Final[str]
-    request_headers: Final[dict[str, Any]]
-    response_headers: Final[dict[str, Any]]
     received_call: Final[str | None]
     sent_call: Final[str | None]
     grpc_status: Final[str | None]
@@ -82,18 +79,20 @@ class RequestRecord:
 
     def __init__(self, log: LogRecord) -> None:
         request, service, route = log.request, log.service, log.route
-        # Lua's empty table is a list to some of its JSON encoders, and an object to others.
-        headers = request.headers if isinstance(request.headers, dict) else {}
-        answer = log.response.headers if isinstance(log.response.headers, dict) else {}
+        self.log = log
+        self._request_headers: dict[str, Any] | None = None
+        self._response_headers: dict[str, Any] | None = None
         tries = log.tries if isinstance(log.tries, list) else []
         path, _, query = request.uri.partition("?")
         statuses = _statuses(log.upstream_status, tries)
-        source = log.source if log.source is not None else _source(statuses, answer)
+        source = log.source if log.source is not None else _source(statuses, self.response_headers)
         status = int(log.response.status or 0)
         notes = RequestNotes.from_log_field(log.otlp_tracing)
         method = sent_method = request.method
         received = sent = None
-        grpc_status = _grpc_status(answer) if "grpc-status" in answer else None
+        grpc_status = None
+        if b"grpc-status" in bytes(log.response.headers):
+            grpc_status = _grpc_status(self.response_headers)
         if notes is not None and notes.method is not None:
             method = notes.method
             if sent_method == "GET" and source == "kong":  # the GET for nginx's error page
@@ -101,7 +100,7 @@ class RequestRecord:
         elif status == 413 and method == "GET" and source == "kong" and route is None:
             # nginx refuses a body before `access`, which then notes nothing; over HTTP/2 any method is a GET here.
             method = ""
-        if is_grpc(first_line(headers, "content-type") or ""):
+        if b"grpc" in bytes(request.headers) and is_grpc(first_line(self.request_headers, "content-type") or ""):
             # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of a
             # request that was none. The call's path is not in the record.
             is_call = path.count("/") == 2
@@ -115,7 +114,6 @@ class RequestRecord:
                     sent = upstream_path
             elif notes.method is None and not notes.has_body:
                 method = "GET"
-        self.log = log
         self.method = method
         self.sent_method = sent_method
         self.forwarded = notes.forwarded if notes is not None else ""
@@ -124,8 +122,6 @@ class RequestRecord:
         self.tries = tries
         self.statuses = statuses
         self.source = source
-        self.request_headers = headers
-        self.response_headers = answer
         self.received_call = received
         self.sent_call = sent
         self.grpc_status = grpc_status
@@ -135,6 +131,22 @@ class RequestRecord:
             self.error_type = str(status) if status >= 500 else None
         self.service = (service.name or service.id or "") if service else ""
         self.route = (route.name or route.id or "") if route else ""
+
+    @property
+    def request_headers(self) -> dict[str, Any]:
+        """Those that the upstream saw, by lower-case name."""
+        headers = self._request_headers
+        if headers is None:
+            headers = self._request_headers = decode_headers(self.log.request.headers)
+        return headers
+
+    @property
+    def response_headers(self) -> dict[str, Any]:
+        """Those that the client got, by lower-case name."""
+        headers = self._response_headers
+        if headers is None:
+            headers = self._response_headers = decode_headers(self.log.response.headers)
+        return headers
 
 
 def decode(log: bytes) -> RequestRecord:

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from otlp_tracing.config.settings import Keep
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
-from otlp_tracing.sidecar.ingest.request_record import GRPC_CODES, RequestRecord
+from otlp_tracing.sidecar.ingest.request_record import GRPC_CODES, decode
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, keep_reason
 from spans_of import CONTEXT, GRPC, spans_of
 
@@ -41,7 +40,7 @@ LOWERED = dataclasses.replace(CONTEXT, decided_by="budget")
 )
 def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | None) -> None:
     """Errors before retries before slowness before chosen statuses; nothing where nothing is wished."""
-    decoded = RequestRecord(msgspec.convert(record, LogRecord))
+    decoded = decode(msgspec.json.encode(record))
 
     assert keep_reason(decoded, EVERYTHING) == reason
     assert keep_reason(decoded, NOTHING) is None
@@ -51,7 +50,7 @@ def test_a_request_is_kept_for_a_reason(record: dict[str, Any], reason: str | No
 def test_a_call_is_kept_for_the_statuses_that_make_its_span_an_error(code: int) -> None:
     """An error on the SERVER span is an error here, and nothing else is."""
     fields = {**GRPC, "response": {"status": 200, "headers": {"grpc-status": str(code)}}}
-    reason = keep_reason(RequestRecord(msgspec.convert(fields, LogRecord)), EVERYTHING)
+    reason = keep_reason(decode(msgspec.json.encode(fields)), EVERYTHING)
 
     assert (reason == "error") is spans_of(**fields)[0].is_error
 
