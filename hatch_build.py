@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 CHECKOUT = Path(__file__).resolve().parent
 SOURCES = CHECKOUT / "pluginserver"
@@ -58,6 +60,28 @@ COMPILED = (
 """The modules of the request path. Globs, from the package's folder."""
 
 _LIBRARY = ".so"
+
+
+class ProjectUrls(MetadataHookInterface):
+    """Adds the URLs of the repository whose release workflow builds the package; other builds have none."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Set the URLs."""
+        metadata["urls"] = urls(os.environ)
+
+
+def urls(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the project's URLs by their labels, from the variables of a GitHub workflow."""
+    repository = environment.get("GITHUB_REPOSITORY")
+    if not repository:
+        return {}
+    source = f"{environment.get('GITHUB_SERVER_URL', 'https://github.com')}/{repository}"
+    return {
+        "Documentation": f"{source}/tree/main/docs",
+        "Changelog": f"{source}/blob/main/CHANGELOG.md",
+        "Issues": f"{source}/issues",
+        "Source": source,
+    }
 
 
 class CompilingHook(BuildHookInterface):  # type: ignore[type-arg]  # no builder of our own

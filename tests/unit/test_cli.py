@@ -11,8 +11,9 @@ from unittest import mock
 
 import pytest
 
-from otlp_tracing.cli import COMMANDS, main, parse
+from otlp_tracing.cli import main, parse
 from otlp_tracing.commands.options import PREFIX, OptionParser
+from otlp_tracing.commands.parser import COMMANDS
 
 REFUSED_IF_EMPTY = {"--kong-prefix", "--socket-name", "--plugins", "--sidecar", "--listen", "--spool"}
 """Options that take any text but an empty one."""

@@ -142,7 +142,7 @@ def served(alone: Installation, tmp_path: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_the_product_is_alone_in_its_wheel(product: Path) -> None:
-    """No test double, demo or example is in it, and its only data file is the plugin."""
+    """No test double, demo or example is in it, and its only data files are the plugin and the man page."""
     with zipfile.ZipFile(product) as wheel:
         names = wheel.namelist()
     parts = {part for name in names for part in Path(name).with_suffix("").parts}
@@ -153,9 +153,10 @@ def test_the_product_is_alone_in_its_wheel(product: Path) -> None:
         f"otlp_tracing-{__version__}.data",
         f"otlp_tracing-{__version__}.dist-info",
     }
-    assert [name for name in names if ".data/" in name] == [
-        f"otlp_tracing-{__version__}.data/data/share/otlp-tracing/plugins/otlp-tracing.py"
-    ]
+    assert {name.partition(".data/data/share/")[2] for name in names if ".data/" in name} == {
+        "man/man1/otlp-tracing.1",
+        "otlp-tracing/plugins/otlp-tracing.py",
+    }
 
 
 def test_the_form_is_as_built(alone: Installation, product: Path) -> None:
@@ -207,3 +208,14 @@ def test_with_the_extra_the_demo_runs(bare_with_devtools: Installation, product:
     bare_with_devtools.install(product)
 
     assert "20 requests" in bare_with_devtools.succeeds("demo", "--requests", "20", "--exit")
+
+
+def test_a_release_has_the_urls_of_its_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package index shows where source, documentation and issues are; other builds name no repository."""
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://git.example.com")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/otlp-tracing")
+    with zipfile.ZipFile(build(CHECKOUT, tmp_path)) as wheel:
+        metadata = wheel.read(f"otlp_tracing-{__version__}.dist-info/METADATA").decode()
+
+    assert "Project-URL: Source, https://git.example.com/team/otlp-tracing\n" in metadata
+    assert "Project-URL: Issues, https://git.example.com/team/otlp-tracing/issues\n" in metadata

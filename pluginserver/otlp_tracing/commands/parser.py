@@ -1,0 +1,85 @@
+"""The parser of the command line: the commands, and the options of those that are asked for.
+
+A command is a module with `add_options(parser)`, `run(options)`, and `EXAMPLE`, a line to type. Only the modules
+that are asked for are imported. Other distributions add commands in the entry point group of that name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from otlp_tracing import __version__
+from otlp_tracing.commands.options import OptionParser, log_level
+from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.paths import build_flavor
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+COMMANDS = {
+    "serve": "run Kong's plugin server, with a sidecar beside it",
+    "dump": "print the plugin's description for Kong's pluginserver_*_query_cmd",
+    "sidecar": "run the sidecar on its own",
+    "status": "show the state of delivery to every collector, with the reason",
+    "doctor": "find the fault that keeps traces from arriving, and the command that mends it",
+    "probe": "ask whether a running process answers; exit 1 if not",
+    "check": "find every fault of the otlp-tracing entries in a kong.yml",
+    "completion": "print a script that completes this command in a shell",
+    "demo": "show traces through a gateway and two services, on this machine alone",
+    "worker": "",  # for `serve` alone: in no list
+}
+
+_ENTRY_POINTS = "otlp_tracing.commands"
+_IN_OTHER_DISTRIBUTIONS = {"demo": "demo"}
+"""Commands that an extra of this distribution installs, with the extra's name."""
+
+
+def listed_commands() -> list[str]:
+    """Return the commands of the help that are installed."""
+    return [name for name, text in COMMANDS.items() if text and (name not in _IN_OTHER_DISTRIBUTIONS or _entry(name))]
+
+
+def parser_of(names: Collection[str]) -> OptionParser:
+    """Make the parser. It knows every command, and the options of those that are named.
+
+    Raises:
+        ConfigError: if a command is in an extra that is not installed.
+    """
+    parser = OptionParser(
+        prog="otlp-tracing",
+        description="OpenTelemetry tracing for Kong Gateway.",
+        epilog="Every option is also an environment variable: --kong-prefix is OTLP_TRACING_KONG_PREFIX.\n"
+        "nginx empties the environment of the processes that Kong starts: put variables into the start command,\n"
+        "`env OTLP_TRACING_HTTP=… otlp-tracing serve`, or name them in Kong's nginx_main_env.",
+    )
+    parser.add_argument("--version", action="version", version=f"otlp-tracing {__version__} ({build_flavor()})")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        if not text and name not in names:
+            continue
+        command = commands.add_parser(name, description=text, help=text)
+        if name in names:
+            module = _module_of(name)
+            module.add_options(command)
+            command.option("--log-level", log_level, "info", "debug|info|warning|error", "lowest level of the log")
+            command.epilog = f"example:\n  {module.EXAMPLE}"
+            command.set_defaults(run=module.run, command=name)
+    return parser
+
+
+def _module_of(name: str) -> ModuleType:
+    if name not in _IN_OTHER_DISTRIBUTIONS:
+        return importlib.import_module(f"otlp_tracing.commands.{name}")
+    if entry := _entry(name):
+        return importlib.import_module(entry.module)
+    extra = f"otlp-tracing[{_IN_OTHER_DISTRIBUTIONS[name]}]"
+    raise ConfigError([Fault(name, "", f"is not installed; install it with: pip install '{extra}'")])
+
+
+def _entry(name: str) -> EntryPoint | None:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - reads the metadata of every distribution
+
+    return next(iter(entry_points(group=_ENTRY_POINTS, name=name)), None)
