@@ -18,8 +18,13 @@ def span_of(name: str = "GET /a", /, **attributes: Any) -> SpanRecord:
 
 
 def redacted(span: SpanRecord, **redaction: Any) -> tuple[SpanRecord, Noted]:
+    return redacted_with([], span, **redaction)
+
+
+def redacted_with(own: list[dict[str, Any]], span: SpanRecord, **redaction: Any) -> tuple[SpanRecord, Noted]:
     noted: Noted = []
-    redactor = shared_redactor(Settings.from_config({"redaction": redaction}).redaction)
+    settings = Settings.from_config({"redaction": redaction, "span": {"attributes": own}})
+    redactor = shared_redactor(settings.redaction, settings.span.attributes)
     return redactor.redact(span, lambda *finding: noted.append(finding)), noted
 
 

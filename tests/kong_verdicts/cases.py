@@ -111,6 +111,8 @@ def _values(definition: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             )
         elif "match" in definition:
             yield "control", "a\x07b"
+        if "len_max" in definition:
+            yield from (("longest", "a" * definition["len_max"]), ("too long", "a" * (definition["len_max"] + 1)))
     elif kind == "boolean":
         yield from (("good", True), ("text", "true"), ("number", 1))
     else:
@@ -131,6 +133,7 @@ _REQUIRED: dict[str, dict[str, Any]] = {
     "sampling.rules": {"name": "a", "rate": 1},
     "redaction.patterns": {"name": "a", "pattern": "b"},
     "redaction.modes": {"detector": "ip", "mode": "mask"},
+    "span.attributes": {"name": "app.a", "source": "route_tag"},
 }
 
 

@@ -26,6 +26,9 @@ from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.logs.body import Body
 from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
+from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
+from otlp_tracing.sidecar.spans.http_methods import HttpMethods
+from otlp_tracing.sidecar.spans.rules import SpanRules
 
 EXAMPLE = "otlp-tracing check kong.yml"
 PLUGIN = "otlp-tracing"
@@ -273,13 +276,14 @@ def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[
         lambda: Destination.from_settings(settings, os.environ),
         lambda: settings.metrics.enabled and Destination.from_settings(settings, os.environ, signal="metrics"),
         lambda: settings.logs.requests != "none" and Destination.from_settings(settings, os.environ, signal="logs"),
-        lambda: Body(settings.logs.body),
+        lambda: Body(settings.logs.body, settings.span.attributes),
         lambda: Redactor(settings.redaction),
     ):
         try:
             stage()
         except ConfigError as error:
             faults += error.faults
+    faults += SpanRules.from_settings(settings, HttpMethods({}), CardinalityLimit()).faults
     if faults:
         return faults, []
     warnings = [*_warnings(settings), *literal]

@@ -87,7 +87,7 @@ def show(samples: Path, kong_yml: Path | None, screen: Screen | None = None) -> 
     requests = list(read_samples(samples))
     entries = list(_entries(kong_yml))
     for place, settings in entries:
-        redactor = Redactor(settings.redaction)
+        redactor = Redactor(settings.redaction, settings.span.attributes)
         for caution in redaction_warnings(settings.redaction):
             screen.line((f"{place or 'the defaults'}: {caution}", "yellow"))
         for sample in requests:

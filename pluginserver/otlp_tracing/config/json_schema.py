@@ -86,6 +86,8 @@ def _rules(definition: Mapping[str, Any]) -> dict[str, Any]:
         rules["pattern"] = definition["match"]
     if least := definition.get("len_min", int(definition["type"] == "string")):
         rules["minItems" if definition["type"] == "array" else "minLength"] = least
+    if "len_max" in definition:
+        rules["maxItems" if definition["type"] == "array" else "maxLength"] = definition["len_max"]
     if "elements" in definition:
         rules["items"] = _field({**definition["elements"], "required": True})
     return rules

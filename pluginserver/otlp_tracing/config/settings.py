@@ -21,6 +21,10 @@ from otlp_tracing.errors import ConfigError, Fault
 T = TypeVar("T")
 
 RedactionMode = Literal["mask", "hash", "drop"]
+SpanAttributeSource = Literal[
+    "literal", "request_header", "response_header", "query_parameter", "path_capture", "consumer_id",
+    "consumer_username", "consumer_custom_id", "consumer_tag", "route_tag", "service_tag",
+]  # fmt: skip
 
 _PLUGIN_ID = "__plugin_id"  # Kong's id of the entry, which Kong adds to the configuration of an instance
 _SCOPE = ("route_id", "service_id")  # which Kong adds too; a global entry has neither
@@ -215,11 +219,36 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True)
+class SpanAttribute:
+    """An attribute of one's own."""
+
+    name: Annotated[str, about(
+        "Name of the attribute, such as app.tenant; not in a namespace that the spans have already, such as http.",
+        match="^[A-Za-z][A-Za-z0-9_.-]*$", len_max=128)]
+    source: Annotated[SpanAttributeSource, about(
+        "The part of the request, or of Kong's configuration, that the value is read from. literal: value itself.")]
+    key: Annotated[str | None, about(
+        "Name of the header, query parameter or path capture; a capture without a name has its number. For tags the "
+        "part before the colon: key team reads payments from the tag team:payments; unset: all tags.",
+        len_max=256)] = None
+    value: Annotated[str | None, about(
+        "Value of a literal. With other sources, the value of requests that have none. Unset: no attribute.",
+        len_max=1024)] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
-    """The attribute names on spans."""
+    """The names and the attributes of spans."""
 
     semconv: Annotated[Literal["stable", "dup"], about(
         "stable: the stable HTTP semantic conventions. dup: the old attribute names as well.")] = "stable"
+    name: Annotated[str | None, about(
+        "Name of the SERVER span, with names of attributes in braces: {http.request.method} {kong.route.name}. Only "
+        "attributes with few values can be named. Unset: method and route, for gRPC the method of the call.",
+        len_max=256)] = None
+    attributes: Annotated[tuple[SpanAttribute, ...], about(
+        "Attributes to add to SERVER spans and access logs, at most 32; redaction applies to them.",
+        len_max=32)] = ()
 
 
 @dataclass(frozen=True, slots=True)

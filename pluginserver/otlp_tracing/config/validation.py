@@ -4,7 +4,7 @@ Kong applies a plugin's schema itself, in its Admin API and at its start. `otlp-
 stand-in Kong apply it here, so that a fault is found before Kong reads the file. Pure: knows no plugin and no file.
 
 Supported: types string, number, integer, boolean, array, set, map, record; `required`, `default`,
-`one_of`, `between`, `match`, `len_min`, `err`, `referenceable`, `elements`, `values`, `fields`, and
+`one_of`, `between`, `match`, `len_min`, `len_max`, `err`, `referenceable`, `elements`, `values`, `fields`, and
 `encrypted`, which marks a secret: its value is never part of a fault, nor is a value in its place or around it.
 
 Source: kong/db/schema/init.lua and metaschema.lua of Kong 3.9.1.
@@ -124,7 +124,8 @@ def _complete_children(definition: Mapping[str, Any], value: Any, path: str, fau
 
 def _broken_rules(definition: Mapping[str, Any], value: Any) -> Iterator[str]:
     if "one_of" in definition and value not in definition["one_of"]:
-        yield f"must be one of {', '.join(map(str, definition['one_of']))}"
+        allowed = [str(one) for one in definition["one_of"]]
+        yield f"must be one of {', '.join(allowed)}{did_you_mean(str(value), allowed)}"
     if "between" in definition:
         low, high = definition["between"]
         if not low <= value <= high:
@@ -133,6 +134,8 @@ def _broken_rules(definition: Mapping[str, Any], value: Any) -> Iterator[str]:
         yield definition.get("err", f"must match {definition['match']}")
     if (least := definition.get("len_min", int(definition["type"] == "string"))) and len(value) < least:
         yield f"must have at least {least} characters or elements"
+    if "len_max" in definition and len(value) > definition["len_max"]:
+        yield f"must have at most {definition['len_max']} characters or elements"
 
 
 def _matches(pattern: str, value: str) -> bool:

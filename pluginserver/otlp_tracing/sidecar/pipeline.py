@@ -287,7 +287,7 @@ class Pipeline:
         document = json.loads(config)
         settings = Settings.from_config(document)
         name = entry_name(document)
-        redactor = shared_redactor(settings.redaction)
+        redactor = shared_redactor(settings.redaction, settings.span.attributes)
         destination = Destination.from_settings(settings, self._environment, self._detected)
         self._exporters.get(destination)
         allowance = self._rates.configure(key, name, settings.sampling)
@@ -302,6 +302,8 @@ class Pipeline:
             redaction=settings.redaction,
         )
         rules = SpanRules.from_settings(settings, self._methods, self._names)
+        for fault in rules.faults:
+            _log.error("invalid configuration, this part of the spans is left out: %s", fault)
         scope = entry_scope(document)
         self._configure_metrics(key, settings, destination.endpoint, rules, redactor)
         return Entry(
@@ -319,7 +321,7 @@ class Pipeline:
         if settings.logs.requests == "none":
             return None
         try:
-            body = Body(settings.logs.body)
+            body = Body(settings.logs.body, settings.span.attributes)
         except ConfigError as error:
             _log.error("invalid configuration, log records have no text: %s", error)
             body = Body(None)

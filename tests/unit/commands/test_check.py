@@ -164,6 +164,18 @@ def test_all_stages_are_told_at_once(found: Any) -> None:
         ),
         ('{"name": "otlp-tracing", "config": {"sampling": {"rate": 3}}}', "1:50: global: sampling.rate = 3"),
         ('{\n\t"name": "otlp-tracing", "config": {"protocol": 3}}', "2:37: global: protocol = 3"),
+        (
+            one({"span": {"attributes": [{"name": "a", "source": "requst_header", "key": "b"}]}}),
+            'span.attributes[1].source = "requst_header": must be one of literal, request_header',
+        ),
+        (
+            one({"span": {"name": "{http.route} {kong.rout.name}", "attributes": []}}),
+            "{kong.rout.name} cannot be part of a name; did you mean {kong.route.name}?",
+        ),
+        (
+            one({"span": {"attributes": [{"name": "http.route", "source": "literal", "value": "b"}]}}),
+            'span.attributes[1].name = "http.route": must not begin with http.',
+        ),
         (KONG_YML + "---\n" + one({"protocol": "x"}), 'protocol = "x": must be one of grpc, http/protobuf'),
     ],
 )

@@ -15,9 +15,10 @@ FIELDS: list[dict[str, dict[str, Any]]] = [
     {"name": {"type": "string", "required": True, "match": "^[a-z]+$", "err": "must be lower case"}},
     {"size": {"type": "integer", "default": 5, "between": [1, 10]}},
     {"rate": {"type": "number"}},
-    {"kinds": {"type": "array", "default": [], "elements": {"type": "string", "one_of": ["a", "b"]}}},
+    {"kinds": {"type": "array", "default": [], "len_max": 3, "elements": {"type": "string", "one_of": ["a", "b"]}}},
     {"key": {"type": "string", "encrypted": True, "referenceable": True, "len_min": 8}},
     {"inner": {"type": "record", "required": True, "fields": [{"on": {"type": "boolean", "default": True}}]}},
+    {"color": {"type": "string", "one_of": ["green", "purple"]}},
     {"labels": {"type": "map", "keys": {"type": "string"}, "values": {"type": "integer"}}},
 ]
 
@@ -32,14 +33,15 @@ def test_defaults_are_filled_in() -> None:
 
     assert not found
     assert completed == {
-        "name": "x", "size": 5, "rate": None, "kinds": [], "key": None, "inner": {"on": True}, "labels": None,
+        "name": "x", "size": 5, "rate": None, "kinds": [], "key": None, "inner": {"on": True},
+        "color": None, "labels": None,
     }  # fmt: skip
 
 
 def test_every_fault_is_found_at_once() -> None:
     """All faults are listed, each with its field, its value and the rule."""
     assert faults({"name": "X", "size": 11, "kinds": ["a", "c"], "inner": {"on": "yes"}, "more": 1}) == [
-        "more: no such field; there are name, size, rate, kinds, key, inner, labels",
+        "more: no such field; there are name, size, rate, kinds, key, inner, color, labels",
         'name = "X": must be lower case',
         "size = 11: must be between 1 and 10",
         'kinds[2] = "c": must be one of a, b',
@@ -56,6 +58,11 @@ def test_every_fault_is_found_at_once() -> None:
         ({"name": "x", "size": True}, "size = true: must be an integer"),
         ({"name": "x", "kinds": "a"}, 'kinds = "a": must be an array of strings'),
         ({"name": "x", "inner": "on"}, 'inner = "on": must be a record of named fields'),
+        ({"name": "x", "color": "Grean"}, 'color = "Grean": must be one of green, purple; did you mean green?'),
+        (
+            {"name": "x", "labels": {}, "size": 3, "kinds": ["a"] * 4},
+            'kinds = ["a", "a", "a", "a"]: must have at most 3 characters or elements',
+        ),
         ({"name": "x", "labels": {"a": "b"}}, 'labels.a = "b": must be an integer'),
         ("text", "config: must be a record of named fields"),
     ],
@@ -84,7 +91,7 @@ def test_a_value_in_the_place_of_secrets_is_not_shown(headers: object) -> None:
     [
         ("siez", "siez: no such field; did you mean size?"),
         ("Kinds", "Kinds: no such field; did you mean kinds?"),
-        ("xyzzy", "xyzzy: no such field; there are name, size, rate, kinds, key, inner, labels"),
+        ("xyzzy", "xyzzy: no such field; there are name, size, rate, kinds, key, inner, color, labels"),
     ],
 )
 def test_a_misspelled_field_is_recognized(name: str, sentence: str) -> None:

@@ -144,6 +144,30 @@ RECORD: dict[str, Any] = {
 SECRET = "jane.doe@example.com"
 
 
+OWN = [
+    *(
+        {"name": f"app.{number}", **one}
+        for number, one in enumerate(
+            (
+                {"source": "request_header", "key": "authorization"},
+                {"source": "request_header", "key": "x-note"},
+                {"source": "response_header", "key": "set-cookie"},
+                {"source": "query_parameter", "key": "token"},
+                {"source": "path_capture", "key": "mail"},
+                {"source": "consumer_id"},
+                {"source": "consumer_username"},
+                {"source": "consumer_custom_id"},
+                {"source": "consumer_tag"},
+                {"source": "route_tag"},
+                {"source": "service_tag"},
+                {"source": "literal", "value": SECRET},
+            )
+        )
+    ),
+    {"name": "app.tag", "source": "route_tag", "key": "m"},
+]
+
+
 class Collector:
     """Transports to a collector, which can be away."""
 
@@ -226,9 +250,10 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
     config = {
         "sampling": {"rate": 0},
         "capture": {"request_headers": ["authorization", "x-note"], "response_headers": ["set-cookie"]},
+        "span": {"name": "{http.route} {app.tag}", "attributes": OWN},
         "logs": {
             "requests": "all",
-            "body": "{url.path} {url.query} {http.request.header.x-note}",
+            "body": "{url.path} {url.query} {http.request.header.x-note} {app.0} {app.tag}",
         },
         "metrics": {
             "enabled": True,
@@ -243,9 +268,14 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
             "headers": {"host": SECRET, "authorization": SECRET, "x-note": f"password={SECRET}"},
         },
         "response": {"status": 200, "headers": {"set-cookie": SECRET}},
-        "route": {"id": "r", "name": SECRET, "paths": [f"/{SECRET}"]},
-        "service": {"id": "s", "name": SECRET, "host": SECRET},
-        "consumer": {"id": SECRET, "username": SECRET},
+        "route": {
+            "id": "r",
+            "name": SECRET,
+            "paths": [f"/{SECRET}", "~/(?<mail>.*)$"],
+            "tags": [SECRET, f"m:{SECRET}"],
+        },
+        "service": {"id": "s", "name": SECRET, "host": SECRET, "tags": [f"service.peer.name:{SECRET}"]},
+        "consumer": {"id": SECRET, "username": SECRET, "custom_id": SECRET, "tags": [SECRET]},
         "workspace_name": SECRET,
         "client_ip": "10.0.0.1",
         "latencies": {"request": 7},
@@ -259,10 +289,14 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
         "tries": [{}],
     }
     found = sent(config, *[record] * 3, call)
+    kept = sent({**config, "sampling": {"rate": 1}}, {**record, "otlp_tracing": CONTEXT.to_log_field()})
 
     assert found.durations() == [4]
     assert len(found.log_records()) == 4
-    for message in (*found.sent["metrics"], *found.sent["logs"]):
+    own = {one["name"] for one in OWN}
+    assert own <= {attribute.key for attribute in found.log_records()[0].attributes}
+    assert own <= {attribute.key for span in kept.spans() for attribute in span.attributes}
+    for message in (*found.sent["metrics"], *found.sent["logs"], *kept.sent["traces"]):
         assert b"jane" not in message
 
 
@@ -295,6 +329,20 @@ def test_a_body_with_an_unknown_name_costs_no_log_record(caplog: pytest.LogCaptu
 
     assert [record.HasField("body") for record in found.log_records()] == [False]
     assert "log records have no text: logs.body = {url.pth}" in caplog.text
+
+
+def test_a_part_of_the_spans_that_is_faulty_costs_that_part_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A template and an attribute are left out, each with a sentence; the span is sent with the rest."""
+    own = [
+        {"name": "url.path", "source": "literal", "value": "x"},
+        {"name": "app.a", "source": "literal", "value": "1"},
+    ]
+    found = sent({"span": {"name": "{url.pth}", "attributes": own}}, {"request": {"uri": "/"}})
+    (span,) = found.spans()
+
+    assert (span.name, {one.key: one.value.string_value for one in span.attributes}["app.a"]) == ("HTTP", "1")
+    assert 'left out: span.attributes[1].name = "url.path": must not begin with url.' in caplog.text
+    assert 'left out: span.name = "{url.pth}": {url.pth} cannot be part of a name' in caplog.text
 
 
 def test_one_request_has_one_id_in_all_signals() -> None:

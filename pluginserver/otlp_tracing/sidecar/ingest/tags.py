@@ -2,7 +2,7 @@
 
 A tag is a text; one of the form `key:value` is a pair, by a custom of Kong's users.
 
-Source: kong/db/schema/typedefs.lua of Kong 3.9.1: a set of strings, null where there are none.
+Source: kong/db/schema/typedefs.lua of Kong 3.9.1: a set of strings, or null.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from otlp_tracing.sidecar.ingest.log_record import Consumer, Route, Service
 
 MAX_TAGS = 64
-"""Tags that are read of an entity. Kong has no bound; a person who tags by hand stays far below this one."""
+"""Tags that are read of an entity. Kong has no bound; tags that people write are far fewer."""
 
 
 def tags_of(entity: Route | Service | Consumer | None) -> list[str]:

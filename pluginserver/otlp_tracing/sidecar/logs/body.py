@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 
+from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue
 
@@ -30,17 +32,19 @@ class Body:
 
     Args:
         template: as configured; None or an empty text for records without a text.
+        own: attributes of the entry's own, which can be named too.
 
     Raises:
         ConfigError: for the name of an attribute that no log record has.
     """
 
-    def __init__(self, template: str | None) -> None:
+    def __init__(self, template: str | None, own: Iterable[SpanAttribute] = ()) -> None:
         # Literal texts at even places, names between them.
         self._parts = _NAME.split(template or "")
         names = self._parts[1::2]
-        if unknown := [name for name in names if name not in _KNOWN and not name.startswith(_CAPTURED)]:
-            close = difflib.get_close_matches(unknown[0], _KNOWN, 1)
+        known = [*_KNOWN, *(one.name for one in own)]
+        if unknown := [name for name in names if name not in known and not name.startswith(_CAPTURED)]:
+            close = difflib.get_close_matches(unknown[0], known, 1)
             rule = f"did you mean {{{close[0]}}}?" if close else "write names of attributes in the braces"
             raise ConfigError([Fault("logs.body", f"{{{unknown[0]}}}", f"no log record has this attribute; {rule}")])
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
-from otlp_tracing.config.settings import Redaction
+from otlp_tracing.config.settings import Redaction, SpanAttribute
 from otlp_tracing.sidecar.redaction.cost import (
     CANDIDATE,
     NAMES_BUDGET_PER_KIB,
@@ -75,14 +75,15 @@ class Redactor:
 
     Args:
         redaction: of the entry.
+        own: attributes of the entry's own.
 
     Raises:
         ConfigError: for an invalid pattern or key.
     """
 
-    def __init__(self, redaction: Redaction) -> None:
+    def __init__(self, redaction: Redaction, own: tuple[SpanAttribute, ...] = ()) -> None:
         sensitive = SensitiveNames.from_settings(redaction)
-        self._kinds = StringKinds(sensitive)
+        self._kinds = StringKinds(sensitive, redaction, own)
         self._query = QueryRedactor(redaction, sensitive)
         self._scan = Scan(list(_detectors(redaction, sensitive)), Patterns(redaction.patterns))
         self._replacements = Replacements.from_settings(redaction)
@@ -198,13 +199,13 @@ class Redactor:
 
 
 @lru_cache(maxsize=_MAX_SHARED)
-def shared_redactor(redaction: Redaction) -> Redactor:
+def shared_redactor(redaction: Redaction, own: tuple[SpanAttribute, ...] = ()) -> Redactor:
     """Return the redactor of these settings and log their warnings once; entries with equal settings share it.
 
     Raises:
         ConfigError: as Redactor does.
     """
-    redactor = Redactor(redaction)
+    redactor = Redactor(redaction, own)
     for warning in redaction_warnings(redaction):
         _log.warning("%s", warning)
     return redactor

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
+from otlp_tracing.config.settings import Redaction, SpanAttribute
+from otlp_tracing.sidecar.redaction.login import AMBIGUOUS_NAMES
 
 SPAN_NAME = ""
 """The attribute name in findings for the span's own name."""
@@ -17,6 +20,7 @@ REQUIRED = frozenset({SPAN_NAME, TRACE_STATE})
 
 _HEADERS = ("http.request.header.", "http.response.header.")
 _BAGGAGE = "baggage."
+_FROM_CONFIGURATION = frozenset({"literal", "consumer_tag", "route_tag", "service_tag"})
 _MAX_CACHED_NAMES = 1024  # attribute names of conventions and configurations; further ones are not cached
 _MAX_CACHED_SHAPES = 256  # sets of attribute names; a few dozen occur, each takes some 300 bytes
 
@@ -29,7 +33,7 @@ class StringKind(Enum):
     QUERY = "a query string"
     URL = "a URL, or a path with a query"
     PATH = "a path"
-    HEADER_LINE = "a line of a header, which may be a URL"
+    HEADER_LINE = "a line of a header, or a parameter, which may be a URL"
     SECRET = "a value whose attribute name is sensitive"  # noqa: S105  # a description
 
 
@@ -44,9 +48,11 @@ class StringKinds:
 
     Args:
         sensitive: the entry's sensitive names.
+        redaction: of the entry.
+        own: attributes of the entry's own, whose values have other names in the request.
     """
 
-    def __init__(self, sensitive: SensitiveNames) -> None:
+    def __init__(self, sensitive: SensitiveNames, redaction: Redaction, own: Iterable[SpanAttribute] = ()) -> None:
         self._sensitive = sensitive
         self._shapes: dict[tuple[str, ...], tuple[tuple[str, StringKind], ...]] = {}
         self._kinds = {
@@ -59,6 +65,7 @@ class StringKinds:
             "http.url": StringKind.URL,
             "http.target": StringKind.URL,
         }
+        self._kinds |= {one.name: self._own_kind(one, redaction) for one in own}
 
     def redacted_by_name(self, attributes: tuple[str, ...]) -> tuple[tuple[str, StringKind], ...]:
         """Return the attributes that redaction by name applies to, with their kinds.
@@ -82,6 +89,23 @@ class StringKinds:
             if len(self._kinds) < _MAX_CACHED_NAMES:
                 self._kinds[attribute] = kind
         return kind
+
+    def _own_kind(self, own: SpanAttribute, redaction: Redaction) -> StringKind:
+        source, key = own.source, own.key or ""
+        if source in _FROM_CONFIGURATION:
+            return StringKind.TEXT
+        if own.name.rpartition(".")[2] in self._sensitive:
+            return StringKind.SECRET
+        if source in {"request_header", "response_header"}:
+            return self._classify(_HEADERS[0] + key.lower())
+        if source == "query_parameter":
+            if redaction.query == "none" or key in redaction.safe_query:
+                return StringKind.HEADER_LINE
+            # Whether `code` and `state` are part of a login depends on the other parameters, which are not here.
+            is_login = bool(self._sensitive) and key.lower() in AMBIGUOUS_NAMES
+            is_secret = redaction.query == "all" or key in self._sensitive or is_login
+            return StringKind.SECRET if is_secret else StringKind.HEADER_LINE
+        return StringKind.SECRET if source == "path_capture" and key in self._sensitive else StringKind.TEXT
 
     def _classify(self, attribute: str) -> StringKind:
         for prefix in _HEADERS:

@@ -63,11 +63,15 @@ def _server_span(
     for name, value in context.baggage:
         attributes[f"baggage.{name}"] = value
     name = call.span_name if call else rules.methods.name(record.method)
+    if route and call is None:
+        name = f"{name} {route}"
+    if rules.span_name is not None:
+        name = rules.span_name.text(attributes, rules.methods.name(record.method)) or name
     return SpanRecord(
         trace_id=context.trace_id,
         span_id=context.span_id,
         parent_span_id=context.parent_span_id,
-        name=f"{name} {route}" if route and call is None else name,
+        name=name,
         kind="server",
         start_unix_ns=times.start_ns,
         end_unix_ns=times.end_ns,

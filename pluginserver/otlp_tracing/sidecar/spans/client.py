@@ -9,7 +9,9 @@ Source: nginx, ngx_http_upstream_next; semantic conventions 1.44, docs/http/http
 
 from __future__ import annotations
 
+from otlp_tracing.sidecar.ingest.log_record import Service
 from otlp_tracing.sidecar.ingest.request_record import NO_ANSWER, RequestRecord
+from otlp_tracing.sidecar.ingest.tags import tag_value, tags_of
 from otlp_tracing.sidecar.spans.client_side import DEFAULT_PORTS
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.legacy_semconv import client_names
@@ -17,6 +19,7 @@ from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version
 
+_PEER = "service.peer.name"
 _SCHEMES = {"grpc": "http", "grpcs": "https", "ws": "http", "wss": "https"}
 
 
@@ -65,8 +68,16 @@ def _upstream_attributes(record: RequestRecord, call: Call | None, rules: SpanRu
         "server.address": service.host if service else None,
         "server.port": int(service.port) if service and service.port else None,
         "url.full": url,
+        _PEER: _peer_name(service),
         **(call.attributes() if call else {}),
     })  # fmt: skip
+
+
+def _peer_name(service: Service | None) -> str | None:
+    # A service calls itself by its own `service.name`, which need not be the name that Kong has for it.
+    if service is None:
+        return None
+    return (tag_value(tags_of(service), _PEER) if service.tags else None) or service.name
 
 
 def try_outcome(record: RequestRecord, call: Call | None, number: int) -> tuple[int | None, str | None]:

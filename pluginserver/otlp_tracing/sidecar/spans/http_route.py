@@ -1,4 +1,4 @@
-"""The path of a route that a request matched: the span's `http.route`.
+"""The path of a route that a request matched: the span's `http.route`, and the captures in it.
 
 Source: kong/router/ of Kong 3.9.1: a path that begins with `~` is a regular expression in the Rust regex
 crate's syntax, tried before plain prefixes; of those the longest wins. RE2 reads that syntax and, like
@@ -41,6 +41,25 @@ def http_route(paths: Sequence[str], request_path: str) -> str | None:
         if matched_path.startswith(prefix):
             return prefix
     return None
+
+
+def path_captures(paths: Sequence[str], request_path: str) -> dict[str, str]:
+    """Return the captures of the route's regular expression that the request's path matched.
+
+    Args:
+        paths: the route's.
+        request_path: as the client sent it, without the query.
+
+    Returns:
+        By name, and by number as text, as Kong's `uri_captures`; values are normalized as the router matches them. A
+        group without a match is left out.
+    """
+    matched_path = normalized_path(request_path)
+    for expression, _ in _known(tuple(paths)).expressions:
+        if found := expression.match(matched_path):
+            numbered = {str(number): text for number, text in enumerate(found.groups(), 1)}
+            return {name: text for name, text in {**numbered, **found.groupdict()}.items() if text is not None}
+    return {}
 
 
 @dataclass(frozen=True, slots=True)

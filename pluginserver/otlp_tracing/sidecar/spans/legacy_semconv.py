@@ -1,6 +1,6 @@
 """The HTTP and RPC conventions' former attribute names, written beside the current ones (`span.semconv: dup`).
 
-For backends and dashboards that know the names of up to 1.20 (HTTP) and 1.38 (RPC). One name has two meanings:
+For backends and dashboards that know the names of up to 1.20 (HTTP) and 1.38 (RPC, peer). One name has two meanings:
 `rpc.method` was the bare method, and is the full one. It keeps the current meaning, with `rpc.service` beside it.
 
 Source: semantic conventions 1.44, docs/non-normative/http-migration.md and model/rpc/deprecated/.
@@ -33,6 +33,7 @@ _CLIENT = (
     ("net.peer.name", "server.address"),
     ("net.peer.port", "server.port"),
     ("net.peer.ip", "network.peer.address"),
+    ("peer.service", "service.peer.name"),
 )
 _FLAVORS = {"1.1": "1.1", "2": "2.0"}
 

@@ -71,6 +71,8 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         attributes.update(rules.request_headers.attributes(record.request_headers))
     if rules.response_headers is not None:
         attributes.update(rules.response_headers.attributes(record.response_headers))
+    if rules.own_attributes is not None:
+        attributes.update(rules.own_attributes.attributes(record))
     if rules.old_names:
         attributes.update(server_names(attributes))
     return attributes

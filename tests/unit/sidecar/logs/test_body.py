@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.logs.body import Body
 
@@ -18,6 +19,13 @@ def test_names_in_braces_are_values() -> None:
         "http.response.status_code": 200,
         "http.request.header.a": ["x", "y"],
     }) == "GET /a{b} 200 [-] x, y"  # fmt: skip
+
+
+def test_own_attributes_can_be_named() -> None:
+    """Those of the entry."""
+    own = SpanAttribute("app.tenant", "literal", value="acme")
+
+    assert Body("{app.tenant}", [own]).text({"app.tenant": "acme"}) == "acme"
 
 
 @pytest.mark.parametrize("template", [None, ""])

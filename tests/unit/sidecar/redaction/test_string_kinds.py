@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from redacting import redacted, span_of, values_of
+from redacting import redacted, redacted_with, span_of, values_of
 
 
 def test_configured_names_have_no_assignments() -> None:
@@ -49,3 +50,41 @@ def test_an_ignored_name_does_not_cover_a_finding_by_content(attribute: str, mas
 
     assert result.attributes == {attribute: f"/a?key=user:{mask}"}
     assert [rule for _, rule, _, _ in noted] == ["email"]
+
+
+OWN = [
+    {"name": "app.a", "source": "request_header", "key": "X-Api-Key"},
+    {"name": "app.b", "source": "request_header", "key": "Cookie"},
+    {"name": "app.c", "source": "request_header", "key": "referer"},
+    {"name": "app.d", "source": "query_parameter", "key": "access_token"},
+    {"name": "app.e", "source": "query_parameter", "key": "code"},
+    {"name": "app.f", "source": "query_parameter", "key": "page"},
+    {"name": "app.g", "source": "path_capture", "key": "token"},
+    {"name": "app.session_id", "source": "consumer_custom_id"},
+    {"name": "app.key", "source": "literal", "value": "blue"},
+    {"name": "app.h", "source": "route_tag"},
+]
+
+
+def test_own_attributes_are_redacted_by_the_name_in_the_request() -> None:
+    """Whatever they are called; one with a sensitive name is redacted too, unless the configuration has its value."""
+    values: dict[str, Any] = {one["name"]: "blue" for one in OWN} | {"app.c": "https://a/?token=hunter2&page=2"}
+    values["app.h"] = ["team:payments", "password=hunter2"]
+    result, _ = redacted_with(OWN, span_of(**values))
+
+    secret = dict.fromkeys(("app.a", "app.b", "app.d", "app.e", "app.g", "app.session_id"), "[REDACTED]")
+    assert result.attributes == values | secret | {
+        "app.c": "https://a/?token=REDACTED&page=2",
+        "app.h": ["team:payments", "password=[REDACTED]"],
+    }
+
+
+def test_own_attributes_of_parameters_follow_the_settings_of_queries() -> None:
+    """A safe parameter and query: none keep a value, and query: all redacts every parameter."""
+    span = span_of(**{"app.d": "blue", "app.f": "blue"})
+
+    def kept(**redaction: Any) -> dict[str, object]:
+        return dict(redacted_with(OWN, span, **redaction)[0].attributes)
+
+    assert kept(safe_query=["access_token"]) == kept(query="none") == {"app.d": "blue", "app.f": "blue"}
+    assert kept(query="all") == {"app.d": "[REDACTED]", "app.f": "[REDACTED]"}

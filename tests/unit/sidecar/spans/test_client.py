@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spans_of import record_of, spans_of
+from spans_of import record_of, rules_of, spans_of
 
 FAILED_502 = {"state": "failed", "code": 502}
 FAILED_504 = {"state": "failed", "code": 504}
@@ -90,3 +90,15 @@ def test_the_upstream_url_is_absolute(service: dict[str, Any], uri: str, url: st
     _, client = spans_of(service=service, upstream_uri=uri, tries=[{}])
 
     assert client.attributes["url.full"] == url
+
+
+def test_the_peer_is_named() -> None:
+    """By a tag of Kong's service, otherwise by its name; not at all without a service's name."""
+
+    def peers(**service: Any) -> list[object]:
+        *_, client = spans_of(rules=rules_of(span={"semconv": "dup"}), tries=[{}], service={**service, "port": 80})
+        return [client.attributes.get(name) for name in ("service.peer.name", "peer.service")]
+
+    assert peers(name="orders") == ["orders", "orders"]
+    assert peers(name="orders", tags=["eu", "service.peer.name:shop/orders"]) == ["shop/orders"] * 2
+    assert peers(id="s") == [None, None]

@@ -1,0 +1,57 @@
+"""The name of SERVER spans as a template (`span.name`): names of attributes in braces.
+
+Only attributes with few values can be part of it: a backend keeps an index for each name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.spans.model import Attributes
+
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+_METHOD: Final = "http.request.method"
+_BOUNDED: Final = (
+    _METHOD, "http.route", "kong.route.name", "kong.service.name", "kong.workspace.name", "rpc.method",
+)  # fmt: skip
+
+
+class SpanName:
+    """A template of names.
+
+    Args:
+        template: as configured.
+        own: names of the attributes of one's own that can be part of it.
+
+    Raises:
+        ConfigError: it names another attribute.
+    """
+
+    def __init__(self, template: str, own: Iterable[str] = ()) -> None:
+        # Literal texts at even places, names between them.
+        self._parts: Final = _PLACEHOLDER.split(template)
+        known = [*_BOUNDED, *own]
+        for name in self._parts[1::2]:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, 1)
+                meant = f"did you mean {{{close[0]}}}?" if close else f"there are {', '.join(known)}"
+                rule = f"{{{name}}} cannot be part of a name; {meant}"
+                raise ConfigError([Fault("span.name", json.dumps(template), rule)])
+
+    def text(self, attributes: Attributes, method: str) -> str:
+        """Return a span's name; empty if the request has none of the attributes, and there is no other text.
+
+        Args:
+            attributes: of the span. Those that are missing are left out, with the blank beside them.
+            method: of the request, as names show it.
+        """
+        texts = [
+            (method if part == _METHOD else str(attributes.get(part, ""))) if number % 2 else part
+            for number, part in enumerate(self._parts)
+        ]
+        return " ".join("".join(texts).split())
