@@ -35,6 +35,7 @@ COMPILED = (
     "kong_server/instances.py",
     "kong_server/worker.py",
     "kong_server/protocol/*.py",
+    "sidecar/ingest/frame_handler.py",
     "sidecar/ingest/request_record.py",
     "sidecar/outcome.py",
     "sidecar/pipeline.py",

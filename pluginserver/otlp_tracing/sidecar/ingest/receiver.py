@@ -11,28 +11,16 @@ import asyncio
 import logging
 import socket
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.folders import make_private, reason
-from otlp_tracing.handoff.frames import (
-    RATES_SINCE,
-    Ack,
-    Config,
-    Decoder,
-    Frame,
-    Hello,
-    Record,
-    Totals,
-    Warnings,
-    encode,
-)
+from otlp_tracing.handoff.frames import Ack, Decoder, encode
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import LogLine
-from otlp_tracing.metrics import Total
+from otlp_tracing.sidecar.ingest.frame_handler import FrameHandler, RateSender, RecordSink
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_foreign_peer
 
@@ -42,7 +30,11 @@ _BACKLOG = 128  # a worker tries again in a fifth of a second
 _READ_BYTES = 256 << 10
 # Bound on the unread rates of a peer that does not read; a later frame repeats them all.
 _MAX_UNREAD_BYTES = 64 << 10
-_MAX_WORKERS = 1024  # workers remembered, to recognize records that they send twice
+# A wake-up of this process costs more than ten records. So the records of so long are read at once, and acknowledged at
+# once, which wakes the worker up. A worker keeps them meanwhile. It writes 64 KiB at once (plugin/emitter.py) and waits
+# if the socket is full: after a read of so many, the next is not put off.
+_GATHER_SECONDS = 0.02
+_FULL_READ_BYTES = 64 << 10
 # A worker writes whole frames; one that is stopped in the middle connects again and repeats.
 _FRAME_SECONDS = 3.0
 
@@ -107,47 +99,6 @@ class _Patience:
             self._left_s -= time.monotonic() - begun
 
 
-class RecordSink(Protocol):
-    """Processes records; the pipeline."""
-
-    def configure(self, key: bytes, config: bytes) -> None:
-        """Register a plugin entry's configuration."""
-
-    def knows(self, key: bytes) -> bool:
-        """Tell whether an entry's configuration is registered."""
-
-    def take(self, key: bytes, log: bytes, worker_id: bytes) -> None:
-        """Process one request's record."""
-
-    def flush(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
-        """Make the records up to a number safe; return a future that is done then, None if they are."""
-
-    async def room(self) -> None:
-        """Wait while there is no room for more."""
-
-    def reject(self, reason: str) -> None:
-        """Count a record, or the rest of a connection, that is rejected."""
-
-    def report(self, worker_id: bytes, totals: Sequence[Total]) -> None:
-        """Add the counts of a worker since its start."""
-
-    def last_number(self, worker_id: bytes) -> int:
-        """Return the number of a worker's last record that an earlier sidecar made safe; otherwise 0."""
-
-
-class RateSender(Protocol):
-    """Sends the workers their rates; the sampling controller."""
-
-    def connect(self, link: WorkerLink) -> None:
-        """Add a worker that understands rates."""
-
-    def announce(self, link: WorkerLink, key: bytes) -> None:
-        """Note that a worker has requests of an entry."""
-
-    def disconnect(self, link: WorkerLink) -> None:
-        """Remove a closed connection."""
-
-
 class Receiver:
     """Receives records from the workers of the plugin server, and sends them acknowledgements and rates.
 
@@ -155,13 +106,20 @@ class Receiver:
         pipeline: processes the records.
         rates: sends the rates.
         on_warning: takes a line of the plugin server's log.
+        gather_seconds: between two reads from a worker.
     """
 
-    def __init__(self, pipeline: RecordSink, rates: RateSender, on_warning: Callable[[LogLine], None]) -> None:
+    def __init__(
+        self,
+        pipeline: RecordSink,
+        rates: RateSender,
+        on_warning: Callable[[LogLine], None],
+        gather_seconds: float = _GATHER_SECONDS,
+    ) -> None:
         self._pipeline = pipeline
         self._rates = rates
-        self._on_warning = on_warning
-        self._taken: OrderedDict[bytes, int] = OrderedDict()
+        self._handler = FrameHandler(pipeline, rates, on_warning)
+        self._gather_seconds = gather_seconds
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,65 +151,24 @@ class Receiver:
         patience = _Patience()
         try:
             while data := await patience.read(reader, waits=decoder.waits):
-                if self._take_frames(link, decoder, data, acknowledgements):
+                if self._handler.take(link, decoder, data, acknowledgements.add):
                     patience = _Patience()
                 await self._pipeline.room()
                 await writer.drain()
-                # The calls above rarely wait: without this, a peer that always has more bytes would starve the others.
-                await asyncio.sleep(0)
+                await self._gather(writer, len(data))
         finally:
             self._rates.disconnect(link)
 
-    def _take_frames(self, link: WorkerLink, decoder: Decoder, data: bytes, acknowledgements: _Acknowledgements) -> int:
-        """Process the complete frames, and return their number."""
-        last = frames = 0
-        try:
-            for frame in decoder.feed(data):
-                frames += 1
-                last = self._take(link, frame) or last
-        finally:
-            # The records before a broken frame were processed.
-            if last:
-                acknowledgements.add(last, self._pipeline.flush(link.worker_id, last))
-        return frames
-
-    def _take(self, link: WorkerLink, frame: Frame) -> int | None:
-        match frame:
-            case Hello(version, worker_id):
-                link.worker_id = worker_id
-                self._recall(worker_id)
-                if version >= RATES_SINCE:
-                    self._rates.connect(link)
-            case Config(key, config):
-                self._pipeline.configure(key, config)
-                self._rates.announce(link, key)
-            case Totals(totals):
-                self._pipeline.report(link.worker_id, totals)
-            case Warnings(lines):
-                for line in lines:
-                    self._on_warning(line)
-            case Record(number, key, log):
-                # After a lost connection a worker repeats its unacknowledged records.
-                if number > self._taken.get(link.worker_id, 0):
-                    if not self._pipeline.knows(key):
-                        # Evicted for later ones: a worker that connects again sends its configurations again.
-                        raise WireError("a record of an unknown or evicted configuration")
-                    self._pipeline.take(key, log, link.worker_id)
-                    self._remember(link.worker_id, number)
-                return number
-        return None
-
-    def _recall(self, worker_id: bytes) -> None:
-        # A worker repeats records that an earlier sidecar had spooled but could no longer acknowledge.
-        number = self._pipeline.last_number(worker_id)
-        if worker_id not in self._taken and number:
-            self._remember(worker_id, number)
-
-    def _remember(self, worker_id: bytes, number: int) -> None:
-        self._taken[worker_id] = number
-        self._taken.move_to_end(worker_id)
-        if len(self._taken) > _MAX_WORKERS:
-            self._taken.popitem(last=False)
+    async def _gather(self, writer: asyncio.StreamWriter, read_bytes: int) -> None:
+        if read_bytes >= _FULL_READ_BYTES:
+            # A peer that always has more bytes must not starve the others.
+            await asyncio.sleep(0)
+            return
+        transport = writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        transport.pause_reading()
+        await asyncio.sleep(self._gather_seconds)
+        transport.resume_reading()
 
     @staticmethod
     def _check_peer(writer: asyncio.StreamWriter) -> None:

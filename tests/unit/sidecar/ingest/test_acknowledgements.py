@@ -35,7 +35,8 @@ LOG = json.dumps({
 class Sidecar:
     """Receiver, pipeline and spool of one process, without anything else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, gather_seconds: float) -> None:
+        self._gather_seconds = gather_seconds
         self.metrics = Metrics()
         self.exporters = ExporterRegistry(self.metrics, {}, folder / "spool")
         self.path = folder / "s.sock"
@@ -44,7 +45,7 @@ class Sidecar:
         await self.exporters.spool.start(5)
         rates = SamplingController(self.metrics, time.monotonic)
         pipeline = Pipeline(self.metrics, {}, self.exporters, rates)
-        self._receiver = Receiver(pipeline, rates, lambda _: None)
+        self._receiver = Receiver(pipeline, rates, lambda _: None, self._gather_seconds)
         self._server = await asyncio.start_unix_server(self._receiver.serve, sock=receiver.bind(self.path))
 
     async def stop(self) -> None:
@@ -58,8 +59,8 @@ class Sidecar:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Sidecar]:
-    sidecar = Sidecar(folder)
+async def running(folder: Path, gather_seconds: float = 0.0) -> AsyncIterator[Sidecar]:
+    sidecar = Sidecar(folder, gather_seconds)
     await sidecar.start()
     try:
         yield sidecar
@@ -154,5 +155,36 @@ def test_a_broken_frame_costs_the_connection_and_no_record(tmp_path: Path) -> No
             assert sidecar.received == 2
             for one in (peer, again):
                 one.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_records_are_gathered_between_two_reads(tmp_path: Path) -> None:
+    """Those that come one by one meanwhile have one acknowledgement."""
+
+    async def scene() -> None:
+        async with running(tmp_path, 0.5) as sidecar:
+            peer = await Peer.connect(sidecar)
+            peer.send(1)
+            assert await peer.acknowledged() == 1
+            for number in (2, 3, 4):
+                peer.send(number)
+                await asyncio.sleep(0.02)
+            assert await peer.acknowledged() == 4
+            peer.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_a_worker_with_much_to_send_does_not_wait(tmp_path: Path) -> None:
+    """After a large read, the next one follows at once."""
+
+    async def scene() -> None:
+        async with running(tmp_path, 60) as sidecar:
+            peer = await Peer.connect(sidecar)
+            peer.send(*range(1, 1001))
+            while await peer.acknowledged() != 1000:
+                pass
+            peer.writer.close()
 
     asyncio.run(scene())

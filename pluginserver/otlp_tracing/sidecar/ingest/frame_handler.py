@@ -1,0 +1,138 @@
+"""Takes the frames of the workers: configurations, records, counts and warnings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from otlp_tracing.errors import WireError
+from otlp_tracing.handoff.frames import RATES_SINCE, Config, Decoder, Frame, Hello, Record, Totals, Warnings
+from otlp_tracing.logs.lines import LogLine
+from otlp_tracing.metrics import Total
+from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
+
+_MAX_WORKERS = 1024  # workers remembered, to recognize records that they send twice
+
+
+class RecordSink(Protocol):
+    """Processes records; the pipeline."""
+
+    def configure(self, key: bytes, config: bytes) -> None:
+        """Register a plugin entry's configuration."""
+
+    def knows(self, key: bytes) -> bool:
+        """Tell whether an entry's configuration is registered."""
+
+    def take(self, key: bytes, log: bytes, worker_id: bytes) -> None:
+        """Process one request's record."""
+
+    def flush(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
+        """Make the records up to a number safe; return a future that is done then, None if they are."""
+
+    async def room(self) -> None:
+        """Wait while there is no room for more."""
+
+    def reject(self, reason: str) -> None:
+        """Count a record, or the rest of a connection, that is rejected."""
+
+    def report(self, worker_id: bytes, totals: Sequence[Total]) -> None:
+        """Add the counts of a worker since its start."""
+
+    def last_number(self, worker_id: bytes) -> int:
+        """Return the number of a worker's last record that an earlier sidecar made safe; otherwise 0."""
+
+
+class RateSender(Protocol):
+    """Sends the workers their rates; the sampling controller."""
+
+    def connect(self, link: WorkerLink) -> None:
+        """Add a worker that understands rates."""
+
+    def announce(self, link: WorkerLink, key: bytes) -> None:
+        """Note that a worker has requests of an entry."""
+
+    def disconnect(self, link: WorkerLink) -> None:
+        """Remove a closed connection."""
+
+
+class FrameHandler:
+    """Takes the frames of all workers; each record of a worker once, although it repeats what was not acknowledged.
+
+    Args:
+        pipeline: processes the records.
+        rates: sends the rates.
+        on_warning: takes a line of the plugin server's log.
+    """
+
+    def __init__(self, pipeline: RecordSink, rates: RateSender, on_warning: Callable[[LogLine], None]) -> None:
+        self._pipeline: Final = pipeline
+        self._rates: Final = rates
+        self._on_warning: Final = on_warning
+        self._taken: Final[OrderedDict[bytes, int]] = OrderedDict()
+
+    def take(
+        self,
+        link: WorkerLink,
+        decoder: Decoder,
+        data: bytes,
+        acknowledge: Callable[[int, asyncio.Future[None] | None], None],
+    ) -> int:
+        """Process the frames that received bytes complete, and return their number.
+
+        Args:
+            link: to their worker.
+            decoder: of the connection.
+            data: received bytes.
+            acknowledge: is called with the number of the last record, and with RecordSink.flush's result.
+
+        Raises:
+            WireError: for bytes that break the protocol. The records before them are processed.
+        """
+        last = frames = 0
+        try:
+            for frame in decoder.feed(data):
+                frames += 1
+                if isinstance(frame, Record):
+                    self._take_record(link.worker_id, frame)
+                    last = frame.number
+                else:
+                    self._take(link, frame)
+        finally:
+            if last:
+                self._taken.move_to_end(link.worker_id)
+                acknowledge(last, self._pipeline.flush(link.worker_id, last))
+        return frames
+
+    def _take_record(self, worker_id: bytes, record: Record) -> None:
+        if record.number <= self._taken.get(worker_id, 0):
+            return
+        if not self._pipeline.knows(record.key):
+            # Evicted for later ones: a worker that connects again sends its configurations again.
+            raise WireError("a record of an unknown or evicted configuration")
+        self._pipeline.take(record.key, record.log, worker_id)
+        self._taken[worker_id] = record.number
+
+    def _take(self, link: WorkerLink, frame: Frame) -> None:
+        match frame:
+            case Hello(version, worker_id):
+                link.worker_id = worker_id
+                self._remember(worker_id)
+                if version >= RATES_SINCE:
+                    self._rates.connect(link)
+            case Config(key, config):
+                self._pipeline.configure(key, config)
+                self._rates.announce(link, key)
+            case Totals(totals):
+                self._pipeline.report(link.worker_id, totals)
+            case Warnings(lines):
+                for line in lines:
+                    self._on_warning(line)
+
+    def _remember(self, worker_id: bytes) -> None:
+        # An earlier sidecar may have spooled records of this worker that it could no longer acknowledge.
+        self._taken.setdefault(worker_id, self._pipeline.last_number(worker_id))
+        self._taken.move_to_end(worker_id)
+        while len(self._taken) > _MAX_WORKERS:
+            self._taken.popitem(last=False)
