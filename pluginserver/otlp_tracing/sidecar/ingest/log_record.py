@@ -117,7 +117,8 @@ class LogRecord(msgspec.Struct, frozen=True):
 
     Args:
         started_at: milliseconds since 1970.
-        upstream_status: a status a try, "502, 200"; "-" where there was no response.
+        upstream_status: a status a try, "502, 200"; "-" where there was no response. A number for a response that Kong
+            buffers for a plugin, such as ai-proxy.
         source: "upstream" or "kong"; None before 3.6.
         otlp_tracing: the context that the plugin's `access` wrote; None if it did not run.
     """
@@ -132,7 +133,7 @@ class LogRecord(msgspec.Struct, frozen=True):
     started_at: Number | None = None
     client_ip: str | None = None
     upstream_uri: str | None = None
-    upstream_status: str | None = None
+    upstream_status: str | Number | None = None
     source: str | None = None
     workspace: str | None = None
     workspace_name: str | None = None

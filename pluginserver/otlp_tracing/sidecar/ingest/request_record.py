@@ -172,8 +172,10 @@ def lines(headers: Mapping[str, Any], name: str) -> list[str]:
     return [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
 
 
-def _statuses(upstream_status: str | None, tries: list[Try]) -> list[int | None]:
+def _statuses(upstream_status: str | float | None, tries: list[Try]) -> list[int | None]:
     # nginx's $upstream_status: a status a try, with a comma between, a colon after an internal redirect.
+    if isinstance(upstream_status, int | float):
+        upstream_status = str(int(upstream_status))
     texts = (upstream_status or "").replace(":", ",").split(",")
     statuses: list[int | None] = []
     for number, attempt in enumerate(tries):

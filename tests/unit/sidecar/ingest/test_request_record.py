@@ -37,6 +37,13 @@ def test_lua_has_one_kind_of_table() -> None:
     assert (record.path, record.query, record.status) == ("/a", "b=1", 0)
 
 
+def test_a_buffered_response_has_its_status() -> None:
+    """Kong writes it as a number (kong/pdk/log.lua, ctx.buffered_status); the trace of the request is there."""
+    record = decode(b'{"tries":[{}],"upstream_status":200,"source":"upstream"}')
+
+    assert record.statuses == [200]
+
+
 @pytest.mark.parametrize("source", [{}, {"source": "kong"}])
 def test_a_grpc_call_that_nginx_answered_is_a_post(source: dict[str, Any]) -> None:
     """The record has the GET for nginx's error page; `access` noted that the client made a call."""
