@@ -119,8 +119,8 @@ CPU_LOAD = Metric(
 NAMES_REFUSED = Metric(
     "otlp_tracing_names_refused_total",
     "counter",
-    "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, request_duration, "
-    "route_requests, metric_series.",
+    "Times that a name stayed out of spans or labels, there being too many: http.route, rpc.method, gen_ai.model, "
+    "request_duration, route_requests, metric_series.",
     ("kind",),
 )
 _REFUSED = ("bad_frame", "bad_record", "bad_configuration", "foreign_user", "bad_token", "bad_batch", "no_entry")

@@ -39,13 +39,26 @@ RICH: dict[str, Any] = {
     "workspace_name": "w",
     "tries": [{"ip": "10.0.0.2", "port": 80, "state": "failed", "code": 504}, {"balancer_start_ns": 1_200_000_000}],
 }
-RULES = rules_of(span={"semconv": "dup"}, capture={"request_headers": ["x-a"], "response_headers": ["x-b"]})
+RULES = rules_of(
+    span={"semconv": "dup"},
+    capture={"request_headers": ["x-a"], "response_headers": ["x-b"], "gen_ai_messages": ["input", "output"]},
+)
 REQUESTS: list[dict[str, Any]] = [
     RICH,
     {**RICH, "tries": [{"ip": "10.0.0.2", "port": 80, "balancer_start_ns": 1_200_000_000}], "upstream_status": "503"},
     {**GRPC, "response": {"headers": {"grpc-status": "5"}}},
     {**GRPC, "response": {"headers": {"grpc-status": "12"}}},
     {"request": {"method": "BREW"}, "tries": []},
+    {
+        **RICH,
+        "ai": {
+            "proxy": {
+                "meta": {"provider_name": "openai", "request_model": "gpt-4", "response_model": "gpt-4"},
+                "usage": {"prompt_tokens": 11, "completion_tokens": 2, "cost": 0.1, "time_per_token": 2.5},
+                "payload": {"request": '{"prompt": "hi"}', "response": "hi"},
+            }
+        },
+    },
 ]
 
 

@@ -216,6 +216,9 @@ class Capture:
         "Request headers that are recorded as http.request.header.*.", elements=_HEADER_NAME)] = ()
     response_headers: Annotated[tuple[str, ...], about(
         "Response headers that are recorded as http.response.header.*.", elements=_HEADER_NAME)] = ()
+    gen_ai_messages: Annotated[tuple[str, ...], about(
+        "Texts of ai-proxy's calls that are recorded: input, the prompt; output, the answer. Kong's record has them if "
+        "ai-proxy logs payloads.", elements={"one_of": ["input", "output"]})] = ()
 
 
 @dataclass(frozen=True, slots=True)

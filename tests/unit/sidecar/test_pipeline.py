@@ -249,7 +249,11 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
     """At a rate of 0 too. No attribute and no text has a value that redaction removes from spans."""
     config = {
         "sampling": {"rate": 0},
-        "capture": {"request_headers": ["authorization", "x-note"], "response_headers": ["set-cookie"]},
+        "capture": {
+            "request_headers": ["authorization", "x-note"],
+            "response_headers": ["set-cookie"],
+            "gen_ai_messages": ["input", "output"],
+        },
         "span": {"name": "{http.route} {app.tag}", "attributes": OWN},
         "logs": {
             "requests": "all",
@@ -281,6 +285,16 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
         "latencies": {"request": 7},
         "tries": [{"ip": "10.0.0.2"}],
         "upstream_status": "200",
+        "ai": {
+            "proxy": {
+                "meta": {"provider_name": SECRET, "request_model": SECRET, "response_model": SECRET},
+                "usage": {"prompt_tokens": 11, "completion_tokens": 2},
+                "payload": {
+                    "request": json.dumps({"messages": [{"role": SECRET, "content": f"I am {SECRET}"}]}),
+                    "response": json.dumps({"choices": [{"message": {"content": f"password: {SECRET}"}}]}),
+                },
+            }
+        },
     }
     call = {
         "request": {"method": "POST", "uri": f"/{SECRET}/M", "headers": {"content-type": "application/grpc"}},
@@ -294,8 +308,10 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
     assert found.durations() == [4]
     assert len(found.log_records()) == 4
     own = {one["name"] for one in OWN}
+    messages = {"gen_ai.input.messages", "gen_ai.output.messages"}
     assert own <= {attribute.key for attribute in found.log_records()[0].attributes}
-    assert own <= {attribute.key for span in kept.spans() for attribute in span.attributes}
+    assert own | messages <= {attribute.key for span in kept.spans() for attribute in span.attributes}
+    assert any(b"gen_ai.client.token.usage" in message for message in found.sent["metrics"])
     for message in (*found.sent["metrics"], *found.sent["logs"], *kept.sent["traces"]):
         assert b"jane" not in message
 

@@ -120,6 +120,7 @@ class LogRecord(msgspec.Struct, frozen=True):
         upstream_status: a status a try, "502, 200"; "-" where there was no response. A number for a response that Kong
             buffers for a plugin, such as ai-proxy.
         source: "upstream" or "kong"; None before 3.6.
+        ai: statistics of the bundled ai plugins, see spans/gen_ai.py.
         otlp_tracing: the context that the plugin's `access` wrote; None if it did not run.
     """
 
@@ -137,6 +138,7 @@ class LogRecord(msgspec.Struct, frozen=True):
     source: str | None = None
     workspace: str | None = None
     workspace_name: str | None = None
+    ai: Any = None
     otlp_tracing: Any = None
 
 

@@ -13,6 +13,7 @@ from otlp_tracing.sidecar.ingest.log_record import Service
 from otlp_tracing.sidecar.ingest.request_record import NO_ANSWER, RequestRecord
 from otlp_tracing.sidecar.ingest.tags import tag_value, tags_of
 from otlp_tracing.sidecar.spans.client_side import DEFAULT_PORTS
+from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.legacy_semconv import client_names
 from otlp_tracing.sidecar.spans.model import Attributes, present
@@ -47,6 +48,8 @@ def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules
             attributes["http.response.status_code"] = status
         if number == last and status is not None:
             _add_answer(attributes, record, call)
+        if number == last and record.log.ai is not None:
+            attributes.update(gen_ai_attributes(record, rules))
         if error_type is not None:
             attributes["error.type"] = error_type
         if rules.old_names:

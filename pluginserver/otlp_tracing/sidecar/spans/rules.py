@@ -25,6 +25,7 @@ class SpanRules:
         names: bounds routes and gRPC methods; shared by all entries of a sidecar.
         own_attributes: to add to SERVER spans; None without any.
         span_name: of SERVER spans; None for the name of the conventions.
+        gen_ai_messages: input, output, or both: texts of models' calls to show.
         faults: of the configuration; these parts of it are left out.
     """
 
@@ -35,6 +36,7 @@ class SpanRules:
     names: CardinalityLimit
     own_attributes: OwnAttributes | None = None
     span_name: SpanName | None = None
+    gen_ai_messages: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
 
     @classmethod
@@ -57,5 +59,6 @@ class SpanRules:
             names=names,
             own_attributes=own or None,
             span_name=span_name,
+            gen_ai_messages=capture.gen_ai_messages,
             faults=tuple(faults),
         )

@@ -11,6 +11,7 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.client_side import client_side_address
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
+from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.http_route import http_route
 from otlp_tracing.sidecar.spans.legacy_semconv import server_names
@@ -71,6 +72,8 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         attributes.update(rules.request_headers.attributes(record.request_headers))
     if rules.response_headers is not None:
         attributes.update(rules.response_headers.attributes(record.response_headers))
+    if log.ai is not None and not record.tries:
+        attributes.update(gen_ai_attributes(record, rules))
     if rules.own_attributes is not None:
         attributes.update(rules.own_attributes.attributes(record))
     if rules.old_names:

@@ -17,6 +17,7 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.route_table import OTHER
 from otlp_tracing.sidecar.spans.client import try_outcome
+from otlp_tracing.sidecar.spans.gen_ai import model_call
 from otlp_tracing.sidecar.spans.grpc import Call, grpc_call
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
@@ -39,6 +40,12 @@ KONG_LATENCY = Instrument("kong.latency.internal", "s", "Time that Kong and its 
 UPSTREAM_LATENCY = Instrument("kong.latency.upstream", "s", "Time until the upstream's first byte.", _SECONDS, _MS)
 TRIES = Instrument("kong.upstream.tries", "{try}", "Tries of the balancer for a request.", (0, 1, 2, 3, 5, 10))
 CLIENT_DURATION = Instrument("http.client.request.duration", "s", "Duration of HTTP client requests.", _SECONDS, _MS)
+TOKENS = Instrument(
+    "gen_ai.client.token.usage",
+    "{token}",
+    "Tokens that a model's call took, as Kong's ai-proxy counts them.",
+    tuple(float(1 << 2 * power) for power in range(14)),
+)
 RPC_SERVER_DURATION = Instrument("rpc.server.call.duration", "s", "Duration of incoming RPCs.", _SECONDS, _MS)
 RPC_CLIENT_DURATION = Instrument("rpc.client.call.duration", "s", "Duration of outgoing RPCs.", _SECONDS, _MS)
 
@@ -144,6 +151,8 @@ class EntryMetrics:
             series.rpc.observe(duration, self._exemplar(outcome, duration))
         if tries and single is None:
             self._record_tries(outcome)
+        if log.ai is not None:
+            self._record_tokens(outcome)
 
     def count(self) -> None:
         """Count the values that are put aside."""
@@ -182,6 +191,33 @@ class EntryMetrics:
             series.client.observe(milliseconds, exemplar)
             if series.rpc is not None and number == last:
                 series.rpc.observe(milliseconds, exemplar)
+
+    def _record_tokens(self, outcome: RequestOutcome) -> None:
+        record = outcome.record
+        call = model_call(record)
+        if call is None:
+            return
+        consumer = record.log.consumer
+        shared = {
+            "gen_ai.operation.name": call.operation,
+            "gen_ai.provider.name": call.provider,
+            "gen_ai.request.model": self._model(record, call.request_model),
+            "gen_ai.response.model": self._model(record, call.response_model),
+            "kong.ai.usage.estimated": True if call.is_estimated else None,
+            "kong.consumer.username": consumer.username if consumer else None,
+            **_names(outcome),
+            **self._added_attributes(record),
+        }
+        for kind, count in (("input", call.input_tokens), ("output", call.output_tokens)):
+            if count is not None:
+                # A call takes a second or so: its series need no cache.
+                attributes = self._redact(present({"gen_ai.token.type": kind, **shared}))
+                self._table.histogram(TOKENS, attributes).observe(count, self._exemplar(outcome, count))
+
+    def _model(self, record: RequestRecord, model: str | None) -> str | None:
+        # A route without a model in its configuration takes the client's.
+        owner = record.service
+        return model if model is not None and self._rules.names.admit("gen_ai.model", owner, model) else None
 
     def _exemplar(self, outcome: RequestOutcome, value: float) -> Exemplar | None:
         if not outcome.spans:

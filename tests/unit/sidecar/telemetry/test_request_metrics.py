@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from otlp_tracing.sidecar.route_table import OTHER
+from otlp_tracing.sidecar.spans.cardinality import MAX_NAMES_PER_OWNER
 from otlp_tracing.sidecar.telemetry.histogram import Histogram
-from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, RequestMetrics
+from otlp_tracing.sidecar.telemetry.request_metrics import TOKENS, EntryMetrics, RequestMetrics
 from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
 from spans_of import CONTEXT, ENTRY_KEY, GRPC, outcome_of, rules_of
 
@@ -236,3 +237,52 @@ def test_an_entry_without_metrics_counts_nothing() -> None:
     scene.metrics.observe(outcome_of(**REQUEST))
 
     assert list(scene.table.all()) == []
+
+
+def ai(**meta: str) -> dict[str, Any]:
+    """Return the fields of a call of a model through ai-proxy."""
+    usage = {"prompt_tokens": 11, "completion_tokens": 2}
+    return REQUEST | {"ai": {"proxy": {"meta": {"provider_name": "openai", **meta}, "usage": usage}}}
+
+
+def test_a_models_call_counts_its_tokens() -> None:
+    """By type, model, route and consumer; the exemplar is the kept trace. Other requests have no such series."""
+    scene = Scene()
+    scene.metrics.observe(outcome_of(spans=[b"kept"], **ai(request_model="gpt-4"), consumer={"username": "jane"}))
+    scene.metrics.observe(outcome_of(**REQUEST))
+    counted = {attributes["gen_ai.token.type"]: (attributes, one) for attributes, one in scene.of(TOKENS.name)}
+
+    assert {kind: one.sum for kind, (_, one) in counted.items()} == {"input": 11, "output": 2}
+    attributes, histogram = counted["input"]
+    assert attributes == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "gpt-4",
+        "gen_ai.token.type": "input",
+        "kong.consumer.username": "jane",
+        "kong.route.name": "all",
+        "kong.service.name": "users",
+    }
+    assert [one.trace_id for one in histogram.exemplars.values()] == [CONTEXT.trace_id]
+
+
+def test_tokens_that_are_estimates_are_a_series_of_their_own() -> None:
+    """A stream's, so that a sum can leave them out."""
+    scene = Scene()
+    stream = {"response": {"status": 200, "headers": {"content-type": "text/event-stream"}}}
+    scene.metrics.observe(outcome_of(**ai()))
+    scene.metrics.observe(outcome_of(**ai() | stream))
+
+    estimated = [attributes.get("kong.ai.usage.estimated") for attributes, _ in scene.of(TOKENS.name)]
+    assert estimated == [None, None, True, True]
+
+
+def test_clients_cannot_make_series_of_models() -> None:
+    """Past the bound on names a model is left out, and its tokens are counted."""
+    scene = Scene()
+    for number in range(MAX_NAMES_PER_OWNER + 2):
+        scene.metrics.observe(outcome_of(**ai(request_model=f"model-{number}")))
+    inputs = [(one, h) for one, h in scene.of(TOKENS.name) if one["gen_ai.token.type"] == "input"]
+
+    assert len(inputs) == MAX_NAMES_PER_OWNER + 1
+    assert [histogram.count for one, histogram in inputs if "gen_ai.request.model" not in one] == [2]
