@@ -136,6 +136,12 @@ RECORDS_REPEATED = Metric(
     "counter",
     "Records that came again, and were counted and sent once; only looked for with --ingest-http.",
 )
+NGINX_FACTS_IGNORED = Metric(
+    "otlp_tracing_nginx_facts_ignored_total",
+    "counter",
+    "Facts of the nginx snippet that were ignored: of the wrong type, or, as `version`, of another snippet.",
+    ("fact",),
+)
 REDACTIONS = Metric(
     "otlp_tracing_redactions_total",
     "counter",
@@ -255,6 +261,7 @@ METRICS: tuple[Metric, ...] = (
     NAMES_REFUSED,
     RECORDS_REFUSED,
     RECORDS_REPEATED,
+    NGINX_FACTS_IGNORED,
     REDACTIONS,
     REDACTION_ROWS_REFUSED,
     SPANS_RECEIVED,

@@ -14,6 +14,9 @@ from pathlib import Path
 from otlp_tracing.errors import ConfigError, Fault
 
 PLUGIN_FILE = "otlp-tracing.py"
+NGINX_FACTS = Path(__file__).with_name("config") / "nginx_facts.lua"
+"""The snippet for Kong's `pre-function` that puts facts of nginx into the log record."""
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 

@@ -16,7 +16,7 @@ from otlp_tracing.config.settings import Keep, Settings, entry_name, entry_scope
 from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.metrics import NAMES_REFUSED, RECORDS_REFUSED, RECORDS_REPEATED, REQUESTS, Total
+from otlp_tracing.metrics import NAMES_REFUSED, NGINX_FACTS_IGNORED, RECORDS_REFUSED, RECORDS_REPEATED, REQUESTS, Total
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.export.destination import Destination
@@ -49,6 +49,7 @@ from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, Request
 
 _log = logging.getLogger("otlp_tracing.sidecar.pipeline")
 _rejected = LimitedLog(_log)
+_ignored = LimitedLog(_log)
 
 # Configurations remembered. Each reload of Kong with changes brings new ones; the least recently used is evicted.
 MAX_ENTRIES = 4096
@@ -244,6 +245,8 @@ class Pipeline:
         if self._repetitions is not None and not self._repetitions.is_new(context.span_id):
             self._metrics.add(RECORDS_REPEATED)
             return
+        if record.nginx is not None and record.nginx.ignored:
+            self._count_ignored(record.nginx.ignored)
         route = self._routes.key(record.service, record.route)
         kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
         spans: list[SpanRecord] = []
@@ -263,6 +266,13 @@ class Pipeline:
             self._exporters.submit(entry.destination, encoded, len(spans) - len(encoded))
         for observer in self._observers:
             observer.observe(outcome)
+
+    def _count_ignored(self, facts: Sequence[str]) -> None:
+        _ignored.warning(
+            "nginx facts ignored: %s; compare the pre-function entry by `otlp-tracing check`", ", ".join(facts)
+        )
+        for fact in facts:
+            self._metrics.add(NGINX_FACTS_IGNORED, fact)
 
     def _log(self, log: AccessLog, destination: Destination, record: RequestRecord, server: SpanRecord) -> None:
         try:

@@ -19,7 +19,7 @@ import virtual_time
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
 from otlp_tracing.context import RequestContext
-from otlp_tracing.metrics import RECORDS_REFUSED
+from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORDS_REFUSED
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -134,6 +134,23 @@ def test_an_internal_error_costs_one_record() -> None:
     assert reports(scene, broken) == [{"refused": 1}]
 
 
+def test_facts_that_are_ignored_are_counted_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A snippet that was edited badly costs its wrong facts; every request is traced."""
+    facts = {"version": 1, "connect": 7, "server_name": ["x"]}
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        for number in range(3):
+            context = dataclasses.replace(CONTEXT, span_id=bytes([number + 1]) * 8)
+            record = RECORD | {"otlp_tracing": context.to_log_field(), "otlp_tracing_nginx": facts}
+            stage.pipeline.take(KEY, json.dumps(record).encode())
+        counts = {fact: stage.metrics.value(NGINX_FACTS_IGNORED, fact=fact) for fact in ("connect", "server_name")}
+        return [{**counts, "seen": sum(row["seen"] for row in map(dict, stage.pipeline.sampling.routes()))}]
+
+    assert reports(scene) == [{"connect": 3, "server_name": 3, "seen": 3}]
+    (line,) = [record.getMessage() for record in caplog.records if "nginx facts" in record.getMessage()]
+    assert line.startswith("nginx facts ignored: connect, server_name;")
+
+
 RECORD: dict[str, Any] = {
     "request": {"method": "GET", "uri": "/"},
     "response": {"status": 200},
@@ -243,6 +260,21 @@ def sent(config: dict[str, Any], *records: dict[str, Any]) -> Collector:
             take(record)
 
     return all_signals(config, scene)
+
+
+def test_facts_of_nginx_are_redacted_in_spans_and_logs() -> None:
+    """A client chooses the name in its TLS handshake and the subject of its certificate."""
+    facts = {"version": 1, "server_name": SECRET, "client_subject": f"CN={SECRET}", "client_issuer": "CN=ours"}
+
+    collector = sent({"logs": {"requests": "all"}}, RECORD | {"otlp_tracing_nginx": facts})
+
+    spans, logs = collector.spans(), collector.log_records()
+    assert all(
+        {"nginx.ssl_server_name", "tls.client.subject"} <= {a.key for a in one.attributes} for one in spans + logs
+    )
+    assert "CN=ours" in str(spans)
+    assert "CN=ours" in str(logs)
+    assert SECRET not in str(spans) + str(logs)
 
 
 def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:

@@ -122,6 +122,7 @@ class LogRecord(msgspec.Struct, frozen=True):
         source: "upstream" or "kong"; None before 3.6.
         ai: statistics of the bundled ai plugins, see spans/gen_ai.py.
         otlp_tracing: the context that the plugin's `access` wrote; None if it did not run.
+        otlp_tracing_nginx: of the `pre-function` snippet, see nginx_facts.py; None without it.
     """
 
     request: Request = Request()
@@ -140,6 +141,7 @@ class LogRecord(msgspec.Struct, frozen=True):
     workspace_name: str | None = None
     ai: Any = None
     otlp_tracing: Any = None
+    otlp_tracing_nginx: Any = None
 
 
 _decoder = msgspec.json.Decoder(LogRecord)

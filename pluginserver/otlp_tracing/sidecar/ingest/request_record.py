@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from otlp_tracing.context import RequestNotes, is_grpc
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_headers, decode_log
+from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
 
 GRPC_CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -48,16 +49,17 @@ class RequestRecord:
         source: of the answer, "upstream" or "kong".
         received_call: path of the gRPC call that the client made; None if it made none.
         sent_call: path of the gRPC call that Kong sent upstream; None if it sent none.
-        grpc_status: name of the status code in the response headers; None without one.
+        grpc_status: name of the status code, in the response headers or, by nginx's facts, the trailers; or None.
+        nginx: the facts of the `pre-function` snippet; None without it.
         error_type: why the request is an error: a gRPC status that is the server's fault, or a 5xx. None if it is not.
         service: name of Kong's service, otherwise its id; empty without one.
         route: the same of Kong's route.
     """
 
     __slots__ = (
-        "_request_headers", "_response_headers", "error_type", "forwarded", "grpc_status", "log", "method", "path",
-        "query", "received_call", "route", "sent_call", "sent_method", "service", "source", "status", "statuses",
-        "tries",
+        "_request_headers", "_response_headers", "error_type", "forwarded", "grpc_status", "log", "method", "nginx",
+        "path", "query", "received_call", "route", "sent_call", "sent_method", "service", "source", "status",
+        "statuses", "tries",
     )  # fmt: skip
 
     log: Final[LogRecord]
@@ -73,6 +75,7 @@ class RequestRecord:
     received_call: Final[str | None]
     sent_call: Final[str | None]
     grpc_status: Final[str | None]
+    nginx: Final[NginxFacts | None]
     error_type: str | None
     service: Final[str]
     route: Final[str]
@@ -90,9 +93,8 @@ class RequestRecord:
         notes = RequestNotes.from_log_field(log.otlp_tracing)
         method = sent_method = request.method
         received = sent = None
-        grpc_status = None
-        if b"grpc-status" in bytes(log.response.headers):
-            grpc_status = _grpc_status(self.response_headers)
+        self.nginx = NginxFacts(log.otlp_tracing_nginx) if log.otlp_tracing_nginx is not None else None
+        grpc_status = self._grpc_status()
         if notes is not None and notes.method is not None:
             method = notes.method
             if sent_method == "GET" and source == "kong":  # the GET for nginx's error page
@@ -131,6 +133,14 @@ class RequestRecord:
             self.error_type = str(status) if status >= 500 else None
         self.service = (service.name or service.id or "") if service else ""
         self.route = (route.name or route.id or "") if route else ""
+
+    def _grpc_status(self) -> str | None:
+        code = self.nginx.grpc_status if self.nginx is not None else None
+        if b"grpc-status" in bytes(self.log.response.headers):
+            code = first_line(self.response_headers, "grpc-status")
+        if code is None or not code.isdecimal():
+            return None
+        return GRPC_CODES[int(code)] if len(code) < 3 and int(code) < len(GRPC_CODES) else "UNKNOWN"
 
     @property
     def request_headers(self) -> dict[str, Any]:
@@ -197,10 +207,3 @@ def _source(statuses: list[int | None], answer: Mapping[str, Any]) -> str:
     # Kong before 3.6 puts no Server header on its own answer for an upstream.
     server = first_line(answer, "server")
     return "upstream" if server and not server.startswith("kong/") else "kong"
-
-
-def _grpc_status(answer: Mapping[str, Any]) -> str | None:
-    code = first_line(answer, "grpc-status")
-    if code is None or not code.isdecimal():
-        return None
-    return GRPC_CODES[int(code)] if len(code) < 3 and int(code) < len(GRPC_CODES) else "UNKNOWN"

@@ -1,7 +1,7 @@
 """From a request to its spans: one SERVER span, one CLIENT span a try of the balancer.
 
-Pure. Joins the parts: times (timing.py), attributes (server.py, client.py), gRPC (grpc.py). An INTERNAL span shows the
-time before the first try if that is long.
+Pure. Joins the parts: times (timing.py), attributes (server.py, client.py), gRPC (grpc.py). INTERNAL spans show the
+time before the first try and other parts of the request (intervals.py) where they are long.
 
 Source: OpenTelemetry semantic conventions 1.44, docs/http/http-spans.md; kong/pdk/log.lua.
 """
@@ -14,16 +14,16 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.client import client_attributes
 from otlp_tracing.sidecar.spans.grpc import grpc_call
+from otlp_tracing.sidecar.spans.intervals import LONG_NS, Interval, long_connects, long_phases
 from otlp_tracing.sidecar.spans.model import SpanRecord, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
 from otlp_tracing.sidecar.spans.server import route_of, server_attributes
 from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
 
-# Kong's own part takes some milliseconds (kong.latency.kong_ms). From a tenth of a second on, a reader of the trace
-# looks for the gap before the upstream was called.
-_LONG_NS = 100_000_000
-_BEFORE_UPSTREAM = 0xFFFF  # more tries than Kong makes, so that no try has the same derived id
+# More than the tries that Kong makes, 32,768 at most, so that no try has the same derived id.
+_BEFORE_UPSTREAM = 0xFFFF
+_INTERVALS = 0xF000
 
 
 def assemble(
@@ -40,9 +40,12 @@ def assemble(
     times = span_times(record.log, record.tries)
     spans = [_server_span(record, context, rules, times, kept_for)]
     if times.tries:
-        if times.tries[0][0] - times.start_ns >= _LONG_NS:
+        if times.tries[0][0] - times.start_ns >= LONG_NS:
             spans.append(_time_before_upstream(record, context, times))
         _add_client_spans(spans, record, context, rules, times)
+    if record.nginx is not None:
+        intervals = long_phases(record.nginx, times) + long_connects(record.nginx, times)
+        spans += _internal_spans(intervals, context, len(times.tries) - 1)
     return spans
 
 
@@ -94,7 +97,7 @@ def _add_client_spans(
         spans.append(
             SpanRecord(
                 trace_id=context.trace_id,
-                span_id=context.upstream_span_id if number == last else _derived_id(context, number),
+                span_id=_try_id(context, number, last),
                 parent_span_id=context.span_id,
                 name=name,
                 kind="client",
@@ -126,6 +129,37 @@ def _time_before_upstream(record: RequestRecord, context: RequestContext, times:
         trace_state=context.trace_state,
         is_error=False,
     )  # fmt: skip
+
+
+def _internal_spans(intervals: list[Interval], context: RequestContext, last_try: int) -> list[SpanRecord]:
+    spans: list[SpanRecord] = []
+    for number, one in enumerate(intervals):
+        if one.within is not None:
+            parent = spans[one.within].span_id
+        elif one.attempt is not None:
+            parent = _try_id(context, one.attempt, last_try)
+        else:
+            parent = context.span_id
+        spans.append(
+            SpanRecord(
+                trace_id=context.trace_id,
+                span_id=_derived_id(context, _INTERVALS + number),
+                parent_span_id=parent,
+                name=one.name,
+                kind="internal",
+                start_unix_ns=one.start_ns,
+                end_unix_ns=one.end_ns,
+                attributes=one.attributes,
+                flags=context.flags,
+                trace_state=context.trace_state,
+                is_error=False,
+            )
+        )
+    return spans
+
+
+def _try_id(context: RequestContext, number: int, last: int) -> bytes:
+    return context.upstream_span_id if number == last else _derived_id(context, number)
 
 
 def _derived_id(context: RequestContext, number: int) -> bytes:

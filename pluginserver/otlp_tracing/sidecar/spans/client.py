@@ -43,6 +43,9 @@ def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules
             attributes["network.peer.port"] = int(attempt.port)
         if number:
             attributes["http.request.resend_count"] = number
+        if record.nginx is not None and number < len(record.nginx.tries):
+            for name, seconds in record.nginx.tries[number].items():
+                attributes[f"nginx.upstream_{name}_time"] = seconds
         status, error_type = try_outcome(record, call, number)
         if status is not None:
             attributes["http.response.status_code"] = status

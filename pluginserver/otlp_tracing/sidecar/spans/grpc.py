@@ -21,7 +21,7 @@ class Call:
     Args:
         method: `package.Service/Method`, or `_OTHER`.
         original: the method that the client asked for, if `method` is `_OTHER`.
-        status: name of the status code; None if it was in the trailers, which Kong does not record.
+        status: name of the status code; None if it was in the trailers and the record has no facts of nginx.
     """
 
     method: str

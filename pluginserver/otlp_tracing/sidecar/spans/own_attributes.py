@@ -20,8 +20,8 @@ from otlp_tracing.sidecar.spans.http_route import path_captures
 from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue
 
 TAKEN: Final = (
-    "baggage.", "client.", "error.", "exception.", "gen_ai.", "http.", "kong.", "net.", "network.", "otel.",
-    "otlp_tracing.", "peer.", "rpc.", "server.", "service.", "telemetry.", "tls.", "url.", "user_agent.",
+    "baggage.", "client.", "error.", "exception.", "gen_ai.", "http.", "kong.", "net.", "network.", "nginx.",
+    "otel.", "otlp_tracing.", "peer.", "rpc.", "server.", "service.", "telemetry.", "tls.", "url.", "user_agent.",
 )  # fmt: skip
 """Namespaces that the spans, or their resource, fill themselves."""
 

@@ -31,6 +31,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
     log = record.log
     request, kong_route, service, consumer = log.request, log.route, log.service, log.consumer
     scheme, address, port = client_side_address(record)
+    nginx = record.nginx
     attributes = present({
         **rules.methods.attributes(record.method),
         "url.scheme": scheme,
@@ -42,7 +43,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         "client.address": log.client_ip,
         "user_agent.original": first_line(record.request_headers, "user-agent"),
         "http.response.status_code": record.status or None,
-        "network.protocol.version": protocol_version(record, call),
+        "network.protocol.version": (nginx and nginx.protocol_version) or protocol_version(record, call),
         "error.type": record.error_type,
         "kong.request.id": request.id,
         "kong.route.id": kong_route.id if kong_route else None,
@@ -66,6 +67,10 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
             attributes[name] = int(number)
     if request.tls is not None:
         attributes.update(tls_attributes(request.tls))
+    if nginx is not None:
+        attributes.update(nginx.attributes)
+        for phase, duration in nginx.phase_ms.items():
+            attributes[f"kong.latency.{phase}_ms"] = int(duration)
     if call is not None:
         attributes.update(present({**call.attributes(), "rpc.response.status_code": call.status}))
     if rules.request_headers is not None:
