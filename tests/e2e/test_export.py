@@ -138,7 +138,7 @@ def test_a_refused_handshake_costs_no_span(gateway: RunningGateway, sinks: Sinks
 
     wait_for(lambda: len(lines()) == 1, _SECONDS, "the log says it once")
     assert ("the authority of" if case == "wrong-ca" else "closed the connection") in lines()[0]
-    # Kong's log, at its default level, has no line of ours; the sidecar lists this one.
+    # At its default level Kong's log has none of the product's lines; the sidecar lists this one.
     assert "export failed" not in gateway.own_log()
     shown = fetch(gateway.sidecar_url, "/log").text()
     assert f"export failed: {sink.sink.endpoint}" in shown

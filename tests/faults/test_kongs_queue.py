@@ -180,7 +180,7 @@ _FAULTS: list[tuple[Fault, str]] = [
 def test_kongs_queue_loses_nothing(
     kong: RealKong, sink: ThreadedOtlpSink, fault: tuple[Fault, str], rounds: int, seconds: Lasting
 ) -> None:
-    """A process of ours that is killed, stopped or away, or a reload, fails no request, and every trace arrives."""
+    """No request fails and every trace arrives when a process is killed, stopped or away, or Kong reloads."""
     with Traffic(kong) as traffic:
         for _ in range(1 if fault[0] is _send_away else rounds):
             time.sleep(1)  # some load before and after each fault

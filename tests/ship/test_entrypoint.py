@@ -33,4 +33,4 @@ def test_a_secret_that_cannot_be_read_is_said(variable: str, tmp_path: Path) -> 
     said, end = done.stderr.splitlines()
     assert said.startswith(f"otlp-tracing: {variable}: user ")
     assert said.endswith(f" cannot read {missing}")
-    assert "KONG_IMAGE is no image of Kong" in end  # there is none here; it is the last step
+    assert "KONG_IMAGE is no image of Kong" in end  # the last step of the entrypoint

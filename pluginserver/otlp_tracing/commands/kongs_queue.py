@@ -1,4 +1,4 @@
-"""What `check` says about the http-log entries by which Kong's own queue hands records over to the sidecar.
+"""Findings of `check` on the http-log entries by which Kong's own queue hands records over to the sidecar.
 
 For each request Kong runs one http-log entry, the one of the narrowest scope. So an entry of the plugin needs one for
 the sidecar in its own scope or a wider one, and no other http-log may be narrower.
@@ -8,13 +8,13 @@ Source: kong/runloop/plugins_iterator.lua of Kong 3.9.1 (lookup_cfg).
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from otlp_tracing.commands.documents import PLACEHOLDER, Document, Entry
+from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import Fault
 from otlp_tracing.sidecar.ingest.options import PATH, TOKEN_HEADER
@@ -97,7 +97,7 @@ def _gap(scope: _Scope, loggers: Sequence[Entry]) -> str | None:
     nearest = max(fitting, key=lambda one: (bool(_Scope.of(one).route), bool(_Scope.of(one).service)))
     if not _is_for_sidecar(nearest):
         line, _ = nearest.position("")
-        return f"its records go to the server of the http-log in line {line}, not to the sidecar ({_PAGE})"
+        return f"the http-log in line {line} sends its records to another server, not to the sidecar ({_PAGE})"
     return None
 
 
@@ -117,7 +117,7 @@ def _setting_findings(config: Mapping[str, Any]) -> Iterator[tuple[Fault, bool]]
         text = f"is over {_MOST_RECORDS}: the sidecar refuses a batch of more than 32 MiB"
         yield Fault("config.queue.max_batch_size", "", text), False
     endpoint = urlsplit(str(config.get("http_endpoint")))
-    if not _is_loopback(endpoint.hostname or ""):
+    if not is_loopback(endpoint.hostname or ""):
         text = "leaves this machine: records are not redacted yet, and http-log verifies no certificate"
         yield Fault("config.http_endpoint", "", text), False
 
@@ -135,10 +135,3 @@ def _is_for_sidecar(logger: Entry) -> bool:
 def _config(entry: Entry) -> Mapping[str, Any]:
     config = entry.value.get("config")
     return config if isinstance(config, dict) else {}
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

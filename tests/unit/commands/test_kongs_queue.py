@@ -55,7 +55,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     ],
 )
 def test_an_entry_with_an_http_log_has_no_finding(run: Any, document: dict[str, Any]) -> None:
-    """In its own scope or a wider one; another log server in a wider scope still is in nobody's way."""
+    """In its own scope or a wider one; another log server in a wider scope changes nothing."""
     assert run(document, "kong") == (0, "")
     assert run(document) == (0, "")
 
@@ -65,7 +65,7 @@ def test_an_entry_with_an_http_log_has_no_finding(run: Any, document: dict[str, 
     [
         (content([TRACING], [logger()], []), "global: no http-log brings its records to the sidecar"),
         (content([], [TRACING], [logger()]), "service s: no http-log brings its records"),
-        (content([logger()], [TRACING, ELSEWHERE], []), "its records go to the server of the http-log in line"),
+        (content([logger()], [TRACING, ELSEWHERE], []), "sends its records to another server, not to the sidecar"),
         (content([TRACING, logger()], [], [ELSEWHERE]), "route r: takes the place of the http-log for the sidecar"),
         (content([TRACING, logger(), logger()], [], []), "is the second http-log entry of this scope"),
         (content([TRACING, logger(headers={})], [], []), "headers: must have X-OTLP-Tracing-Token"),
@@ -102,7 +102,7 @@ def test_a_costly_setting_is_a_warning(run: Any, config: dict[str, Any], text: s
 
 
 def test_who_hands_over_decides(run: Any) -> None:
-    """Other log servers are nobody's business; without one for the sidecar it depends on what `dump` was told."""
+    """Other log servers are ignored; without one for the sidecar the hand-over given to `dump` decides."""
     document = content([TRACING, ELSEWHERE], [], [])
 
     assert run(document) == (0, "")

@@ -80,6 +80,6 @@ def test_a_long_line_keeps_its_ends() -> None:
 
 
 def test_a_line_has_a_bound() -> None:
-    """A line of another process that is longer than any of ours is refused."""
+    """A line of another process is refused above the longest line that a process writes."""
     with pytest.raises(ValueError, match="too long"):
         LogLine(0.0, "sidecar", "WARNING", "a", "x" * (MAX_TEXT + 1))

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
+from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.errors import Fault
 
 _PROXIES = ("https_proxy", "http_proxy", "all_proxy")
@@ -59,12 +60,12 @@ def _usable(url: str) -> str | None:
 
 
 def _is_direct(host: str, port: int, exempt: str) -> bool:
+    if is_loopback(host):
+        return True
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
         address = None
-    if host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback):
-        return True
     for entry in re.split(r"[,\s]+", exempt.lower()):
         name, colon, its_port = entry.rpartition(":")
         if colon and its_port.isdecimal() and (":" not in name or name.endswith("]")):

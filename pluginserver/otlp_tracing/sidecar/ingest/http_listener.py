@@ -188,7 +188,7 @@ class BatchListener:
 
 
 def _close(status: int, text: str) -> web.Response:
-    # What follows on the connection may be the rest of a body that nobody reads.
+    # The rest of an unread body may follow on the connection.
     response = web.Response(status=status, text=f"{text}\n")
     response.force_close()
     return response

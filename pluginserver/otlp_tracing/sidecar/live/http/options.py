@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from otlp_tracing.config import tokens
+from otlp_tracing.config.loopback import is_loopback
 
 TOKEN_VARIABLE = "OTLP_TRACING_PAGE_TOKEN"  # noqa: S105  # the name of it
 
@@ -51,7 +51,7 @@ def page_options(
         ConfigError: as read_token.
     """
     token = read_token(environment, token_file)
-    is_on = mode == "on" or (mode == "auto" and (token is not None or _is_loopback(http_host)))
+    is_on = mode == "on" or (mode == "auto" and (token is not None or is_loopback(http_host)))
     names = frozenset(name.strip().lower() for name in hosts.split(",") if name.strip())
     return PageOptions(is_on, token, names, trace_url)
 
@@ -63,12 +63,3 @@ def read_token(environment: Mapping[str, str], token_file: str = "") -> str | No
         ConfigError: as tokens.read_token.
     """
     return tokens.read_token(environment, TOKEN_VARIABLE, token_file, "--page-token-file")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
