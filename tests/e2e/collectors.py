@@ -129,16 +129,22 @@ class Collector:
 
     def exemplars(self) -> set[str]:
         """Return the trace ids of all exemplars of durations."""
-        return {
-            exemplar["traceId"]
+        return {exemplar["traceId"] for point in self._durations() for exemplar in point.get("exemplars", ())}
+
+    def request_counts(self) -> list[tuple[str, int]]:
+        """Return start time and count of each point of the requests' durations, in the order of arrival."""
+        return [(point["startTimeUnixNano"], int(point["count"])) for point in self._durations()]
+
+    def _durations(self) -> list[dict[str, Any]]:
+        return [
+            point
             for message in _messages(self._metrics)
             for resource in message["resourceMetrics"]
             for scope in resource["scopeMetrics"]
             for metric in scope["metrics"]
             if metric["name"] == "http.server.request.duration"
             for point in metric["histogram"]["dataPoints"]
-            for exemplar in point.get("exemplars", ())
-        }
+        ]
 
     def prometheus(self) -> str:
         """Return the metrics as Prometheus would read them."""

@@ -25,7 +25,7 @@ _running: list[RunningGateway] = []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --kong, --kong-version, --protocol and --hand-over."""
+    """Add --kong, --kong-version, --protocol, --hand-over and --outage-seconds."""
     parser.addoption(
         "--kong-version", choices=["3.4", "3.9"], default="3.9", help="of the Kong that the stand-in plays"
     )
@@ -35,6 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--hand-over", choices=["plugin", "kong"], default="plugin", help="how log records reach the sidecar"
+    )
+    parser.addoption(
+        "--outage-seconds", type=float, default=3.0, metavar="S", help="how long the collector is away in its test"
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from e2e.client import Caller
 from e2e.collectors import Collector
@@ -79,3 +82,57 @@ def _is_traced(gateway: RunningGateway, collector: Collector) -> bool:
         return len(wait_for_trace(collector, caller.trace_id, seconds=3)) == 2
     except AssertionError:
         return False
+
+
+def test_an_outage_of_all_signals_leaves_a_gap_in_metrics_alone(
+    start_gateway: StartGateway,
+    upstream: RecordingUpstream,
+    start_collector: Callable[[], Collector],
+    pytestconfig: pytest.Config,
+) -> None:
+    """After `--outage-seconds` every trace and log record is there, both books balance, and metrics go on counting."""
+    collector = start_collector()
+    entry = tracing(collector.endpoint, metrics={"enabled": True, "interval": 1000}, logs={"requests": "all"})
+    with start_gateway(declaration(service("api", upstream.url, [entry]))) as gateway:
+        with collector:
+            before = [_send(gateway) for _ in range(_REQUESTS)]
+            wait_for(lambda: _has_all(collector, before), 30, "all three signals arrive")
+            wait_for(lambda: _is_settled(gateway, collector.endpoint), 10, "the collector's answers arrive")
+        during = _send_for(gateway, pytestconfig.getoption("--outage-seconds"))
+        with collector:
+            callers = [*before, *during, _send(gateway)]
+            wait_for(lambda: _has_all(collector, callers), 60, f"all signals of {len(callers)} requests arrive")
+            wait_for(lambda: _is_settled(gateway, collector.endpoint), 10, "the books of both balance")
+            received = [metric(gateway, f"otlp_tracing_{one}_received_total") for one in ("spans", "log_records")]
+
+    trace_ids = [caller.trace_id for caller in callers]
+    assert sorted(record["traceId"] for record in collector.log_records(trace_ids)) == sorted(trace_ids)
+    assert _kinds(collector)[SERVER] == _kinds(collector)[CLIENT] == len(callers)
+    assert received == [len(collector.spans()), len(callers)]
+    starts, counts = zip(*collector.request_counts(), strict=True)
+    assert len(set(starts)) == 1, "cumulative counts begin at one moment"
+    assert list(counts) == sorted(counts)
+    assert counts[-1] == len(callers)
+
+
+def _is_settled(gateway: RunningGateway, destination: str) -> bool:
+    received, exported = (metric(gateway, f"otlp_tracing_log_records_{one}_total") for one in ("received", "exported"))
+    return received == exported and _books_balance(gateway, destination)
+
+
+def _send_for(gateway: RunningGateway, seconds: float) -> list[Caller]:
+    end = time.monotonic() + seconds
+    callers = []
+    while time.monotonic() < end:
+        callers.append(_send(gateway))
+        time.sleep(0.02)  # fifty requests a second: the length of the outage matters, not the load
+    return callers
+
+
+def _has_all(collector: Collector, callers: Sequence[Caller]) -> bool:
+    trace_ids = {caller.trace_id for caller in callers}
+    return (
+        _kinds(collector)[SERVER] >= len(callers)
+        and len(collector.log_records(trace_ids)) >= len(callers)
+        and any(count == len(callers) for _, count in collector.request_counts())
+    )
