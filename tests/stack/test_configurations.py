@@ -130,6 +130,34 @@ def test_amtool_accepts_the_routing() -> None:
     _run("amtool", "check-config", str(shipped.FOLDER / "alertmanager" / "alertmanager.yml"))
 
 
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "command"),
+    [
+        ("prometheus/rules/alerts.yml", "expr:", "expression:", ("promtool", "check", "rules")),
+        ("prometheus/rules/recording.yml", "record:", "recrod:", ("promtool", "check", "rules")),
+        ("prometheus/prometheus.yml", "scrape_interval:", "scrape_intervall:", ("promtool", "check", "config")),
+        ("alertmanager/alertmanager.yml", "group_wait:", "group_wiat:", ("amtool", "check-config")),
+    ],
+)
+def test_one_wrong_field_is_refused(
+    file: str, right: str, wrong: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The program names the misspelt field."""
+    copy = _with_one_wrong(shipped.FOLDER / file, tmp_path, right, wrong)
+
+    with pytest.raises(AssertionError, match=wrong.removesuffix(":")):
+        _run(*command, str(copy))
+
+
+@pytest.mark.parametrize("file", _ALONE, ids=str)
+def test_the_collector_refuses_one_wrong_field(file: Path, tmp_path: Path) -> None:
+    """A misspelt field of any exporter is named."""
+    copy = _with_one_wrong(_COLLECTOR / file, tmp_path, "retry_on_failure:", "retry_on_faliure:")
+
+    with pytest.raises(AssertionError, match="retry_on_faliure"):
+        _validate(_program(programs.collector), copy)
+
+
 def test_rules_and_panels_use_metrics_that_exist() -> None:
     """Every metric of otlp-tracing in a rule or a panel is in the table of docs/metrics.md."""
     table = (shipped.FOLDER.parent / "docs" / "metrics.md").read_text()
@@ -163,6 +191,14 @@ def test_the_dashboard_is_one_grafana_takes() -> None:
         assert {target["datasource"]["uid"] for target in panel.get("targets", ())} <= known
 
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+def _with_one_wrong(file: Path, folder: Path, right: str, wrong: str) -> Path:
+    text = file.read_text()
+    assert right in text
+    copy = folder / file.name
+    copy.write_text(text.replace(right, wrong, 1))
+    return copy
 
 
 def _alerts() -> list[str]:
