@@ -70,9 +70,8 @@ def _shown_certificate(destination: Destination) -> tuple[bytes, str]:
     host, _ = destination.host_and_port
     with _connection(destination) as plain, unchecked.wrap_socket(plain, server_hostname=host) as wrapped:
         pem = ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(binary_form=True) or b"")
-    context = ssl.create_default_context(cadata=pem)
+    context = certificates.checking(pem)
     context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     with _connection(destination) as plain, context.wrap_socket(plain, server_hostname=host) as wrapped:
         certificate = wrapped.getpeercert() or {}
     return pem.encode(), _any_name(certificate) or host

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,13 @@ def test_a_system_without_authorities_has_those_of_grpc(tmp_path: Path, monkeypa
 
     assert authorities(Tls()).count(b"BEGIN CERTIFICATE") > 50
     assert context(Tls()).cert_store_stats()["x509_ca"] > 50
+
+
+@pytest.mark.parametrize("default", [ssl.VERIFY_DEFAULT, ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN])
+def test_every_python_checks_certificates_alike(default: ssl.VerifyFlags, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 3.13 and since: an authority may lack newer extensions, and an intermediate one may be trusted."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.verify_flags = default
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: made)
+
+    assert context(Tls()).verify_flags == ssl.VERIFY_X509_PARTIAL_CHAIN
