@@ -18,20 +18,19 @@ class HistogramFamily:
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
-        self._series: dict[tuple[str, ...], Histogram] = {}
+        self.series: dict[tuple[str, ...], Histogram] = {}
 
     def labels(self, *label_values: str) -> Histogram:
         """Return a series, a new one if necessary."""
-        return self._series.setdefault(label_values, Histogram(self._metric.buckets))
-
-    def remove(self, *label_values: str) -> None:
-        """Remove a series. Raises KeyError if it is not there."""
-        del self._series[label_values]
+        series = self.series.get(label_values)
+        if series is None:
+            series = self.series[label_values] = Histogram(self._metric.buckets)
+        return series
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Return all series, as a scrape shows them."""
         family = HistogramMetricFamily(self._metric.name, self._metric.help, labels=self._metric.labels)
-        for label_values, series in list(self._series.items()):
+        for label_values, series in list(self.series.items()):
             family.add_metric(label_values, _buckets(series), series.sum)
         yield family
 
