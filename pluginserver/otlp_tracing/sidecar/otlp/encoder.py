@@ -14,6 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Final
 
 from otlp_tracing import __version__
 from otlp_tracing.context import SpanContext
@@ -27,6 +28,8 @@ _TIMES = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_n
 _LOG_TIMES = struct.Struct("<BQBQ")  # LogRecord.time_unix_nano and observed_time_unix_nano, 1 and 11
 _LOG_FLAGS = struct.Struct("<BI")  # LogRecord.flags, 8
 _FLAGS = struct.Struct("<HI")  # Span.flags, 16, with its tag of two bytes
+# There are some eighty names of attributes, and few values are longer: some megabytes at the worst.
+_MAX_NAMES, _MAX_SIZE = 256, 256
 _FIXED32 = struct.Struct("<I")
 _DOUBLE = struct.Struct("<d")
 _KINDS: Mapping[str, bytes] = {"internal": b"\x30\x01", "server": b"\x30\x02", "client": b"\x30\x03"}  # Span.kind, 6
@@ -63,7 +66,7 @@ def encode_span(span: SpanRecord) -> bytes:
                 _text(b"\x2a", span.name),
                 _KINDS[span.kind],
                 _TIMES.pack(0x39, span.start_unix_ns, 0x41, span.end_unix_ns),
-                _attributes(b"\x4a", span.attributes),
+                _SPAN_ATTRIBUTES.encode(span.attributes),
                 b"".join([_field(b"\x6a", _link(link)) for link in span.links]) if span.links else b"",
                 _ERROR if span.is_error else b"",
                 _FLAGS.pack(_FLAGS_TAG, flags),
@@ -96,7 +99,7 @@ def encode_log(span: SpanRecord, attributes: Attributes, severity: Severity, bod
                     _LOG_TIMES.pack(0x09, span.end_unix_ns, 0x59, span.end_unix_ns),
                     _with_severity(number, text),
                     _field(b"\x2a", _any_value(body)) if body else b"",
-                    _attributes(b"\x32", attributes),
+                    _LOG_ATTRIBUTES.encode(attributes),
                     _LOG_FLAGS.pack(0x45, span.flags & _TRACE_FLAGS),
                     b"\x4a\x10",
                     span.trace_id,
@@ -111,7 +114,7 @@ def encode_log(span: SpanRecord, attributes: Attributes, severity: Severity, bod
 
 def encode_resource(attributes: Mapping[str, AttributeValue]) -> bytes:
     """Encode a resource, as the field of a ResourceSpans that it becomes."""
-    return _field(b"\x0a", _attributes(b"\x0a", attributes))
+    return _field(b"\x0a", _RESOURCE_ATTRIBUTES.encode(attributes))
 
 
 def request(resource: bytes, spans: Iterable[bytes]) -> bytes:
@@ -152,48 +155,66 @@ def _link(link: SpanContext) -> bytes:
     return ids + _text(b"\x1a", link.trace_state) + b"\x35" + _FIXED32.pack(flags)
 
 
-def _attributes(tag: bytes, attributes: Mapping[str, AttributeValue]) -> bytes:
-    pieces = []
-    for key, value in attributes.items():
-        if type(value) is str:
-            text = value.encode()
-            pieces.append(_before_text(tag, key, len(text)))
-            pieces.append(text)
-        elif type(value) is int:
-            number = _LENGTHS[value] if 0 <= value < 0x4000 else _varint(value)
-            pieces.append(_before_number(tag, key, len(number)))
-            pieces.append(number)
-        elif type(value) is float:
-            pieces.append(_before_double(tag, key))
-            pieces.append(_DOUBLE.pack(value))
-        else:
-            pieces.append(_field(tag, _key(key) + _field(b"\x12", _any_value(value))))
-    return b"".join(pieces)
+class _AttributeEncoder:
+    """Writes attributes. The bytes before a value depend on its name and its size, and are made once.
 
+    Args:
+        tag: of the attributes' field.
+    """
 
-# There are some eighty attribute names, and most values are short or few, so the bytes around them are cached.
-@lru_cache(maxsize=1024)
-def _key(key: str) -> bytes:
-    return _text(b"\x0a", key)
+    __slots__ = ("_before_doubles", "_before_numbers", "_before_texts", "_tag")
+    _tag: Final[bytes]
+    _before_texts: Final[dict[str, dict[int, bytes]]]
+    _before_numbers: Final[dict[str, dict[int, bytes]]]
+    _before_doubles: Final[dict[str, dict[int, bytes]]]
 
+    def __init__(self, tag: bytes) -> None:
+        self._tag = tag
+        self._before_texts = {}
+        self._before_numbers = {}
+        self._before_doubles = {}
 
-@lru_cache(maxsize=8192)
-def _before_text(tag: bytes, key: str, size: int) -> bytes:
-    value = b"\x0a" + _length(size)
-    before = _key(key) + b"\x12" + _length(len(value) + size) + value
-    return tag + _length(len(before) + size) + before
+    def encode(self, attributes: Mapping[str, AttributeValue]) -> bytes:
+        """Write all attributes."""
+        pieces = []
+        for key, value in attributes.items():
+            if type(value) is str:
+                text = value.encode()
+                pieces.append(self._before(self._before_texts, key, b"\x0a", len(text)))
+                pieces.append(text)
+            elif type(value) is int:
+                number = _LENGTHS[value] if 0 <= value < 0x4000 else _varint(value)
+                pieces.append(self._before(self._before_numbers, key, b"\x18", len(number)))
+                pieces.append(number)
+            elif type(value) is float:
+                pieces.append(self._before(self._before_doubles, key, b"\x21", 8))
+                pieces.append(_DOUBLE.pack(value))
+            else:
+                pieces.append(_field(self._tag, _text(b"\x0a", key) + _field(b"\x12", _any_value(value))))
+        return b"".join(pieces)
 
+    def _before(self, known: dict[str, dict[int, bytes]], key: str, kind: bytes, size: int) -> bytes:
+        """Return the bytes of a KeyValue before its value.
 
-@lru_cache(maxsize=1024)
-def _before_number(tag: bytes, key: str, size: int) -> bytes:
-    before = _key(key) + b"\x12" + _length(size + 1) + b"\x18"
-    return tag + _length(len(before) + size) + before
-
-
-@lru_cache(maxsize=128)
-def _before_double(tag: bytes, key: str) -> bytes:
-    before = _key(key) + b"\x12\x09\x21"
-    return tag + _length(len(before) + 8) + before
+        Args:
+            known: those of this kind, by name and size.
+            key: name of the attribute.
+            kind: tag of the AnyValue's field.
+            size: of the value, in bytes.
+        """
+        by_size = known.get(key)
+        if by_size is None:
+            by_size = {}
+            if len(known) < _MAX_NAMES:
+                known[key] = by_size
+        before = by_size.get(size)
+        if before is None:
+            value = kind + _length(size) if kind == b"\x0a" else kind
+            before = _text(b"\x0a", key) + b"\x12" + _length(len(value) + size) + value
+            before = self._tag + _length(len(before) + size) + before
+            if size < _MAX_SIZE:
+                by_size[size] = before
+        return before
 
 
 def _any_value(value: AttributeValue) -> bytes:
@@ -237,5 +258,8 @@ def _varint(number: int) -> bytes:
     return bytes(written)
 
 
+_SPAN_ATTRIBUTES: Final = _AttributeEncoder(b"\x4a")
+_LOG_ATTRIBUTES: Final = _AttributeEncoder(b"\x32")
+_RESOURCE_ATTRIBUTES: Final = _AttributeEncoder(b"\x0a")
 _SCOPE = _field(b"\x0a", _text(b"\x0a", "otlp_tracing") + _text(b"\x12", __version__))
 _SCHEMA = _text(b"\x1a", SCHEMA_URL)
