@@ -10,7 +10,6 @@ Source: W3C Trace Context level 2; OpenTelemetry specification, trace/api.md (Sp
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -156,7 +155,7 @@ class RequestContext:
 
         Any log plugin can write this field, so everything in it is validated.
         """
-        if not isinstance(log_field, Mapping):
+        if not isinstance(log_field, dict):
             return None
         get = log_field.get
         ids = _ids(get("trace_id"), get("span_id"), get("upstream_span_id"))
@@ -225,7 +224,7 @@ class RequestNotes:
     @classmethod
     def from_log_field(cls, log_field: object) -> RequestNotes | None:
         """Read the field that has them; None without one: `access` did not run."""
-        if not isinstance(log_field, Mapping):
+        if not isinstance(log_field, dict):
             return None
         method, grpc, body = log_field.get("method"), log_field.get("grpc"), log_field.get("body")
         known = method if isinstance(method, str) and is_method(method) else None
@@ -260,7 +259,7 @@ def hand_over_field(entry_key: bytes, worker_id: bytes | None) -> dict[str, str]
 
 def handed_over_by(log_field: object) -> tuple[bytes | None, bytes]:
     """Read hand_over_field; the key is None and the worker's id empty where the field has none."""
-    if not isinstance(log_field, Mapping):
+    if not isinstance(log_field, dict):
         return None, b""
     return _id(log_field.get("entry"), 16), _id(log_field.get("worker"), 8) or b""
 
@@ -308,7 +307,7 @@ def _link_field(link: SpanContext) -> dict[str, Any]:
 
 
 def _link(field: object) -> SpanContext | None:
-    if not isinstance(field, Mapping):
+    if not isinstance(field, dict):
         return None
     trace_id, span_id = _id(field.get("trace_id"), 16), _id(field.get("span_id"), 8)
     flags, trace_state = _flags(field.get("flags")), _trace_state(field.get("trace_state", ""))
@@ -318,7 +317,7 @@ def _link(field: object) -> SpanContext | None:
 
 
 def _baggage(field: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(field, Mapping):
+    if not isinstance(field, dict):
         return ()
     sound = [
         (name, value)

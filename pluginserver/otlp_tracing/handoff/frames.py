@@ -221,12 +221,12 @@ def _decode(body: bytes) -> Frame:
 
 def _frame(message: object) -> Frame | None:
     match message:
+        case [_Kind.RECORD, int(number), bytes(key), bytes(log)] if number > 0 and len(key) == 16:
+            return Record(number, key, log)
         case [_Kind.HELLO, int(version), bytes(sender)] if len(sender) == 8:
             return Hello(version, sender)
         case [_Kind.CONFIG, bytes(key), bytes(config)] if len(key) == 16:
             return Config(key, config)
-        case [_Kind.RECORD, int(number), bytes(key), bytes(log)] if number > 0 and len(key) == 16:
-            return Record(number, key, log)
         case [_Kind.TOTALS, list(entries)]:
             totals = [_total(entry) for entry in entries]
             return Totals([total for total in totals if total]) if all(totals) else None
