@@ -43,6 +43,7 @@ COMPILED = (
     "sidecar/route_table.py",
     "sidecar/tail/decision.py",
     "sidecar/tail/report.py",
+    "sidecar/tail/rules.py",
     "sidecar/spans/*.py",
     # Not the detectors: few requests reach them, and RE2 does their work.
     "sidecar/redaction/cost.py",

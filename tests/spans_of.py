@@ -69,6 +69,7 @@ def outcome_of(
     context: RequestContext = CONTEXT,
     *,
     kept_for: str | None = None,
+    is_dropped_later: bool = False,
     spans: Sequence[bytes] = (),
     route_key: tuple[str, str] = ("users", "all"),
     entry: tuple[bytes, str] = (ENTRY_KEY, "entry"),
@@ -78,5 +79,13 @@ def outcome_of(
     """Return the outcome of record_of(**fields)."""
     record = record_of(**fields)
     return RequestOutcome(
-        *entry, worker_id, record=record, route=route_key, context=context, kept_for=kept_for, spans=spans
+        *entry,
+        worker_id,
+        record=record,
+        route=route_key,
+        context=context,
+        probability=context.probability,
+        kept_for=kept_for,
+        is_dropped_later=is_dropped_later,
+        spans=spans,
     )

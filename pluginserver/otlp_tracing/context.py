@@ -19,6 +19,9 @@ FLAG_RANDOM = 0x02
 DECIDED_BY = ("parent", "rule", "rate", "budget", "load")
 """The kinds of a head decision. `budget` and `load` have lowered the configured rate."""
 
+TAIL_RULE = "tail_rule"
+"""The reason of a trace that a rule on the finished request keeps."""
+
 MAX_RULE_NAME = 128  # characters; a name of more is somebody else's text
 
 LOG_FIELD = "otlp_tracing"
@@ -123,6 +126,29 @@ class RequestContext:
         self.rule = rule
         self.probability = probability
         self.sampled = bool(flags & FLAG_SAMPLED)
+
+    def lowered(self, trace_state: str, probability: float | None) -> RequestContext:
+        """Return it with another statement of its probability."""
+        return self._with(trace_state, self.rule, probability)
+
+    def ruled(self, rule: str) -> RequestContext:
+        """Return it with the name of another rule."""
+        return self._with(self.trace_state, rule, self.probability)
+
+    def _with(self, trace_state: str, rule: str, probability: float | None) -> RequestContext:
+        return RequestContext(
+            self.trace_id,
+            self.span_id,
+            self.upstream_span_id,
+            self.parent_span_id,
+            self.flags,
+            trace_state,
+            self.link,
+            self.baggage,
+            self.decided_by,
+            rule,
+            probability,
+        )
 
     def to_log_field(self) -> dict[str, Any]:
         """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset."""

@@ -72,7 +72,8 @@ LISTEN_FAILED = Metric(
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
     "counter",
-    "Requests by decision: not_sampled, or kept by parent, rule, rate, budget, load, error, retry, slow, status, rare.",
+    "Requests by decision: not_sampled, dropped_later by a tail rule, or kept by parent, rule, rate, budget, load, "
+    "error, retry, slow, status, rare, tail_rule.",
     ("decision",),
 )
 REQUEST_DURATION = Metric(

@@ -141,7 +141,13 @@ def _parts() -> dict[str, Callable[[_Request], None]]:
     def outcome(one: _Request) -> None:
         route = routes.key(one.record.service, one.record.route)
         one.outcome = RequestOutcome(
-            *(_KEY, "", _WORKER), record=one.record, route=route, context=one.context, kept_for=None, spans=one.encoded
+            *(_KEY, "", _WORKER),
+            record=one.record,
+            route=route,
+            context=one.context,
+            probability=one.context.probability,
+            kept_for=None,
+            spans=one.encoded,
         )
 
     return {

@@ -29,6 +29,7 @@ from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.tail.rules import TailRules
 
 EXAMPLE = "otlp-tracing check kong.yml"
 PLUGIN = "otlp-tracing"
@@ -273,6 +274,7 @@ def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[
         return list(error.faults), []
     for stage in (
         lambda: Rules.of(settings.sampling.rules),
+        lambda: TailRules(settings.sampling.tail_rules),
         lambda: Destination.from_settings(settings, os.environ),
         lambda: settings.metrics.enabled and Destination.from_settings(settings, os.environ, signal="metrics"),
         lambda: settings.logs.requests != "none" and Destination.from_settings(settings, os.environ, signal="logs"),
@@ -343,8 +345,12 @@ def _warnings(settings: Settings) -> Iterator[tuple[str, str]]:
     load = settings.sampling.load
     if load.high is not None and load.low >= load.high:
         yield "config.sampling.load.low", f"{load.low:g} is not below high, {load.high:g}: rates swing or stay low"
-    if settings.sampling.rate == 0 and not settings.sampling.rules:
+    if settings.sampling.rate == 0 and not settings.sampling.rules and not settings.sampling.tail_rules:
         yield "config.sampling.rate", "0 and no rule: only a caller's decision and sampling.keep keep traces"
+    for number, rule in enumerate(settings.sampling.tail_rules, 1):
+        if settings.sampling.keep.errors and rule.rate < 1 and any(one == 5 or one >= 500 for one in rule.statuses):
+            place = f"config.sampling.tail_rules[{number}].statuses"
+            yield place, "keep.errors keeps a 5xx before this rule is asked; set it to false"
     for field, text in endpoint_warnings(settings):
         yield f"config.{field}", text
     for warning in redaction_warnings(settings.redaction):

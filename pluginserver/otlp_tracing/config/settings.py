@@ -37,7 +37,16 @@ _ENDPOINT = "^https?://[^/ @]+/?[^ @]*$"
 _ENDPOINT_RULE = "must be http://host:port or https://host:port, without user or password"
 _METRIC_ATTRIBUTES = ["kong.consumer.id", "kong.consumer.username", "kong.workspace.name"]
 _NOT_EMPTY = {"len_min": 1}
+_HEADER_CONDITION = {"match": "^[A-Za-z0-9_-]+: *[^ ].*$"}
+_MAX_TAIL_RULES = 64  # each is asked for each request that none before it matches
 _PATH_OR_PEM = "absolute path of a file, or the PEM text"
+GRPC_CODES = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+"""The names of gRPC's status codes, each at its number."""
+
 _EXTRACTABLE = ["w3c", "b3", "jaeger", "datadog", "ot", "aws", "gcp"]
 _INJECTABLE = ["w3c", "b3", "b3-single", "jaeger", "datadog", "ot", "aws", "gcp"]
 _DETECTORS = ("email", "jwt", "credentials", "credit_card", "iban", "cloud_key", "private_key", "phone", "ip")
@@ -110,8 +119,42 @@ class SamplingRule:
         "Host names, * allowed as the first label. Empty: all.", elements=_NOT_EMPTY)]
     headers: Annotated[tuple[str, ...], about(
         "Request headers as `name: value`, * allowed in the value. A request must have all of them.",
-        elements={"match": "^[A-Za-z0-9_-]+: *[^ ].*$"})]
+        elements=_HEADER_CONDITION)]
     rate: Annotated[float, about("Share of the matching traces that is kept.", between=[0, 1])]
+
+
+@dataclass(frozen=True, slots=True)
+class TailRule(SamplingRule):
+    """A rate for the finished requests that match all of the conditions; an empty one matches every request."""
+
+    consumers: Annotated[tuple[str, ...], about(
+        "Consumers, by user name, custom id or id, * allowed. Empty: all, and requests without one.",
+        elements=_NOT_EMPTY)] = ()
+    services: Annotated[tuple[str, ...], about(
+        "Services, by name or id, * allowed. Empty: all.", elements=_NOT_EMPTY)] = ()
+    routes: Annotated[tuple[str, ...], about(
+        "Routes, by name or id, * allowed. Empty: all.", elements=_NOT_EMPTY)] = ()
+    tags: Annotated[tuple[str, ...], about(
+        "Tags of the route, the service or the consumer, * allowed. A request must have one of them. Empty: all.",
+        elements=_NOT_EMPTY)] = ()
+    statuses: Annotated[tuple[int, ...], about(
+        "Response statuses, such as 404; 1 to 5 are classes: 4 is 400 to 499. Empty: all.",
+        elements={"between": [1, 599]})] = ()
+    grpc_statuses: Annotated[tuple[str, ...], about(
+        "Names of gRPC statuses, such as UNAVAILABLE. Empty: all, and requests that are no gRPC calls.",
+        elements={"one_of": list(GRPC_CODES)})] = ()
+    slower_than_ms: Annotated[int, about(
+        "Requests that took longer, in milliseconds. 0: all.", between=[0, 3_600_000])] = 0
+    faster_than_ms: Annotated[int, about(
+        "Requests that took less time, in milliseconds. 0: all.", between=[0, 3_600_000])] = 0
+    larger_than_bytes: Annotated[int, about(
+        "Requests with more bytes, in the request or in the response. 0: all.", between=[0, 1 << 40])] = 0
+    response_headers: Annotated[tuple[str, ...], about(
+        "Response headers as `name: value`, * allowed in the value. A response must have all of them.",
+        elements=_HEADER_CONDITION)] = ()
+    attributes: Annotated[tuple[str, ...], about(
+        "Attributes of the SERVER span as `name: value`, * allowed in the value. A span must have all of them.",
+        elements={"match": "^[^ :]+: *[^ ].*$"})] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +204,9 @@ class Sampling:
     load: Annotated[Load, about(
         "Lowers the rates while the CPU load of the machine is high. Unset high: off.")] = Load()
     keep: Annotated[Keep, about("Requests that are kept after the response, whatever was decided before it.")] = Keep()
+    tail_rules: Annotated[tuple[TailRule, ...], about(
+        "Rules on the finished request, in order. The first that matches sets its rate, whatever was decided before: 1 "
+        "keeps, 0 drops. Requests that keep names are kept, and no rule is asked.", len_max=_MAX_TAIL_RULES)] = ()
 
     @property
     def moves(self) -> bool:

@@ -76,12 +76,12 @@ class Rule:
             rate=rule.rate,
             threshold_=threshold.from_rate(rule.rate),
             methods=frozenset(rule.methods),
-            path=_any_of([_path_pattern(path) for path in rule.paths], f"{place}.paths"),
-            host=_any_of([_glob(host.lower()) for host in rule.hosts], f"{place}.hosts"),
+            path=any_of([_path_pattern(path) for path in rule.paths], f"{place}.paths"),
+            host=any_of([glob(host.lower()) for host in rule.hosts], f"{place}.hosts"),
             headers=tuple(
                 (name.lower(), matcher)
                 for name, _, value in pairs
-                if (matcher := _any_of([_glob(value.strip())], f"{place}.headers")) is not None
+                if (matcher := any_of([glob(value.strip())], f"{place}.headers")) is not None
             ),
         )
 
@@ -137,7 +137,16 @@ class Rules:
         return None
 
 
-def _any_of(patterns: Iterable[str], place: str) -> Matcher | None:
+def any_of(patterns: Iterable[str], place: str) -> Matcher | None:
+    """Return a function that tells whether a whole text matches one of the patterns; None without patterns.
+
+    Args:
+        patterns: regular expressions.
+        place: the field that has them, for the error.
+
+    Raises:
+        ConfigError: for a pattern that RE2 does not take.
+    """
     # Loaded only where a rule needs it: most configurations have none, and the worker starts faster.
     import re2  # noqa: PLC0415
 
@@ -158,10 +167,11 @@ def _any_of(patterns: Iterable[str], place: str) -> Matcher | None:
 
 def _path_pattern(path: str) -> str:
     # A regular expression says itself where it ends; like Kong's it is bound to the path's beginning.
-    return f"(?:{path[1:]}).*" if path.startswith("~") else _glob(path)
+    return f"(?:{path[1:]}).*" if path.startswith("~") else glob(path)
 
 
-def _glob(text: str) -> str:
+def glob(text: str) -> str:
+    """Return the regular expression of a text in which `*` matches anything."""
     return "(?s:.*)".join(re.escape(part) for part in text.split("*"))
 
 

@@ -10,6 +10,7 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.route_table import RouteKey
 
 NOT_SAMPLED = "not_sampled"
+DROPPED_LATER = "dropped_later"
 
 
 class RequestOutcome:
@@ -22,22 +23,29 @@ class RequestOutcome:
         record: the request.
         route: its service and route, within the bound of RouteTable.
         context: the head decision.
+        probability: of the trace, with that of a tail rule; None if it is not known.
         kept_for: why the tail decision keeps the trace; None if it does not.
+        is_dropped_later: a tail rule drops the trace that the head kept.
         spans: encoded and redacted, the SERVER span first; empty if the trace is not kept.
     """
 
-    __slots__ = ("context", "decision", "entry_key", "entry_name", "kept_for", "record", "route", "spans", "worker_id")
+    __slots__ = (
+        "context", "decision", "entry_key", "entry_name", "kept_for", "probability", "record", "route", "spans",
+        "worker_id",
+    )  # fmt: skip
     entry_key: Final[bytes]
     entry_name: Final[str]
     worker_id: Final[bytes]
     record: Final[RequestRecord]
     route: Final[RouteKey]
     context: Final[RequestContext]
+    probability: Final[float | None]
     kept_for: Final[str | None]
     spans: Final[Sequence[bytes]]
     decision: str
-    """`parent`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`, `rare` (the
-    tail kept it) or `not_sampled`: the words of the metrics, of the span attribute and of the page."""
+    """`parent`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`, `rare`,
+    `tail_rule` (the tail kept it), `not_sampled` or `dropped_later` (the head kept it, and a tail rule did not): the
+    words of the metrics, of the span attribute and of the page."""
 
     def __init__(
         self,
@@ -48,7 +56,9 @@ class RequestOutcome:
         record: RequestRecord,
         route: RouteKey,
         context: RequestContext,
+        probability: float | None,
         kept_for: str | None,
+        is_dropped_later: bool = False,
         spans: Sequence[bytes],
     ) -> None:
         self.entry_key = entry_key
@@ -57,10 +67,13 @@ class RequestOutcome:
         self.record = record
         self.route = route
         self.context = context
+        self.probability = probability
         self.kept_for = kept_for
         self.spans = spans
         if kept_for:
             self.decision = kept_for
+        elif is_dropped_later:
+            self.decision = DROPPED_LATER
         elif context.sampled:
             # A record of a worker before `decided_by` was there, or one that a log plugin changed, may lack it.
             self.decision = context.decided_by or "rate"
@@ -70,7 +83,7 @@ class RequestOutcome:
     @property
     def is_kept(self) -> bool:
         """The trace is exported."""
-        return self.decision != NOT_SAMPLED
+        return self.decision not in {NOT_SAMPLED, DROPPED_LATER}
 
 
 class OutcomeObserver(Protocol):

@@ -41,8 +41,9 @@ from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
-from otlp_tracing.sidecar.tail.decision import RouteMinimum, keep_reason
+from otlp_tracing.sidecar.tail.decision import RouteMinimum, TailDecision, decide_by_rule, keep_reason
 from otlp_tracing.sidecar.tail.report import SamplingReport
+from otlp_tracing.sidecar.tail.rules import FinishedRequest, TailRules
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
 from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, RequestMetrics
@@ -64,6 +65,7 @@ class Entry:
     tracer: RequestTracer
     rules: SpanRules
     keep: Keep
+    tail_rules: TailRules
     redactor: Redactor
     destination: Destination
     log: tuple[AccessLog, Destination] | None
@@ -248,18 +250,27 @@ class Pipeline:
         if record.nginx is not None and record.nginx.ignored:
             self._count_ignored(record.nginx.ignored)
         route = self._routes.key(record.service, record.route)
-        kept_for = None if context.sampled else self._keep_reason(key, entry, record, context)
+        tail = self._decide(key, entry, record, context)
         spans: list[SpanRecord] = []
         encoded: list[bytes] = []
-        if context.sampled or kept_for is not None:
+        if tail.is_kept:
             self._route_minimum.kept(key, _route_id(record), self._clock())
-            spans = self._redact(assemble(record, context, entry.rules, kept_for), entry.redactor, route)
+            spans = self._redact(assemble(record, tail.context, entry.rules, tail.kept_for), entry.redactor, route)
             encoded = _encode(spans)
         if entry.log is not None and entry.log[0].wants(record, is_kept=bool(spans)):
             (server, *_) = spans or self._redact([server_span(record, context, entry.rules)], entry.redactor, route)
             self._log(*entry.log, record, server)
         outcome = RequestOutcome(
-            key, entry.name, worker_id, record=record, route=route, context=context, kept_for=kept_for, spans=encoded
+            key,
+            entry.name,
+            worker_id,
+            record=record,
+            route=route,
+            context=context,
+            probability=tail.context.probability,
+            kept_for=tail.kept_for,
+            is_dropped_later=tail.is_dropped,
+            spans=encoded,
         )
         self._metrics.add(REQUESTS, outcome.decision)
         if spans:
@@ -281,11 +292,20 @@ class Pipeline:
             _rejected.warning("log record not encoded, dropped: %s", error)
             self._exporters.submit(destination, [], 1)
 
-    def _keep_reason(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> str | None:
+    def _decide(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> TailDecision:
+        if context.sampled and not entry.tail_rules.rules:
+            return TailDecision(context)
         reason = keep_reason(record, entry.keep)
+        if reason is None and entry.tail_rules.rules:
+            request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
+            rule = entry.tail_rules.match(request)
+            if rule is not None:
+                return decide_by_rule(context, rule)
+        if context.sampled:
+            return TailDecision(context)
         if reason is None and self._route_minimum.is_rare(key, _route_id(record), context, self._clock()):
-            return "rare"
-        return reason
+            reason = "rare"
+        return TailDecision(context, reason)
 
     def _redact(self, spans: Sequence[SpanRecord], redactor: Redactor, route: RouteKey) -> list[SpanRecord]:
         def on_finding(attribute: str, rule: str, action: Action, value: str) -> None:
@@ -322,6 +342,7 @@ class Pipeline:
             tracer,
             rules,
             settings.sampling.keep,
+            TailRules(settings.sampling.tail_rules),
             redactor,
             destination,
             self._access_log(settings),

@@ -19,7 +19,7 @@ import virtual_time
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
 from otlp_tracing.context import RequestContext
-from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORDS_REFUSED
+from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORDS_REFUSED, REQUESTS
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -106,6 +106,34 @@ def test_what_was_configured_is_not_kept_for_being_rare(decided_by: str) -> None
 def test_a_row_names_its_entry() -> None:
     """By Kong's id of the plugin entry."""
     assert reports(lambda stage: [stage.take(DROPPED)])[0]["entry"] == "entry-1"
+
+
+def test_tail_rules_decide_after_keep_and_before_the_minimum() -> None:
+    """A rule keeps, drops and rates; an error is kept before any rule is asked, whatever the head decided."""
+    rules = [
+        {"name": "gold", "consumers": ["gold"], "rate": 1},
+        {"name": "span", "attributes": ["http.response.status_code: 404"], "rate": 0},
+        {"name": "rest", "routes": ["r"], "rate": 0},
+    ]
+    entry = b"t" * 16
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        stage.pipeline.configure(entry, json.dumps({"sampling": {"tail_rules": rules}}).encode())
+        for context in (DROPPED, CONTEXT):
+            for route, status, consumer in (("r", 200, "gold"), ("r", 200, "x"), ("r", 500, "x"), ("s", 404, "x")):
+                record = {
+                    "request": {"method": "GET", "uri": "/"},
+                    "response": {"status": status},
+                    "route": {"id": route},
+                    "consumer": {"username": consumer},
+                    "started_at": 1,
+                    "otlp_tracing": context.to_log_field(),
+                }
+                stage.pipeline.take(entry, json.dumps(record).encode())
+        decisions = ("not_sampled", "dropped_later", "tail_rule", "error", "rate", "rare")
+        return [{one: stage.metrics.value(REQUESTS, decision=one) or 0 for one in decisions}]
+
+    assert reports(scene) == [{"not_sampled": 2, "dropped_later": 2, "tail_rule": 1, "error": 1, "rate": 2, "rare": 0}]
 
 
 def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def _none_kept(total: int, entries: Sequence[ConfiguredEntry]) -> Finding:
     text = f"{total:,} requests, all not_sampled"
     for one in entries:
         sampling = one.settings.sampling
-        if sampling.rate == 0 and not any(rule.rate for rule in sampling.rules):
+        if sampling.rate == 0 and not any(rule.rate for rule in (*sampling.rules, *sampling.tail_rules)):
             text = f"{text}: sampling.rate is 0 in {one.place}"
             return Finding("FAIL", "requests", text, one.set_command("config.sampling.rate", "1"))
     text = f"{text}: the sampling rate is low, or the callers' traceparent says so"

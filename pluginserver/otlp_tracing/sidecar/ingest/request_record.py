@@ -16,16 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otlp_tracing.config.settings import GRPC_CODES
 from otlp_tracing.context import RequestNotes, is_grpc
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_headers, decode_log
 from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
-
-GRPC_CODES = (
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-)  # fmt: skip
-"""The names of gRPC's status codes, each at its number."""
 
 NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
 """`error.type` of a try without an answer, by nginx's status."""

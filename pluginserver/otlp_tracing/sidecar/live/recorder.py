@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
+from otlp_tracing.sidecar.ingest.entities import all_tags, consumer_names
 from otlp_tracing.sidecar.ingest.request_record import first_line, lines
 from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.live.routes import RecentRoutes
@@ -80,6 +81,11 @@ class Recorder:
             duration_ms=duration_ms,
             tries=len(record.tries),
             has_failed_try=has_failed_try,
+            consumer=tuple(consumer_names(record.log)),
+            tags=tuple(all_tags(record.log)),
+            request_bytes=record.log.request.size or 0,
+            response_bytes=record.log.response.size or 0,
+            grpc_status=record.grpc_status,
             trace_id=context.trace_id,
             randomness=randomness,
             has_caller=context.parent_span_id is not None,

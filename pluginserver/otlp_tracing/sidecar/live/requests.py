@@ -3,8 +3,8 @@
 If a second has more requests than the bound, one in n is recorded and carries the weight of n. So the ring covers
 minutes at any rate, at little cost. Failed requests are few and matter more, so they are sampled separately.
 
-Paths and header values are held as the client sent them, in memory only. They are redacted when a what-if run reads
-them: most are never read, and redaction costs more than all the rest. A what-if run returns counts (what_if.py).
+Paths, header values and names of consumers are held as they came, in memory only. They are redacted when a what-if run
+reads them: most are never read, and redaction costs more than all the rest. A what-if run returns counts (what_if.py).
 """
 
 from __future__ import annotations
@@ -38,12 +38,17 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
         duration_ms: of the whole request.
         tries: of the balancer.
         has_failed_try: one of the tries failed or was followed by another.
+        consumer: names of Kong's consumer, as it wrote them.
+        tags: of its route, service and consumer.
+        request_bytes: head and body.
+        response_bytes: likewise.
+        grpc_status: name of the gRPC status; None without one.
         trace_id: 16 bytes.
         randomness: the tracestate's `rv`; None without one.
         has_caller: the request continues a caller's trace.
         caller_sampled: the caller's decision; None if the active rules did not follow it.
         kept: its trace is exported.
-        redact: applied to path and header lines before a rule is matched.
+        redact: applied to path, header lines and names of consumers before a rule is matched.
     """
 
     arrived: float
@@ -58,6 +63,11 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
     duration_ms: float
     tries: int
     has_failed_try: bool
+    consumer: tuple[str, ...]
+    tags: tuple[str, ...]
+    request_bytes: float
+    response_bytes: float
+    grpc_status: str | None
     trace_id: bytes
     randomness: str | None
     has_caller: bool

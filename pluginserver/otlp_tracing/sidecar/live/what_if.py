@@ -7,22 +7,25 @@ The result has counts, no path and no header.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
-from otlp_tracing.config.settings import Sampling, Settings
+from otlp_tracing.config.settings import GRPC_CODES, Sampling, Settings
+from otlp_tracing.context import TAIL_RULE
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode
 from otlp_tracing.sidecar.live.requests import RecentRequest
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.tail.decision import keep_reason
+from otlp_tracing.sidecar.tail.rules import FinishedRequest, FinishedRule, TailRules
 
 _PATH = "url.path"
 # Most of a run's 20,000 paths repeat; 4,096 of the longest take a megabyte.
@@ -47,7 +50,8 @@ class WhatIfRedaction:
     def from_settings(cls, settings: Settings, redactor: Redactor) -> WhatIfRedaction:
         """Make it from an entry's settings and redactor."""
         sensitive = SensitiveNames.from_settings(settings.redaction)
-        matched = {line.partition(":")[0].strip().lower() for rule in settings.sampling.rules for line in rule.headers}
+        rules = (*settings.sampling.rules, *settings.sampling.tail_rules)
+        matched = {line.partition(":")[0].strip().lower() for rule in rules for line in rule.headers}
         names = (name for name in matched if name not in sensitive and name not in CREDENTIAL_HEADERS)
         return cls(tuple(sorted(names)), lambda text: _redacted(redactor, text))
 
@@ -62,9 +66,9 @@ class Decider:
     """The decisions of one part of the rules.
 
     Args:
-        kind: parent, rule, rate; or, after the response, error, retry, slow, status.
+        kind: parent, rule, rate; or, after the response, error, retry, slow, status, tail_rule.
         name: of the rule; empty for the other kinds.
-        requests: that it decided; for the kinds after the response, the requests that it kept.
+        requests: that it decided; for error, retry, slow and status, the requests that it kept.
         kept: number of them that were kept.
     """
 
@@ -104,6 +108,7 @@ class WhatIfResult:
         routes: the busiest first.
         callers_unknown: requests for which the caller's decision matters to the tried rules and was not recorded.
         headers_unknown: header names that the tried rules match and that were not recorded.
+        rules_unknown: names of the tail rules that ask for other facts that are not recorded; no request matches them.
         lowered: requests decided at a lower rate than configured, because of the budget.
         has_load: the tried rules also follow the load, which is not simulated.
     """
@@ -122,6 +127,7 @@ class WhatIfResult:
     routes: tuple[RouteOutcome, ...]
     callers_unknown: int
     headers_unknown: tuple[str, ...]
+    rules_unknown: tuple[str, ...]
     lowered: int
     has_load: bool
 
@@ -145,7 +151,7 @@ def evaluate_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Wha
     Raises:
         ConfigError: for an invalid rule.
     """
-    rules = Rules.of(sampling.rules)
+    rules, tail_rules = Rules.of(sampling.rules), TailRules(sampling.tail_rules)
     decisions = [_decide_head(request, sampling, rules) for request in requests]
     factors = _budget_factors(decisions, sampling.budget.traces_per_second)
     considered: Counter[tuple[str, str]] = Counter()
@@ -155,9 +161,14 @@ def evaluate_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Wha
         request, decider = decision.request, decision.decider
         considered[decider] += request.weight
         is_kept = _is_kept(decision, factors.get(int(request.arrived), 1.0))
-        if not is_kept and (reason := keep_reason(_record(request), sampling.keep)):
+        reason = keep_reason(_record(request), sampling.keep)
+        if not is_kept and reason:
             considered[reason, ""] += request.weight
             decider, is_kept = (reason, ""), True
+        elif reason is None and (rule := _match(tail_rules, request)):
+            decider = (TAIL_RULE, rule.name)
+            considered[decider] += request.weight
+            is_kept = head_sampling.decide(request.trace_id, _members(request), rule.threshold)[0]
         if is_kept:
             kept_by[decider] += request.weight
             kept.append(request)
@@ -176,7 +187,8 @@ def evaluate_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Wha
         deciders=tuple(_deciders(sampling, considered, kept_by)),
         routes=_by_route(requests, kept),
         callers_unknown=_callers_unknown(requests, sampling),
-        headers_unknown=_headers_unknown(requests, rules),
+        headers_unknown=_headers_unknown(requests, rules, tail_rules),
+        rules_unknown=tuple(rule.name for rule in tail_rules.rules if rule.is_unrecorded),
         lowered=_count(
             one.request for one in decisions if one.rate is not None and int(one.request.arrived) in factors
         ),
@@ -187,14 +199,43 @@ def evaluate_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Wha
 def _decide_head(request: RecentRequest, sampling: Sampling, rules: Rules) -> _HeadDecision:
     if sampling.parent == "follow" and request.caller_sampled is not None:
         return _HeadDecision(request, ("parent", ""), None)
-    headers = {name: [request.redact(line) for line in lines] for name, lines in request.headers.items()}
-    headers["host"] = [request.host]
-    rule = rules.match(lambda: RequestLine(request.method, request.redact(request.path)), headers)
+    rule = rules.match(lambda: RequestLine(request.method, request.redact(request.path)), _headers(request))
     return (
         _HeadDecision(request, ("rule", rule.name), rule.rate)
         if rule
         else _HeadDecision(request, ("rate", ""), sampling.rate)
     )
+
+
+def _headers(request: RecentRequest) -> dict[str, list[str]]:
+    headers = {name: [request.redact(line) for line in lines] for name, lines in request.headers.items()}
+    headers["host"] = [request.host]
+    return headers
+
+
+def _match(rules: TailRules, request: RecentRequest) -> FinishedRule | None:
+    if not rules.rules:
+        return None
+    finished = FinishedRequest(_whole_record(request), dict, _headers(request))
+    return next((rule for rule in rules.rules if not rule.is_unrecorded and rule.matches(finished)), None)
+
+
+def _whole_record(request: RecentRequest) -> RequestRecord:
+    names = [request.redact(name) for name in request.consumer]
+    status = {} if request.grpc_status is None else {"grpc-status": str(GRPC_CODES.index(request.grpc_status))}
+    record = {
+        "request": {"method": request.method, "uri": request.redact(request.path), "size": request.request_bytes},
+        "response": {"status": request.status, "size": request.response_bytes, "headers": status},
+        "latencies": {"request": request.duration_ms},
+        "service": {"name": request.service} if request.service else None,
+        "route": {"name": request.route, "tags": request.tags} if request.route or request.tags else None,
+        "consumer": dict(zip(("username", "custom_id", "id"), names, strict=False)) if names else None,
+    }
+    return decode(json.dumps(record).encode())
+
+
+def _members(request: RecentRequest) -> tuple[tuple[str, str], ...]:
+    return (("ot", f"rv:{request.randomness}"),) if request.randomness else ()
 
 
 def _budget_factors(decisions: Sequence[_HeadDecision], traces_per_second: float) -> dict[int, float]:
@@ -215,7 +256,7 @@ def _budget_factors(decisions: Sequence[_HeadDecision], traces_per_second: float
 
 def _is_kept(decision: _HeadDecision, factor: float) -> bool:
     request = decision.request
-    members = (("ot", f"rv:{request.randomness}"),) if request.randomness else ()
+    members = _members(request)
     if decision.rate is None:
         return head_sampling.follow_parent(request.trace_id, bool(request.caller_sampled), members)[0]
     return head_sampling.decide(request.trace_id, members, threshold.from_rate(decision.rate * factor))[0]
@@ -247,8 +288,10 @@ def _deciders(
     sampling: Sampling, considered: Counter[tuple[str, str]], kept: Counter[tuple[str, str]]
 ) -> Iterator[Decider]:
     after = [(reason, "") for reason in ("error", "retry", "slow", "status")]
-    for key in (("parent", ""), *dict.fromkeys(("rule", rule.name) for rule in sampling.rules), ("rate", ""), *after):
-        if considered[key] or key[0] == "rule":
+    rules = dict.fromkeys(("rule", rule.name) for rule in sampling.rules)
+    tail_rules = dict.fromkeys((TAIL_RULE, rule.name) for rule in sampling.tail_rules)
+    for key in (("parent", ""), *rules, ("rate", ""), *after, *tail_rules):
+        if considered[key] or key[1]:
             yield Decider(*key, considered[key], kept[key])
 
 
@@ -270,6 +313,8 @@ def _callers_unknown(requests: Sequence[RecentRequest], sampling: Sampling) -> i
     return _count(request for request in requests if request.has_caller and request.caller_sampled is None)
 
 
-def _headers_unknown(requests: Sequence[RecentRequest], rules: Rules) -> tuple[str, ...]:
+def _headers_unknown(requests: Sequence[RecentRequest], rules: Rules, tail_rules: TailRules) -> tuple[str, ...]:
     known = {name for request in requests for name in request.headers}
-    return tuple(sorted({name for rule in rules.rules for name, _ in rule.headers} - known - {"host"}))
+    asked = {name for rule in rules.rules for name, _ in rule.headers}
+    asked |= {name for rule in tail_rules.rules for name in rule.request_headers}
+    return tuple(sorted(asked - known - {"host"}))

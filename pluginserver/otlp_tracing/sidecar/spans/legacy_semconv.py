@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otlp_tracing.sidecar.ingest.request_record import GRPC_CODES
+from otlp_tracing.config.settings import GRPC_CODES
 from otlp_tracing.sidecar.spans.model import AttributeValue
 
 _BOTH = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from otlp_tracing.context import RequestContext
+from otlp_tracing.context import TAIL_RULE, RequestContext
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sampling import threshold
@@ -23,9 +23,9 @@ def sampling_attributes(context: RequestContext, kept_for: str | None) -> Mappin
     reason = kept_for or context.decided_by
     if reason:
         attributes["otlp_tracing.sampling.reason"] = reason
+    if context.rule and kept_for in {None, TAIL_RULE}:
+        attributes["otlp_tracing.sampling.rule"] = context.rule
     if kept_for is None:
-        if context.rule:
-            attributes["otlp_tracing.sampling.rule"] = context.rule
         probability = _stated_probability(context.trace_state)
         if probability is not None:
             attributes["otlp_tracing.sampling.probability"] = probability

@@ -109,7 +109,7 @@ class SamplingController:
         context, worker_id, kept = outcome.context, outcome.worker_id, outcome.is_kept
         can_be_told = worker_id == LOCAL or worker_id in self._links
         if context.probability is not None and can_be_told:
-            entry.budget.decided(worker_id, context.rule, context.probability, context.sampled)
+            entry.budget.decided(worker_id, context.rule, context.probability, context.sampled and kept)
             kept = kept and not context.sampled
         if kept:
             entry.budget.kept_unasked()

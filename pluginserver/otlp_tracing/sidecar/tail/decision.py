@@ -1,18 +1,27 @@
-"""Which traces are kept after the response although the head decision dropped them, and why.
+"""The decision after the response: which traces are kept that the head dropped, or dropped that it kept, and why.
 
-Such a trace has no threshold in its tracestate, because the share of requests that it represents is not known. The
-services behind were told that it is not sampled; only the gateway's part of the trace is kept.
+A trace that the head dropped has no threshold in its tracestate, because the share of requests that it represents is
+not known. The services behind were told that it is not sampled; only the gateway's part of the trace is kept.
 
-Source: OpenTelemetry specification, trace/tracestate-probability-sampling.md (non-probability sampling).
+A rule on the finished request decides by the trace's randomness, as the head does. So of a trace that the head kept
+with one probability, and a rule with a lower one, the lower is the probability; its spans state it.
+
+Source: OpenTelemetry specification, trace/tracestate-probability-sampling.md (non-probability sampling; a threshold
+may be raised downstream).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Final
 
 from otlp_tracing.config.settings import Keep
-from otlp_tracing.context import RequestContext
+from otlp_tracing.context import TAIL_RULE, RequestContext
+from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.sampling import ot_tracestate as ot_state
+from otlp_tracing.sampling import threshold
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
+from otlp_tracing.sidecar.tail.rules import FinishedRule
 
 _RARE_SECONDS = 60.0
 # As many routes as a large gateway has, a megabyte. A new route past the bound is not kept for being rare, which also
@@ -37,6 +46,55 @@ def keep_reason(record: RequestRecord, keep: Keep) -> str | None:
     if keep.slower_than_ms and took_ms is not None and took_ms > keep.slower_than_ms:
         return "slow"
     return "status" if record.status in keep.statuses else None
+
+
+class TailDecision:
+    """The final decision about one request.
+
+    Args:
+        context: the head decision, with the trace's final threshold and probability.
+        kept_for: why a request that the head dropped is kept: as of keep_reason, or tail_rule; otherwise None.
+        is_dropped: a rule drops the trace that the head kept.
+    """
+
+    __slots__ = ("context", "is_dropped", "kept_for")
+    context: Final[RequestContext]
+    kept_for: Final[str | None]
+    is_dropped: Final[bool]
+
+    def __init__(self, context: RequestContext, kept_for: str | None = None, *, is_dropped: bool = False) -> None:
+        self.context = context
+        self.kept_for = kept_for
+        self.is_dropped = is_dropped
+
+    @property
+    def is_kept(self) -> bool:
+        """The trace is exported."""
+        return self.kept_for is not None or (self.context.sampled and not self.is_dropped)
+
+
+def decide_by_rule(context: RequestContext, rule: FinishedRule) -> TailDecision:
+    """Decide about a request that a rule matches, by the trace's randomness.
+
+    Args:
+        context: the head decision.
+        rule: that matches the request.
+    """
+    members = trace_state.parse([context.trace_state]) if context.trace_state else ()
+    entries = ot_state.read(members)
+    is_kept = threshold.randomness(context.trace_id, entries.get("rv")) >= rule.threshold
+    if is_kept and not context.sampled:
+        return TailDecision(context.ruled(rule.name), TAIL_RULE)
+    stated = threshold.decode(entries["th"]) if "th" in entries else None
+    state = context.trace_state
+    if is_kept and stated is not None and stated < rule.threshold:
+        state = trace_state.render(ot_state.with_threshold(members, threshold.encode(rule.threshold)))
+    probability = context.probability
+    if probability is not None:
+        # No count can be estimated of requests that are never kept.
+        probability = min(probability, threshold.probability(rule.threshold)) if rule.rate else None
+    final = context.lowered(state, probability)
+    return TailDecision(final, is_dropped=context.sampled and not is_kept)
 
 
 class RouteMinimum:

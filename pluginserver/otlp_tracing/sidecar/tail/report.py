@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from otlp_tracing.metrics import ROUTE_REQUESTS
-from otlp_tracing.sidecar.outcome import RequestOutcome
+from otlp_tracing.sidecar.outcome import DROPPED_LATER, RequestOutcome
 from otlp_tracing.sidecar.route_table import RouteKey, RouteTable
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -24,6 +24,7 @@ class _Row:
     entry: str = ""
     seen: int = 0
     kept: Counter[str] = field(default_factory=Counter)
+    dropped_later: int = 0
     probability: float | None = None
     by_probability: int = 0
     estimate: float = 0.0
@@ -32,13 +33,14 @@ class _Row:
     def count(self, outcome: RequestOutcome) -> None:
         self.entry = outcome.entry_name
         self.seen += 1
-        probability = outcome.context.probability
+        probability = outcome.probability
         if probability is not None:
             self.probability = probability
             self.by_probability += 1
-            if outcome.context.sampled and probability > 0:
+            if outcome.context.sampled and outcome.is_kept and probability > 0:
                 self.estimate += 1 / probability
                 self.variance += (1 - probability) / probability**2
+        self.dropped_later += outcome.decision == DROPPED_LATER
         if outcome.is_kept:
             self.kept[outcome.decision] += 1
 
@@ -48,6 +50,7 @@ class _Row:
             "seen": self.seen,
             "kept": self.kept.total(),
             "kept_by": dict(sorted(self.kept.items())),
+            "dropped_later": self.dropped_later,
             "probability": self.probability,
             "decided_by_probability": self.by_probability,
             "estimated_from_kept": round(self.estimate, 1),

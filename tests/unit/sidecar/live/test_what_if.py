@@ -28,6 +28,11 @@ _BASIS: dict[str, Any] = {
     "duration_ms": 10.0,
     "tries": 1,
     "has_failed_try": False,
+    "consumer": (),
+    "tags": (),
+    "request_bytes": 100,
+    "response_bytes": 100,
+    "grpc_status": None,
     "trace_id": b"\xff" * 16,
     "randomness": None,
     "has_caller": False,
@@ -234,3 +239,35 @@ def test_recorded_headers_are_those_that_rules_match() -> None:
 def test_a_path_is_redacted_before_a_rule_sees_it(path: str, seen: str) -> None:
     """It is redacted as for export."""
     assert redaction_of().redact(path) == seen
+
+
+def test_tail_rules_decide_after_the_head() -> None:
+    """By the recorded facts, redacted; a rule on another fact is named and passed over."""
+    facts: dict[str, Any] = {"consumer": ("gold@shop", "c-1"), "tags": ("core",), "response_bytes": 5000}
+    requests = [
+        request(**facts, redact=lambda text: text.replace("@", "#")),
+        request(status=404, grpc_status="UNAVAILABLE"),
+        request(status=500),
+        request(),
+    ]
+    tried = sampling(
+        rate=1,
+        tail_rules=[
+            {"name": "cached", "response_headers": ["x-cache: hit"], "rate": 0},
+            {"name": "gold", "consumers": ["gold#*"], "tags": ["core"], "larger_than_bytes": 4000, "rate": 1},
+            {"name": "calls", "grpc_statuses": ["UNAVAILABLE"], "headers": ["x-plan: *"], "rate": 1},
+            {"name": "rest", "rate": 0},
+        ],
+    )
+    outcome = evaluate_rules(tried, requests)
+
+    assert outcome.kept == 2
+    assert outcome.errors_lost == 0
+    assert outcome.rules_unknown == ("cached",)
+    assert outcome.headers_unknown == ("x-plan",)
+    assert [one for one in outcome.deciders if one.kind == "tail_rule"] == [
+        Decider("tail_rule", "cached", 0, 0),
+        Decider("tail_rule", "gold", 1, 1),
+        Decider("tail_rule", "calls", 0, 0),
+        Decider("tail_rule", "rest", 2, 0),
+    ]

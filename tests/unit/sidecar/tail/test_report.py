@@ -40,6 +40,7 @@ def test_every_route_says_what_was_kept_and_why() -> None:
             "seen": 6,
             "kept": 5,
             "kept_by": {"budget": 1, "error": 1, "parent": 1, "rare": 1, "rate": 1},
+            "dropped_later": 0,
             "probability": 0.25,
             "decided_by_probability": 5,
             "estimated_from_kept": 6.0,
@@ -48,6 +49,17 @@ def test_every_route_says_what_was_kept_and_why() -> None:
     ]
     assert metrics.value(ROUTE_REQUESTS, service="users", route="list", decision="not_sampled") == 1
     assert metrics.value(ROUTE_REQUESTS, service="users", route="list", decision="rare") == 1
+
+
+def test_a_trace_dropped_later_is_counted_and_estimates_nothing() -> None:
+    """The head kept it, and a tail rule did not."""
+    metrics = Metrics()
+    report = SamplingReport(metrics, RouteTable())
+    report.observe(outcome_of(decided("rate", True, 0.5), is_dropped_later=True))
+    (row,) = report.routes()
+
+    assert (row["seen"], row["kept"], row["dropped_later"], row["estimated_from_kept"]) == (1, 0, 1, 0.0)
+    assert metrics.value(ROUTE_REQUESTS, service="users", route="all", decision="dropped_later") == 1
 
 
 def test_an_evicted_route_is_removed() -> None:

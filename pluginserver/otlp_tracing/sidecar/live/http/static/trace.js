@@ -96,10 +96,12 @@ const REASONS = {
   retry: 'after the response: retry',
   slow: 'after the response: slow',
   status: 'after the response: status',
+  tail_rule: 'after the response: a tail rule',
   rare: 'after the response: first trace of its route in a minute',
 };
 
 function why(request) {
+  if (request.rule && request.why === 'tail_rule') return ['after the response: the tail rule ', el('bdi', request.rule)];
   if (request.rule) return ['by the rule ', el('bdi', request.rule)];
   return REASONS[request.why] ?? (request.why || 'by the head decision');
 }
