@@ -18,6 +18,18 @@ from e2e.waiting import wait_for
 
 _SECONDS = 15.0
 _SECRET = "s3cr3t-canary"
+_OWN = [
+    {"name": "app.number", "source": "path_capture", "key": "number"},
+    {"name": "app.tenant", "source": "request_header", "key": "X-Tenant"},
+    {"name": "app.proof", "source": "query_parameter", "key": "token"},
+    {"name": "app.customer", "source": "consumer_custom_id"},
+    {"name": "app.plan", "source": "consumer_tag", "key": "plan"},
+    {"name": "app.team", "source": "route_tag", "key": "team"},
+    {"name": "app.ring", "source": "literal", "value": "blue"},
+]
+_CONSUMER = {
+    "username": "jane", "custom_id": "4711", "tags": ["plan:gold"], "keyauth_credentials": [{"key": "key-of-jane"}],
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -26,7 +38,8 @@ def test_one_request_has_one_id_in_all_signals(
 ) -> None:
     """Trace, log record, exemplar and Kong's log line have the caller's trace id; Prometheus shows the series.
 
-    A request whose trace is not kept has its log record and is in the metrics too. No signal has the secret.
+    A request whose trace is not kept has its log record and is in the metrics too. Spans and log records have the own
+    attributes. No signal has the secret.
     """
     log_file = tmp_path / "requests.jsonl"
     entry = tracing(
@@ -35,14 +48,20 @@ def test_one_request_has_one_id_in_all_signals(
         metrics={"enabled": True, "interval": 1000},
         logs={"requests": "all", "body": "{http.request.method} {url.path} {url.query}"},
         log_correlation=True,
+        span={"attributes": _OWN, "name": "{http.request.method} {app.team}"},
     )
     file_log = {"name": "file-log", "config": {"path": str(log_file), "reopen": True}}
     name = f"signals-{protocol.partition('/')[0]}"
     kept, dropped = Caller.new(), Caller.new()
-    with start_gateway(declaration(service(name, upstream.url, [entry, file_log]))) as gateway:
-        gateway.get(f"/{name}/1?token={_SECRET}", [kept.header("01")])
-        gateway.get(f"/{name}/2?token={_SECRET}", [dropped.header("00")])
-        server, _ = wait_for_trace(collector, kept.trace_id)
+    route = {"name": f"{name}-route", "paths": [rf"~/{name}/(?<number>\d+)$"], "tags": ["team:payments"]}
+    plugins = [entry, file_log, {"name": "key-auth"}]
+    tags = ["service.peer.name:orders"]
+    traced = service(name, upstream.url, plugins, routes=[route], tags=tags)
+    headers = [("apikey", "key-of-jane"), ("x-tenant", "acme")]
+    with start_gateway(declaration(traced, consumers=[_CONSUMER])) as gateway:
+        gateway.get(f"/{name}/1?token={_SECRET}", [kept.header("01"), *headers])
+        gateway.get(f"/{name}/2?token={_SECRET}", [dropped.header("00"), *headers])
+        server, client = wait_for_trace(collector, kept.trace_id)
         records = wait_for(lambda: _records(collector, kept, dropped), _SECONDS, "both log records")
         wait_for(lambda: kept.trace_id in collector.exemplars(), _SECONDS, "the exemplar")
         wait_for(lambda: _served(collector, f"{name}-route") == 2, _SECONDS, "both requests in Prometheus's form")
@@ -53,6 +72,13 @@ def test_one_request_has_one_id_in_all_signals(
     assert by_trace[kept.trace_id]["body"]["stringValue"] == f"GET /{name}/1 token=REDACTED"
     assert [record["severityText"] for record in records] == ["INFO", "INFO"]
     assert {line["trace_id"]["w3c"] for line in lines} == {kept.trace_id, dropped.trace_id}
+    own = {"app.number": "1", "app.tenant": "acme", "app.proof": "[REDACTED]", "app.customer": "4711"}
+    own |= {"app.plan": "gold", "app.team": "payments", "app.ring": "blue"}
+    assert server.name == "GET payments"
+    assert client.attributes["service.peer.name"] == "orders"
+    assert {one: server.attributes.get(one) for one in own} == own
+    logged = {one["key"]: one["value"].get("stringValue") for one in by_trace[dropped.trace_id]["attributes"]}
+    assert {one: logged.get(one) for one in own} == own | {"app.number": "2"}
     assert _SECRET not in collector.all_text()
 
 
