@@ -55,6 +55,7 @@ COMPILED = (
     "sidecar/otlp/*.py",
     "sidecar/logs/*.py",
     "sidecar/telemetry/counter_family.py",
+    "sidecar/telemetry/connection_metrics.py",
     "sidecar/telemetry/histogram.py",
     "sidecar/telemetry/registry.py",
     "sidecar/telemetry/request_duration.py",

@@ -14,7 +14,7 @@ from typing import Any
 
 from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
 from otlp_tracing.commands.findings import PRINTERS, Finding, text_of
-from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, HTTP_PROTOCOLS, MANIFEST
+from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, MANIFEST
 from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings, without_loggers
 from otlp_tracing.commands.options import OptionParser, choice
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
@@ -254,9 +254,8 @@ def _entry_faults(entry: Mapping[str, Any], fields: FieldList) -> Iterator[Fault
     for name in _CONSUMERS:
         if entry.get(name) is not None:
             yield Fault(name, "", "cannot be set: the plugin runs before the consumer is known")
-    protocols = entry.get("protocols")
-    if "protocols" in entry and isinstance(protocols, list | dict) and not {*HTTP_PROTOCOLS} & {*map(str, protocols)}:
-        yield Fault("protocols", "", f"must be a list of {', '.join(HTTP_PROTOCOLS)}: the plugin traces HTTP requests")
+    if entry.get("protocols") in ([], {}):
+        yield Fault("protocols", "", "is empty: the entry runs for no request and no connection; leave it out for HTTP")
 
 
 def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[tuple[str, str]]]:

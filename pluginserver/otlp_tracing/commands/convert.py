@@ -16,7 +16,6 @@ from typing import Any
 from otlp_tracing.commands.check import PLUGIN, faults_of
 from otlp_tracing.commands.documents import Document, Entry, read_content, read_documents
 from otlp_tracing.commands.equivalent import BUNDLED, Config, equivalent
-from otlp_tracing.commands.kong_entities import HTTP_PROTOCOLS
 from otlp_tracing.commands.kong_yaml import write_yaml
 from otlp_tracing.commands.rewrite import Replacement, rewritten
 from otlp_tracing.commands.screen import printable
@@ -93,11 +92,11 @@ def _conversions(document: Document) -> Iterator[Conversion]:
 
 
 def _reason_to_leave(entry: Entry) -> str:
-    config, protocols = entry.value.get("config"), entry.value.get("protocols")
+    config = entry.value.get("config")
     if any(one.startswith("consumer") for one in entry.scope):
         return f"it belongs to a consumer, and {PLUGIN} runs before the consumer is known"
-    if isinstance(protocols, list) and not {*map(str, protocols)} & {*HTTP_PROTOCOLS}:
-        return f"it runs for {', '.join(map(str, protocols)) or 'no protocol'}, and {PLUGIN} traces HTTP requests"
+    if entry.value.get("protocols") == []:
+        return "it runs for no protocol"
     endpoints = config if isinstance(config, dict) else {}
     if endpoints.get("logs_endpoint") and not (endpoints.get("traces_endpoint") or endpoints.get("endpoint")):
         return "it has no endpoint for traces: it sends logs alone"

@@ -142,7 +142,8 @@ def test_all_stages_are_told_at_once(found: Any) -> None:
         (top_level({"name": "otlp-tracing", "confg": {}}), "confg: no such field; did you mean config?"),
         (top_level({"name": "otlp_tracing"}), 'name = "otlp_tracing": must be otlp-tracing'),
         (one({}, enabled="yes"), 'enabled = "yes": must be a boolean'),
-        (one({}, protocols=["tcp"]), "protocols: must be a list of grpc, grpcs, http, https"),
+        (one({}, protocols=[]), "protocols: is empty: the entry runs for no request and no connection"),
+        (one({}, protocols=["tpc"]), 'protocols[1] = "tpc": must be one of grpc, grpcs, http, https, tcp, tls, tls_'),
         (one({}, consumer="bob"), "consumer: cannot be set"),
         (
             top_level({"name": "otlp-tracing"}, {"name": "otlp-tracing"}),
@@ -215,7 +216,7 @@ def test_a_field_that_is_written_twice_is_a_warning(found: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [KONG_YML, "kind: Service\napiVersion: v1\n", one({}, tags=["a"], enabled=False, protocols=["https"]),
+    [KONG_YML, "kind: Service\napiVersion: v1\n", one({}, tags=["a"], enabled=False, protocols=["https", "tcp", "tls", "tls_passthrough"]),
      '_format_version: "3.0"\nservices: [{name: s, tags: [2024-02-30]}]', '_format_version: "3.0"\n_info: {}'],
 )  # fmt: skip
 def test_a_file_that_kong_takes_has_no_fault(found: Any, text: str) -> None:

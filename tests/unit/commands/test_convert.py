@@ -131,7 +131,7 @@ def test_an_alias_is_not_written_through(tmp_path: Path) -> None:
     ("entry", "reason"),
     [
         ({"name": "zipkin", "consumer": "bob"}, "it belongs to a consumer"),
-        ({"name": "zipkin", "protocols": ["tcp"]}, "it runs for tcp"),
+        ({"name": "zipkin", "protocols": []}, "it runs for no protocol"),
         ({"name": "opentelemetry", "config": {"logs_endpoint": "http://c/v1/logs"}}, "it has no endpoint for traces"),
         ({"name": "zipkin", "service": "s"}, "its scope has the otlp-tracing entry in line"),
     ],
@@ -192,7 +192,7 @@ def test_a_file_without_any_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_the_rest_of_an_entry_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An entry that is off stays off, and one of a route stays the route's; the output passes the check."""
-    entry = {"name": "zipkin", "route": "legacy", "enabled": False, "tags": ["a"], "protocols": ["http"], "id": "x"}
+    entry = {"name": "zipkin", "route": "legacy", "enabled": False, "tags": ["a"], "protocols": ["http", "tcp"], "id": "x"}
     (tmp_path / "kong.yml").write_text(yaml.safe_dump({"plugins": [entry]}))
 
     assert convert(tmp_path / "kong.yml") == 0

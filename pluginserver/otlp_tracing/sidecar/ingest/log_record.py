@@ -57,12 +57,31 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Latencies(msgspec.Struct, frozen=True):
-    """Milliseconds; -1 where the request never went upstream."""
+    """Milliseconds; -1 where the request never went upstream. A connection has `session` in the place of `request`."""
 
     request: Number | None = None
     kong: Number | None = None
     proxy: Number | None = None
     receive: Number | None = None
+    session: Number | None = None
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A connection of the stream subsystem; its record has no request and no response.
+
+    Args:
+        status: nginx's $status of the stream module: 200, 400, 403, 500, 502 or 503.
+        received: bytes from the client. A Kong that has no number writes a text.
+        sent: bytes to the client.
+        server_port: None or an empty text for TLS.
+        tls: None if Kong does not end TLS.
+    """
+
+    status: Number | None = None
+    received: Number | str | None = None
+    sent: Number | str | None = None
+    server_port: Number | str | None = None
+    tls: Tls | None = None
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -89,6 +108,7 @@ class Route(msgspec.Struct, frozen=True):
     id: str | None = None
     name: str | None = None
     paths: list[str] | dict[str, Any] | None = None
+    protocols: Any = None
     tags: Any = None
 
 
@@ -113,9 +133,10 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class LogRecord(msgspec.Struct, frozen=True):
-    """One request.
+    """One request, or one connection of the stream subsystem.
 
     Args:
+        session: of a connection; None for a request.
         started_at: milliseconds since 1970.
         upstream_status: a status a try, "502, 200"; "-" where there was no response. A number for a response that Kong
             buffers for a plugin, such as ai-proxy.
@@ -132,6 +153,7 @@ class LogRecord(msgspec.Struct, frozen=True):
     route: Route | None = None
     service: Service | None = None
     consumer: Consumer | None = None
+    session: Session | None = None
     started_at: Number | None = None
     client_ip: str | None = None
     upstream_uri: str | None = None

@@ -1,4 +1,4 @@
-"""A request in one form, whatever Kong wrote it: decoded and normalised once, before anything else reads it.
+"""A request, or a connection, in one form, whatever Kong wrote it: decoded and normalised once, before anything else reads it.
 
 Tries are a list, headers are dictionaries, path and query are apart, and the answers to three questions are there:
 which gRPC call the request is, the source of its answer, and why it is an error.
@@ -37,7 +37,7 @@ class RequestRecord:
         forwarded: host, proto or port: the X-Forwarded header that Kong took from the peer; empty without one.
         path: as the client sent it, without the query.
         query: without the question mark; empty without one.
-        status: of the response to the client, 0 if the record has none.
+        status: of the response to the client, or of the connection, in nginx's codes; 0 if the record has none.
         tries: of the balancer, in order.
         statuses: the status of each try, None without an answer.
         source: of the answer, "upstream" or "kong".
@@ -83,7 +83,8 @@ class RequestRecord:
         path, _, query = request.uri.partition("?")
         statuses = _statuses(log.upstream_status, tries)
         source = log.source if log.source is not None else _source(statuses, self.response_headers)
-        status = int(log.response.status or 0)
+        session = log.session
+        status = int((session.status if session is not None else log.response.status) or 0)
         notes = RequestNotes.from_log_field(log.otlp_tracing)
         method = sent_method = request.method
         received = sent = None
@@ -125,6 +126,8 @@ class RequestRecord:
             self.error_type = grpc_status
         else:
             self.error_type = str(status) if status >= 500 else None
+            if session is not None and status in NO_ANSWER:
+                self.error_type = NO_ANSWER[status]
         self.service = (service.name or service.id or "") if service else ""
         self.route = (route.name or route.id or "") if route else ""
 

@@ -52,7 +52,9 @@ class AccessLog:
             server: its SERVER span, redacted.
         """
         attributes: Attributes = dict(server.attributes)
-        attributes[REQUEST_MS] = int(max(record.log.latencies.request or 0, 0))
+        latencies = record.log.latencies
+        took_ms = latencies.session if record.log.session is not None else latencies.request
+        attributes[REQUEST_MS] = int(max(took_ms or 0, 0))
         return encode_log(server, attributes, severity(record), self._body.text(attributes))
 
 

@@ -13,6 +13,7 @@ import hashlib
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.client import client_attributes
+from otlp_tracing.sidecar.spans.connection import connection_span
 from otlp_tracing.sidecar.spans.grpc import grpc_call
 from otlp_tracing.sidecar.spans.intervals import LONG_NS, Interval, long_connects, long_phases
 from otlp_tracing.sidecar.spans.model import SpanRecord, present
@@ -29,7 +30,7 @@ _INTERVALS = 0xF000
 def assemble(
     record: RequestRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
 ) -> list[SpanRecord]:
-    """Return the spans of one request, the SERVER span first.
+    """Return the spans of one request, the SERVER span first; the one span of a connection.
 
     Args:
         record: of the request.
@@ -37,6 +38,8 @@ def assemble(
         rules: of the plugin entry.
         kept_for: why the trace is kept after the response; None if the head decision keeps it.
     """
+    if record.log.session is not None:
+        return [connection_span(record, context, kept_for)]
     times = span_times(record.log, record.tries)
     spans = [_server_span(record, context, rules, times, kept_for)]
     if times.tries:
@@ -53,6 +56,8 @@ def server_span(
     record: RequestRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
 ) -> SpanRecord:
     """Return the SERVER span alone; the arguments are those of assemble()."""
+    if record.log.session is not None:
+        return connection_span(record, context, kept_for)
     return _server_span(record, context, rules, span_times(record.log, record.tries), kept_for)
 
 

@@ -76,3 +76,9 @@ def _try_start_ns(attempt: Try) -> int:
 
 def _ns(milliseconds: float | None) -> int:
     return int(min(max(milliseconds or 0, 0), _LATEST_MS) * _MS)
+
+
+def connection_times(log: LogRecord) -> tuple[int, int]:
+    """Return start and end of a connection of the stream subsystem."""
+    start_ns = _ns(log.started_at)
+    return start_ns, start_ns + _ns(log.latencies.session)

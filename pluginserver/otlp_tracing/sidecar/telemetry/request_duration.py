@@ -44,6 +44,8 @@ class RequestDuration:
     def observe(self, outcome: RequestOutcome) -> None:
         """Count one request; a kept one becomes an exemplar."""
         record, context = outcome.record, outcome.context
+        if record.log.session is not None:
+            return  # a connection lasts as long as its client wants
         status = record.status
         labels = (
             *outcome.route,

@@ -23,6 +23,7 @@ from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version, route_of
 from otlp_tracing.sidecar.spans.timing import span_times
+from otlp_tracing.sidecar.telemetry.connection_metrics import ConnectionMetrics
 from otlp_tracing.sidecar.telemetry.histogram import Exemplar
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, SeriesTable
 
@@ -117,6 +118,7 @@ class EntryMetrics:
         self._generation = table.generation
         self._requests: dict[tuple[object, ...], _Request] = {}
         self._tries: dict[tuple[object, ...], _Try] = {}
+        self._connections = ConnectionMetrics(table, redact, now_ns)
         self._end: Callable[[], None] = table.before_reading(self.count)
 
     def record(self, outcome: RequestOutcome) -> None:
@@ -125,9 +127,13 @@ class EntryMetrics:
             self.count()
             self._requests.clear()
             self._tries.clear()
+            self._connections.forget()
             self._generation = self._table.generation
         record = outcome.record
         log = record.log
+        if log.session is not None:
+            self._connections.record(outcome)
+            return
         latencies = log.latencies
         series = self._series_of(outcome)
         kong, proxy, receive = latencies.kong, latencies.proxy, latencies.receive
