@@ -127,22 +127,24 @@ class Collector:
             if record.get("traceId") in trace_ids
         ]
 
-    def exemplars(self) -> set[str]:
-        """Return the trace ids of all exemplars of durations."""
-        return {exemplar["traceId"] for point in self._durations() for exemplar in point.get("exemplars", ())}
+    def exemplars(self, metric_name: str = "http.server.request.duration") -> set[str]:
+        """Return the trace ids of all exemplars of a metric."""
+        points = self._points(metric_name)
+        return {exemplar["traceId"] for point in points for exemplar in point.get("exemplars", ())}
 
     def request_counts(self) -> list[tuple[str, int]]:
         """Return start time and count of each point of the requests' durations, in the order of arrival."""
-        return [(point["startTimeUnixNano"], int(point["count"])) for point in self._durations()]
+        points = self._points("http.server.request.duration")
+        return [(point["startTimeUnixNano"], int(point["count"])) for point in points]
 
-    def _durations(self) -> list[dict[str, Any]]:
+    def _points(self, metric_name: str) -> list[dict[str, Any]]:
         return [
             point
             for message in _messages(self._metrics)
             for resource in message["resourceMetrics"]
             for scope in resource["scopeMetrics"]
             for metric in scope["metrics"]
-            if metric["name"] == "http.server.request.duration"
+            if metric["name"] == metric_name
             for point in metric["histogram"]["dataPoints"]
         ]
 
