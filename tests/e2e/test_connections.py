@@ -32,7 +32,7 @@ class _Echo(socketserver.BaseRequestHandler):
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """Give the port of a TCP service that answers what it gets."""
+    """Give the port of a TCP service that sends everything back."""
     with socketserver.ThreadingTCPServer((HOST, 0), _Echo) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -62,7 +62,7 @@ def _talk(port: int, data: bytes) -> bytes:
 def test_a_connection_has_a_span_a_log_record_and_metrics(
     start_gateway: StartGateway, upstream: RecordingUpstream, collector: Collector, echo: int, on_kong: bool
 ) -> None:
-    """Both a good one and one whose upstream refuses it; and the entry traces HTTP requests as before."""
+    """One that succeeds, and one that its upstream refuses. The entry traces HTTP requests as before."""
     if not on_kong:
         pytest.skip("needs a real Kong: the stand-in has no stream subsystem")
     ports = free_port(), free_port()
@@ -72,7 +72,10 @@ def test_a_connection_has_a_span_a_log_record_and_metrics(
     }
     content = declaration(
         service("api", upstream.url),
-        *(_tcp_service(name, port, at) for name, port, at in zip(("db", "gone"), (echo, free_port()), ports, strict=True)),
+        *(
+            _tcp_service(name, port, at)
+            for name, port, at in zip(("db", "gone"), (echo, free_port()), ports, strict=True)
+        ),
         plugins=[entry],
     )
     listen = ", ".join(f"{HOST}:{port}" for port in ports)
@@ -80,6 +83,7 @@ def test_a_connection_has_a_span_a_log_record_and_metrics(
         assert gateway.get("/api/1").status == 200
         assert [_talk(port, b"hello") for port in ports] == [b"hello", b""]
         spans = wait_for(lambda: _spans(collector, 2), _SECONDS, "two spans of connections")
+        assert spans
         records = wait_for(
             lambda: collector.log_records([span.trace_id for span in spans.values()]), _SECONDS, "their log records"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from otlp_tracing.config.declaration import Field
 
 HTTP_PROTOCOLS = ("grpc", "grpcs", "http", "https")
-_STREAM_PROTOCOLS = ("tcp", "tls", "tls_passthrough", "udp")
+STREAM_PROTOCOLS = ("tcp", "tls", "tls_passthrough", "udp")
 _UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 _NOT_ASCII = "\x80-\ud7ff\ue000-\U0010ffff"
 _INSTANCE_NAME: Field = {
@@ -41,7 +41,7 @@ ENTRY: list[Field] = [
             "type": "set",
             "required": True,
             "default": [*HTTP_PROTOCOLS],
-            "elements": {"type": "string", "one_of": [*HTTP_PROTOCOLS, *_STREAM_PROTOCOLS]},
+            "elements": {"type": "string", "one_of": [*HTTP_PROTOCOLS, *STREAM_PROTOCOLS]},
         }
     },
     {"enabled": {"type": "boolean", "required": True, "default": True}},
@@ -73,7 +73,7 @@ MANIFEST: list[Field] = [
     {
         "protocols": {
             "type": "set",
-            "elements": {"type": "string", "one_of": [*HTTP_PROTOCOLS, *(_STREAM_PROTOCOLS[i] for i in (0, 1, 3))]},
+            "elements": {"type": "string", "one_of": [*HTTP_PROTOCOLS, *(STREAM_PROTOCOLS[i] for i in (0, 1, 3))]},
         }
     },
     {"run_on": {"type": "string"}},

@@ -216,7 +216,8 @@ def test_a_field_that_is_written_twice_is_a_warning(found: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [KONG_YML, "kind: Service\napiVersion: v1\n", one({}, tags=["a"], enabled=False, protocols=["https", "tcp", "tls", "tls_passthrough"]),
+    [KONG_YML, "kind: Service\napiVersion: v1\n", one({}, tags=["a"], enabled=False, protocols=["https"]),
+     one({}, protocols=["tcp", "tls", "tls_passthrough", "udp"]),
      '_format_version: "3.0"\nservices: [{name: s, tags: [2024-02-30]}]', '_format_version: "3.0"\n_info: {}'],
 )  # fmt: skip
 def test_a_file_that_kong_takes_has_no_fault(found: Any, text: str) -> None:

@@ -192,7 +192,14 @@ def test_a_file_without_any_is_said(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_the_rest_of_an_entry_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An entry that is off stays off, and one of a route stays the route's; the output passes the check."""
-    entry = {"name": "zipkin", "route": "legacy", "enabled": False, "tags": ["a"], "protocols": ["http", "tcp"], "id": "x"}
+    entry = {
+        "name": "zipkin",
+        "route": "legacy",
+        "enabled": False,
+        "tags": ["a"],
+        "protocols": ["http", "tcp"],
+        "id": "x",
+    }
     (tmp_path / "kong.yml").write_text(yaml.safe_dump({"plugins": [entry]}))
 
     assert convert(tmp_path / "kong.yml") == 0

@@ -19,6 +19,7 @@ from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.documents import Entry, read_documents
 from otlp_tracing.commands.findings import text_of
+from otlp_tracing.commands.kong_entities import STREAM_PROTOCOLS
 from otlp_tracing.commands.nodes import Node
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
@@ -115,6 +116,7 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
                 findings.append(replace(one, command=one.command or check))
             else:
                 used.append(one)
+                findings += _about_connections(one)
     if not any(document.entries for document in documents):
         text = f"has no entry of {NAME}: no request is traced"
         findings.append(Finding("FAIL", str(file), text, _add_command(file)))
@@ -141,6 +143,13 @@ def _configured(file: Path, entry: Entry, *, is_deck: bool) -> ConfiguredEntry |
     if entry.value.get("enabled") is False:
         return Finding("warn", place, f"the entry ({entry.place}) is switched off", one.set_command("enabled", "true"))
     return one
+
+
+def _about_connections(one: ConfiguredEntry) -> Iterator[Finding]:
+    protocols = one.entry.value.get("protocols")
+    if isinstance(protocols, list) and not {*STREAM_PROTOCOLS}.isdisjoint(protocols):
+        text = f"the entry ({one.entry.place}) takes connections: Kong 3.4 hands them over by its own queue alone"
+        yield Finding("note", f"{one.file}:{one.entry.position('protocols')[0]}", text)
 
 
 def _entries(file: Path) -> list[Entry]:

@@ -1,4 +1,6 @@
-"""A request, or a connection, in one form, whatever Kong wrote it: decoded and normalised once, before anything else reads it.
+"""A request, or a connection, in one form, whatever Kong wrote it.
+
+It is decoded and normalised once, before anything else reads it.
 
 Tries are a list, headers are dictionaries, path and query are apart, and the answers to three questions are there:
 which gRPC call the request is, the source of its answer, and why it is an error.
@@ -83,8 +85,7 @@ class RequestRecord:
         path, _, query = request.uri.partition("?")
         statuses = _statuses(log.upstream_status, tries)
         source = log.source if log.source is not None else _source(statuses, self.response_headers)
-        session = log.session
-        status = int((session.status if session is not None else log.response.status) or 0)
+        status = int((log.response.status if log.session is None else log.session.status) or 0)
         notes = RequestNotes.from_log_field(log.otlp_tracing)
         method = sent_method = request.method
         received = sent = None
@@ -125,9 +126,7 @@ class RequestRecord:
         if received is not None and grpc_status in _SERVER_ERRORS:
             self.error_type = grpc_status
         else:
-            self.error_type = str(status) if status >= 500 else None
-            if session is not None and status in NO_ANSWER:
-                self.error_type = NO_ANSWER[status]
+            self.error_type = _error_type(status, is_connection=log.session is not None)
         self.service = (service.name or service.id or "") if service else ""
         self.route = (route.name or route.id or "") if route else ""
 
@@ -177,6 +176,12 @@ def lines(headers: Mapping[str, Any], name: str) -> list[str]:
     """Return all lines of a header; the name in lower case."""
     value = headers.get(name)
     return [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
+
+
+def _error_type(status: int, *, is_connection: bool) -> str | None:
+    if is_connection and status in NO_ANSWER:
+        return NO_ANSWER[status]
+    return str(status) if status >= 500 else None
 
 
 def _statuses(upstream_status: str | float | None, tries: list[Try]) -> list[int | None]:

@@ -1,8 +1,7 @@
 """The span of a TCP, TLS or UDP connection: SERVER, from the record that Kong's stream subsystem writes at its end.
 
-Nothing propagates a trace over such a connection, so its trace starts here. Its tries are facts of this one span. Route
-and service SNIs are not: Kong's router compares a connection without an SNI to them too, so they are not what the
-client asked for.
+Nothing propagates a trace over such a connection, so its trace starts here. Its tries are facts of this one span. The
+SNIs of its route are not shown: Kong 3.4's router lets a connection with another SNI, or without TLS, match them.
 
 Source: kong/pdk/log.lua (serialize in the stream subsystem) of Kong 3.4.2 and 3.9.3; nginx,
 ngx_stream_core_module ($status); semantic conventions 1.44, registry, network and tls.
@@ -52,7 +51,7 @@ def protocol_of(record: RequestRecord) -> str:
 
 
 def bytes_of(value: float | str | None) -> int | None:
-    """Return a number of bytes; None for a text that is none, and for nothing."""
+    """Return a number of bytes; None for any other text, a negative number, or no value."""
     if isinstance(value, str):
         return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None
     return int(value) if value is not None and 0 <= value < 1 << 62 else None

@@ -98,3 +98,15 @@ def test_an_entry_that_traces_nothing_is_said(tmp_path: Path, text: str, level: 
     assert (used, finding.level) == ([], level)
     assert words in finding.text
     assert command in finding.command
+
+
+@pytest.mark.parametrize(("protocols", "expected"), [("[http]", []), ("[https, tls]", ["note"]), ("[tcp]", ["note"])])
+def test_an_entry_that_takes_connections_is_said(tmp_path: Path, protocols: str, expected: list[str]) -> None:
+    """Kong 3.4 runs no external plugin for them, and doctor does not know the version of Kong."""
+    file = tmp_path / "kong.yml"
+    file.write_text(f'_format_version: "3.0"\nplugins:\n- name: otlp-tracing\n  protocols: {protocols}\n')
+    entries, (_, *findings) = read_entries(file)
+
+    assert len(entries) == 1
+    assert [one.level for one in findings] == expected
+    assert all(one.subject == f"{file}:4" and "Kong 3.4" in one.text for one in findings)

@@ -40,6 +40,15 @@ def test_a_request_is_recorded_in_every_ring() -> None:
     assert (recorder.requests.seen, recorder.requests.kept) == (2, 1)
 
 
+def test_a_connection_is_shown_and_not_tried_on() -> None:
+    """It has a trace and counts for its route; rules for requests have nothing to match."""
+    recorder = new_recorder()
+    recorder.observe(outcome_of(spans=[b"one"], session={"status": 502}, latencies={"session": 1500}))
+
+    (trace,) = recorder.traces.after(0, 10)
+    assert (trace.status, trace.duration_ms, recorder.requests.seen) == (502, 1500, 0)
+
+
 def test_recorded_facts_are_those_of_rules() -> None:
     """They are method, path without query, host, and the named headers."""
     request = recorded(

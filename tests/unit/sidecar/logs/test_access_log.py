@@ -43,6 +43,9 @@ def test_the_settings_say_which_requests_are_logged(logs: dict[str, Any], wanted
         ({"response": {"status": 302}}, "INFO"),
         ({"response": {"status": 429}}, "WARN"),
         ({"response": {"status": 502}}, "ERROR"),
+        ({"session": {"status": 200}}, "INFO"),
+        ({"session": {"status": 403}}, "WARN"),
+        ({"session": {"status": 502}}, "ERROR"),
         (GRPC | {"response": {"status": 200, "headers": {"grpc-status": "14"}}}, "ERROR"),
     ],
 )

@@ -41,6 +41,11 @@ def test_every_request_is_counted_with_the_spans_labels() -> None:
     assert metrics.registry.get_sample_value(f"{NAME}_sum", {**users, "status": "2xx"}) == 0.25
 
 
+def test_a_connection_is_no_request() -> None:
+    """It lasts as long as its client wants."""
+    assert count(observed({"session": {"status": 200}}), service="users", route="", method="HTTP", status="2xx") is None
+
+
 def test_a_kept_trace_is_an_exemplar() -> None:
     """A bucket leads to a trace that exists, and only to such a one."""
     metrics = Metrics()
