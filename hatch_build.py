@@ -31,7 +31,6 @@ COMPILED = (
     "plugin/handler.py",
     "plugin/notes.py",
     "plugin/pdk.py",
-    "kong_server/event.py",
     "kong_server/instances.py",
     "kong_server/worker.py",
     "kong_server/protocol/*.py",

@@ -11,6 +11,7 @@ from otlp_tracing import __version__
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.plugin.environment import filled, process_emitter
 from otlp_tracing.plugin.handler import Phases
+from otlp_tracing.plugin.pdk import make_calls
 
 Schema = SCHEMA
 version = __version__
@@ -22,16 +23,19 @@ priority = 100_010
 class Plugin:
     """One instance a plugin entry and Kong worker."""
 
-    # Over ProtoBuf our server ends the event together with this call; see kong_server/event.py.
+    # Over ProtoBuf our server ends the event together with this call; see kong_server/protocol/protobuf_session.py.
     final_calls = {"log": "kong.log.serialize"}  # noqa: RUF012
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self._phases = Phases(filled(config), process_emitter())
+        phases = Phases(filled(config), process_emitter())
+        # Our server runs these, and Kong's own the methods below.
+        self.access_calls = phases.access
+        self.log_calls = phases.log
 
     def access(self, kong: Any) -> None:
         """Decide and propagate, before the request is sent upstream."""
-        self._phases.access(kong)
+        make_calls(self.access_calls(), kong)
 
     def log(self, kong: Any) -> None:
         """Hand the log record over, after the response."""
-        self._phases.log(kong)
+        make_calls(self.log_calls(), kong)

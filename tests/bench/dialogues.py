@@ -7,6 +7,7 @@ prints CPU microseconds a request, all of them recorded, one of three with a tra
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import subprocess
@@ -19,11 +20,10 @@ import msgpack
 from google.protobuf import struct_pb2
 
 from load.traffic import HEADER_SETS, config, log_record
-from otlp_tracing.kong_server.event import Runners
 from otlp_tracing.kong_server.instances import Instances
 from otlp_tracing.kong_server.loader import load
-from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
+from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufSession
 from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 from otlp_tracing.plugin.names import HOSTED_VARIABLE
 from otlp_tracing_devtools.fake_kong.protobuf_schema import MESSAGES
@@ -47,17 +47,17 @@ def dialogue_us(protocol: str) -> float:
 
 
 def _protobuf(instances: Instances, instance: int) -> Callable[[int], object]:
-    dialogue = ProtoBufDialogue(instances, Runners())
+    session = ProtoBufSession(instances)
     access, log = (_event(instance, phase) for phase in ("access", "log"))
     headers = [_frame(_struct(one)) for one in HEADER_SETS]
     record = _frame(MESSAGES["String"](v=_RECORD.encode()).SerializeToString())
 
-    def request(number: int) -> bytes:
-        dialogue.receive(access)
-        dialogue.receive(headers[number % len(headers)])
-        dialogue.receive(_EMPTY + _EMPTY)
-        dialogue.receive(log)
-        return dialogue.receive(record)
+    def request(number: int) -> object:
+        session.receive(access)
+        session.receive(headers[number % len(headers)])
+        session.receive(_EMPTY + _EMPTY)
+        session.receive(log)
+        return session.receive(record)
 
     return request
 
@@ -78,18 +78,18 @@ def _frame(message: bytes) -> bytes:
 
 
 def _msgpack(instances: Instances, instance: int) -> Callable[[int], object]:
-    dialogue = MsgPackDialogue(MsgPackEvents(instances, take_number=lambda: 1))
+    session = MsgPackSession(MsgPackEvents(instances, event_numbers=itertools.repeat(1)))
     access, log = (_request("HandleEvent", {"InstanceId": instance, "EventName": phase}) for phase in ("access", "log"))
     headers = [_request("StepMultiMap", {"EventId": 1, "Data": one}) for one in HEADER_SETS]
     nothing, record = _request("Step", {"EventId": 1}), _request("Step", {"EventId": 1, "Data": _RECORD})
 
-    def request(number: int) -> bytes:
-        dialogue.receive(access)
-        dialogue.receive(headers[number % len(headers)])
-        dialogue.receive(nothing)
-        dialogue.receive(nothing)
-        dialogue.receive(log)
-        return dialogue.receive(record)
+    def request(number: int) -> object:
+        session.receive(access)
+        session.receive(headers[number % len(headers)])
+        session.receive(nothing)
+        session.receive(nothing)
+        session.receive(log)
+        return session.receive(record)
 
     return request
 

@@ -12,17 +12,16 @@ from pathlib import Path
 
 from otlp_tracing.commands.options import OptionParser, add_log_file_option
 from otlp_tracing.commands.serve import WorkerOptions
-from otlp_tracing.kong_server.event import Runners
 from otlp_tracing.kong_server.fd_passing import Siblings
 from otlp_tracing.kong_server.heartbeat import SlotTable
 from otlp_tracing.kong_server.instances import Instances
 from otlp_tracing.kong_server.lifecycle import Lifecycle, watch
 from otlp_tracing.kong_server.loader import load
-from otlp_tracing.kong_server.protocol.detection import OpeningDialogue
-from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufDialogue
-from otlp_tracing.kong_server.protocol.session import Dialogue, Home
-from otlp_tracing.kong_server.worker import Worker
+from otlp_tracing.kong_server.protocol.detection import speaks_msgpack
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
+from otlp_tracing.kong_server.protocol.protobuf_session import ProtoBufSession
+from otlp_tracing.kong_server.protocol.session import PreferredWorker, RpcSession
+from otlp_tracing.kong_server.worker import OpenSession, Worker
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.metrics import EVENTS_FAILED, OPTIONS_REFUSED
 from otlp_tracing.paths import PLUGIN_FILE, build_flavor
@@ -56,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
     for name in worker.refused:
         emitter.counters.add(OPTIONS_REFUSED, name)
     siblings = _siblings(worker)
-    open_dialogue, sweep = _speak(
+    open_session, sweep = _speak(
         Instances(load(Path(worker.plugins) / PLUGIN_FILE), siblings.slot),
         lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
         siblings.table.slots,
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     Worker(
         socket.socket(fileno=worker.listener),
         siblings,
-        open_dialogue=open_dialogue,
+        open_session=open_session,
         sweep=sweep,
         side_channel=emitter,
         lifecycle=lifecycle,
@@ -92,14 +91,12 @@ def _siblings(options: WorkerOptions) -> Siblings:
 
 def _speak(
     instances: Instances, on_failure: Callable[[str], None], slots: int
-) -> tuple[Callable[[Home], Dialogue], Callable[[], object]]:
+) -> tuple[OpenSession, Callable[[], object]]:
     events = MsgPackEvents(instances, on_failure=on_failure, slots=slots)
-    runners = Runners()
 
-    def open_dialogue(home: Home) -> Dialogue:
-        return OpeningDialogue(
-            lambda: MsgPackDialogue(events, home),
-            lambda: ProtoBufDialogue(instances, runners, on_failure=on_failure, slots=slots, home=home),
-        )
+    def open_session(first: bytes, preferred_worker: PreferredWorker | None) -> RpcSession:
+        if speaks_msgpack(first):
+            return MsgPackSession(events, preferred_worker)
+        return ProtoBufSession(instances, on_failure=on_failure, slots=slots, preferred_worker=preferred_worker)
 
-    return open_dialogue, events.free_abandoned
+    return open_session, events.free_abandoned

@@ -7,9 +7,10 @@ begin at a random place: numbers that began at 0 would name another route's conf
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from kong_pdk.module import Module
@@ -17,6 +18,10 @@ from kong_pdk.module import Module
 from otlp_tracing.errors import TracingError
 
 MAX_SLOTS = 64  # workers of one server; six bits of a number
+
+
+Calls = Generator[tuple[Any, ...], tuple[Any, Any], None]
+"""An event of a plugin: yields its calls to Kong's PDK, method and arguments, and is sent `(data, error)` for each."""
 
 
 class RefusalError(TracingError):
@@ -36,16 +41,9 @@ def slot_of(number: int) -> int:
     return number % MAX_SLOTS
 
 
-class Numbers:
-    """Gives numbers out, each once, all of them of one slot."""
-
-    def __init__(self, slot: int) -> None:
-        self._next = random.SystemRandom().randrange(1 << 24) * MAX_SLOTS + slot
-
-    def take(self) -> int:
-        """Return the next one: below 2^31 for the first hundred million."""
-        number, self._next = self._next, self._next + MAX_SLOTS
-        return number
+def numbers(slot: int) -> Iterator[int]:
+    """Yield numbers of a slot, each once: below 2^31 for the first hundred million."""
+    return itertools.count(random.SystemRandom().randrange(1 << 24) * MAX_SLOTS + slot, MAX_SLOTS)
 
 
 class Instances:
@@ -59,7 +57,7 @@ class Instances:
     def __init__(self, module: Module, slot: int = 0) -> None:
         self.module = module
         self.slot = slot
-        self._numbers = Numbers(slot)
+        self._numbers = numbers(slot)
         self._instances: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -79,7 +77,7 @@ class Instances:
         except ValueError as error:
             raise RefusalError("the configuration is no JSON") from error
         instance = self.module.cls(document)
-        number = self._numbers.take()
+        number = next(self._numbers)
         self._instances[number] = instance
         return number, document
 
@@ -92,8 +90,8 @@ class Instances:
         if self._instances.pop(number, None) is None:
             raise NoInstanceError(number)
 
-    def phase(self, number: int, phase: str) -> Callable[[Any], Any]:
-        """Return the method that handles an event.
+    def begin(self, number: int, phase: str) -> Calls:
+        """Return the calls of an event: the generator `<phase>_calls` of the instance.
 
         Raises:
             NoInstanceError: if the instance is not here.
@@ -104,5 +102,5 @@ class Instances:
             raise NoInstanceError(number)
         if phase not in self.module.phases:
             raise RefusalError(f"{self.module.name} has no phase {phase[:80]}")
-        method: Callable[[Any], Any] = getattr(instance, phase)
-        return method
+        calls: Calls = getattr(instance, f"{phase}_calls")()
+        return calls

@@ -1,6 +1,6 @@
 """The worker's loop: one thread, one epoll, every connection from Kong.
 
-Connections hold no state beyond their dialogue. Garbage closes its connection and no other. A connection belongs to
+Connections hold no state beyond their session. Garbage closes its connection and no other. A connection belongs to
 the worker that has the instance of its requests. An accepted connection is assigned by the peer's pid, since each Kong
 worker starts its own instances. The number of an instance in a request overrides that.
 """
@@ -21,7 +21,8 @@ from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.fd_passing import Siblings
 from otlp_tracing.kong_server.heartbeat import Watchdog
 from otlp_tracing.kong_server.lifecycle import Lifecycle, Stage
-from otlp_tracing.kong_server.protocol.session import Dialogue, ElsewhereError, HangUpError, Home, at_home
+from otlp_tracing.kong_server.protocol.detection import ENOUGH
+from otlp_tracing.kong_server.protocol.session import Close, Forward, PreferredWorker, RpcSession
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.unix_sockets import peer_pid
 
@@ -55,10 +56,16 @@ class SideChannel(Protocol):
         """Return the seconds within which a turn is wanted sooner than `pump` said; None if it is not."""
 
 
+OpenSession = Callable[[bytes, PreferredWorker | None], RpcSession]
+"""Makes the session of a connection from its first bytes, at least detection.ENOUGH of them."""
+
+
 class _Connection:
-    def __init__(self, peer: socket.socket, dialogue: Dialogue) -> None:
+    def __init__(self, peer: socket.socket, preferred_worker: PreferredWorker | None) -> None:
         self.socket = peer
-        self.dialogue = dialogue
+        self.preferred_worker = preferred_worker
+        self.session: RpcSession | None = None
+        self.first = b""
         self.outgoing = b""
         self.ended = False
         self.used_at = time.monotonic()
@@ -71,7 +78,7 @@ class Worker:
     Args:
         listener: bound and listening, shared by all workers.
         siblings: the other workers, and this one's inbox.
-        open_dialogue: makes the dialogue of a new connection.
+        open_session: called with the first bytes of a new connection.
         sweep: called a few times a second, to free abandoned events.
         side_channel: pumped after every batch of events, and when it asks for it.
         lifecycle: tells when to end.
@@ -83,7 +90,7 @@ class Worker:
         listener: socket.socket,
         siblings: Siblings,
         *,
-        open_dialogue: Callable[[Home], Dialogue],
+        open_session: OpenSession,
         sweep: Callable[[], object],
         side_channel: SideChannel,
         lifecycle: Lifecycle,
@@ -91,7 +98,7 @@ class Worker:
     ) -> None:
         self._listener = listener
         self._siblings = siblings
-        self._open_dialogue = open_dialogue
+        self._open_session = open_session
         self._sweep = sweep
         self._side_channel = side_channel
         self._lifecycle = lifecycle
@@ -169,7 +176,7 @@ class Worker:
             self._stage = stage
             self._end_at = now + (_END_SECONDS if stage is Stage.ENDING else _RETIRE_SECONDS)
         for connection in list(self._connections.values()):
-            if connection.dialogue.overdue:
+            if connection.session is not None and connection.session.overdue:
                 self._close(connection)
             elif self._stage is not Stage.SERVING:
                 self._retire(connection, now)
@@ -177,9 +184,11 @@ class Worker:
     def _retire(self, connection: _Connection, now: float) -> None:
         # A connection in use is left at its next event, which Kong repeats elsewhere. Closed on our own account,
         # it could be the one that Kong picks to start an instance at that moment, and that it does not repeat.
-        connection.dialogue.retire()
-        idle = connection.dialogue.idle and not connection.outgoing
-        if idle and now > connection.used_at + _UNUSED_SECONDS:
+        session = connection.session
+        if session is not None:
+            session.retire()
+        is_idle = (session is None or session.idle) and not connection.outgoing
+        if is_idle and now > connection.used_at + _UNUSED_SECONDS:
             self._end(connection)
 
     def _dispatch(self, descriptor: int, events: int, now: float) -> None:
@@ -204,7 +213,7 @@ class Worker:
                 connection = self._adopt(peer)
                 if connection is not None:
                     self._end(connection)
-            elif self._siblings.hand_over(self._home_slot(peer), peer, b"", time.monotonic()):
+            elif self._siblings.hand_over(self._preferred_slot(peer), peer, b"", time.monotonic()):
                 peer.close()
             else:
                 self._adopt(peer)
@@ -228,20 +237,20 @@ class Worker:
             peer.close()  # Kong then continues without the plugin; with an open connection it would wait
             return None
         peer.setblocking(False)
-        connection = _Connection(peer, self._open_dialogue(self._home(peer)))
+        connection = _Connection(peer, self._preferred_worker(peer))
         self._connections[peer.fileno()] = connection
         self._epoll.register(peer.fileno(), select.EPOLLIN)
         return connection
 
-    def _home_slot(self, peer: socket.socket) -> int:
+    def _preferred_slot(self, peer: socket.socket) -> int:
         pid = peer_pid(peer)
         # If the pid has no meaning, the worker that accepts a connection keeps it.
         return pid % self._siblings.table.slots if pid else self._siblings.slot
 
-    def _home(self, peer: socket.socket) -> Home:
-        slot = self._home_slot(peer)
+    def _preferred_worker(self, peer: socket.socket) -> PreferredWorker | None:
+        slot = self._preferred_slot(peer)
         if slot == self._siblings.slot:
-            return at_home
+            return None
         return lambda: slot if self._has_settled(slot) else None
 
     def _has_settled(self, slot: int) -> bool:
@@ -284,24 +293,34 @@ class Worker:
             return b""
 
     def _answer(self, connection: _Connection, data: bytes, *, settle: bool = False) -> None:
+        session = connection.session
+        if session is None:
+            data = connection.first + data
+            if len(data) < ENOUGH:
+                connection.first = data
+                return
+            session = connection.session = self._open_session(data, connection.preferred_worker)
+            if self._stage is not Stage.SERVING:
+                session.retire()
         try:
-            answer = connection.dialogue.receive(data, settle=settle)
-        except ElsewhereError as elsewhere:
-            self._send_on(connection, elsewhere)
-        except HangUpError:
-            self._close(connection)
+            answer = session.receive(data, settle=settle)
         except WireError as error:
             _closed.warning("closed a connection: %s", error)
             self._close(connection)
-        else:
+            return
+        if isinstance(answer, bytes):
             if answer:
                 self._write(connection, answer)
-
-    def _send_on(self, connection: _Connection, elsewhere: ElsewhereError) -> None:
-        if self._siblings.hand_over(elsewhere.slot, connection.socket, elsewhere.request, time.monotonic()):
+        elif isinstance(answer, Close):
             self._close(connection)
         else:
-            self._answer(connection, elsewhere.request, settle=True)
+            self._forward(connection, answer)
+
+    def _forward(self, connection: _Connection, forward: Forward) -> None:
+        if self._siblings.hand_over(forward.slot, connection.socket, forward.request, time.monotonic()):
+            self._close(connection)
+        else:
+            self._answer(connection, forward.request, settle=True)
 
     def _write(self, connection: _Connection, answer: bytes) -> None:
         outgoing = connection.outgoing + answer if connection.outgoing else answer
@@ -330,5 +349,6 @@ class Worker:
             return
         with contextlib.suppress(OSError):
             self._epoll.unregister(connection.socket.fileno())
-        connection.dialogue.close()
+        if connection.session is not None:
+            connection.session.close()
         connection.socket.close()

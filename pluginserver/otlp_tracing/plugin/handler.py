@@ -15,9 +15,9 @@ from otlp_tracing.context import hand_over_field
 from otlp_tracing.errors import ConfigError, FrameTooLarge
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_BEGUN, REQUESTS_UNTRACED, Counters
+from otlp_tracing.plugin import pdk
 from otlp_tracing.plugin.emitter import Origin
-from otlp_tracing.plugin.notes import notes_of
-from otlp_tracing.plugin.pdk import KongCalls
+from otlp_tracing.plugin.notes import asks_for_method, notes_of, telling_header
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
@@ -82,41 +82,49 @@ class Phases:
         except (ConfigError, FrameTooLarge) as error:
             _log.error("this configuration traces nothing: %s", error)
 
-    def access(self, kong: Any) -> None:
+    def access(self) -> pdk.Calls:
         """Decide, tell the upstream, and remember: three calls to Kong.
 
         One more each where a sampling rule asks for method or path, or the log record may lose the method; where the
         peer sends X-Forwarded-Proto, -Host or -Port; where other log plugins get the trace id in Kong's form; and where
         the client is told its trace.
         """
-        if self._tracer is None:
+        tracer = self._tracer
+        if tracer is None:
             return
         try:
-            calls = KongCalls(kong)
-            received = calls.request_headers()
-            line = _AskedOnce(calls)
-            context = self._tracer.begin(received, line.get)
-            outgoing = self._tracer.upstream_headers(context, received)
+            received = pdk.headers_of((yield pdk.GET_HEADERS))
+            asks_method = asks_for_method(received)
+            if asks_method or tracer.asks_for_line(received):
+                line = RequestLine.parse(pdk.text_of((yield pdk.GET_REQUEST_LINE)))
+                context = tracer.begin(received, line.itself)
+                method = line.method if asks_method else None
+            else:
+                context = tracer.begin(received)
+                method = None
+            telling = telling_header(received)
+            believed = pdk.text_of((yield pdk.get_variable(f"upstream_x_forwarded_{telling}"))) if telling else ""
+            outgoing = tracer.upstream_headers(context, received)
             if outgoing:
-                calls.set_upstream_headers(outgoing)
-            notes = notes_of(received, line.get, calls.variable)
-            calls.remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})
+                pdk.result((yield pdk.set_upstream_headers(outgoing)))
+            notes = notes_of(received, method, telling, believed)
+            pdk.result((yield pdk.remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})))
             if self._log_correlation:
-                calls.remember_trace_id(context.trace_id.hex())
+                pdk.result((yield pdk.remember_trace_id(context.trace_id.hex())))
             self._records.counters.add(REQUESTS_BEGUN)
-            answer = self._tracer.edge.answer(context)
+            answer = tracer.edge.answer(context)
             if answer is not None:
-                calls.set_response_header(*answer)
+                pdk.result((yield pdk.set_response_header(*answer)))
         except Exception:
             self._failed("access")
 
-    def log(self, kong: Any) -> None:
+    def log(self) -> pdk.Calls:
         """Hand the log record over unread: one call to Kong."""
         if self._tracer is None:
             self._records.counters.add(REQUESTS_UNTRACED, "bad_configuration")
             return
         try:
-            self._records.submit(self._origin, KongCalls(kong).read_log())
+            self._records.submit(self._origin, pdk.log_of((yield pdk.READ_LOG)))
         except Exception:
             self._records.counters.add(REQUESTS_UNTRACED, "capture_failed")
             self._failed("log")
@@ -124,18 +132,3 @@ class Phases:
     def _failed(self, phase: str) -> None:
         self._records.counters.add(EVENTS_FAILED, phase)
         _failures.warning("%s failed; the request goes on", phase, exc_info=True)
-
-
-class _AskedOnce:
-    """The request's first line, asked for at most once."""
-
-    __slots__ = ("_calls", "_line")
-
-    def __init__(self, calls: KongCalls) -> None:
-        self._calls = calls
-        self._line: RequestLine | None = None
-
-    def get(self) -> RequestLine:
-        if self._line is None:
-            self._line = RequestLine.parse(self._calls.request_line())
-        return self._line

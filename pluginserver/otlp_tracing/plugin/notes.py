@@ -14,49 +14,59 @@ kong/plugins/grpc-gateway/handler.lua of Kong 3.4 to 3.9; RFC 9113, 8.2.2; the F
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from otlp_tracing.context import FORWARDED, RequestNotes, is_grpc
-from otlp_tracing.sampling.rules import RequestLine
 
 _RARELY_IN_A_GET = ("content-length", "content-type", "origin")  # a browser's DELETE has the last one alone
+_FORWARDED_HEADERS: Final = {name: f"x-forwarded-{name}" for name in FORWARDED}
 
 
-def _no_variable(_name: str) -> str:
+def asks_for_method(headers: Mapping[str, Sequence[str]]) -> bool:
+    """Tell whether Kong has to be asked for a request's method: it may be over HTTP/2, and is probably no GET."""
+    # HTTP/2 has neither of these two.
+    if "connection" in headers or "transfer-encoding" in headers or _is_grpc(headers):
+        return False
+    return any(name in headers for name in _RARELY_IN_A_GET)
+
+
+def telling_header(headers: Mapping[str, Sequence[str]]) -> str:
+    """Return the X-Forwarded header that tells whether Kong trusts the peer: host, proto or port; empty without one.
+
+    Kong sends the upstream the peer's header if it trusts the peer (trusted_ips), and its own value otherwise. One
+    header tells it for all three.
+    """
+    for name in FORWARDED:
+        lines = headers.get(_FORWARDED_HEADERS[name])
+        if lines and (name != "host" or lines != headers.get("host")):
+            return name
     return ""
 
 
 def notes_of(
-    headers: Mapping[str, Sequence[str]],
-    ask_line: Callable[[], RequestLine],
-    ask_variable: Callable[[str], str] = _no_variable,
+    headers: Mapping[str, Sequence[str]], method: str | None = None, telling: str = "", believed: str = ""
 ) -> RequestNotes:
     """Return the notes on a request.
 
     Args:
         headers: as the client sent them.
-        ask_line: asks Kong for its first line.
-        ask_variable: asks Kong for a variable of nginx.
+        method: where asks_for_method.
+        telling: the telling_header.
+        believed: the value of that header which Kong sends the upstream.
     """
-    forwarded = _forwarded(headers, ask_variable)
-    types = headers.get("content-type")
-    if types and is_grpc(types[0]):
+    forwarded = ""
+    if telling:
+        lines = headers[_FORWARDED_HEADERS[telling]]
+        forwarded = telling if believed in {lines[0], ", ".join(lines)} else ""
+    if method is not None:
+        return RequestNotes(method, forwarded=forwarded)
+    if _is_grpc(headers):
         return RequestNotes(is_grpc=True, forwarded=forwarded)
-    # HTTP/2 has neither of these two.
-    if "connection" not in headers and "transfer-encoding" not in headers:
-        for name in _RARELY_IN_A_GET:
-            if name in headers:
-                return RequestNotes(method=ask_line().method, forwarded=forwarded)
-        return RequestNotes(forwarded=forwarded)
-    has_body = "content-length" in headers or "transfer-encoding" in headers
+    has_body = "transfer-encoding" in headers or "content-length" in headers
     return RequestNotes(has_body=has_body, forwarded=forwarded)
 
 
-def _forwarded(headers: Mapping[str, Sequence[str]], ask_variable: Callable[[str], str]) -> str:
-    # Kong sends the upstream the peer's header if it trusts the peer (trusted_ips), and its own value otherwise. One
-    # header tells it for all three; the most telling one is asked about.
-    for name in FORWARDED:
-        lines = headers.get(f"x-forwarded-{name}")
-        if lines and (name != "host" or lines != headers.get("host")):
-            return name if ask_variable(f"upstream_x_forwarded_{name}") in {lines[0], ", ".join(lines)} else ""
-    return ""
+def _is_grpc(headers: Mapping[str, Sequence[str]]) -> bool:
+    types = headers.get("content-type")
+    return types is not None and len(types) > 0 and is_grpc(types[0])

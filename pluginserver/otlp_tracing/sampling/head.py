@@ -65,6 +65,16 @@ class RequestTracer:
         threshold_ = threshold.from_rate(sampling.rate)
         return cls(sampling.rate, threshold_, sampling.parent == "follow", random_bytes, edge, rules, allowance)
 
+    def asks_for_line(self, headers: Headers) -> bool:
+        """Tell whether `begin` needs the method and path of a request."""
+        if not self.rules.rules:
+            return False
+        if self.follow_parent:
+            caller, _ = self.edge.receive(headers)
+            if caller is not None and caller.sampled is not None:
+                return False
+        return self.rules.need_line(headers)
+
     def begin(
         self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line, seed: bytes | None = None
     ) -> RequestContext:

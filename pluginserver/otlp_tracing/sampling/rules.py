@@ -44,6 +44,10 @@ class RequestLine:
                 target = f"/{after.partition('/')[2]}"
         return cls(method, target)
 
+    def itself(self) -> RequestLine:
+        """Return it, where a function is asked for it."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -117,6 +121,16 @@ class Rules:
             ConfigError: with the first rule that cannot work.
         """
         return cls(tuple(Rule.of(rule, f"sampling.rules[{number}]") for number, rule in enumerate(rules, 1)))
+
+    def need_line(self, headers: Headers) -> bool:
+        """Tell whether `match` needs a request's first line.
+
+        Args:
+            headers: the request's.
+        """
+        if not any(rule.asks_for_line for rule in self.rules):
+            return False
+        return next((rule.asks_for_line for rule in self.rules if rule.matches_headers(headers)), False)
 
     def match(self, ask_line: Callable[[], RequestLine], headers: Headers) -> Rule | None:
         """Return the first rule that matches.

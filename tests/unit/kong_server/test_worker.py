@@ -16,9 +16,9 @@ from kong_pdk.module import Module
 
 from otlp_tracing.kong_server.fd_passing import Siblings, create_inboxes
 from otlp_tracing.kong_server.heartbeat import SlotTable
-from otlp_tracing.kong_server.instances import Instances
+from otlp_tracing.kong_server.instances import Calls, Instances
 from otlp_tracing.kong_server.lifecycle import Lifecycle, identity
-from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
 from otlp_tracing.kong_server.worker import Worker
 
 
@@ -28,8 +28,11 @@ class Echo:
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
 
-    def access(self, kong: Any) -> None:
-        kong.service.request.set_header("x-echo", kong.request.get_header("x"))
+    access = None  # which phases there are
+
+    def access_calls(self) -> Calls:
+        value, _ = yield "kong.request.get_header", "x"
+        yield "kong.service.request.set_header", "x-echo", value
 
 
 class module:  # noqa: N801  # what kong_pdk takes for a module
@@ -119,7 +122,7 @@ class Group:
         return Worker(
             self.listener,
             Siblings(slot, self.table, *map(list, zip(*self.inboxes, strict=True))),
-            open_dialogue=lambda home: MsgPackDialogue(events, home),
+            open_session=lambda _first, preferred_worker: MsgPackSession(events, preferred_worker),
             sweep=events.free_abandoned,
             side_channel=self.pumped,
             lifecycle=Lifecycle(self.path, self.bound, None),
@@ -170,6 +173,16 @@ def served(path: Path) -> tuple[Client, int]:
         client.socket.close()
 
 
+def test_a_connection_may_begin_in_pieces(client: Client) -> None:
+    """The protocol is told by the first four bytes, however they arrive."""
+    request = msgpack.packb([0, 1, "plugin.StartInstance", [{"Name": "echo", "Config": "{}"}]])
+    for piece in (request[:1], request[1:3], request[3:]):
+        client.socket.sendall(piece)
+        time.sleep(0.01)
+
+    assert client.read()["Id"]
+
+
 def test_an_event_runs_over_the_socket(client: Client) -> None:
     """Start, event, step, step, end."""
     event = client.call("plugin.HandleEvent", {"InstanceId": start(client), "EventName": "access"})
@@ -188,7 +201,7 @@ def test_the_steps_of_an_event_may_come_over_several_connections(client: Client,
     other.socket.close()
 
 
-@pytest.mark.parametrize("garbage", [b"\xc1" * 10, b"GET / HTTP/1.1\r\n\r\n", b"\xdd\xff\xff\xff\xff", b"\x05"])
+@pytest.mark.parametrize("garbage", [b"\xc1" * 10, b"GET / HTTP/1.1\r\n\r\n", b"\xdd\xff\xff\xff\xff", b"\x05" * 4])
 def test_garbage_closes_its_connection_and_no_other(client: Client, path: Path, garbage: bytes) -> None:
     """A peer that does not speak the protocol is left; the others notice nothing."""
     instance = start(client)

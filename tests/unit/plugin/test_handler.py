@@ -12,6 +12,7 @@ from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.metrics import Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.handler import Phases
+from otlp_tracing.plugin.pdk import make_calls
 from otlp_tracing.sampling.token_bucket import Allowance
 
 HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "tracestate": ["v=1"]}
@@ -50,8 +51,8 @@ def test_access_makes_three_calls_and_log_one(emitter: RecordingEmitter) -> None
     """Every call is a round trip to Kong: their number is the price of tracing."""
     phases = Phases({}, emitter)
     access, log = FakeKong({"kong.request.get_headers": HEADERS}), FakeKong({"kong.log.serialize": "{}"})
-    phases.access(access)
-    phases.log(log)
+    make_calls(phases.access(), access)
+    make_calls(phases.log(), log)
 
     assert [method for method, _ in access.calls] == [
         "kong.request.get_headers",
@@ -81,7 +82,7 @@ def test_facts_that_kong_may_lose_are_noted(
 ) -> None:
     """Only requests that may be over HTTP/2 and are probably no GET cost the question for their method."""
     kong = FakeKong({"kong.request.get_headers": headers, "kong.nginx.get_var": "PUT /a HTTP/2.0"})
-    Phases({}, emitter).access(kong)
+    make_calls(Phases({}, emitter).access(), kong)
     (field,) = (arguments[1] for method, arguments in kong.calls if method == "kong.log.set_serialize_value")
 
     assert ("kong.nginx.get_var" in [method for method, _ in kong.calls]) == asked
@@ -107,7 +108,7 @@ def test_trusted_forwarded_headers_are_noted(
 ) -> None:
     """Kong is asked once, for the header that tells most; without one of the three it is not asked."""
     kong = FakeKong({"kong.request.get_headers": headers, "kong.nginx.get_var": answer})
-    Phases({}, emitter).access(kong)
+    make_calls(Phases({}, emitter).access(), kong)
     asked = [arguments for method, arguments in kong.calls if method == "kong.nginx.get_var"]
 
     assert asked == ([(f"upstream_x_forwarded_{variable}",)] if variable else [])
@@ -117,7 +118,7 @@ def test_trusted_forwarded_headers_are_noted(
 def test_the_request_line_is_asked_for_once(emitter: RecordingEmitter) -> None:
     """A sampling rule and the method that may be lost share one answer."""
     kong = FakeKong({"kong.request.get_headers": {"content-length": ["3"]}, "kong.nginx.get_var": "POST /a HTTP/2.0"})
-    Phases({"sampling": {"rules": [{"name": "a", "methods": ["POST"], "rate": 1}]}}, emitter).access(kong)
+    make_calls(Phases({"sampling": {"rules": [{"name": "a", "methods": ["POST"], "rate": 1}]}}, emitter).access(), kong)
 
     assert [method for method, _ in kong.calls].count("kong.nginx.get_var") == 1
     assert kong.calls[-1][1][1]["method"] == "POST"
@@ -126,9 +127,9 @@ def test_the_request_line_is_asked_for_once(emitter: RecordingEmitter) -> None:
 def test_a_record_names_its_entry(emitter: RecordingEmitter) -> None:
     """Kong's own queue brings the record alone; where rates move, it also names the process that decided."""
     fixed, moving = FakeKong({"kong.request.get_headers": {}}), FakeKong({"kong.request.get_headers": {}})
-    Phases({}, emitter).access(fixed)
+    make_calls(Phases({}, emitter).access(), fixed)
     emitter.moves = True
-    Phases({}, emitter).access(moving)
+    make_calls(Phases({}, emitter).access(), moving)
     fields = [kong.calls[-1][1][1] for kong in (fixed, moving)]
     key = emitter.announced[0].key
 
@@ -140,7 +141,7 @@ def test_a_record_names_its_entry(emitter: RecordingEmitter) -> None:
 def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter) -> None:
     """Only where a response header is configured, and after everything that tracing needs."""
     kong = FakeKong({"kong.request.get_headers": HEADERS})
-    Phases({"propagation": {"response_header": "X-Trace-Id"}}, emitter).access(kong)
+    make_calls(Phases({"propagation": {"response_header": "X-Trace-Id"}}, emitter).access(), kong)
 
     assert [method for method, _ in kong.calls[2:]] == ["kong.log.set_serialize_value", "kong.response.set_header"]
     assert kong.calls[3][1] == ("X-Trace-Id", "0af7651916cd43dd8448eb211c80319c")
@@ -149,7 +150,7 @@ def test_the_client_is_told_its_trace_by_a_fourth_call(emitter: RecordingEmitter
 def test_the_log_record_gets_the_trace_id_in_kongs_form(emitter: RecordingEmitter) -> None:
     """Only if it is asked for, since it is one call more; pipelines made for Kong's own plugin read it."""
     kong = FakeKong({"kong.request.get_headers": HEADERS})
-    Phases({"log_correlation": True}, emitter).access(kong)
+    make_calls(Phases({"log_correlation": True}, emitter).access(), kong)
 
     assert [arguments[0] for method, arguments in kong.calls if method == "kong.log.set_serialize_value"] == [
         "otlp_tracing",
@@ -162,7 +163,7 @@ def test_clearing_and_injecting_are_one_call(emitter: RecordingEmitter) -> None:
     """However many headers are written and removed, they take one round trip."""
     kong = FakeKong({"kong.request.get_headers": {**HEADERS, "x-internal": ["1"], "baggage": ["a=1"]}})
     config = {"propagation": {"inject": ["w3c", "b3", "datadog"], "clear": ["x-internal"], "baggage": "strip"}}
-    Phases(config, emitter).access(kong)
+    make_calls(Phases(config, emitter).access(), kong)
     sent = kong.calls[1][1][0]
 
     assert len(kong.calls) == 3
@@ -173,7 +174,7 @@ def test_clearing_and_injecting_are_one_call(emitter: RecordingEmitter) -> None:
 def test_what_upstream_sees_is_what_the_log_remembers(emitter: RecordingEmitter) -> None:
     """The parent-id sent upstream is the upstream_span_id in the log record."""
     kong = FakeKong({"kong.request.get_headers": HEADERS})
-    Phases({}, emitter).access(kong)
+    make_calls(Phases({}, emitter).access(), kong)
     sent, remembered = kong.calls[1][1][0], kong.calls[2][1]
     context = RequestContext.from_log_field(remembered[1])
 
@@ -190,14 +191,14 @@ def test_a_tracestate_is_removed_only_where_there_is_one(
     """A header to be removed is named in the call; an absent one is left alone."""
     headers: dict[str, list[str]] = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"]}
     kong = FakeKong({"kong.request.get_headers": headers | ({"tracestate": received} if received else {})})
-    Phases({}, emitter).access(kong)
+    make_calls(Phases({}, emitter).access(), kong)
 
     assert [lines for name, lines in kong.calls[1][1][0].items() if name == "tracestate"] == sent
 
 
 def test_the_log_is_handed_over_unread(emitter: RecordingEmitter) -> None:
     """Anything that Kong logged is sent to the sidecar, valid or not."""
-    Phases({"endpoint": "http://a:1"}, emitter).log(FakeKong({"kong.log.serialize": "no json at all"}))
+    make_calls(Phases({"endpoint": "http://a:1"}, emitter).log(), FakeKong({"kong.log.serialize": "no json at all"}))
 
     assert [log for _, log in emitter.submitted] == [b"no json at all"]
 
@@ -207,14 +208,14 @@ def test_the_log_is_handed_over_unread(emitter: RecordingEmitter) -> None:
 def test_no_answer_of_kongs_leaves_a_phase(emitter: RecordingEmitter, method: str, odd: Any) -> None:
     """Whatever a call raises or gives, the phase returns and the request continues."""
     phases = Phases({"propagation": {"response_header": "x-trace"}, "capture": {"baggage": ["a"]}}, emitter)
-    phases.access(FakeKong({"kong.request.get_headers": HEADERS, method: odd}))
-    phases.log(FakeKong({"kong.log.serialize": "{}", method: odd}))
+    make_calls(phases.access(), FakeKong({"kong.request.get_headers": HEADERS, method: odd}))
+    make_calls(phases.log(), FakeKong({"kong.log.serialize": "{}", method: odd}))
 
 
 def test_a_failure_is_counted(emitter: RecordingEmitter) -> None:
     """A request that could not be captured is told from one that was not there."""
-    Phases({}, emitter).access(FakeKong({"kong.request.get_headers": RuntimeError("boom")}))
-    Phases({}, emitter).log(FakeKong({"kong.log.serialize": RuntimeError("boom")}))
+    make_calls(Phases({}, emitter).access(), FakeKong({"kong.request.get_headers": RuntimeError("boom")}))
+    make_calls(Phases({}, emitter).log(), FakeKong({"kong.log.serialize": RuntimeError("boom")}))
 
     assert counted(emitter) == {
         ("events_failed_total", "access"): 1,
@@ -229,8 +230,8 @@ def test_a_configuration_that_cannot_work_traces_nothing(
     """The instance starts, reports its fault once, calls nothing, and counts."""
     phases = Phases({"endpoint": "nowhere", "headers": ["x" * (2 << 20)]}, emitter)
     kong = FakeKong()
-    phases.access(kong)
-    phases.log(kong)
+    make_calls(phases.access(), kong)
+    make_calls(phases.log(), kong)
 
     assert kong.calls == []
     assert not emitter.submitted
@@ -242,6 +243,6 @@ def test_a_configuration_that_cannot_work_traces_nothing(
 def test_a_configuration_too_large_for_a_frame_traces_nothing(emitter: RecordingEmitter) -> None:
     """A megabyte of configuration is refused like any other that cannot work."""
     phases = Phases({"headers": [f"x: {'y' * (1 << 20)}"]}, emitter)
-    phases.log(FakeKong())
+    make_calls(phases.log(), FakeKong())
 
     assert counted(emitter) == {("requests_untraced_total", "bad_configuration"): 1}

@@ -36,7 +36,7 @@ class Request:
     method: str
     arguments: list[Any]
 
-    # Written out: compiled, a dataclass's own would stay Python (kong_server/event.py).
+    # Written out: compiled, a dataclass's own would stay Python, and takes ten times as long.
     def __init__(self, id: int, method: str, arguments: list[Any]) -> None:  # noqa: A002
         self.id = id
         self.method = method

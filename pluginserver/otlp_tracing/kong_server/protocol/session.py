@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
-
-from otlp_tracing.errors import TracingError
 
 EVENT_SECONDS = 10.0
 """How long an event may wait: Kong answers a call at once or never; this is for a machine that swaps."""
 
-Home = Callable[[], int | None]
-"""Tells the slot of the worker that a connection belongs with and that serves; None if it is at home.
+PreferredWorker = Callable[[], int | None]
+"""Returns the slot of the worker that should own a connection, if that worker serves; None if it is this one.
 
-Each of Kong's workers starts its instances with the worker that its pid selects. While that one was away
-another took its place: an instance there is given up when the first is back, so that the load spreads again.
+Each of Kong's workers starts its instances with the worker that its pid selects. While that worker was down another one
+took its place. Its instances are closed once the preferred worker is back, so that load is even again.
 """
 
 
-def at_home() -> None:
-    """Say that a connection is where it belongs."""
-
-
-class HangUpError(TracingError):
-    """The answer is to close the connection."""
-
-
-class ElsewhereError(TracingError):
+@dataclass(frozen=True, slots=True)
+class Forward:
     """Another worker has to answer: it gets the connection, and the request as it came.
 
     Args:
@@ -34,13 +26,26 @@ class ElsewhereError(TracingError):
         request: its bytes.
     """
 
-    def __init__(self, slot: int, request: bytes) -> None:
-        super().__init__(f"worker {slot} answers this")
-        self.slot = slot
-        self.request = request
+    slot: int
+    request: bytes
 
 
-class Dialogue(Protocol):
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The connection is to be closed. Kong repeats the event elsewhere.
+
+    Args:
+        reason: for tests and logs.
+    """
+
+    reason: str
+
+
+Answer = bytes | Forward | Close
+"""Bytes for Kong, none of them if it is not due yet, or the end of the connection here."""
+
+
+class RpcSession(Protocol):
     """One connection: bytes in, bytes out, no socket."""
 
     @property
@@ -51,21 +56,19 @@ class Dialogue(Protocol):
     def overdue(self) -> bool:
         """An event has waited here for longer than Kong ever takes; the connection is to be closed."""
 
-    def receive(self, data: bytes, *, settle: bool = False) -> bytes:
+    def receive(self, data: bytes, *, settle: bool = False) -> Answer:
         """Add bytes from Kong and return the answers that are complete.
 
         Args:
             data: in pieces of any size.
-            settle: answer here, even a request of another worker that cannot answer.
+            settle: answer here, even a request of another worker that cannot answer; never returns a Forward.
 
         Raises:
             WireError: the peer broke the protocol.
-            HangUpError: the connection is to be closed.
-            ElsewhereError: another worker has to answer; never with `settle`.
         """
 
     def retire(self) -> None:
-        """Serve no further event: hang up on the next, which Kong then has elsewhere; all else is answered."""
+        """Serve no further event: close the connection at the next, which Kong then has elsewhere."""
 
     def close(self) -> None:
         """The connection has ended, on either side."""

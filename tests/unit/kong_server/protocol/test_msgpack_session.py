@@ -1,4 +1,4 @@
-"""Promises of kong_server/protocol/msgpack_session.py, and of the events and instances behind it."""
+"""Promises of kong_server/protocol/msgpack_session.py, and of the instances behind it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 import msgpack
 import pytest
-from greenlet import GreenletExit
 from kong_pdk.module import Module
 
 from doubles import ManualClock
-from otlp_tracing.kong_server.instances import Instances, slot_of
+from otlp_tracing.kong_server.instances import Calls, Instances, slot_of
 from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
-from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackDialogue, MsgPackEvents
-from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, ElsewhereError, HangUpError
+from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
+from otlp_tracing.kong_server.protocol.session import EVENT_SECONDS, Answer, Close, Forward
 
 
 class Probe:
@@ -28,25 +27,24 @@ class Probe:
             raise ValueError("broken")
         self.config = config
 
-    def access(self, kong: Any) -> None:
+    access = log = None  # which phases there are
+
+    def access_calls(self) -> Calls:
         if self.config.get("raise_at") == 0:
             raise RuntimeError("before the first call")
         for number in range(1, self.config.get("calls", 2) + 1):
             try:
-                self.config.setdefault("answers", []).append(kong.request.get_header(f"x-{number}"))
-            except GreenletExit:
+                self.config.setdefault("answers", []).append((yield "kong.request.get_header", f"x-{number}"))
+            except GeneratorExit:
                 self.ended.append("abandoned")
                 raise
             if self.config.get("raise_at") == number:
                 raise RuntimeError(f"after call {number}")
-        if self.config.get("exit"):
-            kong.response.exit(418, "teapot")
-            self.ended.append("after exit")
         if self.config.get("unpackable"):
-            kong.response.exit(object())
+            yield "kong.response.exit", object()
 
-    def log(self, kong: Any) -> None:
-        kong.log.serialize()
+    def log_calls(self) -> Calls:
+        yield ("kong.log.serialize",)
 
 
 class module:  # noqa: N801  # what kong_pdk takes for a module
@@ -66,7 +64,9 @@ class Kong:
         self.events = MsgPackEvents(self.instances, on_failure=self.failures.append, clock=self.clock, **options)
 
     def ask(self, method: str, *arguments: Any) -> tuple[Any, Any]:
-        _, _, error, result = msgpack.unpackb(self.events.answer(Request(1, method, list(arguments))))
+        answer = self.events.answer(Request(1, method, list(arguments)))
+        assert isinstance(answer, bytes)
+        _, _, error, result = msgpack.unpackb(answer)
         return error, result
 
     def config(self, instance: int) -> dict[str, Any]:
@@ -84,10 +84,15 @@ class Kong:
         error, result = self.ask("plugin.HandleEvent", {"InstanceId": instance, "EventName": phase})
         while error is None and result["Data"] != "ret":
             made.append(result["Data"]["Method"])
-            if result["Data"]["Method"] == "kong.response.exit":
-                return made
             error, result = self.ask("plugin.Step", {"EventId": result["EventId"], "Data": f"answer {len(made)}"})
         return [*made, error] if error else made
+
+
+def error_of(answer: Answer) -> str | None:
+    """Return the error of an answer to Kong."""
+    assert isinstance(answer, bytes)
+    error: str | None = msgpack.unpackb(answer)[2]
+    return error
 
 
 @pytest.fixture
@@ -102,13 +107,14 @@ def test_a_phase_runs_a_call_at_a_time(kong: Kong) -> None:
     assert kong.run(kong.start(), "log") == ["kong.log.serialize"]
 
 
-def test_lua_style_gives_pairs() -> None:
-    """A plugin written for `(data, err)` gets them."""
-    kong = Kong(lua_style=True)
-    instance = kong.start(calls=1)
-    kong.run(instance)
+def test_an_answer_is_data_and_error(kong: Kong) -> None:
+    """A phase is sent both, as Kong's PDK gives them to Lua."""
+    instance = kong.start(calls=2)
+    event = kong.ask("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"})[1]["EventId"]
+    kong.ask("plugin.Step", {"EventId": event, "Data": "a"})
+    kong.ask("plugin.StepError", {"EventId": event, "Data": "no such thing"})
 
-    assert kong.config(instance)["answers"] == [("answer 1", None)]
+    assert kong.config(instance)["answers"] == [("a", None), (None, "no such thing")]
 
 
 def test_events_of_one_instance_run_side_by_side(kong: Kong) -> None:
@@ -146,13 +152,6 @@ def test_ten_thousand_exceptions_leave_nothing_behind(kong: Kong) -> None:
     gc.collect()
 
     assert len(gc.get_objects()) - before < 100
-
-
-def test_a_request_that_is_ended_takes_no_further_call(kong: Kong) -> None:
-    """After kong.response.exit Kong sends no step; the phase still runs to its end."""
-    assert kong.run(kong.start(calls=1, exit=True)) == ["kong.request.get_header", "kong.response.exit"]
-    assert Probe.ended == ["after exit"]
-    assert len(kong.events) == 0
 
 
 def test_an_abandoned_event_is_freed(kong: Kong) -> None:
@@ -230,12 +229,9 @@ def test_a_request_for_another_workers_instance_is_sent_on() -> None:
     number = second.start()
     request = Request(7, "plugin.HandleEvent", [{"InstanceId": number, "EventName": "access"}])
     assert slot_of(number) == 1
-    with pytest.raises(ElsewhereError) as elsewhere:
-        first.events.answer(request)
 
-    assert elsewhere.value.slot == 1
-    assert elsewhere.value.request == encode_request(request)
-    assert MsgPackDialogue(second.events).receive(elsewhere.value.request, settle=True)
+    assert first.events.answer(request) == Forward(1, encode_request(request))
+    assert MsgPackSession(second.events).receive(encode_request(request), settle=True)
 
 
 def test_a_request_that_nobody_else_can_take_is_settled_here() -> None:
@@ -243,22 +239,20 @@ def test_a_request_that_nobody_else_can_take_is_settled_here() -> None:
     kong = Kong(slot=0, slots=2)
     request = Request(7, "plugin.HandleEvent", [{"InstanceId": 65, "EventName": "access"}])
 
-    assert b"no plugin instance" in kong.events.answer(request, settle=True)
+    assert error_of(kong.events.answer(request, settle=True)) == "no plugin instance 65"
 
 
 def test_a_connection_is_idle_between_events() -> None:
     """While an event waits for its next step, the connection that it came over is not closed."""
     kong = Kong()
-    dialogue = MsgPackDialogue(kong.events)
+    session = MsgPackSession(kong.events)
     instance = kong.start(calls=1)
-    dialogue.receive(
-        encode_request(Request(1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": "access"}]))
-    )
-    assert not dialogue.idle
+    session.receive(encode_request(Request(1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": "access"}])))
+    assert not session.idle
     (number,) = kong.events._running
-    dialogue.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))
+    session.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))
 
-    assert dialogue.idle
+    assert session.idle
 
 
 def test_an_instance_away_from_home_is_given_up() -> None:
@@ -268,26 +262,23 @@ def test_an_instance_away_from_home_is_given_up() -> None:
     event = Request(7, "plugin.HandleEvent", [{"InstanceId": number, "EventName": "log"}])
     start = Request(8, "plugin.StartInstance", [{"Name": "probe", "Config": "{}"}])
 
-    assert b"serialize" in kong.events.answer(event)
-    assert b"no plugin instance" in kong.events.answer(event, home=lambda: 1)
-    with pytest.raises(ElsewhereError) as elsewhere:
-        kong.events.answer(start, home=lambda: 1)
-    assert elsewhere.value.slot == 1
-    assert b"no plugin" not in kong.events.answer(start, home=lambda: 1, settle=True)
+    assert error_of(kong.events.answer(event)) is None
+    assert error_of(kong.events.answer(event, preferred_worker=lambda: 1)) == f"no plugin instance {number}"
+    assert kong.events.answer(start, preferred_worker=lambda: 1) == Forward(1, encode_request(start))
+    assert error_of(kong.events.answer(start, preferred_worker=lambda: 1, settle=True)) is None
 
 
 def test_a_retired_connection_serves_no_further_event() -> None:
     """The event under way is finished; the next is left to others, an instance's start is answered."""
     kong = Kong()
-    dialogue = MsgPackDialogue(kong.events)
+    session = MsgPackSession(kong.events)
     instance = kong.start(calls=1)
     event = encode_request(Request(1, "plugin.HandleEvent", [{"InstanceId": instance, "EventName": "access"}]))
-    dialogue.receive(event)
-    dialogue.retire()
+    session.receive(event)
+    session.retire()
     (number,) = kong.events._running
 
-    assert b"ret" in dialogue.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))
+    assert error_of(session.receive(encode_request(Request(2, "plugin.Step", [{"EventId": number}])))) is None
     start = Request(3, "plugin.StartInstance", [{"Name": "probe", "Config": "{}"}])
-    assert b"StartTime" in dialogue.receive(encode_request(start))
-    with pytest.raises(HangUpError):
-        dialogue.receive(event)
+    assert error_of(session.receive(encode_request(start))) is None
+    assert isinstance(session.receive(event), Close)
