@@ -3,9 +3,9 @@ sockets.
 
     python -m bench.records      (in tests/)
 
-prints CPU microseconds a request: first the whole, with the spool's thread, then `Pipeline.take` alone, then its
-parts. A part is the difference between a run that includes it and a run that ends before it. Every request is kept and
-has nothing to redact. A collector answers at once.
+prints CPU microseconds a request: first the whole, with the spool's thread, and `Pipeline.take` alone, for 100, 10, 1
+and 0 % of the requests kept. Then the parts of a kept one. A part is the difference between a run that includes it and
+a run that ends before it. No request has anything to redact. A collector answers at once.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 import tempfile
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from load.traffic import config, log_record
+from load.traffic import config, varied_log_record
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -76,13 +77,19 @@ class _Request:
         self.log = log
 
 
-def _records() -> list[bytes]:
-    rest = {"flags": 3, "sampled": True, "trace_state": "ot=th:0", "decided_by": "rate", "probability": 1.0}
-    fields = (
-        {"trace_id": f"{n:032x}", "span_id": f"{n:016x}", "upstream_span_id": f"{n + 1:016x}", **rest}
-        for n in range(1, _REQUESTS + 1)
-    )
-    return [log_record(field).encode() for field in fields]
+def _records(kept_percent: int) -> list[bytes]:
+    source = random.Random(1)
+    records = []
+    for number in range(_REQUESTS):
+        is_kept = number % 100 < kept_percent
+        ids = {"trace_id": 128, "span_id": 64, "upstream_span_id": 64}
+        field = {name: f"{source.getrandbits(bits) | 1:0{bits // 4}x}" for name, bits in ids.items()}
+        decision = (
+            {"flags": 3, "sampled": True, "trace_state": "ot=th:0"} if is_kept else {"flags": 2, "sampled": False}
+        )
+        rest = {"decided_by": "rate", "probability": kept_percent / 100}
+        records.append(varied_log_record({**field, **decision, **rest}, source).encode())
+    return records
 
 
 async def _whole(records: list[bytes]) -> tuple[float, float]:
@@ -198,10 +205,11 @@ def _seconds_of_gzip(records: list[bytes], level: int) -> float:
 def main() -> None:
     """Measure, and print the best of some rounds of each."""
     gc.freeze()
-    records = _records()
-    total, take = asyncio.run(_whole(records))
-    _print("all, with spool and delivery", total)
-    _print("Pipeline.take", take)
+    for percent in (100, 10, 1, 0):
+        total, take = asyncio.run(_whole(_records(percent)))
+        _print(f"{percent:3} % kept: all, with delivery", total)
+        _print(f"{percent:3} % kept: Pipeline.take", take)
+    records = _records(100)
     for name, seconds in _seconds_of_parts(records).items():
         _print(f"  {name}", seconds)
     for level in (1, 6):
@@ -209,7 +217,7 @@ def main() -> None:
 
 
 def _print(name: str, seconds: float) -> None:
-    print(f"{name:30}{seconds / _REQUESTS * 1e6:7.1f}")
+    print(f"{name:32}{seconds / _REQUESTS * 1e6:7.1f}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ HEADER_SETS = [_headers(number, random.Random(number)) for number in range(_SETS
 
 _RECORD = json.loads(_RECORD_FILE.read_bytes())
 _RECORD.pop("otlp_tracing", None)
+_AGENTS = ("curl/7.88.1", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0", "okhttp/4.12.0")
 _REST = json.dumps(_RECORD, separators=(",", ":"))[1:]
 
 
@@ -45,6 +46,32 @@ def log_record(field: object) -> str:
     if field is None:
         return "{" + _REST
     return '{"otlp_tracing":' + json.dumps(field, separators=(",", ":")) + "," + _REST
+
+
+def varied_log_record(field: object, source: random.Random) -> str:
+    """Write a record whose path, ids, sizes, times and client differ from request to request, as on a gateway.
+
+    Records that are all alike flatter caches: the same code then takes half of the time.
+    """
+    target = f"/{source.randrange(5000)}?page={source.randrange(50)}&sort=name"
+    kong, proxy = source.randrange(1, 4), source.randrange(2, 120)
+    path = _RECORD["request"]["uri"].partition("?")[0] + target
+    request = _RECORD["request"] | {
+        "id": f"{source.getrandbits(128):032x}",
+        "size": source.randrange(90, 1500),
+        "uri": path,
+        "url": f"http://127.0.0.1:8000{path}",
+        "headers": _RECORD["request"]["headers"] | {"user-agent": source.choice(_AGENTS)},
+    }
+    varied = _RECORD | {
+        "otlp_tracing": field,
+        "request": request,
+        "response": _RECORD["response"] | {"size": source.randrange(200, 20_000)},
+        "latencies": {"kong": kong, "proxy": proxy, "receive": 1, "request": kong + proxy + 1},
+        "client_ip": f"203.0.113.{source.randrange(250)}",
+        "upstream_uri": target,
+    }
+    return json.dumps(varied, separators=(",", ":"))
 
 
 def config(endpoint: str) -> str:
