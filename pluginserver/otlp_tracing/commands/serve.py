@@ -40,7 +40,7 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import make_private, reason
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
-from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.supervisor import Child
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
         # Also where the socket is elsewhere: once the folder is mended, the spool is used.
         shared = dataclasses.replace(shared, spool=str(folder / "spool"))
     count = _worker_count(options.workers)
-    table = SlotTable.create(count)
+    table = HeartbeatTable.create(count)
     inboxes = create_inboxes(count)
     children = [
         WorkerOptions(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from otlp_tracing.commands.options import OptionParser, add_log_file_option
 from otlp_tracing.commands.serve import WorkerOptions
-from otlp_tracing.kong_server.fd_passing import Siblings
-from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.fd_passing import WorkerPeers
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.instances import Instances
 from otlp_tracing.kong_server.lifecycle import Lifecycle, watch
 from otlp_tracing.kong_server.loader import load
@@ -54,21 +54,21 @@ def run(options: argparse.Namespace) -> None:
     emitter = process_emitter()
     for name in worker.refused:
         emitter.counters.add(OPTIONS_REFUSED, name)
-    siblings = _siblings(worker)
+    peers = _peers(worker)
     open_session, sweep = _speak(
-        Instances(load(Path(worker.plugins) / PLUGIN_FILE), siblings.slot),
+        Instances(load(Path(worker.plugins) / PLUGIN_FILE), peers.slot),
         lambda phase: emitter.counters.add(EVENTS_FAILED, phase),
-        siblings.table.slots,
+        peers.table.slots,
     )
     # Objects made so far live as long as the process: the garbage collector need not visit them while Kong waits.
     gc.freeze()
-    _log.info("worker %d serves, %s", siblings.slot, build_flavor())
+    _log.info("worker %d serves, %s", peers.slot, build_flavor())
     Worker(
         socket.socket(fileno=worker.listener),
-        siblings,
+        peers,
         open_session=open_session,
         sweep=sweep,
-        side_channel=emitter,
+        background_task=emitter,
         lifecycle=lifecycle,
     ).run()
     emitter.drain(_DRAIN_SECONDS)
@@ -80,10 +80,10 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _siblings(options: WorkerOptions) -> Siblings:
-    return Siblings(
+def _peers(options: WorkerOptions) -> WorkerPeers:
+    return WorkerPeers(
         options.slot,
-        SlotTable(options.table, len(options.outboxes)),
+        HeartbeatTable(options.table, len(options.outboxes)),
         [socket.socket(fileno=inbox) for inbox in options.inboxes],
         [socket.socket(fileno=outbox) for outbox in options.outboxes],
     )

@@ -13,7 +13,7 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 
 # A request that is handed on is an event's beginning or one of its steps; a unix socket takes 200 KiB.
 _MAX_REQUEST_BYTES = 256 << 10
@@ -28,7 +28,7 @@ def create_inboxes(slots: int) -> list[Inbox]:
     return [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(slots)]
 
 
-class Siblings:
+class WorkerPeers:
     """The other workers, seen from one.
 
     Args:
@@ -39,7 +39,7 @@ class Siblings:
     """
 
     def __init__(
-        self, slot: int, table: SlotTable, inboxes: Sequence[socket.socket], outboxes: Sequence[socket.socket]
+        self, slot: int, table: HeartbeatTable, inboxes: Sequence[socket.socket], outboxes: Sequence[socket.socket]
     ) -> None:
         self.slot = slot
         self.table = table
@@ -51,7 +51,7 @@ class Siblings:
 
     def hand_over(self, slot: int, connection: socket.socket, request: bytes, now: float) -> bool:
         """Give a connection to another worker; False if that one cannot take it, and we keep it."""
-        if slot == self.slot or slot >= len(self._outboxes) or not self.table.moves(slot, now):
+        if slot == self.slot or slot >= len(self._outboxes) or not self.table.is_alive(slot, now):
             return False
         descriptor = array.array("i", [connection.fileno()])
         try:
@@ -64,7 +64,7 @@ class Siblings:
             return False
         return True
 
-    def orphaned(self) -> list[int]:
+    def abandoned_inboxes(self) -> list[int]:
         """Return the slots, this one too, with an inbox that no other worker reads now."""
         return [slot for slot in range(len(self._inboxes)) if slot == self.slot or self.table.read(slot)[0] == 0]
 

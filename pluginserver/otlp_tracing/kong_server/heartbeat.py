@@ -1,6 +1,6 @@
 """Heartbeats of the worker processes, in shared memory, one slot a worker.
 
-Every worker writes the time into its own slot in every turn of its loop. A sibling or the supervisor that finds a
+Every worker writes the time into its own slot in every turn of its loop. A peer or the supervisor that finds a
 stale slot kills that worker: its connections close, Kong repeats the events elsewhere, and the supervisor starts
 another. Otherwise a worker that is stopped or blocked would delay requests.
 
@@ -24,7 +24,7 @@ LOOK_SECONDS = 0.1
 _PAUSE_SECONDS = 1.0  # no loop of this package takes as long between two checks, unless the machine was paused
 
 
-class SlotTable:
+class HeartbeatTable:
     """The table.
 
     Args:
@@ -38,7 +38,7 @@ class SlotTable:
         self._memory = mmap.mmap(descriptor, slots * _SLOT.size)
 
     @classmethod
-    def create(cls, slots: int) -> SlotTable:
+    def create(cls, slots: int) -> HeartbeatTable:
         """Make an empty table."""
         descriptor = os.memfd_create("otlp-tracing slots", 0)
         os.ftruncate(descriptor, slots * _SLOT.size)
@@ -57,11 +57,11 @@ class SlotTable:
         """Tell whether a worker serves every slot."""
         return all(self.read(slot)[0] for slot in range(self.slots))
 
-    def last_sign(self) -> float:
+    def last_heartbeat(self) -> float:
         """Return when a worker of the group, here or gone, has last shown that it moves; 0 if none ever has."""
         return max(self.read(slot)[1] for slot in range(self.slots))
 
-    def moves(self, slot: int, now: float) -> bool:
+    def is_alive(self, slot: int, now: float) -> bool:
         """Tell whether a worker serves this slot and has shown it lately."""
         pid, seconds = self.read(slot)
         return pid != 0 and now - seconds < STALE_SECONDS / 2
@@ -79,7 +79,7 @@ class Watchdog:
 
     def __init__(
         self,
-        table: SlotTable,
+        table: HeartbeatTable,
         own_slot: int | None,
         clock: Callable[[], float] = time.monotonic,
         kill: Callable[[int], None] = lambda descriptor: signal.pidfd_send_signal(descriptor, signal.SIGKILL),
@@ -92,7 +92,7 @@ class Watchdog:
         self._processes: dict[int, tuple[int, int]] = {}  # slot: pid and pidfd
         self._stale: set[int] = set()
 
-    def look(self) -> list[int]:
+    def check(self) -> list[int]:
         """Look at every slot, if it is time to; return the pids that were killed.
 
         A slot has to be stale in two looks that follow each other: after a pause of the whole machine
@@ -106,7 +106,7 @@ class Watchdog:
         stale = {slot for slot in range(self._table.slots) if slot != self._own_slot and self._is_stale(slot, now)}
         condemned = set() if paused else stale & self._stale
         self._stale = stale - condemned
-        return [self._execute(slot) for slot in condemned]
+        return [self._kill_worker(slot) for slot in condemned]
 
     def _is_stale(self, slot: int, now: float) -> bool:
         pid, seconds = self._table.read(slot)
@@ -127,7 +127,7 @@ class Watchdog:
             return False
         return True
 
-    def _execute(self, slot: int) -> int:
+    def _kill_worker(self, slot: int) -> int:
         pid, descriptor = self._processes.pop(slot)
         try:
             self._kill(descriptor)

@@ -17,18 +17,18 @@ import signal
 from pathlib import Path
 
 
-class Stage(enum.Enum):
-    """The stage of a worker's life."""
+class WorkerState(enum.Enum):
+    """The state of a worker."""
 
     SERVING = enum.auto()
-    RETIRING = enum.auto()
+    DRAINING = enum.auto()
     """Another group serves new connections; end each own connection when nothing is under way on it."""
-    ENDING = enum.auto()
+    STOPPING = enum.auto()
     """The same, and soon."""
 
 
 class Lifecycle:
-    """The stage of one worker, looked up a few times a second.
+    """The state of one worker, looked up a few times a second.
 
     Args:
         path: of Kong's socket.
@@ -39,12 +39,12 @@ class Lifecycle:
     def __init__(self, path: Path, bound: tuple[int, int], kong: int | None) -> None:
         self._path = path
         self._bound = bound
-        self._waiting = waiting_path(path, os.getppid())
+        self._waiting = pending_path(path, os.getppid())
         self._kong = kong
         self._told_to_end = False
         self._supervisor: int | None = os.getppid()
 
-    def take_place(self) -> None:
+    def publish_socket(self) -> None:
         """Put the group's socket where Kong connects, now that somebody serves it."""
         with contextlib.suppress(OSError):
             if identity(self._waiting) == self._bound:
@@ -55,16 +55,16 @@ class Lifecycle:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._tell)
 
-    def stage(self) -> Stage:
+    def state(self) -> WorkerState:
         """Check for changes."""
         if self._supervisor is not None and os.getppid() != self._supervisor:
             self._supervisor = None
             _release_output()
         if self._told_to_end or (self._kong is not None and not is_running(self._kong)):
-            return Stage.ENDING
+            return WorkerState.STOPPING
         if is_superseded(self._bound, self._path, self._waiting):
-            return Stage.RETIRING
-        return Stage.SERVING
+            return WorkerState.DRAINING
+        return WorkerState.SERVING
 
     def _tell(self, _number: int, _frame: object) -> None:
         self._told_to_end = True
@@ -79,7 +79,7 @@ def identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def waiting_path(path: Path, supervisor: int) -> Path:
+def pending_path(path: Path, supervisor: int) -> Path:
     """Return where a group's socket waits for its first worker while another group serves."""
     return path.with_name(f".{path.name}.{supervisor}")
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
-from otlp_tracing.kong_server.heartbeat import SlotTable, Watchdog
-from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, waiting_path, watch
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable, Watchdog
+from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, pending_path, watch
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
@@ -48,7 +48,7 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     """Listen on a unix socket for Kong's path.
 
     While another group serves the path, the socket waits beside it: the first of this group's workers that
-    serves puts it there (Lifecycle.take_place), in one step, so that the path always leads to somebody.
+    serves puts it there (Lifecycle.publish_socket), in one step, so that the path always leads to somebody.
 
     Returns:
         The socket, and its identity.
@@ -56,7 +56,7 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     Raises:
         ConfigError: if its folder is missing, belongs to another user, or something that is no socket is in the way.
     """
-    temporary = waiting_path(path, os.getpid())
+    temporary = pending_path(path, os.getpid())
     try:
         refuse_other_file(path)
         _clear_what_died_waiting(path)
@@ -145,7 +145,7 @@ class Child:
             # No process or no memory is left, or the installation is being replaced.
             _log.error("the %s cannot be started, trying again: %s", self.role, error.strerror)
 
-    def note_end(self, table: SlotTable, now: float) -> None:
+    def note_end(self, table: HeartbeatTable, now: float) -> None:
         """Say it and forget the process, if it has ended."""
         if self.process is None or self.process.poll() is None:
             return
@@ -158,7 +158,7 @@ class Child:
             table.write(self.slot, 0, table.read(self.slot)[1])
         self.process = None
 
-    def end_if_stuck_at_start(self, table: SlotTable, now: float) -> None:
+    def end_if_stuck_at_start(self, table: HeartbeatTable, now: float) -> None:
         """Kill a worker that never came to serve: the watchdog looks only after those that do."""
         if self.slot is None or self.process is None or now < self.started_at + self.start_seconds:
             return
@@ -170,7 +170,7 @@ class Child:
 
 def supervise(
     children: Sequence[Child],
-    table: SlotTable,
+    table: HeartbeatTable,
     path: Path,
     bound: tuple[int, int],
     *,
@@ -190,10 +190,10 @@ def supervise(
         clock: monotonic seconds.
     """
     kong, watchdog = watch(os.getppid()), Watchdog(table, None)
-    waiting = waiting_path(path, os.getpid())
+    waiting = pending_path(path, os.getpid())
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     while True:
-        for pid in watchdog.look():
+        for pid in watchdog.check():
             _log.warning("the worker with pid %d did not move; killed", pid)
         for child in children:
             child.note_end(table, clock())

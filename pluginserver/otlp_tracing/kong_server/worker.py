@@ -1,8 +1,8 @@
 """The worker's loop: one thread, one epoll, every connection from Kong.
 
 Connections hold no state beyond their session. Garbage closes its connection and no other. A connection belongs to
-the worker that has the instance of its requests. An accepted connection is assigned by the peer's pid, since each Kong
-worker starts its own instances. The number of an instance in a request overrides that.
+the worker that has the instance of its requests. An accepted connection is assigned by the client's pid, since each
+Kong worker starts its own instances. The number of an instance in a request overrides that.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.kong_server.fd_passing import Siblings
+from otlp_tracing.kong_server.fd_passing import WorkerPeers
 from otlp_tracing.kong_server.heartbeat import Watchdog
-from otlp_tracing.kong_server.lifecycle import Lifecycle, Stage
+from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState
 from otlp_tracing.kong_server.protocol.detection import ENOUGH
 from otlp_tracing.kong_server.protocol.session import Close, Forward, PreferredWorker, RpcSession
 from otlp_tracing.log_limit import LimitedLog
@@ -32,10 +32,10 @@ _closed = LimitedLog(logging.getLogger("otlp_tracing.kong_server.worker"))
 MAX_CONNECTIONS = 4096
 _READ_BYTES = 16 << 10  # most of Kong's messages are far smaller; Python allocates this much for each read
 _EMPTY_FRAME = bytes(4)  # over ProtoBuf; to most calls that are written ahead it is the whole answer
-_TICK_SECONDS = 0.05  # a sign of life nine times before a sibling takes us for stuck
+_TICK_SECONDS = 0.05  # nine heartbeats before a peer takes this worker for stuck
 _LOOK_SECONDS = 0.25
 _SETTLE_SECONDS = 3.0  # before instances move to a worker that is back, because it may crash again
-_PLACE_SECONDS = 1.0  # for all siblings to be there before this group takes another one's place
+_PLACE_SECONDS = 1.0  # for all peers to be there before this group takes another one's place
 _RETIRE_SECONDS = 10.0  # as long as Kong lets its own old workers finish after a reload
 _UNUSED_SECONDS = 1.0
 # Kong waits for a second, as shipped, and then asks another question on the same connection. It takes a late answer
@@ -46,7 +46,7 @@ _END_SECONDS = 3.0
 _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause the loop would spin
 
 
-class SideChannel(Protocol):
+class BackgroundTask(Protocol):
     """Something of the plugin's that wants a turn in the loop now and then."""
 
     def pump(self) -> float:
@@ -61,8 +61,8 @@ OpenSession = Callable[[bytes, PreferredWorker | None], RpcSession]
 
 
 class _Connection:
-    def __init__(self, peer: socket.socket, preferred_worker: PreferredWorker | None) -> None:
-        self.socket = peer
+    def __init__(self, client: socket.socket, preferred_worker: PreferredWorker | None) -> None:
+        self.socket = client
         self.preferred_worker = preferred_worker
         self.session: RpcSession | None = None
         self.first = b""
@@ -73,14 +73,14 @@ class _Connection:
 
 
 class Worker:
-    """Serves one listening socket together with its siblings.
+    """Serves one listening socket together with its peers.
 
     Args:
         listener: bound and listening, shared by all workers.
-        siblings: the other workers, and this one's inbox.
+        peers: the other workers, and this one's inbox.
         open_session: called with the first bytes of a new connection.
         sweep: called a few times a second, to free abandoned events.
-        side_channel: pumped after every batch of events, and when it asks for it.
+        background_task: pumped after every batch of events, and when it asks for it.
         lifecycle: tells when to end.
         late_seconds: a request that has waited for longer is not answered any more.
     """
@@ -88,29 +88,29 @@ class Worker:
     def __init__(
         self,
         listener: socket.socket,
-        siblings: Siblings,
+        peers: WorkerPeers,
         *,
         open_session: OpenSession,
         sweep: Callable[[], object],
-        side_channel: SideChannel,
+        background_task: BackgroundTask,
         lifecycle: Lifecycle,
         late_seconds: float = LATE_SECONDS,
     ) -> None:
         self._listener = listener
-        self._siblings = siblings
+        self._peers = peers
         self._open_session = open_session
         self._sweep = sweep
-        self._side_channel = side_channel
+        self._background_task = background_task
         self._lifecycle = lifecycle
         self._late_seconds = late_seconds
         # Requests that are read from now on came after this time. A connection that waits to be accepted may be older
         # than this process, if there was no other worker to accept it.
-        self._looked_at = siblings.table.last_sign() or time.monotonic()
-        self._watchdog = Watchdog(siblings.table, siblings.slot)
+        self._looked_at = peers.table.last_heartbeat() or time.monotonic()
+        self._watchdog = Watchdog(peers.table, peers.slot)
         self._connections: dict[int, _Connection] = {}
         self._epoll = select.epoll()
         self._pid = os.getpid()
-        self._stage = Stage.SERVING
+        self._state = WorkerState.SERVING
         self._look_at = 0.0
         self._place_at: float | None = None
         self._seen: dict[int, tuple[int, float]] = {}  # slot: the pid of its worker, and since when it is known
@@ -120,12 +120,12 @@ class Worker:
         """Serve until the lifecycle ends."""
         self._listener.setblocking(False)
         self._epoll.register(self._listener.fileno(), select.EPOLLIN)
-        self._epoll.register(self._siblings.inbox.fileno(), select.EPOLLIN)
+        self._epoll.register(self._peers.inbox.fileno(), select.EPOLLIN)
         self._place_at = time.monotonic() + _PLACE_SECONDS
         try:
             self._loop()
         finally:
-            self._siblings.table.write(self._siblings.slot, 0, time.monotonic())
+            self._peers.table.write(self._peers.slot, 0, time.monotonic())
             for connection in list(self._connections.values()):
                 self._close(connection)
             self._epoll.close()
@@ -142,43 +142,43 @@ class Worker:
             if now >= tick_at:
                 tick_at = now + _TICK_SECONDS
                 self._tick(now)
-            urgency = self._side_channel.urgency()
+            urgency = self._background_task.urgency()
             if urgency is not None:
                 pump_at = min(pump_at, now + urgency)
             if now >= pump_at:
-                pump_at = now + self._side_channel.pump()
+                pump_at = now + self._background_task.pump()
             wait = max(0.0, min(tick_at, pump_at) - now)
 
     def _tick(self, now: float) -> None:
-        self._siblings.table.write(self._siblings.slot, self._pid, now)
-        self._watchdog.look()
+        self._peers.table.write(self._peers.slot, self._pid, now)
+        self._watchdog.check()
         self._take_over()
-        if self._place_at is not None and (now >= self._place_at or self._siblings.table.is_full()):
+        if self._place_at is not None and (now >= self._place_at or self._peers.table.is_full()):
             self._place_at = None
-            self._lifecycle.take_place()
+            self._lifecycle.publish_socket()
         if now >= self._look_at:
             self._look(now)
 
     def _goes_on(self) -> bool:
-        if self._stage is Stage.SERVING:
+        if self._state is WorkerState.SERVING:
             return True
         return bool(self._connections) and time.monotonic() < self._end_at
 
     def _look(self, now: float) -> None:
         self._look_at = now + _LOOK_SECONDS
         self._sweep()
-        for slot in range(self._siblings.table.slots):
-            pid, _ = self._siblings.table.read(slot)
+        for slot in range(self._peers.table.slots):
+            pid, _ = self._peers.table.read(slot)
             if self._seen.get(slot, (0, 0.0))[0] != pid:
                 self._seen[slot] = (pid, now)
-        stage = self._lifecycle.stage()
-        if stage is not self._stage:
-            self._stage = stage
-            self._end_at = now + (_END_SECONDS if stage is Stage.ENDING else _RETIRE_SECONDS)
+        state = self._lifecycle.state()
+        if state is not self._state:
+            self._state = state
+            self._end_at = now + (_END_SECONDS if state is WorkerState.STOPPING else _RETIRE_SECONDS)
         for connection in list(self._connections.values()):
             if connection.session is not None and connection.session.overdue:
                 self._close(connection)
-            elif self._stage is not Stage.SERVING:
+            elif self._state is not WorkerState.SERVING:
                 self._retire(connection, now)
 
     def _retire(self, connection: _Connection, now: float) -> None:
@@ -197,68 +197,68 @@ class Worker:
             self._serve(connection, events, now)
         elif descriptor == self._listener.fileno():
             self._accept()
-        elif descriptor == self._siblings.inbox.fileno():
+        elif descriptor == self._peers.inbox.fileno():
             self._take_over()
 
     def _accept(self) -> None:
         while True:
             try:
-                peer, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError as error:
-                # BlockingIOError: another worker was faster. Else: out of descriptors, or the peer is gone.
+                # BlockingIOError: another worker was faster. Else: out of descriptors, or the client is gone.
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     time.sleep(_OUT_OF_DESCRIPTORS_SECONDS)
                 return
             if self._is_late(self._looked_at):
-                connection = self._adopt(peer)
+                connection = self._adopt(client)
                 if connection is not None:
                     self._end(connection)
-            elif self._siblings.hand_over(self._preferred_slot(peer), peer, b"", time.monotonic()):
-                peer.close()
+            elif self._peers.hand_over(self._preferred_slot(client), client, b"", time.monotonic()):
+                client.close()
             else:
-                self._adopt(peer)
+                self._adopt(client)
 
     def _take_over(self) -> None:
-        for slot in self._siblings.orphaned():
+        for slot in self._peers.abandoned_inboxes():
             self._take_over_from(slot)
 
     def _take_over_from(self, slot: int) -> None:
-        while (handed := self._siblings.take_over(slot)) is not None:
-            peer, request, handed_at = handed
+        while (handed := self._peers.take_over(slot)) is not None:
+            client, request, handed_at = handed
             if request and self._is_late(handed_at):
-                peer.close()
+                client.close()
                 continue
-            connection = self._adopt(peer)
+            connection = self._adopt(client)
             if connection is not None and request:
                 self._answer(connection, request, settle=True)
 
-    def _adopt(self, peer: socket.socket) -> _Connection | None:
+    def _adopt(self, client: socket.socket) -> _Connection | None:
         if len(self._connections) >= MAX_CONNECTIONS:
-            peer.close()  # Kong then continues without the plugin; with an open connection it would wait
+            client.close()  # Kong then continues without the plugin; with an open connection it would wait
             return None
-        peer.setblocking(False)
-        connection = _Connection(peer, self._preferred_worker(peer))
-        self._connections[peer.fileno()] = connection
-        self._epoll.register(peer.fileno(), select.EPOLLIN)
+        client.setblocking(False)
+        connection = _Connection(client, self._preferred_worker(client))
+        self._connections[client.fileno()] = connection
+        self._epoll.register(client.fileno(), select.EPOLLIN)
         return connection
 
-    def _preferred_slot(self, peer: socket.socket) -> int:
-        pid = peer_pid(peer)
+    def _preferred_slot(self, client: socket.socket) -> int:
+        pid = peer_pid(client)
         # If the pid has no meaning, the worker that accepts a connection keeps it.
-        return pid % self._siblings.table.slots if pid else self._siblings.slot
+        return pid % self._peers.table.slots if pid else self._peers.slot
 
-    def _preferred_worker(self, peer: socket.socket) -> PreferredWorker | None:
-        slot = self._preferred_slot(peer)
-        if slot == self._siblings.slot:
+    def _preferred_worker(self, client: socket.socket) -> PreferredWorker | None:
+        slot = self._preferred_slot(client)
+        if slot == self._peers.slot:
             return None
         return lambda: slot if self._has_settled(slot) else None
 
     def _has_settled(self, slot: int) -> bool:
         pid, since = self._seen.get(slot, (0, 0.0))
         now = time.monotonic()
-        if self._siblings.table.read(slot)[0] != pid or pid == 0 or now < since + _SETTLE_SECONDS:
+        if self._peers.table.read(slot)[0] != pid or pid == 0 or now < since + _SETTLE_SECONDS:
             return False
-        return self._siblings.table.moves(slot, now)
+        return self._peers.table.is_alive(slot, now)
 
     def _serve(self, connection: _Connection, events: int, now: float) -> None:
         if events != select.EPOLLIN and events & select.EPOLLOUT:
@@ -300,7 +300,7 @@ class Worker:
                 connection.first = data
                 return
             session = connection.session = self._open_session(data, connection.preferred_worker)
-            if self._stage is not Stage.SERVING:
+            if self._state is not WorkerState.SERVING:
                 session.retire()
         try:
             answer = session.receive(data, settle=settle)
@@ -317,7 +317,7 @@ class Worker:
             self._forward(connection, answer)
 
     def _forward(self, connection: _Connection, forward: Forward) -> None:
-        if self._siblings.hand_over(forward.slot, connection.socket, forward.request, time.monotonic()):
+        if self._peers.hand_over(forward.slot, connection.socket, forward.request, time.monotonic()):
             self._close(connection)
         else:
             self._answer(connection, forward.request, settle=True)

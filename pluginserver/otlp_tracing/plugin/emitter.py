@@ -44,6 +44,7 @@ _log = logging.getLogger("otlp_tracing.plugin.emitter")
 
 # Half a minute of 500 requests/s with log records of 2 kB, about the need of a restart of the sidecar under load.
 MAX_RING_BYTES = 32 << 20
+_READ_BYTES = 4096  # some hundred acknowledgements
 _WRITE_BYTES = 64 << 10  # the size of one send; a unix socket takes about 200 KiB
 _RECONNECT_SECONDS = 0.2  # a sidecar that was restarted listens within a few of these
 _SAY_LOST_SECONDS = 3.0  # a sidecar that starts beside us, or again, takes less
@@ -313,13 +314,15 @@ class Emitter:
         assert self._socket is not None
         while True:
             try:
-                data = self._socket.recv(4096)
+                data = self._socket.recv(_READ_BYTES)
             except BlockingIOError:
                 return
             if not data:
                 raise ConnectionResetError("it closed the connection")
             for frame in self._decoder.feed(data):
                 self._take(frame)
+            if len(data) < _READ_BYTES:
+                return  # all that was there: to ask again costs a system call and an exception
 
     def _take(self, frame: Frame) -> None:
         match frame:

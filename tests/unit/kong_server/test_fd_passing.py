@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from otlp_tracing.kong_server.fd_passing import Siblings, create_inboxes
-from otlp_tracing.kong_server.heartbeat import STALE_SECONDS, SlotTable
+from otlp_tracing.kong_server.fd_passing import WorkerPeers, create_inboxes
+from otlp_tracing.kong_server.heartbeat import STALE_SECONDS, HeartbeatTable
 
 NOW = 1000.0
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[Siblings, Siblings]]:
-    table, inboxes = SlotTable.create(2), create_inboxes(2)
+def pair() -> Iterator[tuple[WorkerPeers, WorkerPeers]]:
+    table, inboxes = HeartbeatTable.create(2), create_inboxes(2)
     reading, writing = [list(ends) for ends in zip(*inboxes, strict=True)]
-    yield Siblings(0, table, reading, writing), Siblings(1, table, reading, writing)
+    yield WorkerPeers(0, table, reading, writing), WorkerPeers(1, table, reading, writing)
     for inbox in inboxes:
         for end in inbox:
             end.close()
@@ -33,7 +33,7 @@ def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_a_connection_is_handed_over_with_its_request(
-    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
+    pair: tuple[WorkerPeers, WorkerPeers], connection: tuple[socket.socket, socket.socket]
 ) -> None:
     """The other worker gets the same connection, the bytes that were read from it, and the time."""
     pair[0].table.write(1, os.getpid(), NOW)
@@ -54,7 +54,7 @@ def test_a_connection_is_handed_over_with_its_request(
     ("slot", "age"), [(0, 0.0), (1, STALE_SECONDS), (5, 0.0)], ids=["itself", "one that does not move", "nobody"]
 )
 def test_a_connection_is_kept_if_nobody_takes_it(
-    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket], slot: int, age: float
+    pair: tuple[WorkerPeers, WorkerPeers], connection: tuple[socket.socket, socket.socket], slot: int, age: float
 ) -> None:
     """A worker that is stuck must not be given more."""
     pair[0].table.write(1, os.getpid(), NOW - age)
@@ -63,7 +63,7 @@ def test_a_connection_is_kept_if_nobody_takes_it(
 
 
 def test_a_full_inbox_is_never_waited_for(
-    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
+    pair: tuple[WorkerPeers, WorkerPeers], connection: tuple[socket.socket, socket.socket]
 ) -> None:
     """A worker that reads nothing any more gets as much as its inbox holds, and the rest is kept."""
     pair[0].table.write(1, os.getpid(), NOW)
@@ -76,14 +76,14 @@ def test_a_full_inbox_is_never_waited_for(
 
 
 def test_the_inbox_of_a_worker_that_is_gone_is_read_by_the_others(
-    pair: tuple[Siblings, Siblings], connection: tuple[socket.socket, socket.socket]
+    pair: tuple[WorkerPeers, WorkerPeers], connection: tuple[socket.socket, socket.socket]
 ) -> None:
     """A connection that was passed to a worker just before it died does not wait for its successor."""
     pair[0].table.write(1, os.getpid(), NOW)
     assert pair[0].hand_over(1, connection[0], b"request", NOW)
-    assert pair[0].orphaned() == [0]
+    assert pair[0].abandoned_inboxes() == [0]
     pair[0].table.write(1, 0, 0.0)
-    assert pair[0].orphaned() == [0, 1]
+    assert pair[0].abandoned_inboxes() == [0, 1]
     handed = pair[0].take_over(1)
 
     assert handed is not None

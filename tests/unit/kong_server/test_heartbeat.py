@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, STALE_SECONDS, SlotTable, Watchdog
+from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, STALE_SECONDS, HeartbeatTable, Watchdog
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def table() -> SlotTable:
-    return SlotTable.create(2)
+def table() -> HeartbeatTable:
+    return HeartbeatTable.create(2)
 
 
 @pytest.fixture
@@ -35,51 +35,51 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 def looks(watchdog: Watchdog, clock: ManualClock, seconds: float) -> list[int]:
     killed: list[int] = []
     for _ in range(round(seconds / LOOK_SECONDS) + 1):
-        killed += watchdog.look()
+        killed += watchdog.check()
         clock.now += LOOK_SECONDS
     return killed
 
 
-def test_the_table_is_shared(table: SlotTable) -> None:
+def test_the_table_is_shared(table: HeartbeatTable) -> None:
     """Another process that inherited the descriptor reads the same values."""
     table.write(1, 4711, 5.5)
 
-    assert SlotTable(table.descriptor, 2).read(1) == (4711, 5.5)
+    assert HeartbeatTable(table.descriptor, 2).read(1) == (4711, 5.5)
     assert table.read(0) == (0, 0.0)
 
 
 def test_a_worker_that_does_not_move_is_killed(
-    table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
+    table: HeartbeatTable, clock: ManualClock, process: subprocess.Popen[bytes]
 ) -> None:
     """Within a second of its last sign, and its slot is free for another."""
     table.write(1, process.pid, clock.now)
     watchdog = Watchdog(table, 0, clock)
-    last_sign = clock.now
+    last_heartbeat = clock.now
     killed: list[int] = []
     while not killed:
-        killed = watchdog.look()
+        killed = watchdog.check()
         clock.now += LOOK_SECONDS
 
     assert killed == [process.pid]
     assert process.wait(10) == -signal.SIGKILL
-    assert clock.now - last_sign < 1
+    assert clock.now - last_heartbeat < 1
     assert table.read(1)[0] == 0
 
 
 def test_a_worker_that_moves_is_left_alone(
-    table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
+    table: HeartbeatTable, clock: ManualClock, process: subprocess.Popen[bytes]
 ) -> None:
     """A sign now and then is enough."""
     watchdog = Watchdog(table, None, clock)
     for _ in range(20):
         table.write(0, process.pid, clock.now)
-        assert watchdog.look() == []
+        assert watchdog.check() == []
         clock.now += STALE_SECONDS / 2
 
     assert process.poll() is None
 
 
-def test_nobody_kills_itself(table: SlotTable, clock: ManualClock) -> None:
+def test_nobody_kills_itself(table: HeartbeatTable, clock: ManualClock) -> None:
     """A worker that was slow to write its own sign is kept."""
     table.write(0, os.getpid(), clock.now)
 
@@ -87,22 +87,22 @@ def test_nobody_kills_itself(table: SlotTable, clock: ManualClock) -> None:
 
 
 def test_a_pause_of_the_machine_kills_nobody(
-    table: SlotTable, clock: ManualClock, process: subprocess.Popen[bytes]
+    table: HeartbeatTable, clock: ManualClock, process: subprocess.Popen[bytes]
 ) -> None:
     """After a suspension every slot is stale; a worker that moves again before the second check stays."""
     table.write(1, process.pid, clock.now)
     watchdog = Watchdog(table, 0, clock)
-    watchdog.look()
+    watchdog.check()
     clock.now += 600
-    assert watchdog.look() == []
+    assert watchdog.check() == []
     table.write(1, process.pid, clock.now)
     clock.now += LOOK_SECONDS
 
-    assert watchdog.look() == []
+    assert watchdog.check() == []
     assert process.poll() is None
 
 
-def test_a_pid_that_is_gone_is_no_matter(table: SlotTable, clock: ManualClock) -> None:
+def test_a_pid_that_is_gone_is_no_matter(table: HeartbeatTable, clock: ManualClock) -> None:
     """A worker that has ended needs no killing."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.kong_server.lifecycle import Lifecycle, Stage, identity, waiting_path, watch
+from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, identity, pending_path, watch
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def lifecycle(path: Path, kong: int | None = None) -> Lifecycle:
 
 def test_a_worker_serves_while_nothing_changes(path: Path) -> None:
     """The socket is unchanged, and there was no signal."""
-    assert lifecycle(path).stage() is Stage.SERVING
+    assert lifecycle(path).state() is WorkerState.SERVING
 
 
 def test_a_successor_sends_a_worker_into_retirement(path: Path) -> None:
@@ -37,33 +37,33 @@ def test_a_successor_sends_a_worker_into_retirement(path: Path) -> None:
     successor.touch()
     successor.replace(path)
 
-    assert worker.stage() is Stage.RETIRING
+    assert worker.state() is WorkerState.DRAINING
 
 
 def test_a_worker_ends_with_kong(path: Path) -> None:
     """Whatever else is the case."""
     kong = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     worker = lifecycle(path, watch(kong.pid))
-    assert worker.stage() is Stage.SERVING
+    assert worker.state() is WorkerState.SERVING
     kong.kill()
     kong.wait()
     assert kong.stdin is not None
     kong.stdin.close()
 
-    assert worker.stage() is Stage.ENDING
+    assert worker.state() is WorkerState.STOPPING
     assert watch(kong.pid) is None
 
 
 def test_a_group_in_waiting_serves_until_it_takes_its_place(path: Path) -> None:
     """Its socket is beside the path while another group serves, and then at it."""
-    waiting = waiting_path(path, os.getppid())
+    waiting = pending_path(path, os.getppid())
     waiting.touch()
     bound = identity(waiting)
     assert bound is not None
     worker = Lifecycle(path, bound, None)
-    assert worker.stage() is Stage.SERVING
-    worker.take_place()
+    assert worker.state() is WorkerState.SERVING
+    worker.publish_socket()
 
     assert identity(path) == bound
-    assert worker.stage() is Stage.SERVING
+    assert worker.state() is WorkerState.SERVING
     assert not waiting.exists()

@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.kong_server.heartbeat import SlotTable
-from otlp_tracing.kong_server.lifecycle import identity, waiting_path
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
+from otlp_tracing.kong_server.lifecycle import identity, pending_path
 from otlp_tracing.kong_server.supervisor import Child, bind
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves no request.
 CHILD = """
 import os, sys, time
 from pathlib import Path
-from otlp_tracing.kong_server.lifecycle import waiting_path
-from otlp_tracing.kong_server.heartbeat import SlotTable
-table = SlotTable(int(sys.argv[2]), 1)
+from otlp_tracing.kong_server.lifecycle import pending_path
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
+table = HeartbeatTable(int(sys.argv[2]), 1)
 path = Path(sys.argv[1]).with_name("kong.socket")
-waiting = waiting_path(path, os.getppid())
+waiting = pending_path(path, os.getppid())
 if waiting.exists():
     waiting.replace(path)
 with open(sys.argv[1], "a") as file:
@@ -39,10 +39,10 @@ while True:
 PROGRAM = """
 import sys
 from pathlib import Path
-from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.supervisor import Child, bind, supervise
 path = Path({folder!r}, "kong.socket")
-(listener, bound), table = bind(path), SlotTable.create(1)
+(listener, bound), table = bind(path), HeartbeatTable.create(1)
 command = [sys.executable, "-c", {child!r}, {folder!r} + "/pids", str(table.descriptor)]
 supervise([Child("worker 0", command, descriptors=[table.descriptor], slot=0)], table, path, bound)
 """
@@ -101,10 +101,10 @@ def test_a_path_that_is_served_is_left_until_somebody_serves_here(tmp_path: Path
     path = tmp_path / "kong.socket"
     old, _ = bind(path)
     new, bound = bind(path)
-    waiting = waiting_path(path, os.getpid())
+    waiting = pending_path(path, os.getpid())
     early = connect(path)
     assert identity(path) != bound == identity(waiting)
-    waiting.replace(path)  # Lifecycle.take_place, in a worker
+    waiting.replace(path)  # Lifecycle.publish_socket, in a worker
     late = connect(path)
     old.setblocking(False)
     accepted = [old.accept()[0], old.accept()[0], new.accept()[0]]  # one is bind's own look
@@ -161,7 +161,7 @@ def ends(child: Child, code: int, lasted: float) -> float:
     child.process = subprocess.Popen(["/bin/sh", "-c", f"kill {code} $$" if code < 0 else f"exit {code}"])
     child.process.wait()
     child.started_at = 100.0
-    child.note_end(SlotTable.create(1), 100.0 + lasted)
+    child.note_end(HeartbeatTable.create(1), 100.0 + lasted)
     return child.pause
 
 
@@ -178,7 +178,7 @@ def test_a_child_that_ends_at_once_is_started_ever_more_slowly() -> None:
 
 def test_a_worker_gets_more_time_to_start_where_it_needs_more() -> None:
     """On a busy machine a worker that is killed after 5 s would never serve; the next has 10 s, up to a minute."""
-    worker, table = Child("worker 0", [], slot=0), SlotTable.create(1)
+    worker, table = Child("worker 0", [], slot=0), HeartbeatTable.create(1)
     allowed = []
     for _ in range(6):
         with subprocess.Popen(["/bin/sleep", "60"]) as worker.process:
@@ -236,8 +236,8 @@ def test_what_died_waiting_is_cleared_away(tmp_path: Path) -> None:
     path = tmp_path / "kong.socket"
     died = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     left, moved, other = (
-        waiting_path(path, int(died.stdout)),
-        waiting_path(path, os.getppid()),
+        pending_path(path, int(died.stdout)),
+        pending_path(path, os.getppid()),
         path.with_name(".kong.socket.lock"),
     )
     for one in (left, moved, other):
@@ -255,7 +255,7 @@ def test_what_waits_is_left_alone(tmp_path: Path) -> None:
     """Somebody listens: its supervisor may live in another pid namespace."""
     path = tmp_path / "kong.socket"
     died = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    waiting = waiting_path(path, int(died.stdout))
+    waiting = pending_path(path, int(died.stdout))
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(waiting))
         other.listen()

@@ -14,8 +14,8 @@ import msgpack
 import pytest
 from kong_pdk.module import Module
 
-from otlp_tracing.kong_server.fd_passing import Siblings, create_inboxes
-from otlp_tracing.kong_server.heartbeat import SlotTable
+from otlp_tracing.kong_server.fd_passing import WorkerPeers, create_inboxes
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.instances import Calls, Instances
 from otlp_tracing.kong_server.lifecycle import Lifecycle, identity
 from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
@@ -104,7 +104,7 @@ class Group:
         self.bound = identity(self.path)
         assert self.bound is not None
         self.pumped = Pumped()
-        self.table = SlotTable.create(slots)
+        self.table = HeartbeatTable.create(slots)
         self.inboxes = create_inboxes(slots)
         self.instances = [Instances(Module("echo", module=module), slot) for slot in range(slots)]
         self.threads = [threading.Thread(target=lambda slot=slot: self.worker(slot).run()) for slot in range(slots)]
@@ -121,10 +121,10 @@ class Group:
         events = MsgPackEvents(self.instances[slot], slots=len(self.inboxes))
         return Worker(
             self.listener,
-            Siblings(slot, self.table, *map(list, zip(*self.inboxes, strict=True))),
+            WorkerPeers(slot, self.table, *map(list, zip(*self.inboxes, strict=True))),
             open_session=lambda _first, preferred_worker: MsgPackSession(events, preferred_worker),
             sweep=events.free_abandoned,
-            side_channel=self.pumped,
+            background_task=self.pumped,
             lifecycle=Lifecycle(self.path, self.bound, None),
             late_seconds=self._late_seconds,
         )
