@@ -15,7 +15,8 @@ from typing import Any
 from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
 from otlp_tracing.commands.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, MANIFEST
-from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings, without_loggers
+from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings
+from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.options import OptionParser, choice
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.schema import SCHEMA
@@ -117,12 +118,16 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
                 findings += [_unreadable(fault) for fault in error.faults]
             continue
         name = "-" if file is None else str(file)
-        parted = [without_loggers(one) for one in read]
-        documents = [document for document, _ in parted]
-        found = list(_findings(name, documents))
-        for document, loggers in parted:
+        found, documents = [], []
+        for one in read:
+            document, functions = one.without(PRE_FUNCTION)
+            document, loggers = document.without(HTTP_LOG)
+            documents.append(document)
+            for entry, fault in snippet_findings(document, functions):
+                found.append(Finding(name, *entry.position(fault.field), entry.place, text_of(fault), is_fault=False))
             for entry, fault, is_fault in queue_findings(document, loggers, hand_over):
                 found.append(Finding(name, *entry.position(fault.field), entry.place, text_of(fault), is_fault))
+        found = [*_findings(name, documents), *found]
         findings += found
         summaries.append(_summary(name, documents, found))
     PRINTERS[form](findings)
@@ -132,7 +137,7 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
 
 
 def _is_read(name: str) -> bool:
-    return name == HTTP_LOG or _is_meant(name)
+    return name in {HTTP_LOG, PRE_FUNCTION} or _is_meant(name)
 
 
 def _is_meant(name: str) -> bool:

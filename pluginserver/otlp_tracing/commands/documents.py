@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,11 @@ class Document:
     is_ignored: bool = False
     is_deck: bool = False
     node: Node | None = None
+
+    def without(self, plugin: str) -> tuple[Document, list[Entry]]:
+        """Return the document without the entries of a plugin, and these entries."""
+        taken = [one for one in self.entries if one.value.get("name") == plugin]
+        return replace(self, entries=[one for one in self.entries if one not in taken]), taken
 
 
 def read_documents(path: Path | None, is_wanted: Callable[[str], bool]) -> list[Document]:

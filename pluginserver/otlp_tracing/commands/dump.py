@@ -34,11 +34,12 @@ def add_options(parser: OptionParser) -> None:
     )
     parser.option(
         "--format",
-        choice("kong", "lua", "json-schema"),
+        choice("kong", "lua", "json-schema", "nginx-facts", "nginx-facts-json"),
         "kong",
-        "kong|lua|json-schema",
+        "kong|lua|json-schema|nginx-facts|nginx-facts-json",
         "kong: the description that Kong's query_cmd wants; lua: schema.lua, as Konnect wants it; "
-        "json-schema: for editors, of kong.yml and of KongPlugin",
+        "json-schema: for editors, of kong.yml and of KongPlugin; nginx-facts: the pre-function entry that puts facts "
+        "of nginx into the log record, as a kong.yml; nginx-facts-json: the same for the Admin API",
     )
     add_hand_over_option(parser)
     add_on_fault_option(parser)
@@ -48,6 +49,11 @@ def add_options(parser: OptionParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the description."""
+    if options.format.startswith("nginx-facts"):
+        from otlp_tracing.commands.nginx_snippet import as_json, as_kong_yml  # noqa: PLC0415 - Kong waits for a dump
+
+        sys.stdout.write(as_json() if options.format == "nginx-facts-json" else as_kong_yml())
+        return
     module = load((options.plugins or plugin_folder()) / PLUGIN_FILE)
     if options.format == "lua":
         sys.stdout.write(lua_schema(schema_of(module), module.version))

@@ -9,7 +9,7 @@ Source: kong/runloop/plugins_iterator.lua of Kong 3.9.1 (lookup_cfg).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,34 +25,30 @@ _MOST_RECORDS = 1000  # of a batch; with large headers it would pass the listene
 
 
 @dataclass(frozen=True)
-class _Scope:
-    """The parts of a scope, each in words; the service is known where the file shows it."""
+class Scope:
+    """The parts of an entry's scope, each in words; the service is known where the file shows it."""
 
     route: str
     service: str
     consumer: str
 
     @classmethod
-    def of(cls, entry: Entry) -> _Scope:
+    def of(cls, entry: Entry) -> Scope:
+        """Return the scope of an entry."""
         parts = {words.partition(" ")[0]: words for words in entry.place.split(", ")}
         return cls(parts.get("route", ""), parts.get("service", ""), parts.get("consumer", ""))
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """Equal for entries of the same scope."""
         # An entry in a route belongs to the route, whose service is only around it.
         return self.consumer, self.route, "" if self.route else self.service
 
-    def covers(self, other: _Scope) -> bool:
+    def covers(self, other: Scope) -> bool:
         """Tell whether every request of the other scope is one of this, as far as the file shows it."""
         if self.route:
             return self.route == other.route
         return not self.service or self.service == other.service
-
-
-def without_loggers(document: Document) -> tuple[Document, Sequence[Entry]]:
-    """Take the http-log entries out of a document."""
-    loggers = [one for one in document.entries if one.value.get("name") == HTTP_LOG]
-    return replace(document, entries=[one for one in document.entries if one not in loggers]), loggers
 
 
 def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str) -> Iterator[tuple[Entry, Fault, bool]]:
@@ -76,25 +72,25 @@ def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str)
         yield from ((logger, fault, is_fault) for fault, is_fault in _setting_findings(_config(logger)))
     placed = [one for one in loggers if one.manifest is None]
     for entry in entries:
-        gap = _gap(_Scope.of(entry), placed) if entry.manifest is None else None
+        gap = _gap(Scope.of(entry), placed) if entry.manifest is None else None
         if gap:
             yield entry, Fault("", "", gap), True
-    covered = [_Scope.of(entry) for entry in entries if entry.manifest is None]
+    covered = [Scope.of(entry) for entry in entries if entry.manifest is None]
     for logger in placed:
-        scope = _Scope.of(logger)
+        scope = Scope.of(logger)
         is_narrow = any(one.covers(scope) for one in covered)
         if is_narrow and not _is_for_sidecar(logger) and scope.key not in {one.key for one in covered}:
             text = f"takes the place of the http-log for the sidecar: requests of this scope give no spans ({_PAGE})"
             yield logger, Fault("", "", text), True
 
 
-def _gap(scope: _Scope, loggers: Sequence[Entry]) -> str | None:
-    fitting = [one for one in loggers if (logger := _Scope.of(one)).covers(scope) and not logger.consumer]
+def _gap(scope: Scope, loggers: Sequence[Entry]) -> str | None:
+    fitting = [one for one in loggers if (logger := Scope.of(one)).covers(scope) and not logger.consumer]
     if not fitting:
         if scope.route and not scope.service and any(map(_is_for_sidecar, loggers)):
             return None  # the route's service may have one: the file does not show which it is
         return f"no http-log brings its records to the sidecar: add one for the same scope ({_PAGE})"
-    nearest = max(fitting, key=lambda one: (bool(_Scope.of(one).route), bool(_Scope.of(one).service)))
+    nearest = max(fitting, key=lambda one: (bool(Scope.of(one).route), bool(Scope.of(one).service)))
     if not _is_for_sidecar(nearest):
         line, _ = nearest.position("")
         return f"the http-log in line {line} sends its records to another server, not to the sidecar ({_PAGE})"

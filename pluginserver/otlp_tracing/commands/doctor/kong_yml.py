@@ -17,9 +17,10 @@ from typing import Any
 from otlp_tracing.commands.check import inspect
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME
-from otlp_tracing.commands.documents import Entry, read_documents
+from otlp_tracing.commands.documents import Document, Entry, read_documents
 from otlp_tracing.commands.findings import text_of
 from otlp_tracing.commands.kong_entities import STREAM_PROTOCOLS
+from otlp_tracing.commands.nginx_snippet import DUMP, PRE_FUNCTION, has_snippet, snippet_findings
 from otlp_tracing.commands.nodes import Node
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
@@ -103,9 +104,11 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     """
     check = f"otlp-tracing check {shlex.quote(str(file))}"
     try:
-        documents = [document for document in read_documents(file, NAME.__eq__) if not document.is_ignored]
+        read = read_documents(file, {NAME, PRE_FUNCTION}.__contains__)
     except ConfigError as error:
         return [], [Finding("FAIL", str(file), "; ".join(fault.rule for fault in error.faults), check)]
+    parted = [document.without(PRE_FUNCTION) for document in read if not document.is_ignored]
+    documents = [document for document, _ in parted]
     used, findings = [], []
     for document in documents:
         for (line, _), fault in document.faults:
@@ -123,7 +126,17 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     elif used:
         count = "1 entry" if len(used) == 1 else f"{len(used)} entries"
         findings.insert(0, Finding("ok", str(file), f"{count} of {NAME}"))
+    for document, functions in parted:
+        findings += _snippet_findings(file, document, functions)
     return used, findings
+
+
+def _snippet_findings(file: Path, document: Document, functions: list[Entry]) -> Iterator[Finding]:
+    wrong = [*snippet_findings(document, functions)]
+    for entry, fault in wrong:
+        yield Finding("warn", f"{file}:{entry.position(fault.field)[0]}", f"nginx facts: {text_of(fault)}", DUMP)
+    if has_snippet(functions) and not wrong:
+        yield Finding("ok", str(file), "the nginx snippet is that of this package")
 
 
 def _configured(file: Path, entry: Entry, *, is_deck: bool) -> ConfiguredEntry | Finding:
