@@ -39,7 +39,7 @@ def assemble(
         kept_for: why the trace is kept after the response; None if the head decision keeps it.
     """
     if record.log.session is not None:
-        return [connection_span(record, context, kept_for)]
+        return [connection_span(record, context, rules, kept_for)]
     times = span_times(record.log, record.tries)
     spans = [_server_span(record, context, rules, times, kept_for)]
     if times.tries:
@@ -57,7 +57,7 @@ def server_span(
 ) -> SpanRecord:
     """Return the SERVER span alone; the arguments are those of assemble()."""
     if record.log.session is not None:
-        return connection_span(record, context, kept_for)
+        return connection_span(record, context, rules, kept_for)
     return _server_span(record, context, rules, span_times(record.log, record.tries), kept_for)
 
 

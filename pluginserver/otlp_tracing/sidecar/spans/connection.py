@@ -13,14 +13,19 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord, present
+from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
 from otlp_tracing.sidecar.spans.timing import connection_times
 
 
-def connection_span(record: RequestRecord, context: RequestContext, kept_for: str | None = None) -> SpanRecord:
+def connection_span(
+    record: RequestRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
+) -> SpanRecord:
     """Return the span of a connection; the arguments are those of assemble.assemble()."""
     start_ns, end_ns = connection_times(record.log)
     attributes = _attributes(record)
+    if rules.own_attributes is not None:
+        attributes.update(rules.own_attributes.attributes(record))
     attributes.update(sampling_attributes(context, kept_for))
     protocol = protocol_of(record)
     return SpanRecord(

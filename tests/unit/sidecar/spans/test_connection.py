@@ -119,3 +119,20 @@ def test_a_number_that_is_none_is_left_out(value: object) -> None:
     assert span.attributes["kong.connection.sent_bytes"] == 7
     assert not {"kong.connection.received_bytes", "server.port"} & span.attributes.keys()
     assert span.end_unix_ns == span.start_unix_ns
+
+
+def test_a_connection_has_own_attributes() -> None:
+    """Literals and tags; it has no header, no query and no path."""
+    own = [
+        {"name": "app.ring", "source": "literal", "value": "blue"},
+        {"name": "app.team", "source": "service_tag", "key": "team"},
+        {"name": "app.tenant", "source": "request_header", "key": "x-tenant"},
+        {"name": "app.page", "source": "query_parameter", "key": "page"},
+        {"name": "app.user", "source": "path_capture", "key": "id"},
+    ]
+    record = _records("3.9")["tcp-r"]
+    record["service"]["tags"] = ["team:storage"]
+    (span,) = assemble(decode(json.dumps(record).encode()), CONTEXT, rules_of(span={"attributes": own}))
+
+    found = {name: value for name, value in span.attributes.items() if name.startswith("app.")}
+    assert found == {"app.ring": "blue", "app.team": "storage"}
