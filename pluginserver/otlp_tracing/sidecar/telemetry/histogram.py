@@ -72,8 +72,10 @@ class Histogram:
             self.exemplars[bucket] = exemplar
 
     def observe_all(self, values: list[float]) -> None:
-        """Count values that are not negative, in a fraction of the time; the list is sorted."""
+        """Count values, in a fraction of the time; the list is sorted, and those that are negative are left out."""
         values.sort()
+        if values and values[0] < 0:
+            del values[: bisect_left(values, 0)]
         self.sum += sum(values)
         counted = 0
         for bucket, bound in enumerate(self.bounds):
@@ -119,6 +121,7 @@ class ExponentialHistogram(Histogram):
             self.exemplars[bucket >> EXPONENTIAL_SCALE] = exemplar
 
     def observe_all(self, values: list[float]) -> None:
-        """Count values that are not negative."""
+        """Count values; those that are negative are left out."""
         for value in values:
-            self.observe(value)
+            if value >= 0:
+                self.observe(value)

@@ -73,7 +73,7 @@ class _Request:
         """Count the values that are put aside; what Kong does not know is None or -1."""
         if self.values:
             for number, column in enumerate(zip(*self.values, strict=True)):
-                values = [value for value in column if value is not None and value >= 0]
+                values = [value for value in column if value is not None]
                 if number < len(self.histograms):
                     self.histograms[number].observe_all(values)
                 elif self.single_try is not None:
