@@ -9,14 +9,12 @@ import argparse
 import dataclasses
 import errno
 import itertools
-import json
 import logging
 import os
 import stat
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - the name of a path here
 
@@ -35,6 +33,7 @@ from otlp_tracing.commands.options import (
     integer,
     text,
 )
+from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.config.otel_variables import tracer_remarks
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import make_private, reason
@@ -109,18 +108,22 @@ def run(options: argparse.Namespace) -> None:
     table = HeartbeatTable.create(count)
     inboxes = create_inboxes(count)
     children = [
-        WorkerOptions(
-            slot=slot,
-            listener=listener.fileno(),
-            table=table.descriptor,
-            inboxes=[reading.fileno() for reading, _ in inboxes],
-            outboxes=[writing.fileno() for _, writing in inboxes],
-            socket=str(socket),
-            bound=bound,
-            kong_pid=os.getppid(),
-            plugins=str(options.plugins or plugin_folder()),
-            refused=[fault.field for fault in faults] if slot == 0 else [],
-        ).child(log, {SIDECAR_SOCKET_VARIABLE: str(sidecar), HOSTED_VARIABLE: "1"})
+        _child(
+            WorkerOptions(
+                slot=slot,
+                listener=listener.fileno(),
+                table=table.descriptor,
+                inboxes=[reading.fileno() for reading, _ in inboxes],
+                outboxes=[writing.fileno() for _, writing in inboxes],
+                socket=str(socket),
+                bound=bound,
+                kong_pid=os.getppid(),
+                plugins=str(options.plugins or plugin_folder()),
+                refused=[fault.field for fault in faults] if slot == 0 else [],
+            ),
+            log,
+            {SIDECAR_SOCKET_VARIABLE: str(sidecar), HOSTED_VARIABLE: "1"},
+        )
         for slot in range(count)
     ]
     if is_embedded:
@@ -227,46 +230,12 @@ def _worker_count(workers: int | str) -> int:
     return workers if isinstance(workers, int) else min(len(os.sched_getaffinity(0)), MAX_WORKERS)
 
 
-@dataclass(frozen=True)
-class WorkerOptions:
-    """The options of one worker process, handed over as one JSON argument.
-
-    Args:
-        slot: its place in the table and in the lists, 0 to MAX_WORKERS - 1.
-        listener: inherited descriptor of Kong's socket.
-        table: inherited descriptor of the heartbeat table.
-        inboxes: inherited descriptors, one of each worker.
-        outboxes: likewise.
-        socket: path that Kong connects to.
-        bound: device and inode of that socket when the group bound it.
-        kong_pid: process that started the group.
-        plugins: folder of the plugin file.
-        refused: options that could not be used, which this worker counts.
-    """
-
-    slot: int
-    listener: int
-    table: int
-    inboxes: Sequence[int]
-    outboxes: Sequence[int]
-    socket: str
-    bound: tuple[int, int]
-    kong_pid: int
-    plugins: str
-    refused: Sequence[str]
-
-    @classmethod
-    def from_json(cls, text: str) -> WorkerOptions:
-        """Read the text that `child` wrote."""
-        values = json.loads(text)
-        return cls(**{**values, "bound": tuple(values["bound"])})
-
-    def child(self, log: Sequence[str], environment: dict[str, str]) -> Child:
-        """Return the process to start."""
-        return Child(
-            f"worker {self.slot}",
-            command_line("worker", json.dumps(dataclasses.asdict(self)), *log),
-            environment=environment,
-            descriptors=[self.listener, self.table, *self.inboxes, *self.outboxes],
-            slot=self.slot,
-        )
+def _child(worker: WorkerOptions, log: Sequence[str], environment: dict[str, str]) -> Child:
+    """Return the process of a worker, to be started."""
+    return Child(
+        f"worker {worker.slot}",
+        command_line("worker", worker.to_json(), *log),
+        environment=environment,
+        descriptors=[worker.listener, worker.table, *worker.inboxes, *worker.outboxes],
+        slot=worker.slot,
+    )

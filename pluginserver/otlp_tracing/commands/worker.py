@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from otlp_tracing.commands.options import OptionParser, add_log_file_option
-from otlp_tracing.commands.serve import WorkerOptions
+from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.kong_server.fd_passing import WorkerPeers
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.instances import Instances

@@ -11,19 +11,9 @@ import pytest
 
 from otlp_tracing.cli import main, parse
 from otlp_tracing.commands import options
-from otlp_tracing.commands.serve import WorkerOptions
+from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.supervisor import Child
-
-
-def test_a_workers_options_survive_the_command_line() -> None:
-    """Descriptors, the socket and its identity are read as they were written, in one argument."""
-    options = WorkerOptions(1, 3, 4, [5, 6], [7, 8], "/a b/s", (64, 1234567), 1, "/plugins", ["--http"])
-    child = options.child(["--log-level=info", "--log-file="], {"A": "1"})
-
-    assert child.command[-4] == "worker"
-    assert WorkerOptions.from_json(child.command[-3]) == options
-    assert child.descriptors == [3, 4, 5, 6, 7, 8]
 
 
 def test_the_pages_token_is_read_before_the_socket_is_bound(
