@@ -26,6 +26,7 @@ COMMANDS = {
     "status": "show the state of delivery to every collector, with the reason",
     "doctor": "find the fault that keeps traces from arriving, and the command that mends it",
     "probe": "ask whether a running process answers; exit 1 if not",
+    "trace": "send one request through Kong, and draw the time of each plugin",
     "check": "find every fault of the otlp-tracing entries in a kong.yml",
     "completion": "print a script that completes this command in a shell",
     "demo": "show traces through a gateway and two services, on this machine alone",
