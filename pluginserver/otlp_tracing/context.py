@@ -16,7 +16,7 @@ from typing import Any, Final
 FLAG_SAMPLED = 0x01
 FLAG_RANDOM = 0x02
 
-DECIDED_BY = ("parent", "rule", "rate", "budget", "load")
+DECIDED_BY = ("parent", "policy", "rule", "rate", "budget", "load")
 """The kinds of a head decision. `budget` and `load` have lowered the configured rate."""
 
 TAIL_RULE = "tail_rule"

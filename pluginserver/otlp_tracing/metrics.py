@@ -72,8 +72,8 @@ LISTEN_FAILED = Metric(
 REQUESTS = Metric(
     "otlp_tracing_requests_total",
     "counter",
-    "Requests by decision: not_sampled, dropped_later by a tail rule, or kept by parent, rule, rate, budget, load, "
-    "error, retry, slow, status, rare, tail_rule.",
+    "Requests by decision: not_sampled, dropped_later by a tail rule, or kept by parent, policy, rule, rate, budget, "
+    "load, error, retry, slow, status, rare, tail_rule.",
     ("decision",),
 )
 REQUEST_DURATION = Metric(
@@ -114,6 +114,15 @@ SAMPLING_TRACES = Metric(
     "Traces kept per second over the last seconds, for any reason.",
     ("entry",),
 )
+_LOADS = ("applied", "refused")
+POLICY_LOADS = Metric(
+    "otlp_tracing_policy_loads_total",
+    "counter",
+    f"Versions of the policy file that were read, by result: {', '.join(_LOADS)}.",
+    ("result",),
+    values=_LOADS,
+)
+POLICIES = Metric("otlp_tracing_policies", "gauge", "Policies in force, of the last good version of the policy file.")
 CPU_LOAD = Metric(
     "otlp_tracing_cpu_load", "gauge", "Load of the processors that this machine or container may use, 0 to 1."
 )
@@ -258,6 +267,8 @@ METRICS: tuple[Metric, ...] = (
     SAMPLING_FACTOR,
     SAMPLING_BUDGET,
     SAMPLING_TRACES,
+    POLICY_LOADS,
+    POLICIES,
     CPU_LOAD,
     NAMES_REFUSED,
     RECORDS_REFUSED,

@@ -18,7 +18,9 @@ from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, MANIFEST
 from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.options import OptionParser, choice
+from otlp_tracing.commands.policy_findings import policy_findings
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
+from otlp_tracing.config.policies import is_policy_file
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import FieldList, complete, is_vault_reference
@@ -37,8 +39,9 @@ PLUGIN = "otlp-tracing"
 _DESCRIPTION = """\
 Find every fault of the otlp-tracing entries in files, as Kong would, without a Kong.
 
-It reads declarative configurations (kong.yml, also decK's), KongPlugin and KongClusterPlugin manifests, and bodies and
-answers of the Admin API. A finding is `FILE:LINE:COLUMN: scope: field: rule`. Values of headers and keys are not shown.
+It reads declarative configurations (kong.yml, also decK's), KongPlugin and KongClusterPlugin manifests, bodies and
+answers of the Admin API, and policy files (serve --policy-file). A finding is
+`FILE:LINE:COLUMN: scope: field: rule`. Values of headers and keys are not shown.
 With --from it converts entries of Kong's bundled opentelemetry and zipkin plugins.
 
 exit codes: 0 no fault, 2 a fault; a warning is no fault."""
@@ -118,6 +121,12 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
                 findings += [_unreadable(fault) for fault in error.faults]
             continue
         name = "-" if file is None else str(file)
+        policies = [one.node for one in read if one.node is not None and is_policy_file(one.node.value)]
+        if policies:
+            found = [finding for node in policies for finding in policy_findings(name, node)]
+            findings += found
+            summaries.append(f"{name}: policy file, {len(found) or 'no'} fault{'s' * (len(found) != 1)}")
+            continue
         found, documents = [], []
         for one in read:
             document, functions = one.without(PRE_FUNCTION)

@@ -296,6 +296,9 @@ class SidecarOptions:
         "address that takes log records of Kong's http-log, for --hand-over kong; needs a token"))
     ingest_token_file: str = field(metadata=_option(
         token_file, "", "PATH", f"file with the token of that address; or the token itself as {PREFIX}INGEST_TOKEN"))
+    policy_file: str = field(metadata=_option(
+        text("|/.+", "must be an absolute path"), "", "PATH",
+        "file with sampling policies for all entries, which is watched: its changes need no reload of Kong"))
     trace_url: str = field(metadata=_option(
         text(_TRACE_URL, f"must be an http URL with {TRACE_ID} in it"), "", "URL",
         f"a trace in your backend, such as http://jaeger/trace/{TRACE_ID}"))

@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
                 embedded=options.embedded,
                 page=page,
                 ingest=ingest,
+                policy_file=Path(shared.policy_file) if shared.policy_file else None,
             )
         )
     )

@@ -64,7 +64,12 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
         print()
     else:
         show(Screen(), found)
-    is_well = not found.get("spool_trouble") and all(one["state"] in _WELL for one in destinations)
+    policy = found.get("policy") or {}
+    is_well = (
+        not found.get("spool_trouble")
+        and not policy.get("fault")
+        and all(one["state"] in _WELL for one in destinations)
+    )
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
 
 
@@ -73,6 +78,8 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
     destinations = _told_apart(found.get("destinations", []))
     if found.get("spool_trouble"):
         screen.line(("spans are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
+    if found.get("policy"):
+        _show_policy(screen, found["policy"])
     if not destinations:
         screen.line("no destination yet: the first traced request names one")
         _show_warnings(screen, found.get("warnings", ()))
@@ -99,6 +106,18 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
     else:
         balance = " received + restored = exported + rejected + dropped + spooled + in flight"
         screen.line(("the books balance:", "green"), balance)
+
+
+def _show_policy(screen: Screen, policy: Mapping[str, Any]) -> None:
+    """Print the state of the policy file: a wrong version of it, and the policies that are in force."""
+    if policy["fault"]:
+        screen.line(("policy file refused:", "red"), printable(f" {policy['file']}: {policy['fault']}"))
+    if policy["applied_s"] is None:
+        screen.line(printable(f"no policy is in force; the file is {policy['file']}"))
+        return
+    names, sender = policy["policies"], policy["sender"] or "an unnamed sender"
+    text = f"{len(names)} {'policy' if len(names) == 1 else 'policies'} in force, of {sender}, for"
+    screen.line(printable(f"{text} {_age(policy['applied_s'])}{': ' if names else ''}{', '.join(names)}"))
 
 
 def _told_apart(destinations: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:

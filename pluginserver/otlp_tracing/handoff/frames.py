@@ -5,7 +5,8 @@ frame of a connection is the sender's Hello, with the version. Records are numbe
 acknowledges all of them up to a number. Pure: bytes in, frames out.
 
 Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. Version 3 added Warnings, from the
-gateway. A gateway of an older version is still served, without them. A sidecar refuses a newer version, and says so.
+gateway. Version 4 added Policy, from the sidecar. A gateway of an older version is still served, without them. A
+sidecar refuses a newer version, and says so.
 
 Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to 32 KiB. A log
 record shows it up to three times (headers, uri, url and querystring), each byte escaped to six at the worst.
@@ -25,9 +26,11 @@ from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
 from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 
-VERSION = 3
+VERSION = 4
 RATES_SINCE = 2
 """The version from which on a gateway understands Rates."""
+POLICY_SINCE = 4
+"""The version from which on a gateway understands Policy."""
 _OLDEST = 1
 MAX_FRAME_BYTES = 1 << 20
 _LENGTH = struct.Struct(">I")
@@ -43,6 +46,7 @@ class _Kind:
     ACK: Final = 4
     RATES: Final = 5
     WARNINGS: Final = 6
+    POLICY: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +121,24 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of the policy file for the head decision of all entries, until the next such frame.
+
+    Args:
+        rules: JSON, as of `sampling.rules`.
+    """
+
+    rules: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Warnings:
     """Lines of the sender's log, or of its supervisor's."""
 
     lines: list[LogLine]
 
 
-Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings
+Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings | Policy
 
 
 def encode(frame: Frame) -> bytes:
@@ -145,6 +160,8 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.ACK, number]
         case Rates(key, load, shares):
             message = [_Kind.RATES, key, load, shares]
+        case Policy(rules):
+            message = [_Kind.POLICY, rules]
         case Warnings(lines):
             message = [_Kind.WARNINGS, [[one.at, one.process, one.level, one.logger, one.text] for one in lines]]
     body: bytes = _packer.pack(message)
@@ -188,14 +205,14 @@ class Decoder:
             del self._buffer[:position]
 
     def _check_greeting(self, frame: Frame) -> Frame:
-        # The sidecar's frames, acknowledgements and rates, need no greeting.
+        # The sidecar's frames, acknowledgements, rates and policies, need no greeting.
         if isinstance(frame, Hello):
             if not _OLDEST <= frame.version <= VERSION:
                 raise UnsupportedVersion(
                     f"the peer speaks version {frame.version} of the frames, this side {_OLDEST} to {VERSION}"
                 )
             self._greeted = True
-        elif not self._greeted and not isinstance(frame, Ack | Rates):
+        elif not self._greeted and not isinstance(frame, Ack | Rates | Policy):
             raise WireError(f"the first frame is a {type(frame).__name__}, not a Hello")
         return frame
 
@@ -236,10 +253,12 @@ def _frame(message: object) -> Frame | None:
     return _from_sidecar(message)
 
 
-def _from_sidecar(message: object) -> Ack | Rates | None:
+def _from_sidecar(message: object) -> Ack | Rates | Policy | None:
     match message:
         case [_Kind.ACK, int(number)] if number >= 0:
             return Ack(number)
+        case [_Kind.POLICY, bytes(rules)]:
+            return Policy(rules)
         case [_Kind.RATES, bytes(key), float(load), list(shares)] if len(key) == 16 and 0 < load <= 1:
             return Rates(key, load, shares) if all(map(_is_share, shares)) else None
     return None

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.config.settings import Sampling, entry_config, settings_key
-from otlp_tracing.errors import FrameTooLarge, WireError
+from otlp_tracing.errors import ConfigError, FrameTooLarge, WireError
 from otlp_tracing.handoff.frames import (
     VERSION,
     Ack,
@@ -29,6 +29,7 @@ from otlp_tracing.handoff.frames import (
     Decoder,
     Frame,
     Hello,
+    Policy,
     Rates,
     Record,
     Totals,
@@ -37,6 +38,7 @@ from otlp_tracing.handoff.frames import (
 )
 from otlp_tracing.logs.lines import WarningBuffer
 from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters
+from otlp_tracing.sampling.policy import HeadPolicy
 from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
 
@@ -108,6 +110,8 @@ class Emitter:
         warnings: WarningBuffer | None = None,
     ) -> None:
         self.counters = Counters()
+        self.policy = HeadPolicy()
+        """The rules of the sidecar's policy file."""
         self._warnings = warnings
         self._path = path
         self._clock = clock
@@ -333,6 +337,11 @@ class Emitter:
                 allowance = self._allowances.get(key)
                 if allowance is not None:
                     allowance.set(load, shares)
+            case Policy(rules):
+                try:
+                    self.policy.set_json(rules)
+                except (ConfigError, ValueError) as error:
+                    _log.error("policy refused, the last good one stays in force: %s", error)
             case _:
                 raise WireError(f"the sidecar sent a {type(frame).__name__}")
 

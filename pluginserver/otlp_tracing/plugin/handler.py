@@ -19,6 +19,7 @@ from otlp_tracing.plugin import pdk
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.notes import asks_for_method, notes_of, telling_header
 from otlp_tracing.sampling.head import RequestTracer
+from otlp_tracing.sampling.policy import HeadPolicy
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
 
@@ -39,6 +40,10 @@ class Records(Protocol):
     @property
     def worker_id(self) -> bytes:
         """Of this process, 8 bytes."""
+
+    @property
+    def policy(self) -> HeadPolicy:
+        """The rules of the policy file, for all entries of this process."""
 
     def announce(self, origin: Origin) -> None:
         """Tell the sidecar the configuration of an entry."""
@@ -75,6 +80,7 @@ class Phases:
                 settings.capture,
                 allowance,
                 redaction=settings.redaction,
+                policy=records.policy,
             )
             self._log_correlation = settings.log_correlation
             records.announce(self._origin)

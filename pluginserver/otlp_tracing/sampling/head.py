@@ -12,10 +12,12 @@ from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.propagation.trust_boundary import Edge
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
+from otlp_tracing.sampling.policy import HeadPolicy
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sampling.token_bucket import Allowance
 
 _NO_HEADERS: Headers = {}
+_NO_RULES = Rules()
 
 
 def _no_line() -> RequestLine:
@@ -34,6 +36,7 @@ class RequestTracer:
         edge: the trust boundary: trusted callers, and headers to write.
         rules: asked before the entry's own rate.
         allowance: lowers the rates for the time being; None without a budget and a load.
+        policy: rules of the policy file, asked before those of the entry; None without a sidecar.
     """
 
     rate: float
@@ -43,6 +46,7 @@ class RequestTracer:
     edge: Edge
     rules: Rules
     allowance: Allowance | None = None
+    policy: HeadPolicy | None = None
 
     @classmethod
     def of(
@@ -54,6 +58,7 @@ class RequestTracer:
         allowance: Allowance | None = None,
         *,
         redaction: Redaction | None = None,
+        policy: HeadPolicy | None = None,
     ) -> RequestTracer:
         """Make one from an entry's settings; missing fields have the schema's defaults.
 
@@ -63,17 +68,19 @@ class RequestTracer:
         edge = Edge.of(propagation or Propagation(), capture or Capture(), redaction)
         rules = Rules.of(sampling.rules)
         threshold_ = threshold.from_rate(sampling.rate)
-        return cls(sampling.rate, threshold_, sampling.parent == "follow", random_bytes, edge, rules, allowance)
+        is_following = sampling.parent == "follow"
+        return cls(sampling.rate, threshold_, is_following, random_bytes, edge, rules, allowance, policy)
 
     def asks_for_line(self, headers: Headers) -> bool:
         """Tell whether `begin` needs the method and path of a request."""
-        if not self.rules.rules:
+        policies = _NO_RULES if self.policy is None else self.policy.rules
+        if not policies.rules and not self.rules.rules:
             return False
         if self.follow_parent:
             caller, _ = self.edge.receive(headers)
             if caller is not None and caller.sampled is not None:
                 return False
-        return self.rules.need_line(headers)
+        return policies.need_line(headers) or self.rules.need_line(headers)
 
     def begin(
         self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line, seed: bytes | None = None
@@ -121,6 +128,10 @@ class RequestTracer:
         # A caller that left the decision open gets it by rate, in its own trace.
         if self.follow_parent and caller is not None and caller.sampled is not None:
             return None, "parent", ""
+        if self.policy is not None and self.policy.rules.rules:
+            rule = self.policy.rules.match(ask_line, headers)
+            if rule is not None:
+                return *self._lowered(rule.rate, rule.threshold_, "policy", rule.name), rule.name
         if self.rules.rules:
             rule = self.rules.match(ask_line, headers)
             if rule is not None:

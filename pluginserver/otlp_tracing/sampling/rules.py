@@ -114,13 +114,13 @@ class Rules:
     rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def of(cls, rules: Sequence[SamplingRule]) -> Rules:
-        """Make them from the configuration.
+    def of(cls, rules: Sequence[SamplingRule], place: str = "sampling.rules") -> Rules:
+        """Make them from the configuration, in which they are at a place.
 
         Raises:
             ConfigError: with the first rule that cannot work.
         """
-        return cls(tuple(Rule.of(rule, f"sampling.rules[{number}]") for number, rule in enumerate(rules, 1)))
+        return cls(tuple(Rule.of(rule, f"{place}[{number}]") for number, rule in enumerate(rules, 1)))
 
     def need_line(self, headers: Headers) -> bool:
         """Tell whether `match` needs a request's first line.

@@ -43,9 +43,9 @@ class RequestOutcome:
     kept_for: Final[str | None]
     spans: Final[Sequence[bytes]]
     decision: str
-    """`parent`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`, `rare`,
-    `tail_rule` (the tail kept it), `not_sampled` or `dropped_later` (the head kept it, and a tail rule did not): the
-    words of the metrics, of the span attribute and of the page."""
+    """`parent`, `policy`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`,
+    `rare`, `tail_rule` (the tail kept it), `not_sampled` or `dropped_later` (the head kept it, and a tail rule did
+    not): the words of the metrics, of the span attribute and of the page."""
 
     def __init__(
         self,

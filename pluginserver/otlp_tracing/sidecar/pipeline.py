@@ -42,6 +42,7 @@ from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, TailDecision, decide_by_rule, keep_reason
+from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.tail.report import SamplingReport
 from otlp_tracing.sidecar.tail.rules import FinishedRequest, TailRules
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -84,6 +85,7 @@ class Pipeline:
         recorder: of the live page; None if the page is off.
         repetitions: recognizes requests that come twice; None where no request does.
         metric_exporters: of OTLP metrics; None sends none.
+        policy: the policies of the whole gateway.
     """
 
     def __init__(
@@ -98,11 +100,13 @@ class Pipeline:
         recorder: Recorder | None = None,
         repetitions: Repetitions | None = None,
         metric_exporters: MetricExporters | None = None,
+        policy: PolicyFile | None = None,
     ) -> None:
         self._metrics = metrics
         self._repetitions = repetitions
         self._scopes = EntryScopes(MAX_ENTRIES)
         self._rates = rates
+        self._policy = policy or PolicyFile()
         self._clock = clock
         self._recorder = recorder
         self._environment = environment
@@ -293,12 +297,14 @@ class Pipeline:
             self._exporters.submit(destination, [], 1)
 
     def _decide(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> TailDecision:
-        if context.sampled and not entry.tail_rules.rules:
+        policies, rules = self._policy.tail, entry.tail_rules
+        has_rules = bool(policies.rules or rules.rules)
+        if context.sampled and not has_rules:
             return TailDecision(context)
         reason = keep_reason(record, entry.keep)
-        if reason is None and entry.tail_rules.rules:
+        if reason is None and has_rules:
             request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
-            rule = entry.tail_rules.match(request)
+            rule = policies.match(request) or rules.match(request)
             if rule is not None:
                 return decide_by_rule(context, rule)
         if context.sampled:
@@ -330,6 +336,7 @@ class Pipeline:
             settings.capture,
             allowance,
             redaction=settings.redaction,
+            policy=self._policy.head,
         )
         rules = SpanRules.from_settings(settings, self._methods, self._names)
         for fault in rules.faults:

@@ -34,6 +34,7 @@ from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import TICK_SECONDS, SamplingController
 from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
+from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.telemetry.recent_warnings import RecentWarnings
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -68,6 +69,7 @@ class ServiceOptions:
         embedded: started by `serve`: it ends with its parent.
         page: the live page's.
         ingest: where Kong's own queue brings records; None if it does not.
+        policy_file: watched for policies; None without one.
     """
 
     listen: Path
@@ -78,6 +80,7 @@ class ServiceOptions:
     embedded: bool = False
     page: PageOptions = field(default_factory=PageOptions)
     ingest: IngestOptions | None = None
+    policy_file: Path | None = None
 
 
 async def run(options: ServiceOptions, environment: Mapping[str, str] = os.environ) -> None:
@@ -97,6 +100,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
+    policy = PolicyFile(options.policy_file, metrics, rates.send_policy)
     repetitions = Repetitions() if options.ingest else None
     metric_exporters = MetricExporters(metrics, environment, new_transport, str(options.listen))
     pipeline = Pipeline(
@@ -107,6 +111,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         recorder=recorder,
         repetitions=repetitions,
         metric_exporters=metric_exporters,
+        policy=policy,
     )
     intake = Receiver(pipeline, rates, warnings.add)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
@@ -117,6 +122,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         exporters.status,
         lambda: {"spool_bytes": exporters.bound.bytes, "spool_max_bytes": exporters.bound.max_bytes},
         lambda: warnings.last(_SHOWN_WARNINGS),
+        policy.report,
     )
     reports = {
         "/log": warnings.as_json,
@@ -128,7 +134,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     await runner.setup()
     # Objects made so far live as long as the process: the garbage collector need not visit them while records wait.
     gc.freeze()
-    ticking = asyncio.create_task(_tick(rates))
+    ticking = asyncio.gather(_tick(rates), _watch(policy))
     ingest = IngestServer(BatchListener(pipeline, exporters.last_records, options.ingest)) if options.ingest else None
     http: asyncio.Future[Any] = asyncio.gather(
         _serve_http(runner, options, metrics), _serve_ingest(ingest, options, metrics)
@@ -155,6 +161,15 @@ async def _tick(rates: SamplingController) -> None:
         except Exception:
             # The workers keep their last rates.
             _rates_failed.warning("internal error, sampling rates not updated", exc_info=True)
+
+
+async def _watch(policy: PolicyFile) -> None:
+    while True:
+        try:
+            policy.apply(await asyncio.to_thread(policy.look))
+        except Exception:
+            _rates_failed.warning("internal error, policy file not read", exc_info=True)
+        await asyncio.sleep(TICK_SECONDS)
 
 
 def _stop_event(options: ServiceOptions) -> asyncio.Event:

@@ -131,6 +131,18 @@ def test_a_destination_at_rest_is_not_down() -> None:
     assert "http://collector:4317 idle: nothing came for an hour" in text
 
 
+def test_the_policies_in_force_are_shown_with_their_sender() -> None:
+    """And a wrong version of the file, with the fault."""
+    policy = {"file": "/p.yml", "sender": "team", "policies": ["a", "b"], "applied_s": 90.0, "fault": None}
+    found: dict[str, Any] = {"spool_trouble": None, "destinations": [WELL]}
+
+    assert "2 policies in force, of team, for 90 s: a, b" in shown({**found, "policy": policy})
+    wrong = shown({**found, "policy": {**policy, "fault": "must be a record", "policies": [], "applied_s": None}})
+    assert "policy file refused: /p.yml: must be a record" in wrong
+    assert "no policy is in force; the file is /p.yml" in wrong
+    assert "polic" not in shown({**found, "policy": None})
+
+
 def test_what_is_wrong_is_said_first() -> None:
     """A disk that takes nothing, spans that are missing, a destination without its headers."""
     text = shown({"spool_trouble": "disk full", "destinations": [{**WELL, "state": "unknown", "balance": -3}]})
@@ -149,6 +161,8 @@ def test_what_is_wrong_is_said_first() -> None:
         ({"spool_trouble": None, "destinations": [{**WELL, "state": "idle"}]}, 0),
         ({"spool_trouble": None, "destinations": [WELL, AWAY]}, 1),
         ({"spool_trouble": "disk full", "destinations": [WELL]}, 1),
+        ({"spool_trouble": None, "destinations": [WELL], "policy": {"fault": "a"}}, 1),
+        ({"spool_trouble": None, "destinations": [WELL], "policy": {"fault": None}}, 0),
         ({"spool_trouble": None, "destinations": [{**WELL, "balance": 1}]}, 1),
     ],
 )

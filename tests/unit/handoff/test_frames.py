@@ -18,6 +18,7 @@ from otlp_tracing.handoff.frames import (
     Decoder,
     Frame,
     Hello,
+    Policy,
     Rates,
     Record,
     Totals,
@@ -34,6 +35,7 @@ FRAMES: list[Frame] = [
     Totals([("otlp_tracing_events_failed_total", ("access",), 3)]),
     Ack(7),
     Rates(b"k" * 16, 0.5, [2.5, 0.0]),
+    Policy(b"[]"),
     Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
 ]
 
@@ -72,6 +74,11 @@ def test_version_3_does_not_change() -> None:
     )
 
 
+def test_version_4_does_not_change() -> None:
+    """Nor do its additions."""
+    assert encode(Policy(b"[]")).hex() == "00000006" + "92" + "07" + "c402" + "5b5d"
+
+
 def test_version_1_is_still_understood() -> None:
     """A gateway older than the frame Rates works as before."""
     assert list(Decoder().feed(encode(Hello(1, b"sender-1")))) == [Hello(1, b"sender-1")]
@@ -91,7 +98,7 @@ def test_a_frame_too_large_is_not_waited_for() -> None:
 
 def test_another_version_is_refused() -> None:
     """Two versions do not talk past each other, and the sentence names both."""
-    with pytest.raises(UnsupportedVersion, match="speaks version 4 of the frames, this side 1 to 3"):
+    with pytest.raises(UnsupportedVersion, match="speaks version 5 of the frames, this side 1 to 4"):
         list(Decoder().feed(encode(Hello(VERSION + 1, b"sender-1"))))
 
 

@@ -10,7 +10,19 @@ import pytest
 
 from doubles import ManualClock
 from otlp_tracing.config.settings import Budget, Load, Sampling
-from otlp_tracing.handoff.frames import Ack, Config, Decoder, Frame, Hello, Rates, Record, Totals, Warnings, encode
+from otlp_tracing.handoff.frames import (
+    Ack,
+    Config,
+    Decoder,
+    Frame,
+    Hello,
+    Policy,
+    Rates,
+    Record,
+    Totals,
+    Warnings,
+    encode,
+)
 from otlp_tracing.logs.lines import LogLine, WarningBuffer
 from otlp_tracing.metrics import EVENTS_FAILED
 from otlp_tracing.plugin.emitter import Emitter, Origin
@@ -247,6 +259,21 @@ def test_rates_last_while_the_sidecar_is_away(sidecar: Sidecar, emitter: Emitter
 
     assert allowance is not None
     assert allowance.take("", 1.0) == (0.25, "load")
+
+
+def test_a_policy_lasts_until_the_next_good_one(sidecar: Sidecar, emitter: Emitter) -> None:
+    """One that cannot work is logged, and neither the policy nor the connection is lost."""
+    emitter.pump()
+    sidecar.accept()
+    for rules in (b'[{"name":"a","paths":["/a"],"rate":0}]', b'[{"name":"b","paths":["~("],"rate":0}]', b"{"):
+        sidecar.connection.sendall(encode(Policy(rules)))
+        emitter.pump()
+
+        assert [rule.name for rule in emitter.policy.rules.rules] == ["a"]
+    sidecar.connection.sendall(encode(Policy(b"[]")))
+    emitter.pump()
+
+    assert emitter.policy.rules.rules == ()
 
 
 def test_rates_that_stand_still_need_no_allowance(emitter: Emitter) -> None:

@@ -13,6 +13,7 @@ from otlp_tracing.metrics import Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.handler import Phases
 from otlp_tracing.plugin.pdk import make_calls
+from otlp_tracing.sampling.policy import HeadPolicy
 from otlp_tracing.sampling.token_bucket import Allowance
 
 HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "tracestate": ["v=1"]}
@@ -24,6 +25,7 @@ class RecordingEmitter:
     def __init__(self) -> None:
         self.counters = Counters()
         self.worker_id = b"worker-1"
+        self.policy = HeadPolicy()
         self.moves = False
         self.announced: list[Origin] = []
         self.submitted: list[tuple[Origin, bytes]] = []

@@ -117,7 +117,7 @@ class FrameHandler:
     def _take(self, link: WorkerLink, frame: Frame) -> None:
         match frame:
             case Hello(version, worker_id):
-                link.worker_id = worker_id
+                link.worker_id, link.version = worker_id, version
                 self._remember(worker_id)
                 if version >= RATES_SINCE:
                     self._rates.connect(link)

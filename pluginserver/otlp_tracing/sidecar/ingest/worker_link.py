@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from otlp_tracing.handoff.frames import VERSION
+
 
 @dataclass(eq=False, slots=True)
 class WorkerLink:
@@ -13,9 +15,11 @@ class WorkerLink:
     Args:
         worker_id: 8 bytes, of its greeting.
         send: sends it bytes; must not block.
+        version: of the frames that it understands.
         told: the last frame sent, by entry; None before the first.
     """
 
     worker_id: bytes
     send: Callable[[bytes], None]
+    version: int = VERSION
     told: dict[bytes, bytes | None] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Sampling
-from otlp_tracing.handoff.frames import Rates, encode
+from otlp_tracing.handoff.frames import POLICY_SINCE, Rates, encode
 from otlp_tracing.metrics import (
     CPU_LOAD,
     SAMPLING_BUDGET,
@@ -62,6 +62,7 @@ class SamplingController:
         self._clock = clock
         self._entries: dict[bytes, _Entry] = {}
         self._links: dict[bytes, WorkerLink] = {}
+        self._policy: bytes | None = None
         self._cpu: float | None = None
         self._cpu_at = clock()
 
@@ -90,6 +91,13 @@ class SamplingController:
     def connect(self, link: WorkerLink) -> None:
         """Add a worker that understands Rates; a new connection replaces its old one."""
         self._links[link.worker_id] = link
+        self._send_policy(link)
+
+    def send_policy(self, frame: bytes) -> None:
+        """Send a Policy to all workers, and to each that connects later."""
+        self._policy = frame
+        for link in self._links.values():
+            self._send_policy(link)
 
     def announce(self, link: WorkerLink, key: bytes) -> None:
         """Note that a worker has requests of an entry."""
@@ -161,6 +169,10 @@ class SamplingController:
             return
         for worker_id in workers:
             self._send(worker_id, Rates(key, entry.load.value, _rounded(shares.get(worker_id, ()))), entry)
+
+    def _send_policy(self, link: WorkerLink) -> None:
+        if self._policy is not None and link.version >= POLICY_SINCE:
+            link.send(self._policy)
 
     def _send(self, worker_id: bytes, rates: Rates, entry: _Entry) -> None:
         if worker_id == LOCAL:

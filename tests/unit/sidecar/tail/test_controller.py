@@ -9,7 +9,7 @@ import pytest
 from doubles import ManualClock
 from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
 from otlp_tracing.context import RequestContext
-from otlp_tracing.handoff.frames import Decoder, Frame, Rates
+from otlp_tracing.handoff.frames import Decoder, Frame, Policy, Rates, encode
 from otlp_tracing.metrics import (
     CPU_LOAD,
     SAMPLING_BUDGET,
@@ -96,6 +96,30 @@ def test_records_that_waited_for_the_sidecar_are_no_debt(rates: SamplingControll
     assert sum(sum(frame.shares) for frame in process.told[:1] if isinstance(frame, Rates)) == pytest.approx(
         10, rel=0.1
     )
+
+
+def test_a_policy_is_sent_to_all_workers_that_understand_it(rates: SamplingController) -> None:
+    """At once, and to those that connect later; a worker of an older version gets none."""
+    first = Process(rates)
+    old = WorkerLink(b"process0", lambda _: pytest.fail("it does not know the frame"), version=3)
+    rates.connect(old)
+    rates.send_policy(encode(Policy(b"[]")))
+    later = Process(rates, b"process2")
+
+    assert first.told == later.told == [Policy(b"[]")]
+
+
+def test_a_trace_dropped_later_is_not_counted_against_the_budget(
+    rates: SamplingController, clock: ManualClock, metrics: Metrics
+) -> None:
+    """It is not kept."""
+    rates.configure(KEY, "entry", BUDGET)
+    process = Process(rates)
+    for _ in range(40):
+        rates.observe(outcome_of(ASKED, entry=(KEY, ""), worker_id=process.link.worker_id, is_dropped_later=True))
+        pass_time(rates, clock, TICK_SECONDS)
+
+    assert metrics.value(SAMPLING_TRACES, entry="entry") == 0
 
 
 def test_what_does_not_change_is_not_said_again(rates: SamplingController, clock: ManualClock) -> None:

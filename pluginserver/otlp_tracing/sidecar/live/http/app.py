@@ -28,6 +28,7 @@ class Health:
         destinations: the state of each destination.
         spool: disk space of all destinations, and its bound, in bytes.
         warnings: the last lines of the log.
+        policy: the state of the policy file; None without one.
     """
 
     not_ready: Callable[[], str | None] = lambda: None
@@ -35,6 +36,7 @@ class Health:
     destinations: Callable[[], list[dict[str, Any]]] = list
     spool: Callable[[], dict[str, int | None]] = dict
     warnings: Callable[[], list[dict[str, Any]]] = list
+    policy: Callable[[], Mapping[str, object] | None] = lambda: None
 
 
 def create_app(
@@ -59,6 +61,7 @@ def create_app(
             **health.spool(),
             "destinations": health.destinations(),
             "warnings": health.warnings(),
+            "policy": health.policy(),
         },
         **reports,
     }

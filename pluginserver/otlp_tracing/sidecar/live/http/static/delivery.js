@@ -27,14 +27,22 @@ export class DeliveryView extends PolledView {
     super('/delivery', 'delivery', 'Delivery', 'Spans that are not yet delivered wait on disk. Each received span is counted in exactly one of these numbers.');
   }
 
-  draw({spool_trouble: trouble, destinations}) {
+  draw({spool_trouble: trouble, destinations, policy}) {
     put(
       this.body,
+      policy && policies(policy),
       trouble && el('p.warning', {role: 'alert'}, `Spool write failed, spans are in memory only: ${trouble}`),
       [...destinations].sort((a, b) => RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || b.received - a.received).map(card),
       !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'The endpoint of a plugin entry appears here with the first traced request.')),
     );
   }
+}
+
+function policies({file, sender, policies: names, applied_s: age, fault}) {
+  return [
+    fault && el('p.warning', {role: 'alert'}, `Policy file refused: ${fault}`),
+    el('p.hint', age === null ? 'No policy is in force. File: ' : `${count(names.length)} ${names.length === 1 ? 'policy' : 'policies'} in force for ${period(age)}, from `, age !== null && [el('bdi', sender || 'an unnamed sender'), '. File: '], el('bdi', file)),
+  ];
 }
 
 function card(one) {

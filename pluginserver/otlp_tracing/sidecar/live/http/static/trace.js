@@ -90,6 +90,7 @@ const fact = (name, ...value) => el('div', el('dt', name), el('dd', value));
 const REASONS = {
   parent: 'by the caller’s decision',
   rate: 'by the rate',
+  policy: 'by a policy',
   budget: 'by the rate, lowered for the budget',
   load: 'by the rate, lowered for the load',
   error: 'after the response: error',
@@ -102,6 +103,7 @@ const REASONS = {
 
 function why(request) {
   if (request.rule && request.why === 'tail_rule') return ['after the response: the tail rule ', el('bdi', request.rule)];
+  if (request.rule && request.why === 'policy') return ['by the policy ', el('bdi', request.rule)];
   if (request.rule) return ['by the rule ', el('bdi', request.rule)];
   return REASONS[request.why] ?? (request.why || 'by the head decision');
 }

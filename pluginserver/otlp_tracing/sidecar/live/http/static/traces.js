@@ -7,7 +7,7 @@ import {TraceDetail} from './trace.js';
 
 const SHOWN = 200; // rows in the document; filters search all of them
 const BUSY = 3; // if more rows arrive at once, the list waits while the pointer is over it
-const REASONS = ['parent', 'rule', 'rate', 'budget', 'load', 'error', 'retry', 'slow', 'status', 'rare', 'tail_rule'];
+const REASONS = ['parent', 'policy', 'rule', 'rate', 'budget', 'load', 'error', 'retry', 'slow', 'status', 'rare', 'tail_rule'];
 
 export class TracesView {
   #store;

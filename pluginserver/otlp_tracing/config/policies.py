@@ -1,0 +1,173 @@
+"""A policy file: rules for all entries of a gateway, which change without a reload of Kong. Pure.
+
+    sender: platform-team
+    policies:
+    - id: gold-customers
+      name: Every request of gold customers
+      trace: {match: {consumers: ["gold-*"]}, keep: all}
+
+A policy is a sampling rule for all entries. One that only asks for the request is a rule of the head decision. One that
+asks for the finished request is a tail rule. Both are asked before an entry's own, in the order of the file.
+
+Source for the shape: OpenTelemetry, OTEP 4738 (telemetry policy), with the conditions of our own rules.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import yaml
+
+from otlp_tracing.config.declaration import about, fields_of
+from otlp_tracing.config.settings import SamplingRule, TailRule
+from otlp_tracing.config.validation import complete
+from otlp_tracing.errors import ConfigError, Fault
+
+MAX_BYTES = 64 << 10
+"""Of the file: 64 policies with a kilobyte of conditions each."""
+
+_MAX_POLICIES = 64  # as of an entry's tail rules
+_HEAD = ("methods", "paths", "hosts", "headers")
+_PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,10})?)%")
+_SHARES = {"all": 1.0, "none": 0.0}
+_KEEP_RULE = "must be all, none, or a percentage such as 10%"
+_CONDITIONS = [one for one in fields_of(TailRule) if not {"name", "rate"} & one.keys()]
+_ID = {"type": "string", "required": True, "match": "^[A-Za-z0-9_.-]+$",
+       **about("Of the policy; on the spans that it decides.", len_max=64)}  # fmt: skip
+_TRACE = [
+    {"match": {"type": "record", "required": True, "fields": _CONDITIONS}},
+    {"keep": {"type": "string", "required": True, "match": rf"^all|none|{_PERCENTAGE.pattern}$", "err": _KEEP_RULE}},
+]
+_POLICY = [
+    {"id": _ID},
+    {"name": {"type": "string", "required": True, "len_max": 256}},
+    {"description": {"type": "string", "len_max": 4096}},
+    {"enabled": {"type": "boolean", "default": True}},
+    {"trace": {"type": "record", "required": True, "fields": _TRACE}},
+]
+_FILE = [
+    {"sender": {"type": "string", "len_max": 64}},
+    {
+        "policies": {
+            "type": "array",
+            "required": True,
+            "len_max": _MAX_POLICIES,
+            "elements": {"type": "record", "fields": _POLICY},
+        }
+    },
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policies of a file that are enabled, as rules.
+
+    Args:
+        sender: of the file, in its own words; empty without one.
+        head: rules of the head decision.
+        tail: rules on the finished request.
+        places: of their conditions in the file, by the rule's name.
+    """
+
+    sender: str = ""
+    head: tuple[SamplingRule, ...] = ()
+    tail: tuple[TailRule, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_policy_file(document: object) -> bool:
+    """Tell whether a document is meant as a policy file; no configuration of Kong's has such a field."""
+    return isinstance(document, Mapping) and "policies" in document and "_format_version" not in document
+
+
+def parse_policies(content: bytes) -> Policies:
+    """Read the bytes of a policy file, YAML or JSON.
+
+    Raises:
+        ConfigError: with every fault that the shape of the file has.
+    """
+    if len(content) > MAX_BYTES:
+        raise ConfigError([Fault("", "", f"must be {MAX_BYTES} bytes or less")])
+    try:
+        document = yaml.load(content.decode(), _PlainLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        reason = str(getattr(error, "problem", None) or error).splitlines()[0][:200]
+        raise ConfigError([Fault("", "", f"cannot be read as YAML: {place}{reason}")]) from error
+    return read_policies(document)
+
+
+def read_policies(document: object) -> Policies:
+    """Read a parsed policy file.
+
+    Raises:
+        ConfigError: with every fault but those of patterns; sidecar/tail/policy_file.py finds these.
+    """
+    if not isinstance(document, dict):
+        raise ConfigError([Fault("", "", "must be a record with policies, each with id, name and trace")])
+    completed, faults = complete(_FILE, document)
+    faults = faults or list(_further_faults(completed))
+    if faults:
+        raise ConfigError(faults)
+    head: list[SamplingRule] = []
+    tail: list[TailRule] = []
+    places: dict[str, str] = {}
+    for number, policy in enumerate(completed["policies"], 1):
+        if policy["enabled"]:
+            places[policy["id"]] = f"policies[{number}].trace.match"
+            rule = _rule(policy)
+            if isinstance(rule, TailRule):
+                tail.append(rule)
+            else:
+                head.append(rule)
+    return Policies(completed["sender"] or "", tuple(head), tuple(tail), places)
+
+
+def head_json(policies: Policies) -> bytes:
+    """Write the rules of the head decision as `sampling.rules` has them, for a worker."""
+    return json.dumps([{one.name: getattr(rule, one.name) for one in fields(rule)} for rule in policies.head]).encode()
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases: ten lines of aliases can expand to a billion."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*) are not allowed")
+        return super().compose_node(parent, index)
+
+
+def _further_faults(completed: Mapping[str, Any]) -> Iterator[Fault]:
+    ids = Counter(policy["id"] for policy in completed["policies"])
+    for number, policy in enumerate(completed["policies"], 1):
+        place = f"policies[{number}]"
+        if ids[policy["id"]] > 1:
+            yield Fault(f"{place}.id", json.dumps(policy["id"]), "is also that of another policy")
+        if _share(policy["trace"]["keep"]) is None:
+            yield Fault(f"{place}.trace.keep", json.dumps(policy["trace"]["keep"]), _KEEP_RULE)
+        if not any(policy["trace"]["match"].values()):
+            yield Fault(f"{place}.trace.match", "", 'must have a condition; paths: ["*"] matches every request')
+
+
+def _share(keep: str) -> float | None:
+    if keep in _SHARES:
+        return _SHARES[keep]
+    found = _PERCENTAGE.fullmatch(keep)
+    share = float(found[1]) / 100 if found else 2.0
+    return share if share <= 1 else None
+
+
+def _rule(policy: Mapping[str, Any]) -> SamplingRule:
+    conditions: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in policy["trace"]["match"].items()
+    }
+    named: dict[str, Any] = {"name": policy["id"], "rate": _share(policy["trace"]["keep"])}
+    if any(value for name, value in conditions.items() if name not in _HEAD):
+        return TailRule(**named, **conditions)
+    return SamplingRule(**named, **{name: conditions[name] for name in _HEAD})

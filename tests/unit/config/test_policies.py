@@ -1,0 +1,100 @@
+"""Promises of config/policies.py."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from otlp_tracing.config.policies import MAX_BYTES, head_json, is_policy_file, parse_policies
+from otlp_tracing.config.settings import SamplingRule, TailRule
+from otlp_tracing.errors import ConfigError
+
+POLICIES = b"""
+sender: platform-team
+policies:
+- id: gold
+  name: Every request of gold customers
+  trace: {match: {consumers: ["gold-*"]}, keep: all}
+- id: health
+  name: No health checks
+  description: They are many.
+  trace: {match: {paths: ["/health*"], methods: [GET]}, keep: none}
+- id: unused
+  name: Not used
+  enabled: false
+  trace: {match: {statuses: [4]}, keep: 12.5%}
+"""
+
+
+def one(**fields: Any) -> bytes:
+    policy = {"id": "a", "name": "A", "trace": {"match": {"paths": ["*"]}, "keep": "10%"}, **fields}
+    return json.dumps({"policies": [policy]}).encode()
+
+
+def faults(content: bytes) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_policies(content)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_policies_become_rules_of_the_head_and_of_the_tail() -> None:
+    """By their conditions; a policy that is not enabled is as if it were not there."""
+    policies = parse_policies(POLICIES)
+
+    assert policies.sender == "platform-team"
+    assert policies.head == (SamplingRule("health", ("GET",), ("/health*",), (), (), 0.0),)
+    assert policies.tail == (TailRule("gold", (), (), (), (), 1.0, consumers=("gold-*",)),)
+
+
+@pytest.mark.parametrize(("keep", "rate"), [("all", 1), ("none", 0), ("10%", 0.1), ("0.5%", 0.005), ("100%", 1)])
+def test_the_share_is_all_none_or_a_percentage(keep: str, rate: float) -> None:
+    """In the words of the OTEP."""
+    (rule,) = parse_policies(one(trace={"match": {"hosts": ["a"]}, "keep": keep})).head
+
+    assert rule.rate == pytest.approx(rate)
+
+
+def test_the_rules_of_the_head_are_written_for_workers() -> None:
+    """As `sampling.rules` has them."""
+    assert json.loads(head_json(parse_policies(POLICIES))) == [
+        {"name": "health", "methods": ["GET"], "paths": ["/health*"], "hosts": [], "headers": [], "rate": 0.0}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "must be a record with policies"),
+        (b"- id: a", "must be a record with policies"),
+        (b"policies:\n- {id: a, name", "cannot be read as YAML: line 2"),
+        (b"policies: [\xff]", "cannot be read as YAML"),
+        (b"a: &a [1]\npolicies: *a", "aliases (*) are not allowed"),
+        (b"[" * 5000, "cannot be read as YAML"),
+        (b"#" * (MAX_BYTES + 1), "must be 65536 bytes or less"),
+        (b"sender: a", "policies: is required"),
+        (b"policies: 5", "policies = 5: must be an array"),
+        (one(keep="all"), "policies[1].keep: no such field"),
+        (one(trace=None), "policies[1].trace"),
+        (one(trace={"match": {"paths": ["*"]}}), "policies[1].trace.keep: is required"),
+        (one(trace={"match": {"paths": ["*"]}, "keep": "half"}), "must be all, none, or a percentage such as 10%"),
+        (one(trace={"match": {"paths": ["*"]}, "keep": "101%"}), "must be all, none, or a percentage such as 10%"),
+        (one(trace={"match": {}, "keep": "all"}), "policies[1].trace.match: must have a condition"),
+        (one(trace={"match": {"consumer": ["x"]}, "keep": "all"}), "did you mean consumers?"),
+        (one(id="a b"), "policies[1].id"),
+        (one(name=None), "policies[1].name: is required"),
+        (b"policies:\n" + b"- {id: a, name: a, trace: {match: {paths: [a]}, keep: all}}\n" * 65, "at most 64"),
+        (b"policies:\n" + b"- {id: a, name: a, trace: {match: {paths: [a]}, keep: all}}\n" * 2, "also that of another"),
+    ],
+)
+def test_a_wrong_file_has_faults_with_field_and_rule(content: bytes, fault: str) -> None:
+    """Whatever its bytes: one kind of error."""
+    assert any(fault in one for one in faults(content)), faults(content)
+
+
+def test_only_documents_with_policies_are_policy_files() -> None:
+    """No configuration of Kong's has that field."""
+    assert is_policy_file({"policies": []})
+    assert not is_policy_file({"_format_version": "3.0", "policies": []})
+    assert not is_policy_file([{"policies": []}])
