@@ -1,4 +1,4 @@
-"""The files for decK and Terraform, and one wrong field in every form that has its check elsewhere."""
+"""The files for decK, Terraform and Grafana, and one wrong field in every form that has its check elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from absent import absent
 from checkout import CHECKOUT
 from otlp_tracing.commands.check import check
 from ship.test_workflows import ACTIONLINT
-from ship.tools import compose_config, go_tool
+from ship.tools import compose_config, dashboard_schema, go_tool
 
 KONG = CHECKOUT / "kong"
 TERRAFORM = KONG / "terraform"
@@ -64,6 +64,17 @@ def test_actionlint_refuses_one_wrong_field(tool: Callable[..., Path], run: Call
 
     with pytest.raises(AssertionError, match="runs-no"):
         run(tool(lambda: go_tool(*ACTIONLINT)), with_one_wrong(workflow, tmp_path, "runs-on:", "runs-no:"))
+
+
+@pytest.mark.parametrize("file", sorted((KONG / "grafana" / "dashboards").glob("*.json")), ids=lambda path: path.name)
+def test_grafana_takes_the_dashboard(
+    file: Path, tool: Callable[..., Path], run: Callable[..., str], tmp_path: Path
+) -> None:
+    """Every field is one of Grafana's types, and a misspelt one is named."""
+    run(tool(dashboard_schema), file)
+
+    with pytest.raises(AssertionError, match="legendFromat"):
+        run(tool(dashboard_schema), with_one_wrong(file, tmp_path, "legendFormat", "legendFromat"))
 
 
 @pytest.fixture

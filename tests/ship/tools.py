@@ -119,9 +119,22 @@ def compose_config() -> Path:
     Raises:
         ToolMissing: Go is missing, or the build failed.
     """
-    source = Path(__file__).with_name("compose_config")
+    return _own_program("compose_config")
+
+
+def dashboard_schema() -> Path:
+    """Return the program of dashboard_schema/, which reads dashboards with Grafana's types.
+
+    Raises:
+        ToolMissing: Go is missing, or the build failed.
+    """
+    return _own_program("dashboard_schema")
+
+
+def _own_program(folder: str) -> Path:
+    source = Path(__file__).with_name(folder)
     digest = hashlib.sha256(b"".join((source / name).read_bytes() for name in ("main.go", "go.sum"))).hexdigest()[:12]
-    program = cache_folder() / "tools" / f"compose-config-{digest}"
+    program = cache_folder() / "tools" / f"{folder.replace('_', '-')}-{digest}"
     if not program.exists():
         _make(["go", "build", "-C", str(source), "-trimpath", "-o", str(program), "."])
     return program

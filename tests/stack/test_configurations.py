@@ -18,6 +18,7 @@ from stack.programs import ProgramMissing
 _HERE = Path(__file__).parent
 _COLLECTOR = shipped.FOLDER / "collector"
 _PROMETHEUS = shipped.FOLDER / "prometheus"
+_DASHBOARDS = sorted((shipped.FOLDER / "grafana" / "dashboards").glob("*.json"))
 _SCRAPED = sorted(_PROMETHEUS.glob("*.yml"))
 _PACKAGES = ("prometheus", "prometheus-alertmanager")  # promtool, amtool
 _ALONE = sorted(path.relative_to(_COLLECTOR) for path in (_COLLECTOR / "collector.yaml", *_COLLECTOR.glob("fleet/*")))
@@ -163,20 +164,19 @@ def test_rules_and_panels_use_metrics_that_exist() -> None:
     table = (shipped.FOLDER.parent / "docs" / "metrics.md").read_text()
     ours = set(re.findall(r"`(otlp_tracing_\w+)`", table))
     histograms = {f"{name}_{part}" for name in ours for part in ("bucket", "sum", "count")}
-    text = (shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text() + "".join(
-        path.read_text() for path in (shipped.FOLDER / "prometheus" / "rules").glob("*.yml")
-    )
+    text = "".join(path.read_text() for path in (*_DASHBOARDS, *(_PROMETHEUS / "rules").glob("*.yml")))
     used = set(re.findall(r"(?<![:\w])(otlp_tracing_\w+)(?![:\w])", text))  # a colon: a recording rule's own name
 
     assert used
     assert used <= ours | histograms
 
 
-def test_the_dashboard_is_one_grafana_takes() -> None:
-    """Panels have ids of their own, a place that no other covers, and the datasource that is provisioned."""
-    dashboard = json.loads((shipped.FOLDER / "grafana" / "dashboards" / "gateway.json").read_text())
-    sources = yaml.safe_load((shipped.FOLDER / "grafana" / "datasources" / "datasources.yml").read_text())
-    known = {source["uid"] for source in sources["datasources"]}
+@pytest.mark.parametrize("file", _DASHBOARDS, ids=lambda file: file.name)
+def test_the_dashboard_is_one_grafana_takes(file: Path) -> None:
+    """Panels have ids of their own, a place that no other covers, and the datasource and jobs that the reader chose."""
+    dashboard = json.loads(file.read_text())
+    source, *queries = dashboard["templating"]["list"]
+    assert (source["type"], source["name"]) == ("datasource", "datasource")
     covered: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         place = panel["gridPos"]
@@ -188,9 +188,22 @@ def test_the_dashboard_is_one_grafana_takes() -> None:
         assert not cells & covered, panel["title"]
         assert max(x for x, _ in cells) < 24, panel["title"]
         covered |= cells
-        assert {target["datasource"]["uid"] for target in panel.get("targets", ())} <= known
+        for target in panel.get("targets", ()):
+            assert target["datasource"]["uid"] == "${datasource}"
+            assert target["expr"].count("job=~") == len(re.findall(r"(?:otlp_tracing|kong)_\w+\{|up\{", target["expr"]))
 
+    assert {query["datasource"]["uid"] for query in queries} == {"${datasource}"}
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+
+
+@pytest.mark.parametrize("file", sorted((shipped.FOLDER / "grafana").glob("*/datasources.yml")), ids=str)
+def test_exemplars_lead_to_the_traces(file: Path) -> None:
+    """The label of an exemplar is a link to a datasource that is there too."""
+    sources = {source["uid"]: source for source in yaml.safe_load(file.read_text())["datasources"]}
+    (link,) = sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+
+    assert link["name"] == "trace_id"  # as docs/metrics.md names the label
+    assert sources[link["datasourceUid"]]["type"] in {"jaeger", "tempo"}
 
 
 def _with_one_wrong(file: Path, folder: Path, right: str, wrong: str) -> Path:
