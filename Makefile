@@ -9,7 +9,7 @@ SECONDS ?= 600
 RATE ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup compile demo stack stack-build stack-test test check fix e2e ship wheels page screenshots faults soak fuzz bench collector lock clean
+.PHONY: help setup compile demo stack stack-build stack-test test check fix e2e ship wheels page screenshots site faults soak fuzz bench collector lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ screenshots: $(READY) ## make docs/screenshots again (needs Chromium); then look
 
 faults: $(READY) ## kill, stop and replace every process under load (FAULTS=20 for the full length)
 	@$(BIN)/pytest --quiet tests/faults $(if $(FAULTS),--fault-rounds=$(FAULTS)) $(if $(KONG),--kong=$(KONG))
+
+site: $(READY) ## build the documentation as a site, dist/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file .ci/site.yml
 
 soak: $(READY) ## every fault of delivery in full, docs/faults.md: 10 minutes without a collector (SECONDS=600 RATE=1000 ONLY=away)
 	@$(BIN)/pytest --quiet -rs tests/faults/delivery --fault-seconds=$(SECONDS) \
