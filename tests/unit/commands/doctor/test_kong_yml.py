@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.commands.doctor.kong_yml import read_entries
+from otlp_tracing.commands.nginx_snippet import DUMP, as_kong_yml
 
 HEAD = '_format_version: "3.0"\n'
 BLOCK = """services:
@@ -110,3 +111,22 @@ def test_an_entry_that_takes_connections_is_said(tmp_path: Path, protocols: str,
     assert len(entries) == 1
     assert [one.level for one in findings] == expected
     assert all(one.subject == f"{file}:4" and "Kong 3.4" in one.text for one in findings)
+
+
+def test_the_nginx_snippet_is_compared(tmp_path: Path) -> None:
+    """A changed copy is a warning with the command that prints the right one; without a copy nothing is said."""
+    file = tmp_path / "kong.yml"
+    text = as_kong_yml() + "  - name: otlp-tracing\n"
+
+    for content, expected in (
+        (text, [("ok", "the nginx snippet is that of this package")]),
+        (text.replace("ssl_client_i_dn", "ssl_client_s_dn"), [("warn", "nginx facts: log[1]: differs from the nginx")]),
+        (HEAD + BARE, []),
+    ):
+        file.write_text(content)
+        _, findings = read_entries(file)
+        found = [one for one in findings if "nginx" in one.text]
+        assert [
+            (one.level, one.text[: len(start)]) for one, (_, start) in zip(found, expected, strict=True)
+        ] == expected
+        assert all(one.command == DUMP for one in found if one.level == "warn")
