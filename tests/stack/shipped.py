@@ -68,6 +68,7 @@ def collector_overrides(target: Path, addresses: Mapping[str, str], zipkin: str)
             "otlp_grpc/jaeger": {"endpoint": addresses["jaeger:4317"]},
             "prometheus": {"endpoint": addresses["otel-collector:8889"]},
             "zipkin": {"endpoint": zipkin},
+            "debug/logs": {"verbosity": "detailed"},
         },
         "extensions": {"health_check": {"endpoint": addresses["otel-collector:13133"]}},
         "service": {"telemetry": {"metrics": {"readers": [reader]}}},

@@ -81,11 +81,13 @@ class Stage:
         gateway: the stand-in or Kong.
         zipkin: the collector's second destination, beside Jaeger.
         addresses: `host:port` as shipped to `host:port` here.
+        collector_log: with every log record that the collector received.
     """
 
     gateway: RunningGateway
     zipkin: ZipkinDouble
     addresses: dict[str, str]
+    collector_log: Path
 
     def url(self, shipped_address: str) -> str:
         """Return the URL of a part, without a path."""
@@ -124,7 +126,7 @@ def stage(folder: Path, start_gateway: StartGateway) -> Iterator[Stage]:
         _start(stack, "alertmanager", alertmanager, addresses["alertmanager:9093"], "/-/ready")
         prometheus = Program(_prometheus(folder, addresses), folder / "prometheus.log")
         _start(stack, "prometheus", prometheus, addresses["prometheus:9090"], "/-/ready")
-        yield Stage(gateway, zipkin, addresses)
+        yield Stage(gateway, zipkin, addresses, folder / "collector.log")
 
 
 def _start(stack: contextlib.ExitStack, name: str, program: Program, address: str, ready: str | None = None) -> None:
@@ -187,7 +189,8 @@ def _prometheus(folder: Path, addresses: dict[str, str]) -> list[str]:
 
 
 def _declaration(addresses: dict[str, str]) -> dict[str, Any]:
-    return localise(yaml.safe_load((shipped.FOLDER / "kong.yml").read_text()), addresses)
+    shipped_file = yaml.safe_load((shipped.FOLDER / "kong.yml").read_text())
+    return localise(shipped_file, addresses, traces_alone=False)
 
 
 @contextlib.contextmanager

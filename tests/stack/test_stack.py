@@ -116,6 +116,28 @@ def test_an_exemplar_leads_to_a_trace(running: Stage, traced: Caller) -> None:
     assert wait_for(lambda: _trace(running, trace_id), _SECONDS, "its trace in Jaeger")
 
 
+def test_one_request_is_in_all_three_signals(running: Stage) -> None:
+    """The exemplar of an OTLP metric names its trace; Jaeger has it, and the collector got its log record."""
+    query = "/api/v1/query_exemplars?query=http_server_request_duration_seconds_bucket&start=0&end=9999999999"
+    sent: set[str] = set()
+
+    def exemplar() -> str | None:
+        caller = Caller.new()
+        sent.add(caller.trace_id)
+        running.gateway.get("/api/users/1", [caller.header()])
+        series = running.read("prometheus:9090", query)["data"]
+        return next((one for each in series for one in _trace_ids(each["exemplars"]) if one in sent), None)
+
+    trace_id = wait_for(exemplar, _SECONDS, "an exemplar of one of these requests")
+    assert trace_id is not None
+    assert wait_for(lambda: _trace(running, trace_id), _SECONDS, "its trace in Jaeger")
+    wait_for(lambda: f"Trace ID: {trace_id}" in running.collector_log.read_text(), _SECONDS, "its log record")
+
+
+def _trace_ids(exemplars: list[dict[str, Any]]) -> list[str]:
+    return [one["labels"]["trace_id"] for one in exemplars if "trace_id" in one["labels"]]
+
+
 def test_an_alert_fires(running: Stage) -> None:
     """Garbage at the sidecar's socket is counted, and Alertmanager has the alert with its runbook."""
     # An increase is one over a figure that Prometheus has seen.

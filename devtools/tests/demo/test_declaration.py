@@ -20,12 +20,20 @@ SHIPPED = yaml.safe_load(KONG_YML.read_text(encoding="utf-8"))
 
 def test_only_addresses_and_the_timeout_change() -> None:
     """With both put back, the file is the shipped one again."""
-    text = yaml.safe_dump(localise(SHIPPED, ADDRESSES))
+    text = yaml.safe_dump(localise(SHIPPED, ADDRESSES, traces_alone=False))
     for name, address in ADDRESSES.items():
         assert name not in text
         text = text.replace(address, name)
 
     assert yaml.safe_load(text.replace(f"timeout: {BATCH_TIMEOUT_MS}", "timeout: 5000")) == SHIPPED
+
+
+def test_the_demo_sends_traces_alone() -> None:
+    """Its receiver takes no metrics and no logs."""
+    for service in localise(SHIPPED, ADDRESSES)["services"]:
+        configs = [one["config"] for one in service["plugins"] if one["name"] == "otlp-tracing"]
+        assert configs
+        assert not {"metrics", "logs"} & {field for config in configs for field in config}
 
 
 def test_the_shipped_file_is_not_touched() -> None:

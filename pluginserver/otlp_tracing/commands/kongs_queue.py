@@ -60,7 +60,7 @@ def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str)
         hand_over: kong, plugin, or auto: as the loggers show it.
     """
     entries, loggers = ([one for one in some if one.value.get("enabled", True)] for some in (document.entries, loggers))
-    ours = [one for one in loggers if _is_for_sidecar(one)]
+    ours = [one for one in loggers if is_for_sidecar(one)]
     if hand_over == "plugin":
         for logger in ours:
             text = "brings the sidecar records that the plugin hands over too; each request is counted once"
@@ -79,7 +79,7 @@ def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str)
     for logger in placed:
         scope = Scope.of(logger)
         is_narrow = any(one.covers(scope) for one in covered)
-        if is_narrow and not _is_for_sidecar(logger) and scope.key not in {one.key for one in covered}:
+        if is_narrow and not is_for_sidecar(logger) and scope.key not in {one.key for one in covered}:
             text = f"takes the place of the http-log for the sidecar: requests of this scope give no spans ({_PAGE})"
             yield logger, Fault("", "", text), True
 
@@ -87,11 +87,11 @@ def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str)
 def _gap(scope: Scope, loggers: Sequence[Entry]) -> str | None:
     fitting = [one for one in loggers if (logger := Scope.of(one)).covers(scope) and not logger.consumer]
     if not fitting:
-        if scope.route and not scope.service and any(map(_is_for_sidecar, loggers)):
+        if scope.route and not scope.service and any(map(is_for_sidecar, loggers)):
             return None  # the route's service may have one: the file does not show which it is
         return f"no http-log brings its records to the sidecar: add one for the same scope ({_PAGE})"
     nearest = max(fitting, key=lambda one: (bool(Scope.of(one).route), bool(Scope.of(one).service)))
-    if not _is_for_sidecar(nearest):
+    if not is_for_sidecar(nearest):
         line, _ = nearest.position("")
         return f"the http-log in line {line} sends its records to another server, not to the sidecar ({_PAGE})"
     return None
@@ -118,7 +118,8 @@ def _setting_findings(config: Mapping[str, Any]) -> Iterator[tuple[Fault, bool]]
         yield Fault("config.http_endpoint", "", text), False
 
 
-def _is_for_sidecar(logger: Entry) -> bool:
+def is_for_sidecar(logger: Entry) -> bool:
+    """Tell whether an http-log entry sends its records to the sidecar."""
     endpoint = _config(logger).get("http_endpoint")
     if not isinstance(endpoint, str) or PLACEHOLDER in endpoint or is_vault_reference(endpoint):
         return False

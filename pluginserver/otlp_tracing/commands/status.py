@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.client import HTTPException
@@ -29,6 +30,8 @@ _MEANINGS = {
     "unknown": "its headers are not known yet: no configuration has named it since the start",
     "idle": "nothing came for an hour and nothing waits; the next span is exported as usual",
 }
+UNITS: Mapping[object, str] = {"traces": "spans", "logs": "log records"}
+"""The word for the contents of a destination, by its signal."""
 _NO_SIDECAR = (
     "no sidecar answers there ({}); is `otlp-tracing serve` running, in this container, and with the same --http?"
 )
@@ -59,17 +62,14 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
     """
     found = fetch_report(address, token)
     destinations = found.get("destinations", [])
+    states = [one["state"] for one in (*destinations, *found.get("metrics", ()))]
     if as_json:
         json.dump(found, sys.stdout, indent=1)
         print()
     else:
         show(Screen(), found)
     policy = found.get("policy") or {}
-    is_well = (
-        not found.get("spool_trouble")
-        and not policy.get("fault")
-        and all(one["state"] in _WELL for one in destinations)
-    )
+    is_well = not found.get("spool_trouble") and not policy.get("fault") and all(one in _WELL for one in states)
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
 
 
@@ -93,16 +93,15 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
                 screen.line((name.ljust(14), style), (text, colour))
         screen.line()
     for one in destinations:
-        if reason := one["reason"] or _MEANINGS.get(one["state"]):
-            screen.line(f"{printable(one['destination'])} ", _cell("state", one), f": {printable(reason)}")
-        if remedy := one.get("remedy"):
-            screen.line(f"  remedy: {printable(remedy)}")
+        _show_trouble(screen, one, one["reason"] or _MEANINGS.get(one["state"]))
+    for one in found.get("metrics", ()):
+        since = f"last accepted {_age(one['last_success_s'])} ago" if one["last_success_s"] is not None else "none yet"
+        _show_trouble(screen, one, one["reason"] or since)
     _show_warnings(screen, found.get("warnings", ()))
     if found.get("spool_max_bytes"):
         screen.line(f"disk, all destinations together: {_mebibytes(found)}")
-    wrong = sum(abs(one["balance"]) for one in destinations)
-    if wrong:
-        screen.line((f"{wrong} spans are unaccounted for", "red"))
+    if wrong := _unaccounted(destinations):
+        screen.line((f"{wrong} are unaccounted for", "red"))
     else:
         balance = " received + restored = exported + rejected + dropped + spooled + in flight"
         screen.line(("the books balance:", "green"), balance)
@@ -118,6 +117,20 @@ def _show_policy(screen: Screen, policy: Mapping[str, Any]) -> None:
     names, sender = policy["policies"], policy["sender"] or "an unnamed sender"
     text = f"{len(names)} {'policy' if len(names) == 1 else 'policies'} in force, of {sender}, for"
     screen.line(printable(f"{text} {_age(policy['applied_s'])}{': ' if names else ''}{', '.join(names)}"))
+
+
+def _show_trouble(screen: Screen, one: Mapping[str, Any], reason: str | None) -> None:
+    if reason:
+        screen.line(f"{printable(one['destination'])} ", (_state(one), _colour(one)), f": {printable(reason)}")
+    if remedy := one.get("remedy"):
+        screen.line(f"  remedy: {printable(remedy)}")
+
+
+def _unaccounted(destinations: Sequence[Mapping[str, Any]]) -> str:
+    wrong: Counter[str] = Counter()
+    for one in destinations:
+        wrong[UNITS.get(one.get("signal"), "spans")] += abs(one["balance"])
+    return " and ".join(f"{number} {unit}" for unit, number in wrong.items() if number)
 
 
 def _told_apart(destinations: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -146,7 +159,11 @@ def _show_warnings(screen: Screen, warnings: Sequence[Mapping[str, Any]]) -> Non
 
 
 def _cell(name: str, one: Mapping[str, Any]) -> Cell:
-    return printable(_FIGURES[name](one)), _COLOURS.get(one["state"], "red") if name == "state" else ""
+    return printable(_FIGURES[name](one)), _colour(one) if name == "state" else ""
+
+
+def _colour(one: Mapping[str, Any]) -> str:
+    return _COLOURS.get(one["state"], "red")
 
 
 def _state(one: Mapping[str, Any]) -> str:

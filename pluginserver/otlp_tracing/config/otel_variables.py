@@ -21,7 +21,7 @@ Protocol = Literal["grpc", "http/protobuf"]
 Signal = Literal["traces", "metrics", "logs"]
 
 _EXPORTER = "OTEL_EXPORTER_OTLP_"
-_SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
+SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 _EXPORTER_NAMES = (
     "ENDPOINT", "PROTOCOL", "HEADERS", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY", "COMPRESSION", "TIMEOUT",
     "INSECURE",
@@ -31,14 +31,18 @@ _RESOURCE_NAMES = frozenset({
     "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
 })  # fmt: skip
-_METRIC_NAMES = (
-    "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-)  # fmt: skip
-_PREFIXES = (_EXPORTER, *(f"{_EXPORTER}{signal.upper()}_" for signal in _SIGNALS))
-_SIDECAR_NAMES = frozenset({*(prefix + name for prefix in _PREFIXES for name in _EXPORTER_NAMES), *_METRIC_NAMES})
+_METRIC_VALUES: Mapping[str, tuple[str, ...]] = {
+    "OTEL_METRIC_EXPORT_INTERVAL": (),  # a number of milliseconds
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": ("cumulative", "delta", "lowmemory"),
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
+        "explicit_bucket_histogram", "base2_exponential_bucket_histogram",
+    ),
+}  # fmt: skip
+_PREFIXES = (_EXPORTER, *(f"{_EXPORTER}{signal.upper()}_" for signal in SIGNALS))
+_SIDECAR_NAMES = frozenset({*(prefix + name for prefix in _PREFIXES for name in _EXPORTER_NAMES), *_METRIC_VALUES})
 
 _TIMEOUT_MS = (1, 600_000)
+_LONGEST_INTERVAL_MS = 86_400_000  # a day
 _DEFAULT_TIMEOUT_S = 10.0  # the specification's
 _LIKELY_SECONDS = 100  # a timeout below it, in milliseconds, was probably meant in seconds, as Python's SDK reads it
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -168,6 +172,7 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
         remarks += _set(environment, ("INSECURE",), "is not used: the endpoint starts with https://")
     if (variables.client_cert is None) != (variables.client_key is None):
         remarks += _set(environment, ("CLIENT_CERTIFICATE", "CLIENT_KEY"), "works only together with its pair")
+    remarks += _metric_problems(environment)
     if not is_embedded:
         rule = "is read by the plugin server, which has an environment of its own"
         remarks += [Fault(name, "", rule) for name in _TRACER_NAMES if environment.get(name)]
@@ -189,6 +194,22 @@ def tracer_remarks(environment: Mapping[str, str], *, has_own_sidecar: bool) -> 
     if has_own_sidecar and (names := sorted(name for name in _SIDECAR_NAMES if environment.get(name))):
         remarks.append(Fault(", ".join(names), "", "read by the sidecar, which has an environment of its own"))
     return remarks
+
+
+def metric_interval_ms(environment: Mapping[str, str]) -> int | None:
+    """Return the interval between two exports of metrics; None if it is unset or cannot be used."""
+    text = environment.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LONGEST_INTERVAL_MS else None
+
+
+def _metric_problems(environment: Mapping[str, str]) -> Iterator[Fault]:
+    for name, known in _METRIC_VALUES.items():
+        text = environment.get(name, "").strip().lower()
+        if text and not known and metric_interval_ms(environment) is None:
+            rule = f"must be 1 to {_LONGEST_INTERVAL_MS} milliseconds; 60000 is used"
+            yield Fault(name, "", rule)
+        elif text and known and text not in known:
+            yield Fault(name, "", f"must be one of {', '.join(known)}; {known[0]} is used")
 
 
 def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Iterator[Fault]:

@@ -120,6 +120,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         lambda: "stopping" if stop.is_set() else None,
         lambda: exporters.spool.trouble,
         exporters.status,
+        metric_exporters.status,
         lambda: {"spool_bytes": exporters.bound.bytes, "spool_max_bytes": exporters.bound.max_bytes},
         lambda: warnings.last(_SHOWN_WARNINGS),
         policy.report,

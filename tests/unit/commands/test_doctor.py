@@ -416,6 +416,26 @@ def test_a_machine_without_a_fault_has_no_finding_but_notes(machine: Machine, ex
     assert sink.sink.spans == []
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "level", "words"),
+    [
+        ("/logs", "{}", "note", "http-log is for another server"),
+        ("/otlp-tracing/records", "{X-OTLP-Tracing-Token: t}", "note", "http-log brings the records to the sidecar"),
+        ("/otlp-tracing/records", "{}", "FAIL", "must have X-OTLP-Tracing-Token"),
+    ],
+)
+def test_an_http_log_is_explained(  # noqa: PLR0917 - the case
+    machine: Machine, examine: Examine, path: str, headers: str, level: str, words: str
+) -> None:
+    """It may be the way of the records; then its faults lose them."""
+    machine.yml(f"http://127.0.0.1:{free_port()}")
+    entry = f"  - name: http-log\n    config: {{http_endpoint: 'http://127.0.0.1:9465{path}', headers: {headers}"
+    text = f"{machine.kong_yml.read_text()}{entry}, queue: {{max_batch_size: 200}}}}\n"
+    machine.kong_yml.write_text(text)
+
+    assert [one["level"] for one in examine(machine).findings if words in one["text"]] == [level]
+
+
 def test_nothing_at_all_is_no_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,25 @@ def test_a_person_sees_what_waits_since_when_and_why() -> None:
     assert "the books balance" in text
 
 
+def test_a_destination_of_metrics_is_a_line() -> None:
+    """Nothing waits there: state, reason and remedy are all that there is."""
+    metrics = {
+        "destination": "http://c:4318 (metrics)", "signal": "metrics", "protocol": "http/protobuf", "state": "held",
+        "reason": "HTTP 401", "remedy": "set `headers`", "failing_s": 7200, "last_success_s": None,
+    }  # fmt: skip
+    text = shown({"spool_trouble": None, "destinations": [WELL], "metrics": [metrics]})
+
+    assert "http://c:4318 (metrics) held for 2 h: HTTP 401" in text
+    assert "remedy: set `headers`" in text
+
+
+def test_each_signal_has_its_own_word() -> None:
+    """A log record is no span."""
+    text = shown({"destinations": [WELL | {"balance": -2}, WELL | {"signal": "logs", "balance": 3}]})
+
+    assert "2 spans and 3 log records are unaccounted for" in text
+
+
 def test_a_narrow_terminal_gets_every_figure_whole() -> None:
     """In 80 columns, which a pipe and `kubectl exec` have too, each figure has a row of its own."""
     text = shown({"spool_trouble": None, "destinations": [WELL, AWAY]}, width=80)

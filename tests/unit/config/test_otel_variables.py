@@ -177,3 +177,42 @@ def test_a_fault_is_left_to_the_schema(config: dict[str, Any]) -> None:
     found = variables.fill(config)
 
     assert all(found[name] == value for name, value in config.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "10s", "must be 1 to 86400000 milliseconds; 60000 is used"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "must be 1 to"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "9" * 5000, "must be 1 to"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "deltas",
+            "must be one of cumulative, delta, lowmemory; cumulative is used",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "exponential",
+            "must be one of explicit_bucket_histogram, base2_exponential_bucket_histogram; explicit_",
+        ),
+    ],
+)
+def test_an_unusable_variable_of_metrics_is_a_remark(name: str, value: str, rule: str) -> None:
+    """The default counts, and the start says so, without the value."""
+    (remark,) = exporter_remarks({name: value}, is_embedded=True)
+
+    assert (remark.field, remark.value) == (name, "")
+    assert remark.rule.startswith(rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_METRIC_EXPORT_INTERVAL", " 5000 "),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "DELTA"),
+        ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "base2_exponential_bucket_histogram"),
+    ],
+)
+def test_a_usable_variable_of_metrics_is_no_remark(name: str, value: str) -> None:
+    """Upper case and spaces are taken, as the sidecar takes them."""
+    assert exporter_remarks({name: value}, is_embedded=True) == []

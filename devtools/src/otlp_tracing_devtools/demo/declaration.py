@@ -13,18 +13,24 @@ from urllib.parse import urlsplit
 BATCH_TIMEOUT_MS = 200
 
 
-def localise(declaration: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, Any]:
+def localise(
+    declaration: Mapping[str, Any], addresses: Mapping[str, str], *, traces_alone: bool = True
+) -> dict[str, Any]:
     """Replace addresses, and have spans sent soon enough for a person that watches.
 
     Args:
         declaration: a parsed `kong.yml`.
         addresses: `host:port` in the file to `host:port` here.
+        traces_alone: no metrics and no logs, which the receiver of the demo does not take.
     """
     local = copy.deepcopy(dict(declaration))
     for service in local.get("services") or []:
         service["url"] = _replaced(service["url"], addresses)
     for config in _tracing_configs(local):
         config["endpoint"] = _replaced(config["endpoint"], addresses)
+        if traces_alone:
+            config.pop("metrics", None)
+            config.pop("logs", None)
         config.setdefault("batch_export", {})["timeout"] = BATCH_TIMEOUT_MS
     return local
 

@@ -1,6 +1,6 @@
-"""Questions to the collectors: name, connection, TLS, and an export without spans.
+"""Questions to the collectors: name, connection, TLS, and an empty export, for each signal.
 
-An ExportTraceServiceRequest without spans is a valid request that stores nothing.
+An export request without spans, points or log records is a valid request that stores nothing.
 Source: opentelemetry-proto, docs/specification.md.
 """
 
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 from otlp_tracing.commands.doctor.findings import Finding, Masking
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
+from otlp_tracing.config.otel_variables import SIGNALS, Signal
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError
@@ -61,12 +62,15 @@ class Candidate:
     @property
     def label(self) -> str:
         """Return its name in the findings."""
-        return f"{self.destination.endpoint} ({self.destination.protocol})"
+        return f"{self.destination.label} ({self.destination.protocol})"
 
     def set_command(self, field: str, value: str, variable: str = "") -> str:
         """Return the command that sets a field of the entry, or the variable that counts for the unset field."""
         if self.entry is None:
             return _WITH_KONG_YML
+        signal = self.destination.signal
+        if field == "endpoint" and signal != "traces":
+            return self.entry.set_command(f"config.{signal}.endpoint", value)
         if variable and not getattr(self.entry.settings, field):
             return f"export {variable}={shlex.quote(value)}"
         return self.entry.set_command(f"config.{field}", value)
@@ -78,9 +82,13 @@ class Candidate:
 
 def of_sidecar(report: Mapping[str, Any], environment: Mapping[str, str]) -> Candidate | None:
     """Return a destination that a sidecar reports; its headers and certificates are not in the report."""
-    config = {"endpoint": report.get("destination"), "protocol": report.get("protocol")}
+    signal: Signal = next((one for one in SIGNALS if one == report.get("signal")), "traces")
+    endpoint = str(report.get("destination")).removesuffix(f" ({signal})")
+    config: dict[str, Any] = {"protocol": report.get("protocol")}
+    config.update({"endpoint": endpoint} if signal == "traces" else {signal: {"endpoint": endpoint}})
     try:
-        return Candidate(None, Destination.from_settings(Settings.from_config(config), environment), True)
+        destination = Destination.from_settings(Settings.from_config(config), environment, signal=signal)
+        return Candidate(None, destination, True)
     except ConfigError:
         return None
 
@@ -88,7 +96,7 @@ def of_sidecar(report: Mapping[str, Any], environment: Mapping[str, str]) -> Can
 def candidates(
     entries: Sequence[ConfiguredEntry], environment: Mapping[str, str], masking: Masking
 ) -> Iterator[Candidate | Finding]:
-    """Return the destinations of entries, each once; or a finding for an entry that has none.
+    """Return the destinations of entries, each once and of each signal; or a finding for an entry that has none.
 
     Args:
         entries: of a kong.yml.
@@ -106,16 +114,25 @@ def candidates(
             continue
         for line in headers:
             masking.add(line.partition(":")[2])
-        try:
-            destination = Destination.from_settings(settings, environment)
-        except ConfigError as error:
-            text = "; ".join(map(str, error.faults))
-            yield Finding("FAIL", one.place, text, f"otlp-tracing check {shlex.quote(str(one.file))}")
-            continue
-        masking.add(*(value for _, value in destination.headers), urlsplit(destination.proxy or "").password or "")
-        if destination.identity not in seen:
-            seen.add(destination.identity)
-            yield Candidate(one, destination, any(map(is_vault_reference, headers)))
+        for signal in _signals_of(settings):
+            try:
+                destination = Destination.from_settings(settings, environment, signal=signal)
+            except ConfigError as error:
+                text = "; ".join(map(str, error.faults))
+                yield Finding("FAIL", one.place, text, f"otlp-tracing check {shlex.quote(str(one.file))}")
+                break
+            masking.add(*(value for _, value in destination.headers), urlsplit(destination.proxy or "").password or "")
+            if destination.identity not in seen:
+                seen.add(destination.identity)
+                yield Candidate(one, destination, any(map(is_vault_reference, headers)))
+
+
+def _signals_of(settings: Settings) -> Iterator[Signal]:
+    yield "traces"
+    if settings.metrics.enabled:
+        yield "metrics"
+    if settings.logs.requests != "none":
+        yield "logs"
 
 
 def _resolved(line: str, environment: Mapping[str, str]) -> str:
@@ -202,7 +219,7 @@ def _other_port(one: Candidate, host: str) -> str:
     scheme = "https" if one.destination.secure else "http"
     bracketed = f"[{host}]" if ":" in host else host
     path = urlsplit(one.destination.url).path if one.destination.protocol != "grpc" else ""
-    path = "" if path == "/v1/traces" else path
+    path = "" if path == f"/v1/{one.destination.signal}" else path
     return one.set_command("endpoint", f"{scheme}://{bracketed}:PORT{path}", _ENDPOINT)
 
 
@@ -287,6 +304,7 @@ def _untrusted(one: Candidate, host: str, error: ssl.SSLCertVerificationError) -
 
 
 async def _ask_export(one: Candidate, send: bool) -> Finding:
+    send = send and one.destination.signal == "traces"
     trace_id, body = _span(one.destination) if send else ("", b"")
     transport = new_transport(one.destination)
     begun = time.perf_counter()
@@ -376,7 +394,8 @@ def _set_protocol(one: Candidate, remedy: str) -> str:
     if "http://" in remedy:
         return one.set_endpoint("https://", "http://")
     path = urlsplit(one.destination.url).path.rstrip("/")
-    if one.destination.protocol != "grpc" and not path.endswith("/v1/traces"):
+    if one.destination.protocol != "grpc" and not path.endswith(f"/v1/{one.destination.signal}"):
         base = one.destination.endpoint.split("?")[0].rstrip("/")
-        return one.set_command("endpoint", f"{base}/v1/traces", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        full = f"{base}/v1/{one.destination.signal}"
+        return one.set_command("endpoint", full, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     return _other_port(one, one.destination.host_and_port[0])

@@ -14,7 +14,9 @@ import logging
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import Any
 
+from otlp_tracing.config.otel_variables import metric_interval_ms
 from otlp_tracing.config.settings import MetricExport
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import METRIC_EXPORTS, NAMES_REFUSED
@@ -29,7 +31,6 @@ from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
-_INTERVAL_VARIABLE = "OTEL_METRIC_EXPORT_INTERVAL"
 _INTERVAL_MS = 60_000
 # A destination has a few megabytes at most. A gateway has some; more come from configurations that change.
 MAX_DESTINATIONS = 64
@@ -68,7 +69,10 @@ class MetricExporter:
         self._metrics = metrics
         self.interval_s = interval_s
         self._transport = transport
-        self._backoff = RetryBackoff(asyncio.get_running_loop().time)
+        self._clock = asyncio.get_running_loop().time
+        self._backoff = RetryBackoff(self._clock)
+        self._succeeded_at: float | None = None
+        self._remedy = ""
         self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log)
         self._exporting = asyncio.Lock()
         self._task = asyncio.create_task(self._run(), name=f"export metrics to {destination.endpoint}")
@@ -90,10 +94,28 @@ class MetricExporter:
             if self._backoff.failing_since is not None:
                 self._recovered.info("export recovered: %s takes metrics again", label)
             self._backoff.record_success()
+            self._succeeded_at, self._remedy = self._clock(), ""
+
+    def status(self) -> dict[str, Any]:
+        """Return its state for a person: words and seconds; there is nothing that waits."""
+        now, since, success = self._clock(), self._backoff.failing_since, self._succeeded_at
+        state = "idle" if success is None else "ok"
+        if since is not None:
+            state = "held" if self._backoff.held else "retrying"
+        return {
+            "destination": f"{self._destination.endpoint} (metrics)",
+            "signal": "metrics",
+            "protocol": self._destination.protocol,
+            "state": state,
+            "reason": self._backoff.reason,
+            "remedy": self._remedy,
+            "failing_s": None if since is None else round(now - since, 1),
+            "last_success_s": None if success is None else round(now - success, 3),
+        }
 
     def _fail(self, result: ExportResult) -> None:
         self._backoff.record_failure(result.reason, result.delay_s, hold=HOLD_REASONS.get(result.action, ""))
-        remedy = result.remedy or remedy_for(result.action, self._destination)
+        remedy = self._remedy = result.remedy or remedy_for(result.action, self._destination)
         self._failed.warning(
             "export %s: %s: metrics: %s%s",
             "unauthorized" if result.action is Action.HOLD_UNAUTHORIZED else "failed",
@@ -156,7 +178,7 @@ class MetricExporters:
             settings: of the entry.
             traces: endpoint of the entry's traces; the sidecar's own counts of it are sent too.
         """
-        interval_s = (settings.interval or _interval_ms(self._environment)) / 1000
+        interval_s = (settings.interval or metric_interval_ms(self._environment) or _INTERVAL_MS) / 1000
         exporter = self._exporters.get(destination.identity)
         if exporter is None:
             exporter = self._exporters[destination.identity] = self._create(destination, interval_s)
@@ -170,6 +192,10 @@ class MetricExporters:
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
         return exporter.table
+
+    def status(self) -> list[dict[str, Any]]:
+        """Return the state of each destination."""
+        return [exporter.status() for exporter in self._exporters.values()]
 
     async def close(self, seconds: float) -> None:
         """Export once more, for `seconds` at most, and end."""
@@ -198,8 +224,3 @@ class MetricExporters:
     def _instance_id(self, resource: Mapping[str, object]) -> str:
         places = [str(resource.get(name)) for name in _PLACES]
         return str(uuid.uuid5(uuid.NAMESPACE_OID, "|".join([*places, self._place])))
-
-
-def _interval_ms(environment: Mapping[str, str]) -> int:
-    text = environment.get(_INTERVAL_VARIABLE, "").strip()
-    return int(text) if text.isascii() and text.isdecimal() and int(text) > 0 else _INTERVAL_MS

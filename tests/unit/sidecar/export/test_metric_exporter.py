@@ -179,3 +179,28 @@ def test_destinations_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytes
 
     staged(scene)
     assert "metrics are sent to 2 destinations at most" in caplog.text
+
+
+def test_the_state_of_a_destination_is_said() -> None:
+    """Nothing yet, accepted, failing since when and why, and refused with the remedy."""
+    states = []
+
+    async def scene(stage: Stage) -> None:
+        stage.table(interval=1000)
+        (collector,) = stage.collectors
+        states.append(stage.exporters.status()[0])
+        for answer in (
+            ExportResult(Action.SUCCESS),
+            ExportResult(Action.RETRY, "UNAVAILABLE"),
+            ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED"),
+        ):
+            collector.answer = answer
+            await asyncio.sleep(60)
+            states.append(stage.exporters.status()[0])
+
+    staged(scene)
+    assert [one["state"] for one in states] == ["idle", "ok", "retrying", "held"]
+    assert [one["reason"] for one in states] == ["", "", "UNAVAILABLE", "UNAUTHENTICATED"]
+    assert states[2]["failing_s"] > 50
+    assert (states[0]["destination"], states[0]["signal"]) == ("http://c:4317 (metrics)", "metrics")
+    assert "headers" in states[3]["remedy"]

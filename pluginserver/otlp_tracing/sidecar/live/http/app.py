@@ -25,7 +25,8 @@ class Health:
     Args:
         not_ready: the reason why records are not accepted; None if they are.
         degraded: a fault in spite of which records are accepted; None without one.
-        destinations: the state of each destination.
+        destinations: the state of each destination of spans and log records.
+        metrics: the state of each destination of metrics.
         spool: disk space of all destinations, and its bound, in bytes.
         warnings: the last lines of the log.
         policy: the state of the policy file; None without one.
@@ -34,6 +35,7 @@ class Health:
     not_ready: Callable[[], str | None] = lambda: None
     degraded: Callable[[], str | None] = lambda: None
     destinations: Callable[[], list[dict[str, Any]]] = list
+    metrics: Callable[[], list[dict[str, Any]]] = list
     spool: Callable[[], dict[str, int | None]] = dict
     warnings: Callable[[], list[dict[str, Any]]] = list
     policy: Callable[[], Mapping[str, object] | None] = lambda: None
@@ -60,6 +62,7 @@ def create_app(
             "spool_trouble": health.degraded(),
             **health.spool(),
             "destinations": health.destinations(),
+            "metrics": health.metrics(),
             "warnings": health.warnings(),
             "policy": health.policy(),
         },
@@ -77,7 +80,7 @@ def create_app(
         lines = [f"ready, but spans are in memory alone: {degraded}" if degraded else "ready"]
         lines += [
             f"{one['destination']} {one['state']}: {one['reason']}"
-            for one in health.destinations()
+            for one in (*health.destinations(), *health.metrics())
             if one["state"] in {"held", "rejecting"}
         ]
         return web.Response(text="\n".join(lines) + "\n")

@@ -27,3 +27,17 @@ async def test_the_page_can_be_off() -> None:
         statuses = [(await there.get(path)).status for path in ("/", "/events", "/routes", "/healthz", "/readyz")]
 
     assert statuses == [404, 404, 404, 200, 503]
+
+
+async def test_ready_names_each_destination_that_needs_a_person() -> None:
+    """Those of metrics too; a failing probe would take Kong down because of its tracing, so the answer is 200."""
+    held = {"destination": "http://c:4317 (metrics)", "state": "held", "reason": "UNAUTHENTICATED"}
+    health = Health(destinations=lambda: [held | {"destination": "http://c:4317"}], metrics=lambda: [held])
+    async with TestClient(TestServer(create_app(Metrics(), health, REPORTS))) as there:
+        answer = await there.get("/readyz")
+        lines = (await answer.text()).splitlines()
+        report = await (await there.get("/delivery")).json()
+
+    assert answer.status == 200
+    assert lines[1:] == ["http://c:4317 held: UNAUTHENTICATED", "http://c:4317 (metrics) held: UNAUTHENTICATED"]
+    assert report["metrics"] == [held]
