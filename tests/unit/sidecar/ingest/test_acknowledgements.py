@@ -169,7 +169,9 @@ def test_records_are_gathered_between_two_reads(tmp_path: Path) -> None:
             assert await peer.acknowledged() == 1
             for number in (2, 3, 4):
                 peer.send(number)
-                await asyncio.sleep(0.02)
+                for _ in range(20):  # turns of the loop, in which a sidecar that waits for bytes would read them
+                    await asyncio.sleep(0)
+            assert sidecar.received == 1
             assert await peer.acknowledged() == 4
             peer.writer.close()
 
