@@ -1,10 +1,15 @@
-"""Rules on the finished request, and policies that change without a reload."""
+"""Rules on the finished request, policies that change without a reload, and debug sessions."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from e2e.client import Caller, fetch
 from e2e.conftest import StartGateway
@@ -14,6 +19,7 @@ from e2e.metrics import snapshot
 from e2e.spans import SERVER, SinkReader, wait_for_trace
 from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
+from otlp_tracing.paths import command_line
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _REQUESTS = 20
@@ -24,33 +30,26 @@ _NOISE = {"name": "noise", "consumers": ["probe"], "tags": ["internal"], "rate":
 _POLICY = {"id": "silent", "name": "Nothing of /policy", "trace": {"match": {"paths": ["/policy*"]}, "keep": "none"}}
 
 
-def _send(gateway: RunningGateway, upstream: RecordingUpstream, path: str, key: str) -> tuple[str, bool]:
-    """Send a request; return the id in its path and whether the upstream was told that it is sampled."""
-    mark = Caller.new().span_id
-    assert gateway.get(f"{path}/{mark}", [("apikey", key)]).status == 200
-    trace_id, _, flags = upstream.request(mark).traceparent
-    return trace_id, bool(int(flags, 16) & 1)
+def _write(file: Path, *policies: object) -> None:
+    file.write_text(json.dumps({"sender": "the test", "policies": policies}))
+    file.chmod(0o644)
 
 
-def test_rules_after_the_response_and_policies_without_a_reload(
-    start_gateway: StartGateway,
-    upstream: RecordingUpstream,
-    sink: ThreadedOtlpSink,
-    spans_at_sink: SinkReader,
-    tmp_path: Path,
-) -> None:
-    """A consumer is kept at a rate of 0, another dropped later, the books balance, and a policy changes a rate."""
-    file = tmp_path / "policies.json"
+@pytest.fixture(scope="module")
+def policy_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("policies") / "policies.json"
+    _write(file)
+    return file
 
-    def write(*policies: object) -> None:
-        file.write_text(json.dumps({"sender": "the test", "policies": policies}))
-        file.chmod(0o644)
 
+@pytest.fixture(scope="module")
+def gateway(
+    start_gateway: StartGateway, upstream: RecordingUpstream, sink: ThreadedOtlpSink, policy_file: Path
+) -> Iterator[RunningGateway]:
     def server(prefix: Path) -> PluginServer:
         ours = PluginServer.ours(prefix)
-        return dataclasses.replace(ours, start=[*ours.start, "--policy-file", str(file)])
+        return dataclasses.replace(ours, start=[*ours.start, "--policy-file", str(policy_file)])
 
-    write()
     none = tracing(sink.sink.endpoint, sampling={"rate": 0, "tail_rules": [_GOLD]})
     everything = tracing(sink.sink.endpoint, sampling={"rate": 1, "tail_rules": [_NOISE]})
     content = declaration(
@@ -59,49 +58,88 @@ def test_rules_after_the_response_and_policies_without_a_reload(
         service("policy", upstream.url, [tracing(sink.sink.endpoint), _KEY_AUTH]),
         consumers=[{"username": name, "keyauth_credentials": [{"key": name}]} for name in ("gold", "probe")],
     )
-    with start_gateway(content, server) as gateway:
+    with start_gateway(content, server) as running:
+        yield running
 
-        def in_force() -> list[str]:
-            return list(json.loads(fetch(gateway.sidecar_url, "/delivery").text())["policy"]["policies"])
 
-        gold = [_send(gateway, upstream, "/none", "gold") for _ in range(_REQUESTS)]
-        probes = [_send(gateway, upstream, "/none", "probe") for _ in range(_REQUESTS)]
-        kept = [_send(gateway, upstream, "/all", "gold") for _ in range(_REQUESTS)]
-        dropped = [_send(gateway, upstream, "/all", "probe") for _ in range(_REQUESTS)]
-        before = _send(gateway, upstream, "/policy", "gold")
-        write(_POLICY)
-        wait_for(lambda: in_force() == ["silent"], 10, "the policy is in force")
-        # The workers are told in the moment in which it is applied.
-        wait_for(lambda: not _send(gateway, upstream, "/policy", "gold")[1], 10, "the policy decides")
-        file.write_text(file.read_text()[:-20])
-        wait_for(lambda: json.loads(fetch(gateway.sidecar_url, "/delivery").text())["policy"]["fault"], 10, "a fault")
-        still = _send(gateway, upstream, "/policy", "gold")
-        assert in_force() == ["silent"]
+def _send(gateway: RunningGateway, upstream: RecordingUpstream, path: str, key: str) -> tuple[str, bool]:
+    """Send a request; return its trace id, and whether the upstream was told that it is sampled."""
+    mark = Caller.new().span_id
+    assert gateway.get(f"{path}/{mark}", [("apikey", key)]).status == 200
+    trace_id, _, flags = upstream.request(mark).traceparent
+    return trace_id, bool(int(flags, 16) & 1)
 
-        server_span, *_ = wait_for_trace(spans_at_sink, gold[-1][0])
-        assert (server_span.kind, server_span.trace_state) == (SERVER, "")
-        assert server_span.attributes["otlp_tracing.sampling.reason"] == "tail_rule"
-        assert server_span.attributes["otlp_tracing.sampling.rule"] == "gold"
 
-        def books() -> dict[str, float]:
-            total = snapshot(gateway.sidecar_url)
-            found = {one: total("otlp_tracing_requests_total", decision=one) for one in _DECISIONS}
-            found["requests"] = total("otlp_tracing_requests_total")
-            found |= {one: total(f"otlp_tracing_spans_{one}_total") for one in ("received", "exported")}
-            return found
+def _books(gateway: RunningGateway) -> dict[str, float]:
+    total = snapshot(gateway.sidecar_url)
+    found = {one: total("otlp_tracing_requests_total", decision=one) for one in _DECISIONS}
+    found["requests"] = total("otlp_tracing_requests_total")
+    return found | {one: total(f"otlp_tracing_spans_{one}_total") for one in ("received", "exported")}
 
-        wait_for(lambda: books()["not_sampled"] >= _REQUESTS + 2, 20, "all records are there")
-        wait_for(lambda: books()["received"] == books()["exported"], 20, "all spans are exported")
-        found = books()
-        sent = {span.trace_id for span in spans_at_sink.spans()}
 
-    assert found["requests"] == sum(found[one] for one in _DECISIONS)
-    assert (found["tail_rule"], found["dropped_later"]) == (_REQUESTS, _REQUESTS)
-    assert found["received"] == found["exported"] == len(spans_at_sink.spans())
+def test_a_consumer_is_kept_or_dropped_whatever_the_rate(
+    gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader
+) -> None:
+    """Kept at a rate of 0, dropped later at a rate of 1; the upstream knows the head decision; the books balance."""
+    gold = [_send(gateway, upstream, "/none", "gold") for _ in range(_REQUESTS)]
+    probes = [_send(gateway, upstream, "/none", "probe") for _ in range(_REQUESTS)]
+    kept = [_send(gateway, upstream, "/all", "gold") for _ in range(_REQUESTS)]
+    dropped = [_send(gateway, upstream, "/all", "probe") for _ in range(_REQUESTS)]
+
+    server_span, *_ = wait_for_trace(spans_at_sink, gold[-1][0])
+    wait_for(lambda: _books(gateway)["requests"] >= 4 * _REQUESTS, 20, "all records are there")
+    wait_for(lambda: _books(gateway)["received"] == _books(gateway)["exported"], 20, "all spans are exported")
+    books, seen = _books(gateway), spans_at_sink.spans()
+    sent = {span.trace_id for span in seen}
+
+    assert (server_span.kind, server_span.trace_state) == (SERVER, "")
+    assert server_span.attributes["otlp_tracing.sampling.reason"] == "tail_rule"
+    assert server_span.attributes["otlp_tracing.sampling.rule"] == "gold"
+    assert books["requests"] == sum(books[one] for one in _DECISIONS)
+    assert (books["tail_rule"], books["dropped_later"]) == (_REQUESTS, _REQUESTS)
+    assert books["received"] == books["exported"] == len(seen)
     assert {flag for _, flag in gold + probes} == {False}
     assert {flag for _, flag in kept + dropped} == {True}
     assert {trace_id for trace_id, _ in gold + kept} <= sent
     assert not {trace_id for trace_id, _ in probes + dropped} & sent
+
+
+def test_a_policy_changes_a_rate_without_a_reload(
+    gateway: RunningGateway, upstream: RecordingUpstream, policy_file: Path
+) -> None:
+    """The workers decide by it, so that the upstream is told; a file that is cut changes nothing and is reported."""
+
+    def state() -> dict[str, Any]:
+        return dict(json.loads(fetch(gateway.sidecar_url, "/delivery").text())["policy"])
+
+    before = _send(gateway, upstream, "/policy", "gold")
+    _write(policy_file, _POLICY)
+    wait_for(lambda: state()["policies"] == ["silent"], 10, "the policy is in force")
+    wait_for(lambda: not _send(gateway, upstream, "/policy", "gold")[1], 10, "the policy decides")
+    policy_file.write_text(policy_file.read_text()[:-20])
+    wait_for(lambda: state()["fault"], 10, "a fault")
+
     assert before[1]
-    assert before[0] in sent
-    assert not still[1]
+    assert (state()["policies"], state()["sender"]) == (["silent"], "the test")
+    assert not _send(gateway, upstream, "/policy", "gold")[1]
+
+
+def test_a_debug_session_keeps_what_matches_and_ends(
+    gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader
+) -> None:
+    """The upstream is told where the head can decide; after its number of requests all is as before."""
+    command = [*command_line("debug"), "--kong-prefix", str(gateway.prefix), "--path", "/none/*", "--requests", "20"]
+    sent: list[tuple[str, bool]] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as session:
+        assert session.stdout is not None
+        assert "keeping up to 20 requests" in session.stdout.readline()
+        while session.poll() is None and len(sent) < 500:
+            sent.append(_send(gateway, upstream, "/none", "probe"))
+        assert "the session has ended: 20 requests kept" in session.communicate(timeout=20)[0]
+    wait_for(lambda: not _send(gateway, upstream, "/none", "probe")[1], 10, "the session is over")
+    told = [trace_id for trace_id, is_sampled in sent if is_sampled]
+
+    # The first requests were on their way before the workers knew the session.
+    assert told
+    assert len(wait_for_trace(spans_at_sink, told[0])) == 2
+    assert len(wait_for_trace(spans_at_sink, sent[0][0])) == 2

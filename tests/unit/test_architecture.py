@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "paths": {"errors"},
     "commands": {
         *("errors", "folders", "paths", "log_limit", "logs", "unix_sockets", "metrics", "context", "config"),
-        *("sampling", "plugin", "kong_server", "sidecar"),
+        *("sampling", "plugin", "handoff", "kong_server", "sidecar"),
     },
     "cli": {"errors", "paths", "logs", "commands"},
     "__main__": {"cli"},

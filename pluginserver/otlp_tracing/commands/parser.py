@@ -25,6 +25,7 @@ COMMANDS = {
     "sidecar": "run the sidecar on its own",
     "status": "show the state of delivery to every collector, with the reason",
     "doctor": "find the fault that keeps traces from arriving, and the command that mends it",
+    "debug": "keep all requests that match, for some minutes or a number of them",
     "probe": "ask whether a running process answers; exit 1 if not",
     "trace": "send one request through Kong, and draw the time of each plugin",
     "check": "find every fault of the otlp-tracing entries in a kong.yml",

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -30,6 +30,9 @@ from otlp_tracing.errors import ConfigError, Fault
 
 MAX_BYTES = 64 << 10
 """Of the file: 64 policies with a kilobyte of conditions each."""
+
+DEBUG = "debug"
+"""The name of a debug session's rule, on the spans that it keeps."""
 
 _MAX_POLICIES = 64  # as of an entry's tail rules
 _HEAD = ("methods", "paths", "hosts", "headers")
@@ -129,9 +132,19 @@ def read_policies(document: object) -> Policies:
     return Policies(completed["sender"] or "", tuple(head), tuple(tail), places)
 
 
-def head_json(policies: Policies) -> bytes:
-    """Write the rules of the head decision as `sampling.rules` has them, for a worker."""
-    return json.dumps([{one.name: getattr(rule, one.name) for one in fields(rule)} for rule in policies.head]).encode()
+def read_match(match: object) -> Policies:
+    """Read the conditions of a debug session, the `match` of a policy; the result has one rule.
+
+    Raises:
+        ConfigError: with every fault but those of patterns.
+    """
+    trace = {"match": match, "keep": "all"}
+    return read_policies({"policies": [{"id": DEBUG, "name": DEBUG, "trace": trace}]})
+
+
+def rules_json(rules: Iterable[SamplingRule]) -> bytes:
+    """Write rules of the head decision as `sampling.rules` has them, for a worker."""
+    return json.dumps([{one.name: getattr(rule, one.name) for one in fields(rule)} for rule in rules]).encode()
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -5,8 +5,8 @@ frame of a connection is the sender's Hello, with the version. Records are numbe
 acknowledges all of them up to a number. Pure: bytes in, frames out.
 
 Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. Version 3 added Warnings, from the
-gateway. Version 4 added Policy, from the sidecar. A gateway of an older version is still served, without them. A
-sidecar refuses a newer version, and says so.
+gateway. Version 4 added Policy, from the sidecar, and Debug, from the command `debug`. A gateway of an older version is
+still served, without them. A sidecar refuses a newer version, and says so.
 
 Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to 32 KiB. A log
 record shows it up to three times (headers, uri, url and querystring), each byte escaped to six at the worst.
@@ -47,6 +47,7 @@ class _Kind:
     RATES: Final = 5
     WARNINGS: Final = 6
     POLICY: Final = 7
+    DEBUG: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,31 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Debug:
+    """A debug session, which lasts as long as its connection at the most.
+
+    An Ack with the number of requests kept so far answers it, and each request that is kept. The sidecar closes the
+    connection at its end; at once, if it cannot begin.
+
+    Args:
+        match: JSON, as of a policy's `match`.
+        seconds: its longest duration.
+        requests: the largest number of requests that it keeps.
+    """
+
+    match: bytes
+    seconds: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class Warnings:
     """Lines of the sender's log, or of its supervisor's."""
 
     lines: list[LogLine]
 
 
-Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings | Policy
+Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings | Policy | Debug
 
 
 def encode(frame: Frame) -> bytes:
@@ -160,6 +179,8 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.ACK, number]
         case Rates(key, load, shares):
             message = [_Kind.RATES, key, load, shares]
+        case Debug(match, seconds, requests):
+            message = [_Kind.DEBUG, match, seconds, requests]
         case Policy(rules):
             message = [_Kind.POLICY, rules]
         case Warnings(lines):
@@ -250,7 +271,14 @@ def _frame(message: object) -> Frame | None:
         case [_Kind.WARNINGS, list(entries)]:
             lines = [_line(entry) for entry in entries]
             return Warnings([line for line in lines if line]) if all(lines) else None
-    return _from_sidecar(message)
+    return _from_sidecar(message) or _debug(message)
+
+
+def _debug(message: object) -> Debug | None:
+    match message:
+        case [_Kind.DEBUG, bytes(match), int(seconds), int(requests)] if seconds > 0 and requests > 0:
+            return Debug(match, seconds, requests)
+    return None
 
 
 def _from_sidecar(message: object) -> Ack | Rates | Policy | None:

@@ -26,7 +26,7 @@ class HeadPolicy:
         self.rules = Rules.of(rules, "policies")
 
     def set_json(self, rules: bytes) -> None:
-        """Replace the rules by those of policies.head_json.
+        """Replace the rules by those of policies.rules_json.
 
         Raises:
             ConfigError: for anything else; the rules before stay.

@@ -298,12 +298,15 @@ class Pipeline:
 
     def _decide(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> TailDecision:
         policies, rules = self._policy.tail, entry.tail_rules
-        has_rules = bool(policies.rules or rules.rules)
-        if context.sampled and not has_rules:
+        has_rules, session = bool(policies.rules or rules.rules), self._policy.session
+        if context.sampled and not has_rules and session is None:
             return TailDecision(context)
+        request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
+        if session is not None and session.rule.matches(request):
+            self._policy.keep_by_session(session)
+            return decide_by_rule(context, session.rule)
         reason = keep_reason(record, entry.keep)
         if reason is None and has_rules:
-            request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
             rule = policies.match(request) or rules.match(request)
             if rule is not None:
                 return decide_by_rule(context, rule)

@@ -113,7 +113,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         metric_exporters=metric_exporters,
         policy=policy,
     )
-    intake = Receiver(pipeline, rates, warnings.add)
+    intake = Receiver(pipeline, rates, warnings.add, sessions=policy)
     server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
     _log.info("taking records at %s", options.listen)
     health = Health(
@@ -168,6 +168,7 @@ async def _watch(policy: PolicyFile) -> None:
     while True:
         try:
             policy.apply(await asyncio.to_thread(policy.look))
+            policy.tick()
         except Exception:
             _rates_failed.warning("internal error, policy file not read", exc_info=True)
         await asyncio.sleep(TICK_SECONDS)

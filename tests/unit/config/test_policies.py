@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.config.policies import MAX_BYTES, head_json, is_policy_file, parse_policies
+from otlp_tracing.config.policies import MAX_BYTES, is_policy_file, parse_policies, rules_json
 from otlp_tracing.config.settings import SamplingRule, TailRule
 from otlp_tracing.errors import ConfigError
 
@@ -58,7 +58,7 @@ def test_the_share_is_all_none_or_a_percentage(keep: str, rate: float) -> None:
 
 def test_the_rules_of_the_head_are_written_for_workers() -> None:
     """As `sampling.rules` has them."""
-    assert json.loads(head_json(parse_policies(POLICIES))) == [
+    assert json.loads(rules_json(parse_policies(POLICIES).head)) == [
         {"name": "health", "methods": ["GET"], "paths": ["/health*"], "hosts": [], "headers": [], "rate": 0.0}
     ]
 

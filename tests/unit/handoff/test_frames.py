@@ -15,6 +15,7 @@ from otlp_tracing.handoff.frames import (
     VERSION,
     Ack,
     Config,
+    Debug,
     Decoder,
     Frame,
     Hello,
@@ -36,6 +37,7 @@ FRAMES: list[Frame] = [
     Ack(7),
     Rates(b"k" * 16, 0.5, [2.5, 0.0]),
     Policy(b"[]"),
+    Debug(b"{}", 60, 10),
     Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
 ]
 
@@ -77,6 +79,7 @@ def test_version_3_does_not_change() -> None:
 def test_version_4_does_not_change() -> None:
     """Nor do its additions."""
     assert encode(Policy(b"[]")).hex() == "00000006" + "92" + "07" + "c402" + "5b5d"
+    assert encode(Debug(b"{}", 60, 10)).hex() == "00000008" + "94" + "08" + "c402" + "7b7d" + "3c" + "0a"
 
 
 def test_version_1_is_still_understood() -> None:

@@ -19,6 +19,7 @@ import virtual_time
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
 from otlp_tracing.context import RequestContext
+from otlp_tracing.handoff.frames import Debug
 from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORDS_REFUSED, REQUESTS
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.destination import Destination
@@ -26,8 +27,10 @@ from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.export.result import Action, ExportResult
 from otlp_tracing.sidecar.export.transport import Transport
+from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import SamplingController
+from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT
 
@@ -134,6 +137,32 @@ def test_tail_rules_decide_after_keep_and_before_the_minimum() -> None:
         return [{one: stage.metrics.value(REQUESTS, decision=one) or 0 for one in decisions}]
 
     assert reports(scene) == [{"not_sampled": 2, "dropped_later": 2, "tail_rule": 1, "error": 1, "rate": 2, "rare": 0}]
+
+
+def test_a_debug_session_keeps_what_matches_and_ends() -> None:
+    """Before keep and all rules; whatever matches after its number of requests is decided as before."""
+    entry = b"t" * 16
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        policy = PolicyFile()
+        rates = SamplingController(stage.metrics, stage.clock)
+        line = Pipeline(stage.metrics, {}, stage.exporters, rates, clock=stage.clock, policy=policy)
+        rules = [{"name": "none", "paths": ["*"], "rate": 0}]
+        line.configure(entry, json.dumps({"sampling": {"tail_rules": rules}}).encode())
+        policy.start_session(WorkerLink(b"person00", lambda _: None), Debug(b'{"consumers": ["gold"]}', 60, 3))
+        for context, consumer in ((DROPPED, "x"), (DROPPED, "gold"), (CONTEXT, "gold"), (DROPPED, "gold")) * 2:
+            record = {
+                "request": {"method": "GET", "uri": "/"},
+                "response": {"status": 200},
+                "consumer": {"username": consumer},
+                "started_at": 1,
+                "otlp_tracing": context.to_log_field(),
+            }
+            line.take(entry, json.dumps(record).encode())
+        decisions = ("not_sampled", "dropped_later", "tail_rule", "rate")
+        return [{one: stage.metrics.value(REQUESTS, decision=one) or 0 for one in decisions}]
+
+    assert reports(scene) == [{"not_sampled": 4, "dropped_later": 1, "tail_rule": 2, "rate": 1}]
 
 
 def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,16 +101,10 @@ def encode_error(identifier: int, sentence: str) -> bytes:
 
 
 # One packer for all messages: a new one for each costs more than the packing. It starts anew by itself
-# after every message, also after one that it could not pack. Strict first: with an error handler every text is looked
-# up in the codecs, and text that is not UTF-8 is rare.
-_strict = msgpack.Packer()
-_lenient = msgpack.Packer(unicode_errors="surrogateescape")
+# after every message, also after one that it could not pack.
+_packer = msgpack.Packer(unicode_errors="surrogateescape")
 
 
 def _pack(message: list[Any]) -> bytes:
-    packed: bytes
-    try:
-        packed = _strict.pack(message)
-    except UnicodeEncodeError:
-        packed = _lenient.pack(message)
+    packed: bytes = _packer.pack(message)
     return packed

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.handoff.frames import RATES_SINCE, Config, Decoder, Frame, Hello, Record, Totals, Warnings
+from otlp_tracing.handoff.frames import RATES_SINCE, Config, Debug, Decoder, Frame, Hello, Record, Totals, Warnings
 from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
@@ -57,6 +57,16 @@ class RateSender(Protocol):
         """Remove a closed connection."""
 
 
+class DebugSessions(Protocol):
+    """Runs debug sessions; the policies in force."""
+
+    def start_session(self, link: WorkerLink, debug: Debug) -> None:
+        """Begin a session, or close the connection."""
+
+    def end_session(self, link: WorkerLink) -> None:
+        """End the session of a connection, if it has one."""
+
+
 class FrameHandler:
     """Takes the frames of all workers; each record of a worker once, although it repeats what was not acknowledged.
 
@@ -64,9 +74,17 @@ class FrameHandler:
         pipeline: processes the records.
         rates: sends the rates.
         on_warning: takes a line of the plugin server's log.
+        sessions: runs debug sessions.
     """
 
-    def __init__(self, pipeline: RecordSink, rates: RateSender, on_warning: Callable[[LogLine], None]) -> None:
+    def __init__(
+        self,
+        pipeline: RecordSink,
+        rates: RateSender,
+        on_warning: Callable[[LogLine], None],
+        sessions: DebugSessions | None = None,
+    ) -> None:
+        self._sessions: Final = sessions
         self._pipeline: Final = pipeline
         self._rates: Final = rates
         self._on_warning: Final = on_warning
@@ -129,6 +147,15 @@ class FrameHandler:
             case Warnings(lines):
                 for line in lines:
                     self._on_warning(line)
+            case Debug():
+                if self._sessions is not None:
+                    self._sessions.start_session(link, frame)
+
+    def disconnect(self, link: WorkerLink) -> None:
+        """Forget a closed connection."""
+        self._rates.disconnect(link)
+        if self._sessions is not None:
+            self._sessions.end_session(link)
 
     def _remember(self, worker_id: bytes) -> None:
         # An earlier sidecar may have spooled records of this worker that it could no longer acknowledge.

@@ -20,7 +20,7 @@ from otlp_tracing.folders import make_private, reason
 from otlp_tracing.handoff.frames import Ack, Decoder, encode
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import LogLine
-from otlp_tracing.sidecar.ingest.frame_handler import FrameHandler, RateSender, RecordSink
+from otlp_tracing.sidecar.ingest.frame_handler import DebugSessions, FrameHandler, RateSender, RecordSink
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_foreign_peer
 
@@ -107,6 +107,7 @@ class Receiver:
         rates: sends the rates.
         on_warning: takes a line of the plugin server's log.
         gather_seconds: between two reads from a worker.
+        sessions: runs debug sessions.
     """
 
     def __init__(
@@ -115,10 +116,10 @@ class Receiver:
         rates: RateSender,
         on_warning: Callable[[LogLine], None],
         gather_seconds: float = _GATHER_SECONDS,
+        sessions: DebugSessions | None = None,
     ) -> None:
         self._pipeline = pipeline
-        self._rates = rates
-        self._handler = FrameHandler(pipeline, rates, on_warning)
+        self._handler = FrameHandler(pipeline, rates, on_warning, sessions)
         self._gather_seconds = gather_seconds
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -146,7 +147,7 @@ class Receiver:
             writer.close()
 
     async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder, link = Decoder(), WorkerLink(b"", lambda data: _send(writer, data))
+        decoder, link = Decoder(), WorkerLink(b"", lambda data: _send(writer, data), close=writer.close)
         acknowledgements = _Acknowledgements(writer)
         patience = _Patience()
         try:
@@ -157,7 +158,7 @@ class Receiver:
                 await writer.drain()
                 await self._gather(writer, len(data))
         finally:
-            self._rates.disconnect(link)
+            self._handler.disconnect(link)
 
     async def _gather(self, writer: asyncio.StreamWriter, read_bytes: int) -> None:
         if read_bytes >= _FULL_READ_BYTES:

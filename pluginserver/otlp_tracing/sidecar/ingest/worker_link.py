@@ -16,10 +16,12 @@ class WorkerLink:
         worker_id: 8 bytes, of its greeting.
         send: sends it bytes; must not block.
         version: of the frames that it understands.
+        close: closes the connection.
         told: the last frame sent, by entry; None before the first.
     """
 
     worker_id: bytes
     send: Callable[[bytes], None]
     version: int = VERSION
+    close: Callable[[], None] = lambda: None
     told: dict[bytes, bytes | None] = field(default_factory=dict)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.handoff.frames import Decoder, Policy
+from otlp_tracing.handoff.frames import Ack, Debug, Decoder, Policy
 from otlp_tracing.metrics import POLICIES, POLICY_LOADS
-from otlp_tracing.sidecar.tail.policy_file import PolicyFile
+from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
+from otlp_tracing.sidecar.tail.policy_file import MAX_SESSION_REQUESTS, MAX_SESSION_SECONDS, PolicyFile
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 GOOD = """
@@ -29,7 +30,7 @@ class Watched:
     def __init__(self, path: Path) -> None:
         self.path, self.metrics, self.now = path, Metrics(), 1000.0
         self.sent: list[bytes] = []
-        self.file = PolicyFile(path, self.metrics, self._send, lambda: self.now)
+        self.file = PolicyFile(path, self.metrics, self._send, lambda: self.now, lambda: self.now)
 
     def write(self, text: str) -> None:
         self.path.write_text(text)
@@ -50,6 +51,21 @@ class Watched:
         (policy,) = Decoder().feed(frame)
         assert isinstance(policy, Policy)
         self.sent.append(policy.rules)
+
+
+class Person:
+    """The command of a debug session: the answers that it gets."""
+
+    def __init__(self) -> None:
+        self.kept: list[int] = []
+        self.is_closed = False
+        self.link = WorkerLink(b"person00", self._receive, close=self._close)
+
+    def _receive(self, data: bytes) -> None:
+        self.kept += [frame.number for frame in Decoder().feed(data) if isinstance(frame, Ack)]
+
+    def _close(self) -> None:
+        self.is_closed = True
 
 
 @pytest.fixture
@@ -152,3 +168,64 @@ def test_without_a_file_there_are_no_policies() -> None:
     file.apply(file.look())
 
     assert (file.report(), file.tail.rules, file.head.rules.rules) == (None, [], ())
+
+
+def test_a_debug_session_ends_after_its_number_of_requests(watched: Watched) -> None:
+    """Its rule of the head is asked before all policies, and is then taken back; the person sees each request."""
+    watched.write(GOOD)
+    watched.settle()
+    person = Person()
+    watched.file.start_session(person.link, Debug(b'{"paths": ["/a"]}', 60, 2))
+    session = watched.file.session
+
+    assert session is not None
+    assert watched.in_force()[0] == ["debug", "health"]
+    for _ in range(2):
+        watched.file.keep_by_session(session)
+    assert (watched.file.session, person.kept, person.is_closed) == (None, [0, 1, 2], True)
+    assert [[rule["name"] for rule in json.loads(rules)] for rules in watched.sent[1:]] == [
+        ["debug", "health"],
+        ["health"],
+    ]
+
+
+@pytest.mark.parametrize("ends", ["by time", "with its connection"])
+def test_a_debug_session_ends_by_itself(watched: Watched, ends: str) -> None:
+    """Within its time, or with its connection; another connection's end is not its own."""
+    person = Person()
+    watched.file.start_session(person.link, Debug(b'{"consumers": ["gold"]}', 60, 2))
+    watched.now += 59
+    watched.file.tick()
+    watched.file.end_session(Person().link)
+    assert watched.file.session is not None
+    assert watched.in_force()[0] == []  # the head does not know a consumer
+
+    if ends == "by time":
+        watched.now += 1
+        watched.file.tick()
+    else:
+        watched.file.end_session(person.link)
+
+    assert watched.file.session is None
+    assert person.is_closed
+
+
+@pytest.mark.parametrize("match", [b"", b"5", b"{}", b'{"consumer": ["a"]}', b'{"paths": ["~("]}'])
+def test_a_debug_session_that_cannot_work_is_refused(watched: Watched, match: bytes) -> None:
+    """Its connection is closed without an answer."""
+    person = Person()
+    watched.file.start_session(person.link, Debug(match, 60, 2))
+
+    assert (watched.file.session, person.kept, person.is_closed) == (None, [], True)
+
+
+def test_one_debug_session_runs_at_a_time_and_is_bounded(watched: Watched) -> None:
+    """Whatever the person's command asks for."""
+    first, second = Person(), Person()
+    watched.file.start_session(first.link, Debug(b'{"tags": ["a"]}', 1 << 40, 1 << 40))
+    watched.file.start_session(second.link, Debug(b'{"tags": ["a"]}', 60, 2))
+    session = watched.file.session
+
+    assert session is not None
+    assert (session.link, session.seconds, session.requests) == (first.link, MAX_SESSION_SECONDS, MAX_SESSION_REQUESTS)
+    assert (first.is_closed, second.is_closed, second.kept) == (False, True, [])
