@@ -1,9 +1,9 @@
 """Kong's log record, `kong.log.serialize()`, as typed values, with every difference between Kongs still in it.
 
 Every field is optional: Kong 3.4 lacks some that 3.9 has, a request that found no route has no tries, and any log
-plugin can change the record. Fields that nothing reads are skipped. Headers stay JSON until they are read: they take
-more time than all other fields, and a request that is not kept needs few of them or none. request_record.py brings the
-record into one form.
+plugin can change the record. Fields that nothing reads are skipped, and a field of a wrong type is read as absent.
+Headers stay JSON until they are read: they take more time than all other fields, and a request that is not kept needs
+few of them or none. request_record.py brings the record into one form.
 
 Source: kong/pdk/log.lua of Kong 3.4.2 and 3.9.1; recorded examples in tests/testdata/transcripts/.
 """
@@ -11,16 +11,23 @@ Source: kong/pdk/log.lua of Kong 3.4.2 and 3.9.1; recorded examples in tests/tes
 from __future__ import annotations
 
 import json
+import logging
 import math
+import re
 from typing import Any
 
 import msgspec
 
 from otlp_tracing.errors import WireError
+from otlp_tracing.log_limit import LimitedLog
 
 Number = int | float
 HeaderValues = dict[str, str | list[str]]
 _NO_HEADERS = msgspec.Raw(b"{}")
+_MAX_IGNORED = 8  # fields of a wrong type in one record; each costs another pass over it
+_FIELD = re.compile(r"at `\$\.([^`\[]+)")  # in msgspec's errors; the elements of a list are not told apart
+_ESSENTIAL = frozenset({"request", "response", "latencies"})  # a record in which one is no object is not Kong's
+_ignored = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.log_record"))
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -172,18 +179,18 @@ _decoder = msgspec.json.Decoder(LogRecord)
 def decode_log(log: bytes) -> LogRecord:
     """Read a record as Kong wrote it.
 
-    A string that is not UTF-8 is read as Latin-1, and only that one.
+    A string that is not UTF-8 is read as Latin-1, and only that one. A field of a wrong type is left out: another
+    plugin can set any field (kong.log.set_serialize_value), and Kong's own types differ between versions.
 
     Raises:
         WireError: the bytes are not a log record.
     """
     try:
         log.decode()
-    except UnicodeDecodeError:
-        return _decode_mixed(log)
-    try:
         return _decoder.decode(log)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (UnicodeDecodeError, msgspec.ValidationError):
+        return _decode_again(log)
+    except (msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"not a log record: {error}") from error
 
 
@@ -197,12 +204,31 @@ def decode_headers(headers: msgspec.Raw) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _decode_mixed(log: bytes) -> LogRecord:
+def _decode_again(log: bytes) -> LogRecord:
     try:
         document = json.loads(log.decode("utf-8", "surrogateescape"), parse_float=_finite, parse_constant=_finite)
-        return _decoder.decode(json.dumps(_repaired(document)))
-    except (ValueError, msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+        return _decode_valid(_repaired(document))
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"not a log record: {error}") from error
+
+
+def _decode_valid(document: Any) -> LogRecord:
+    for _ in range(_MAX_IGNORED + 1):
+        try:
+            return _decoder.decode(msgspec.json.encode(document))
+        except msgspec.ValidationError as error:
+            field = _FIELD.search(str(error))
+            if field is None or field[1] in _ESSENTIAL:
+                raise
+            _ignored.warning("log record field ignored: %s", error)
+            _remove(document, field[1].split("."))
+    raise WireError(f"not a log record: more than {_MAX_IGNORED} fields have a wrong type")
+
+
+def _remove(document: dict[str, Any], path: list[str]) -> None:
+    for name in path[:-1]:
+        document = document[name]
+    del document[path[-1]]
 
 
 def _finite(text: str) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
+from otlp_tracing.log_limit import LimitedLog
+from otlp_tracing.sidecar.ingest import log_record
 from otlp_tracing.sidecar.ingest.log_record import decode_headers, decode_log
 
 
@@ -23,8 +26,8 @@ def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:
 @pytest.mark.parametrize(
     "log",
     [
-        b"", b"[]", b"5", b"{", b'{"request":5}', b'{"tries":"x"}', b'{"request":"\xff"}', b"\xff", b"[" * 100_000,
-        b'{"response":{"status":"200"}}', b'{"started_at":1e999}', b'{"started_at":1e999,"client_ip":"\xff"}',
+        b"", b"[]", b"5", b"{", b'{"request":5}', b'{"response":[]}', b'{"request":"\xff"}', b"\xff", b"[" * 100_000,
+        b'{"started_at":1e999}', b'{"started_at":1e999,"client_ip":"\xff"}',
         b'{"started_at":NaN,"client_ip":"\xff"}', b'{"started_at":-Infinity,"client_ip":"\xff"}',
     ],
 )  # fmt: skip
@@ -32,6 +35,44 @@ def test_what_is_no_log_record_is_refused(log: bytes) -> None:
     """One kind of error, whatever is wrong."""
     with pytest.raises(WireError):
         decode_log(log)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b'"tries":"x"', b'"tries":[{"ip":5}]', b'"response":{"status":"200"}', b'"request":{"uri":"/a","size":"5"}',
+        b'"request":{"uri":"/a","tls":{"version":3}}', b'"upstream_status":true', b'"route":{"paths":[1]}',
+        b'"service":7', b'"route":3,"service":[],"consumer":"c","started_at":"now"',
+    ],
+)  # fmt: skip
+def test_a_field_of_a_wrong_type_costs_that_field_alone(field: bytes) -> None:
+    """Another plugin can set any field; the rest of the record is read."""
+    record = decode_log(b'{"request":{"uri":"/a"},"client_ip":"10.0.0.1",%b}' % field)
+
+    assert (record.request.uri, record.client_ip) == ("/a", "10.0.0.1")
+
+
+def test_a_field_that_is_ignored_is_named_without_its_value(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line has the field and both types."""
+    monkeypatch.setattr(log_record, "_ignored", LimitedLog(logging.getLogger("test")))
+
+    decode_log(b'{"client_ip":12345,"request":{"uri":"\xff"}}')
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "log record field ignored: Expected `str | null`, got `int` - at `$.client_ip`"
+    ]
+
+
+def test_a_record_with_many_wrong_types_is_refused() -> None:
+    """Each wrong field costs a pass over the record, so their number is bounded."""
+    fields = ("started_at", "client_ip", "upstream_uri", "source", "workspace", "workspace_name")
+    wrong = ",".join(f'"{name}":[]' for name in fields)
+
+    assert decode_log(b'{"route":[],"service":[],%b}' % wrong.encode()).client_ip is None
+    with pytest.raises(WireError, match="more than 8 fields have a wrong type"):
+        decode_log(b'{"route":[],"service":[],"consumer":[],%b}' % wrong.encode())
 
 
 @pytest.mark.parametrize("headers", [b"[]", b"{}", b"[5]", b"5", b"null"])
