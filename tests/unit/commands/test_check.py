@@ -80,6 +80,48 @@ def test_the_verdicts_are_kongs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "warns"),
+    [
+        ({"statuses": [5], "rate": 0}, True),
+        ({"statuses": [404, 503], "rate": 0.5}, True),
+        ({"statuses": [5], "rate": 1}, False),
+        ({"statuses": [4], "rate": 0}, False),
+        ({"rate": 0}, False),
+    ],
+)
+def test_a_tail_rule_that_errors_never_reach_is_a_warning(rule: dict[str, Any], warns: bool) -> None:
+    """sampling.keep is asked first; without keep.errors the rule decides."""
+    rules = [{"name": "a", **rule}]
+    entry = {"name": "otlp-tracing", "config": {"sampling": {"tail_rules": rules}}}
+    without_keep = {"name": "otlp-tracing", "config": {"sampling": {"tail_rules": rules, "keep": {"errors": False}}}}
+
+    assert [field for field, _ in inspect(entry)[1]] == ["config.sampling.tail_rules[1].statuses"] * warns
+    assert inspect(without_keep) == ([], [])
+
+
+def test_the_faults_of_tail_rules_name_field_and_rule(found: Any) -> None:
+    """Unknown conditions, wrong values, and patterns that RE2 refuses."""
+    rules = [
+        {"name": "a", "rate": 2, "statuses": [600], "consumer": ["x"]},
+        {"rate": 1, "grpc_statuses": ["unavailable"], "attributes": ["http.route"]},
+    ]
+    lines = [line.partition(": ")[2] for line in found(one({"sampling": {"tail_rules": rules}}))]
+    (pattern,) = found(one({"sampling": {"tail_rules": [{"name": "a", "rate": 1, "paths": ["~("]}]}}))
+
+    assert len(lines) == 6
+    for text in (
+        "consumer: no such field; did you mean consumers?",
+        "must be between 0 and 1",
+        "between 1 and 599",
+        "name: is required",
+        "must be one of OK, CANCELLED",
+        "attributes[1]",
+    ):
+        assert any(text in line for line in lines), text
+    assert "tail_rules[1].paths: must be regular expressions that RE2 accepts" in pattern
+
+
+@pytest.mark.parametrize(
     ("load", "warns"),
     [
         ({}, False),
