@@ -19,6 +19,7 @@ from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line, plugin_folder
 
 SOCKET_NAME = "otlp-tracing.socket"
+_TRIVIAL = Path(__file__).with_name("trivial")
 _START_SECONDS = 30.0
 _SETTLE_SECONDS = 20.0
 
@@ -56,10 +57,11 @@ def _descends(pid: int, roots: Sequence[int]) -> bool:
 
 @contextlib.contextmanager
 def running_server(name: str, folder: Path, protocol: str, workers: int) -> Iterator[Server]:
-    """Run ours, or the stock one where the name says so."""
+    """Run ours, or the stock one where the name says so, with our plugin or a trivial one."""
     folder.mkdir()
     if name.startswith("stock"):
-        commands = [sidecar_command(folder / "sidecar.sock"), stock_command(folder)]
+        plugins = _TRIVIAL if "trivial" in name else plugin_folder()
+        commands = [sidecar_command(folder / "sidecar.sock"), stock_command(folder, plugins)]
     else:
         options = ("--workers", str(workers), "--http", f"{HOST}:{free_port()}")
         commands = [command_line("serve", "--kong-prefix", str(folder), *options, "--log-level", "error")]
@@ -77,11 +79,11 @@ def sidecar_command(listen: Path) -> list[str]:
     return command_line("sidecar", *options)
 
 
-def stock_command(folder: Path) -> list[str]:
+def stock_command(folder: Path, plugins: Path | None = None) -> list[str]:
     """Return the command line of the stock server, which finds its sidecar through its environment."""
     script = Path(sys.executable).with_name("kong-python-pluginserver")
     environment = ["/usr/bin/env", f"OTLP_TRACING_SIDECAR={folder / 'sidecar.sock'}"]
-    options = ["-p", str(folder), "--socket-name", SOCKET_NAME, "-d", str(plugin_folder())]
+    options = ["-p", str(folder), "--socket-name", SOCKET_NAME, "-d", str(plugins or plugin_folder())]
     return [*environment, str(script), "-g", *options]
 
 
