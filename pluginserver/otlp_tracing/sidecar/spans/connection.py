@@ -12,6 +12,7 @@ from __future__ import annotations
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
+from otlp_tracing.sidecar.spans.kong_entities import entity_attributes
 from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
@@ -65,7 +66,6 @@ def bytes_of(value: float | str | None) -> int | None:
 def _attributes(record: RequestRecord) -> Attributes:
     log, session = record.log, record.log.session
     assert session is not None
-    route, service, consumer = log.route, log.service, log.consumer
     client, protocol = log.client_ip or "", protocol_of(record)
     last = record.tries[-1] if record.tries else None
     attributes = present({
@@ -74,14 +74,7 @@ def _attributes(record: RequestRecord) -> Attributes:
         "client.address": client,
         "server.port": bytes_of(session.server_port) or None,
         "error.type": record.error_type,
-        "kong.route.id": route.id if route else None,
-        "kong.route.name": route.name if route else None,
-        "kong.service.id": service.id if service else None,
-        "kong.service.name": service.name if service else None,
-        "kong.consumer.id": consumer.id if consumer else None,
-        "kong.consumer.username": consumer.username if consumer else None,
-        "kong.workspace.id": log.workspace,
-        "kong.workspace.name": log.workspace_name,
+        **entity_attributes(log),
         "kong.connection.protocol": protocol.lower(),
         "kong.connection.status": record.status or None,
         "kong.connection.received_bytes": bytes_of(session.received),

@@ -14,6 +14,7 @@ from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.http_route import http_route
+from otlp_tracing.sidecar.spans.kong_entities import entity_attributes
 from otlp_tracing.sidecar.spans.legacy_semconv import server_names
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
@@ -29,7 +30,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         rules: of the plugin entry.
     """
     log = record.log
-    request, kong_route, service, consumer = log.request, log.route, log.service, log.consumer
+    request = log.request
     scheme, address, port = client_side_address(record)
     nginx = record.nginx
     attributes = present({
@@ -46,14 +47,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         "network.protocol.version": (nginx and nginx.protocol_version) or protocol_version(record, call),
         "error.type": record.error_type,
         "kong.request.id": request.id,
-        "kong.route.id": kong_route.id if kong_route else None,
-        "kong.route.name": kong_route.name if kong_route else None,
-        "kong.service.id": service.id if service else None,
-        "kong.service.name": service.name if service else None,
-        "kong.consumer.id": consumer.id if consumer else None,
-        "kong.consumer.username": consumer.username if consumer else None,
-        "kong.workspace.id": log.workspace,
-        "kong.workspace.name": log.workspace_name,
+        **entity_attributes(log),
         "kong.response.source": record.source,
     })  # fmt: skip
     for name, number in (
