@@ -8,8 +8,6 @@ TracingError                 every exception that this package raises on purpose
 ├── KongCallError            plugin/pdk.py: Kong answered a call with an error
 ├── RefusalError             kong_server/instances.py: a request of Kong's that is answered with an error
 │   └── NoInstanceError      it names an instance that does not exist
-├── HangUpError              kong_server/protocol/session.py: the connection has to be closed
-├── ElsewhereError           kong_server/protocol/session.py: another worker has to answer
 └── DiskError                sidecar/spool/writer.py: the spool cannot be written
 
 An exception of a library does not leave the package that calls the library: it becomes one of these.

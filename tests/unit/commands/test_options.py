@@ -97,7 +97,7 @@ def test_a_sidecar_option_reaches_the_sidecar_under_serve() -> None:
     values = {
         "http": "[::1]:80", "spool": "/a b", "page": "on", "page_token_file": "", "page_hosts": "a,b.example",
         "trace_url": "http://j/{trace_id}", "spool_max_bytes": "1073741824",
-        "ingest_http": "127.0.0.1:9465", "ingest_token_file": "",
+        "ingest_http": "127.0.0.1:9465", "ingest_token_file": "", "policy_file": "/p.yml",
     }  # fmt: skip
     argv = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
 
