@@ -128,18 +128,18 @@ def test_a_debug_session_keeps_what_matches_and_ends(
     gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader
 ) -> None:
     """The upstream is told where the head can decide; after its number of requests all is as before."""
-    command = [*command_line("debug"), "--kong-prefix", str(gateway.prefix), "--path", "/none/*", "--requests", "20"]
+    command = [*command_line("debug"), "--kong-prefix", str(gateway.prefix), "--path", "/none/*", "--requests", "200"]
     sent: list[tuple[str, bool]] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as session:
         assert session.stdout is not None
-        assert "keeping up to 20 requests" in session.stdout.readline()
-        while session.poll() is None and len(sent) < 500:
+        assert "keeping up to 200 requests" in session.stdout.readline()
+        while session.poll() is None and len(sent) < 2000:
             sent.append(_send(gateway, upstream, "/none", "probe"))
-        assert "the session has ended: 20 requests kept" in session.communicate(timeout=20)[0]
+        assert "the session has ended: 200 requests kept" in session.communicate(timeout=20)[0]
     wait_for(lambda: not _send(gateway, upstream, "/none", "probe")[1], 10, "the session is over")
     told = [trace_id for trace_id, is_sampled in sent if is_sampled]
 
-    # The first requests were on their way before the workers knew the session.
+    # The first requests are decided before the workers know the session, at most a second later.
     assert told
     assert len(wait_for_trace(spans_at_sink, told[0])) == 2
     assert len(wait_for_trace(spans_at_sink, sent[0][0])) == 2
