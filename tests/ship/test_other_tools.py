@@ -37,7 +37,7 @@ def with_one_wrong(file: Path, folder: Path, right: str, wrong: str) -> Path:
 def test_check_refuses_one_wrong_field(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Wherever the entry is, the misspelt field is named."""
     assert check([file]) == 0
-    assert check([with_one_wrong(file, tmp_path, "sampling:", "smapling:")]) == 2
+    assert check([with_one_wrong(file, tmp_path, "sampling:\n", "smapling:\n")]) == 2
     assert "smapling" in "".join(capsys.readouterr())
 
 
@@ -93,7 +93,7 @@ def deck_calls(tmp_path: Path) -> Path:
 def test_the_pipeline_checks_before_it_changes(run: Callable[..., str], deck_calls: Path, tmp_path: Path) -> None:
     """A faulty entry ends it before decK is called; without fault decK validates, shows differences, and syncs."""
     path = os.pathsep.join(map(str, [tmp_path / "bin", Path(sys.executable).parent, os.environ["PATH"]]))
-    wrong = with_one_wrong(KONG / "kong.yml", tmp_path, "sampling:", "smapling:")
+    wrong = with_one_wrong(KONG / "kong.yml", tmp_path, "sampling:\n", "smapling:\n")
     with pytest.raises(AssertionError, match="smapling"):
         run(DECK, wrong, PATH=path)
     assert deck_calls.read_text() == ""
