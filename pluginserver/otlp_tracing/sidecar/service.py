@@ -135,16 +135,15 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     await runner.setup()
     # Objects made so far live as long as the process: the garbage collector need not visit them while records wait.
     gc.freeze()
-    ticking = asyncio.gather(_tick(rates), _watch(policy))
     ingest = IngestServer(BatchListener(pipeline, exporters.last_records, options.ingest)) if options.ingest else None
-    http: asyncio.Future[Any] = asyncio.gather(
-        _serve_http(runner, options, metrics), _serve_ingest(ingest, options, metrics)
+    background: asyncio.Future[Any] = asyncio.gather(
+        _tick(rates), _watch(policy), _serve_http(runner, options, metrics), _serve_ingest(ingest, options, metrics)
     )
     try:
         await stop.wait()
     finally:
-        http.cancel()
-        ticking.cancel()
+        background.cancel()
+        await asyncio.gather(background, return_exceptions=True)
         server.close()
         intake.close()
         if ingest is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,20 @@ async def test_the_page_waits_for_its_port(monkeypatch: pytest.MonkeyPatch, capl
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line.startswith(f"cannot listen, trying again: --http = 127.0.0.1:{port}: is taken by another process")
     await runner.cleanup()
+
+
+def test_a_stop_is_no_error(tmp_path: Path) -> None:
+    """SIGTERM ends the process with 0, and the log has no traceback."""
+    arguments = ["sidecar", "--listen", str(tmp_path / "sidecar.sock"), "--http", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "otlp_tracing", *arguments, "--spool", str(tmp_path / "spool")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline()]
+        while "health and metrics" not in lines[-1]:
+            lines.append(process.stderr.readline())
+            assert lines[-1], lines
+        process.terminate()
+        lines += process.stderr.read().splitlines()
+
+    assert process.returncode == 0
+    assert not [line for line in lines if "exception" in line or "Traceback" in line], lines
