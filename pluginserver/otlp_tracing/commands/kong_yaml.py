@@ -105,7 +105,7 @@ class _Yaml:
         line, column = mark.line + 1, mark.column + 1
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise UnreadableError(f"*{event.anchor}: no anchor of this name is above it", line, column)
+                raise UnreadableError("an alias, and no anchor of this name is above it", line, column)
             found = self._anchors[event.anchor]
             if found is None:
                 raise UnreadableError(f"*{event.anchor} refers to itself", line, column)
