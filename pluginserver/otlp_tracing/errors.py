@@ -31,7 +31,8 @@ class Fault:
     """One fault of a configuration.
 
     Args:
-        field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file.
+        field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file; empty for the
+            whole.
         value: as JSON; empty for a secret. A user and password before an `@` are not shown.
         rule: the end of a sentence: `must be between 0 and 1`.
     """
@@ -42,7 +43,8 @@ class Fault:
 
     def __str__(self) -> str:
         value = _USERINFO.sub("…@", self.value)
-        return f"{self.field} = {value}: {self.rule}" if value else f"{self.field}: {self.rule}"
+        named = f"{self.field} = {value}" if value else self.field
+        return f"{named}: {self.rule}" if named else self.rule
 
 
 class ConfigError(TracingError):

@@ -108,7 +108,7 @@ class _Yaml:
                 raise UnreadableError("an alias, and no anchor of this name is above it", line, column)
             found = self._anchors[event.anchor]
             if found is None:
-                raise UnreadableError(f"*{event.anchor} refers to itself", line, column)
+                raise UnreadableError("an alias refers to itself", line, column)
             self._end = _index(event.end_mark)
             return found
         if depth > DEEPEST:

@@ -60,11 +60,16 @@ def is_vault_reference(value: object) -> bool:
     return isinstance(value, str) and value.startswith("{vault://") and value.endswith("}")
 
 
-def unknown_field(path: str, known: Iterable[str]) -> Fault:
-    """Return the fault of a field that does not exist, with the name that was probably meant."""
+def unknown_field(record: str, name: str, value: object, known: Iterable[str]) -> Fault:
+    """Return the fault of a field that does not exist, with the name that was probably meant.
+
+    A name without a value may be a value, and a secret: YAML reads `{client_key: ,secret}` so. It is not shown.
+    """
     known = list(known)
-    meant = did_you_mean(path.rpartition(".")[2], known)
-    return Fault(path, "", f"no such field{meant or '; there are ' + ', '.join(known)}")
+    others = f"; there are {', '.join(known)}"
+    if value is None:
+        return Fault(record, "", f"has an unknown field without a value{others}")
+    return Fault(_join(record, name), "", f"no such field{did_you_mean(name, known) or others}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -81,7 +86,8 @@ def _complete_record(fields: FieldList, config: object, path: str, faults: list[
         faults.append(Fault(path or "config", shown, "must be a record of named fields"))
         return {}
     definitions = dict(_definitions(fields))
-    faults.extend(unknown_field(_join(path, str(name)), definitions) for name in config if name not in definitions)
+    unknown = [(str(name), value) for name, value in config.items() if name not in definitions]
+    faults.extend(unknown_field(path, name, value, definitions) for name, value in unknown)
     return {name: _complete(definition, config.get(name, _MISSING), _join(path, name), faults)
             for name, definition in definitions.items()}  # fmt: skip
 

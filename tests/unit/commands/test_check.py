@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from checkout import CHECKOUT
@@ -336,6 +336,8 @@ def test_findings_are_written_for_programs(tmp_path: Path, capsys: pytest.Captur
         ]
     ),
 )  # fmt: skip
+@example(KONG_YML.replace(f"key: /{SECRET}", f"key: ,{SECRET}"), [], ["check", "kong.yml"])
+@example(KONG_YML.replace(f'"x-api-key: {SECRET}"', f"*{SECRET}"), [], ["check", "kong.yml"])
 def test_no_file_gives_a_traceback_or_a_secret(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

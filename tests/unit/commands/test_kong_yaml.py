@@ -82,7 +82,7 @@ def test_records_are_made_as_lua_tables_are(text: str, value: Any) -> None:
         ("a: b: c", (1, 5), "write the text in quotes"),
         ("a:\n\t- b", (2, 1), "a tab; YAML is indented with spaces"),
         ("a: *b", (1, 4), "no anchor of this name is above it"),
-        ("a: &b [*b]", (1, 8), "*b refers to itself"),
+        ("a: &b [*b]", (1, 8), "an alias refers to itself"),
         ("a: \x07", (1, 1), "it has a control character"),
         ("a: !!int x", (1, 4), "!!int with another value"),
         ("a: {<<: 1}", (1, 9), "<<: must be a record"),

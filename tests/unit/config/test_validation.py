@@ -99,6 +99,14 @@ def test_a_misspelled_field_is_recognized(name: str, sentence: str) -> None:
     assert faults({"name": "x", name: 1}) == [sentence]
 
 
+def test_an_unknown_field_without_a_value_is_not_shown() -> None:
+    """YAML reads `{inner: ,hunter2}` as a field hunter2, which is a value, and may be a secret."""
+    assert faults({"name": "x", "inner": {"hunter2": None}}) == [
+        "inner: has an unknown field without a value; there are n"
+    ]
+    assert faults({"name": "x", "hunter2": None})[0].startswith("has an unknown field without a value; there are name")
+
+
 def test_the_form_of_a_list_is_told() -> None:
     """A list of records names their fields."""
     assert [str(fault) for fault in complete(SCHEMA, {"resource_attributes": {"a": "b"}})[1]] == [

@@ -130,7 +130,7 @@ class PolicyFile:
             return Load(policies, TailRules(policies.tail, "policies"))
         except ConfigError as error:
             more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
-            return Load(fault=f"{str(error.faults[0]).removeprefix(': ')}{more}")
+            return Load(fault=f"{error.faults[0]}{more}")
 
     def apply(self, load: Load | None) -> None:
         """Replace the policies in force, and send the workers theirs; or report a wrong file."""
