@@ -95,6 +95,7 @@ def test_the_client_span_describes_the_try(
         "network.peer.port": upstream.port,
         "server.address": HOST,
         "server.port": upstream.port,
+        "service.peer.name": "users-service",
         "url.full": f"{upstream.url}/42?page=7",
     }
 

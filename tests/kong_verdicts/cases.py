@@ -131,6 +131,7 @@ def _values(definition: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 _REQUIRED: dict[str, dict[str, Any]] = {
     "resource_attributes": {"key": "a", "value": "b"},
     "sampling.rules": {"name": "a", "rate": 1},
+    "sampling.tail_rules": {"name": "a", "rate": 1},
     "redaction.patterns": {"name": "a", "pattern": "b"},
     "redaction.modes": {"detector": "ip", "mode": "mask"},
     "span.attributes": {"name": "app.a", "source": "route_tag"},

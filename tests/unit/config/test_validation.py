@@ -102,7 +102,7 @@ def test_a_misspelled_field_is_recognized(name: str, sentence: str) -> None:
 def test_an_unknown_field_without_a_value_is_not_shown() -> None:
     """YAML reads `{inner: ,hunter2}` as a field hunter2, which is a value, and may be a secret."""
     assert faults({"name": "x", "inner": {"hunter2": None}}) == [
-        "inner: has an unknown field without a value; there are n"
+        "inner: has an unknown field without a value; there are on"
     ]
     assert faults({"name": "x", "hunter2": None})[0].startswith("has an unknown field without a value; there are name")
 
