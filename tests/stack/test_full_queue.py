@@ -60,8 +60,6 @@ def _to_tail_collectors(backend: str) -> dict[str, Any]:
         "load_balancing": {
             "resolver": {"dns": None, "static": {"hostnames": [backend]}},
             "protocol": {"otlp": {"retry_on_failure": {**_QUICK_RETRY, "max_elapsed_time": "300ms"}}},
-            "sending_queue": _SMALL_QUEUE,
-            "retry_on_failure": _QUICK_RETRY,
         }
     }
 
@@ -73,12 +71,9 @@ def short_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.mark.parametrize(
-    ("file", "exporters"), [("collector.yaml", _to_jaeger), ("fleet/agent.yaml", _to_tail_collectors)]
-)
-def test_a_full_queue_refuses_and_loses_nothing(file: str, exporters: Exporters, tmp_path: Path) -> None:
+def test_a_full_queue_refuses_and_loses_nothing(tmp_path: Path) -> None:
     """Without a backend some exports get UNAVAILABLE; every other one has arrived once the backend is there."""
-    with _running(tmp_path, file, exporters) as ports:
+    with _running(tmp_path, "collector.yaml", _to_jaeger) as ports:
         outcomes = [_export(ports) for _ in range(_EXPORTS)]
         accepted = {outcome for outcome in outcomes if isinstance(outcome, bytes)}
         refusals = [outcome for outcome in outcomes if not isinstance(outcome, bytes)]
@@ -88,6 +83,14 @@ def test_a_full_queue_refuses_and_loses_nothing(file: str, exporters: Exporters,
     assert set(refusals) == {(grpc.StatusCode.UNAVAILABLE, "sending queue is full")}
     assert arrived == accepted
     assert "otelcol_exporter_enqueue_failed_spans" in metrics
+
+
+def test_an_agent_accepts_nothing_that_it_cannot_send(tmp_path: Path) -> None:
+    """Nothing waits in the agent of a fleet: without a collector behind it, it refuses."""
+    with _running(tmp_path, "fleet/agent.yaml", _to_tail_collectors) as ports:
+        code, _ = _export(ports)
+
+    assert code == grpc.StatusCode.UNAVAILABLE
 
 
 def test_what_the_backend_refuses_for_good_is_counted(tmp_path: Path) -> None:
