@@ -39,16 +39,22 @@ class Plugin:
         """Take any configuration."""
 
     def access(self, kong):
-        """Make up to three calls."""
-        self.run([
-            lambda: kong.request.get_headers(10),
-            lambda: kong.service.request.set_headers({"x": "y"}),
-            lambda: kong.log.set_serialize_value("otlp_tracing", {"a": 1}),
-        ])
+        """Tell that the phase exists; the server runs access_calls."""
 
     def log(self, kong):
+        """Tell that the phase exists; the server runs log_calls."""
+
+    def access_calls(self):
         """Make up to three calls."""
-        self.run([kong.log.serialize] * 3)
+        return self.run([
+            ("kong.request.get_headers", 10),
+            ("kong.service.request.set_headers", {"x": "y"}),
+            ("kong.log.set_serialize_value", "otlp_tracing", {"a": 1}),
+        ])
+
+    def log_calls(self):
+        """Make up to three calls."""
+        return self.run([("kong.log.serialize",)] * 3)
 
     def run(self, calls):
         """Make the calls, and raise before one of them or after the last."""
@@ -56,7 +62,7 @@ class Plugin:
         for number, call in enumerate(calls):
             if number == point:
                 raise KINDS[kind]("planted")
-            call()
+            yield call
         raise KINDS[kind]("planted")
 
 
