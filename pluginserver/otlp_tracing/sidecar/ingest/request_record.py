@@ -139,6 +139,12 @@ class RequestRecord:
         return GRPC_CODES[int(code)] if len(code) < 3 and int(code) < len(GRPC_CODES) else "UNKNOWN"
 
     @property
+    def duration_ms(self) -> float:
+        """Of the request or the connection, in milliseconds; 0 if the record has none."""
+        latencies = self.log.latencies
+        return max((latencies.request if self.log.session is None else latencies.session) or 0, 0)
+
+    @property
     def request_headers(self) -> dict[str, Any]:
         """Those that the upstream saw, by lower-case name."""
         headers = self._request_headers

@@ -41,8 +41,7 @@ class Recorder:
     def observe(self, outcome: RequestOutcome) -> None:
         """Record one request."""
         now, record, kept = self._clock(), outcome.record, bool(outcome.spans)
-        latencies, is_connection = record.log.latencies, record.log.session is not None
-        status, duration_ms = record.status, max((latencies.session if is_connection else latencies.request) or 0, 0)
+        status, duration_ms = record.status, record.duration_ms
         self.routes.observe(now, outcome.route, status, duration_ms, kept=kept)
         failed = status >= 500
         if kept and self.traces.admit(now, outcome.route, notable=failed or outcome.kept_for is not None):
@@ -54,7 +53,7 @@ class Recorder:
                 decision=outcome.decision,
                 spans=outcome.spans,
             )
-        if is_connection:
+        if record.log.session is not None:
             return  # a what-if run has requests alone: rules match methods, paths and headers
         weight = self.requests.weight(now, failed=failed, kept=kept)
         if weight:

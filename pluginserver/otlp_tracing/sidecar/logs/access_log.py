@@ -52,9 +52,7 @@ class AccessLog:
             server: its SERVER span, redacted.
         """
         attributes: Attributes = dict(server.attributes)
-        latencies = record.log.latencies
-        took_ms = latencies.session if record.log.session is not None else latencies.request
-        attributes[REQUEST_MS] = int(max(took_ms or 0, 0))
+        attributes[REQUEST_MS] = int(record.duration_ms)
         return encode_log(server, attributes, severity(record), self._body.text(attributes))
 
 

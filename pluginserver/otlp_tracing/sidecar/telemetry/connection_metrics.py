@@ -55,7 +55,7 @@ class ConnectionMetrics:
                 self._series.clear()
             series = self._series[key] = self._new_series(outcome)
         values = (
-            max(record.log.latencies.session or 0, 0),
+            record.duration_ms,
             bytes_of(session.received),
             bytes_of(session.sent),
             len(record.tries),

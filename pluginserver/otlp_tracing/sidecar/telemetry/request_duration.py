@@ -54,7 +54,7 @@ class RequestDuration:
             record.source,
         )
         series = self._series.get(labels) or self._new_series(labels)
-        seconds = max(record.log.latencies.request or 0, 0) / 1000
+        seconds = record.duration_ms / 1000
         if outcome.spans:
             series.observe(seconds, Exemplar(seconds, time.time_ns(), context.trace_id, context.span_id))
         else:

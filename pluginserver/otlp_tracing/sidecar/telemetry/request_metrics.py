@@ -145,7 +145,7 @@ class EntryMetrics:
                 single = proxy + receive
             elif latencies.request is not None and kong is not None and kong >= 0:
                 single = max(latencies.request - kong, 0)  # a clock may be set back
-        duration = max(latencies.request or 0, 0)
+        duration = record.duration_ms
         values = (duration, log.request.size, log.response.size, kong, proxy, tries, single)
         if outcome.spans:
             self._count_exemplars(series, values, outcome.context)
