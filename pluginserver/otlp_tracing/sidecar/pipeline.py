@@ -44,7 +44,7 @@ from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, TailDecision, decide_by_rule, keep_reason
 from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.tail.report import SamplingReport
-from otlp_tracing.sidecar.tail.rules import FinishedRequest, TailRules
+from otlp_tracing.sidecar.tail.rules import FinishedRequest, FinishedRule, TailRules
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
 from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, RequestMetrics
@@ -297,24 +297,27 @@ class Pipeline:
             self._exporters.submit(destination, [], 1)
 
     def _decide(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> TailDecision:
-        policies, rules = self._policy.tail, entry.tail_rules
-        has_rules, session = bool(policies.rules or rules.rules), self._policy.session
-        if context.sampled and not has_rules and session is None:
-            return TailDecision(context)
-        request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
-        if session is not None and session.rule.matches(request):
-            self._policy.keep_by_session(session)
-            return decide_by_rule(context, session.rule)
-        reason = keep_reason(record, entry.keep)
-        if reason is None and has_rules:
-            rule = policies.match(request) or rules.match(request)
+        if self._policy.session is not None or self._policy.tail.rules or entry.tail_rules.rules:
+            rule = self._match_rule(entry, record, context)
             if rule is not None:
                 return decide_by_rule(context, rule)
         if context.sampled:
             return TailDecision(context)
+        reason = keep_reason(record, entry.keep)
         if reason is None and self._route_minimum.is_rare(key, _route_id(record), context, self._clock()):
             reason = "rare"
         return TailDecision(context, reason)
+
+    def _match_rule(self, entry: Entry, record: RequestRecord, context: RequestContext) -> FinishedRule | None:
+        """Return the rule on the finished request that decides: a debug session's, or another if keep does not."""
+        request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
+        session = self._policy.session
+        if session is not None and session.rule.matches(request):
+            self._policy.keep_by_session(session)
+            return session.rule
+        if keep_reason(record, entry.keep) is not None:
+            return None
+        return self._policy.tail.match(request) or entry.tail_rules.match(request)
 
     def _redact(self, spans: Sequence[SpanRecord], redactor: Redactor, route: RouteKey) -> list[SpanRecord]:
         def on_finding(attribute: str, rule: str, action: Action, value: str) -> None:
