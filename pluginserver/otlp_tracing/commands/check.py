@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -285,15 +286,14 @@ def _beyond_the_schema(completed: Mapping[str, Any]) -> tuple[list[Fault], list[
         settings = Settings.from_completed(completed)
     except ConfigError as error:
         return list(error.faults), []
-    for stage in (
+    stages: Sequence[Callable[[], object]] = (
         lambda: Rules.of(settings.sampling.rules),
         lambda: TailRules(settings.sampling.tail_rules),
-        lambda: Destination.from_settings(settings, os.environ),
-        lambda: settings.metrics.enabled and Destination.from_settings(settings, os.environ, signal="metrics"),
-        lambda: settings.logs.requests != "none" and Destination.from_settings(settings, os.environ, signal="logs"),
+        *(partial(Destination.from_settings, settings, os.environ, signal=signal) for signal in settings.signals),
         lambda: Body(settings.logs.body, settings.span.attributes),
         lambda: Redactor(settings.redaction),
-    ):
+    )
+    for stage in stages:
         try:
             stage()
         except ConfigError as error:

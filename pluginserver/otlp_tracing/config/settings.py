@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from otlp_tracing.config.declaration import about, fields_of, hints_of
+from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
 
@@ -422,6 +423,13 @@ class Settings:
     span: Annotated[Span, about("How spans are written.")] = Span()
     metrics: Annotated[MetricExport, about("Metrics of all requests, sent as OTLP.")] = MetricExport()
     logs: Annotated[LogExport, about("Access logs, sent as OTLP.")] = LogExport()
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """The signals that the entry sends."""
+        metrics: tuple[Signal, ...] = ("metrics",) if self.metrics.enabled else ()
+        logs: tuple[Signal, ...] = ("logs",) if self.logs.requests != "none" else ()
+        return ("traces", *metrics, *logs)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":

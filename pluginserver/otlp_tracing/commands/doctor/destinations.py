@@ -114,7 +114,7 @@ def candidates(
             continue
         for line in headers:
             masking.add(line.partition(":")[2])
-        for signal in _signals_of(settings):
+        for signal in settings.signals:
             try:
                 destination = Destination.from_settings(settings, environment, signal=signal)
             except ConfigError as error:
@@ -125,14 +125,6 @@ def candidates(
             if destination.identity not in seen:
                 seen.add(destination.identity)
                 yield Candidate(one, destination, any(map(is_vault_reference, headers)))
-
-
-def _signals_of(settings: Settings) -> Iterator[Signal]:
-    yield "traces"
-    if settings.metrics.enabled:
-        yield "metrics"
-    if settings.logs.requests != "none":
-        yield "logs"
 
 
 def _resolved(line: str, environment: Mapping[str, str]) -> str:
