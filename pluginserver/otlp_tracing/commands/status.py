@@ -30,8 +30,6 @@ _MEANINGS = {
     "unknown": "its headers are not known yet: no configuration has named it since the start",
     "idle": "nothing came for an hour and nothing waits; the next span is exported as usual",
 }
-UNITS: Mapping[object, str] = {"traces": "spans", "logs": "log records"}
-"""The word for the contents of a destination, by its signal."""
 _NO_SIDECAR = (
     "no sidecar answers there ({}); is `otlp-tracing serve` running, in this container, and with the same --http?"
 )
@@ -71,6 +69,11 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
     policy = found.get("policy") or {}
     is_well = not found.get("spool_trouble") and not policy.get("fault") and all(one in _WELL for one in states)
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
+
+
+def unit_of(destination: Mapping[str, Any]) -> str:
+    """Return the word for what a destination of spans or log records gets; a sidecar of an older version has spans."""
+    return "log records" if destination.get("signal") == "logs" else "spans"
 
 
 def show(screen: Screen, found: Mapping[str, Any]) -> None:
@@ -129,7 +132,7 @@ def _show_trouble(screen: Screen, one: Mapping[str, Any], reason: str | None) ->
 def _unaccounted(destinations: Sequence[Mapping[str, Any]]) -> str:
     wrong: Counter[str] = Counter()
     for one in destinations:
-        wrong[UNITS.get(one.get("signal"), "spans")] += abs(one["balance"])
+        wrong[unit_of(one)] += abs(one["balance"])
     return " and ".join(f"{number} {unit}" for unit, number in wrong.items() if number)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 from otlp_tracing.commands.doctor.destinations import Candidate, ask_destinations, candidates, of_sidecar
 from otlp_tracing.commands.doctor.findings import Finding, Masking, show
 from otlp_tracing.commands.doctor.installation import ask_installation
-from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
 from otlp_tracing.commands.doctor.kong_yml import read_entries
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
@@ -27,11 +25,9 @@ from otlp_tracing.commands.doctor.sidecar_questions import (
     fetch_delivery,
 )
 from otlp_tracing.commands.doctor.surroundings import Surroundings, look_around
-from otlp_tracing.commands.documents import read_content, read_documents
-from otlp_tracing.commands.findings import text_of
-from otlp_tracing.commands.kongs_queue import HTTP_LOG, is_for_sidecar, queue_findings
+from otlp_tracing.commands.documents import read_content
 from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_plugins_option, path, readable_file
-from otlp_tracing.commands.status import UNITS
+from otlp_tracing.commands.status import unit_of
 from otlp_tracing.sidecar.live.http.options import read_token
 
 EXAMPLE = "otlp-tracing doctor kong.yml --kong-conf /etc/kong/kong.conf"
@@ -93,8 +89,6 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
         yield from ask_requests(found, entries)
         yield from _ask_log(found, report.get("warnings") or ())
     yield from about
-    if kong_yml is not None and entries:
-        yield from _ask_queue(kong_yml)
     if kong_yml is None and report is None:
         text = f"not asked: there is no kong.yml here, name one; the sidecar's are not known: {reason}"
         yield Finding("note", "destinations", text)
@@ -109,23 +103,6 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
     yield from _ask_deliveries(found, reports, is_asked=kong_yml is not None)
 
 
-def _ask_queue(kong_yml: Path) -> Iterator[Finding]:
-    """Tell whether the file's http-log entries bring the records to the sidecar, if one is for it."""
-    for document in read_documents(kong_yml, (HTTP_LOG, NAME).__contains__):
-        rest, loggers = document.without(HTTP_LOG)
-        if document.is_ignored:
-            continue
-        about = list(queue_findings(rest, loggers, "auto"))
-        for entry, fault, is_fault in about:
-            place = f"{kong_yml}:{entry.position(fault.field)[0]}"
-            command = f"otlp-tracing check {shlex.quote(str(kong_yml))}"
-            yield Finding("FAIL" if is_fault else "warn", place, f"http-log: {text_of(fault)}", command)
-        if loggers and not about:
-            is_ours = any(map(is_for_sidecar, loggers))
-            text = "brings the records to the sidecar" if is_ours else "is for another server, not for the sidecar"
-            yield Finding("note", str(kong_yml), f"http-log {text}")
-
-
 def _ask_log(found: Surroundings, warnings: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     if warnings:
         last = warnings[-1]
@@ -137,7 +114,7 @@ def _ask_log(found: Surroundings, warnings: Sequence[Mapping[str, Any]]) -> Iter
 def _ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *, is_asked: bool) -> Iterator[Finding]:
     for one in reports:
         label, state = f"{one.get('destination')} ({one.get('protocol')})", one.get("state")
-        unit = UNITS.get(one.get("signal"), "spans")
+        unit = unit_of(one)
         exported, waiting = f"{one.get('exported', 0):,} {unit} exported", f"{one.get('spooled', 0):,} {unit} wait"
         if one.get("signal") == "metrics":
             exported, waiting = "metrics have no queue", "the next export has all counts"

@@ -20,6 +20,7 @@ from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.documents import Document, Entry, read_documents
 from otlp_tracing.commands.findings import text_of
 from otlp_tracing.commands.kong_entities import STREAM_PROTOCOLS
+from otlp_tracing.commands.kongs_queue import HTTP_LOG, is_for_sidecar, queue_findings
 from otlp_tracing.commands.nginx_snippet import DUMP, PRE_FUNCTION, has_snippet, snippet_findings
 from otlp_tracing.commands.nodes import Node
 from otlp_tracing.config.settings import Settings
@@ -104,11 +105,15 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     """
     check = f"otlp-tracing check {shlex.quote(str(file))}"
     try:
-        read = read_documents(file, {NAME, PRE_FUNCTION}.__contains__)
+        read = read_documents(file, {NAME, PRE_FUNCTION, HTTP_LOG}.__contains__)
     except ConfigError as error:
         return [], [Finding("FAIL", str(file), "; ".join(fault.rule for fault in error.faults), check)]
-    parted = [document.without(PRE_FUNCTION) for document in read if not document.is_ignored]
-    documents = [document for document, _ in parted]
+    parted = []
+    for document in read:
+        if not document.is_ignored:
+            rest, functions = document.without(PRE_FUNCTION)
+            parted.append((*rest.without(HTTP_LOG), functions))
+    documents = [document for document, _, _ in parted]
     used, findings = [], []
     for document in documents:
         for (line, _), fault in document.faults:
@@ -126,9 +131,23 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     elif used:
         count = "1 entry" if len(used) == 1 else f"{len(used)} entries"
         findings.insert(0, Finding("ok", str(file), f"{count} of {NAME}"))
-    for document, functions in parted:
+    for document, _, functions in parted:
         findings += _snippet_findings(file, document, functions)
+    for document, loggers, _ in parted if used else ():
+        findings += _queue_findings(file, document, loggers, check)
     return used, findings
+
+
+def _queue_findings(file: Path, document: Document, loggers: list[Entry], check: str) -> Iterator[Finding]:
+    """Tell whether the http-log entries bring the records to the sidecar, if one is for it."""
+    about = list(queue_findings(document, loggers, "auto"))
+    for entry, fault, is_fault in about:
+        place = f"{file}:{entry.position(fault.field)[0]}"
+        yield Finding("FAIL" if is_fault else "warn", place, f"http-log: {text_of(fault)}", check)
+    if loggers and not about:
+        is_ours = any(map(is_for_sidecar, loggers))
+        text = "brings the records to the sidecar" if is_ours else "is for another server, not for the sidecar"
+        yield Finding("note", str(file), f"http-log {text}")
 
 
 def _snippet_findings(file: Path, document: Document, functions: list[Entry]) -> Iterator[Finding]:
