@@ -56,6 +56,17 @@ def protocol_of(record: RequestRecord) -> str:
     return "TLS" if is_tls else "TCP"
 
 
+def shared_attributes(record: RequestRecord) -> Attributes:
+    """Return the attributes that the span of a connection and its metrics have in common."""
+    protocol = protocol_of(record)
+    return present({
+        "network.transport": "udp" if protocol == "UDP" else "tcp",
+        "kong.connection.protocol": protocol.lower(),
+        "kong.connection.status": record.status or None,
+        "error.type": record.error_type,
+    })  # fmt: skip
+
+
 def bytes_of(value: float | str | None) -> int | None:
     """Return a number of bytes; None for any other text, a negative number, or no value."""
     if isinstance(value, str):
@@ -66,17 +77,14 @@ def bytes_of(value: float | str | None) -> int | None:
 def _attributes(record: RequestRecord) -> Attributes:
     log, session = record.log, record.log.session
     assert session is not None
-    client, protocol = log.client_ip or "", protocol_of(record)
+    client = log.client_ip or ""
     last = record.tries[-1] if record.tries else None
     attributes = present({
-        "network.transport": "udp" if protocol == "UDP" else "tcp",
+        **shared_attributes(record),
         "network.type": ("ipv6" if ":" in client else "ipv4") if client else None,
         "client.address": client,
         "server.port": bytes_of(session.server_port) or None,
-        "error.type": record.error_type,
         **entity_attributes(log),
-        "kong.connection.protocol": protocol.lower(),
-        "kong.connection.status": record.status or None,
         "kong.connection.received_bytes": bytes_of(session.received),
         "kong.connection.sent_bytes": bytes_of(session.sent),
         "kong.upstream.address": last.ip if last else None,

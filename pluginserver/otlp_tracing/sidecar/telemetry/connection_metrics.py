@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from otlp_tracing.sidecar.outcome import RequestOutcome
-from otlp_tracing.sidecar.spans.connection import bytes_of, protocol_of
+from otlp_tracing.sidecar.spans.connection import bytes_of, protocol_of, shared_attributes
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.telemetry.histogram import Exemplar, Histogram
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, SeriesTable
@@ -73,17 +73,10 @@ class ConnectionMetrics:
         self._series.clear()
 
     def _new_series(self, outcome: RequestOutcome) -> list[Histogram]:
-        record = outcome.record
+        record, (service, route) = outcome.record, outcome.route
         attributes = self._redact(
-            present({
-                "network.transport": "udp" if protocol_of(record) == "UDP" else "tcp",
-                "kong.connection.protocol": protocol_of(record).lower(),
-                "kong.connection.status": record.status or None,
-                "error.type": record.error_type,
-                "kong.service.name": outcome.route[0],
-                "kong.route.name": outcome.route[1],
-            })
-        )  # fmt: skip
+            {**shared_attributes(record), **present({"kong.service.name": service, "kong.route.name": route})}
+        )
         received, sent = ({**attributes, "network.io.direction": one} for one in ("receive", "transmit"))
         return [
             self._table.histogram(DURATION, attributes),
