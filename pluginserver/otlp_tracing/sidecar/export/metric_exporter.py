@@ -103,7 +103,7 @@ class MetricExporter:
         if since is not None:
             state = "held" if self._backoff.held else "retrying"
         return {
-            "destination": f"{self._destination.endpoint} (metrics)",
+            "destination": self._destination.label,
             "signal": "metrics",
             "protocol": self._destination.protocol,
             "state": state,

@@ -83,7 +83,7 @@ def _peer_name(service: Service | None) -> str | None:
     # A service calls itself by its own `service.name`, which need not be the name that Kong has for it.
     if service is None:
         return None
-    return (tag_value(tags_of(service), _PEER) if service.tags else None) or service.name
+    return tag_value(tags_of(service), _PEER) or service.name
 
 
 def try_outcome(record: RequestRecord, call: Call | None, number: int) -> tuple[int | None, str | None]:
