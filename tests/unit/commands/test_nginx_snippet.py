@@ -55,7 +55,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     ],
 )
 def test_the_shipped_snippet_has_no_finding(run: Any, document: dict[str, Any]) -> None:
-    """However it is indented, and with or without its comment; other functions are nobody's business."""
+    """However it is indented, and with or without its comment; other functions are ignored."""
     assert run(document) == (0, "")
 
 

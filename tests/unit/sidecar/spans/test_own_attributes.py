@@ -147,7 +147,7 @@ def test_a_faulty_attribute_costs_that_one_alone() -> None:
 
 
 def test_no_name_that_a_span_has_can_be_taken() -> None:
-    """Every attribute that a span of ours can have is in a namespace that is refused."""
+    """Each attribute that the product sets is in a namespace that is refused."""
     of_the_resource = ("container.", "deployment.", "host.", "k8s.", "os.", "process.")
     names = [*REGISTRY["attributes"], *(f"{prefix}x" for prefix in REGISTRY["own_prefixes"] if prefix != "app.")]
 
