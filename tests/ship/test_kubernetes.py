@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from checkout import CHECKOUT
+from misspelling import with_one_wrong
 from otlp_tracing.commands.check import check
 from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, page_options
 from ship.tools import go_tool, kubernetes_schemas
@@ -233,9 +233,7 @@ def test_a_wrong_manifest_is_refused(
     rendered: Path, tool: Callable[..., Path], run: Callable[..., str], tmp_path: Path
 ) -> None:
     """The validation would find a field that is misspelt."""
-    wrong = tmp_path / "wrong.yaml"
-    shutil.copyfile(rendered, wrong)
-    wrong.write_text(wrong.read_text().replace("periodSeconds", "periodSecond", 1))
+    wrong = with_one_wrong(rendered, tmp_path, "periodSeconds", "periodSecond")
 
     with pytest.raises(AssertionError, match="periodSecond"):
         run(tool(lambda: go_tool(*VALIDATE)), "--version", OLDEST, wrong)

@@ -13,6 +13,7 @@ import yaml
 
 from absent import absent
 from checkout import CHECKOUT
+from misspelling import with_one_wrong
 from otlp_tracing.commands.check import check
 from ship.test_workflows import ACTIONLINT
 from ship.tools import compose_config, dashboard_schema, go_tool
@@ -20,15 +21,6 @@ from ship.tools import compose_config, dashboard_schema, go_tool
 KONG = CHECKOUT / "kong"
 TERRAFORM = KONG / "terraform"
 DECK = KONG / "deck" / "apply.sh"
-
-
-def with_one_wrong(file: Path, folder: Path, right: str, wrong: str) -> Path:
-    """Copy a file with one word replaced."""
-    text = file.read_text()
-    assert right in text
-    copy = folder / file.name
-    copy.write_text(text.replace(right, wrong, 1))
-    return copy
 
 
 @pytest.mark.parametrize(

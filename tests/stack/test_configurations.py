@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from absent import absent
+from misspelling import with_one_wrong
 from stack import programs, shipped
 from stack.programs import ProgramMissing
 
@@ -146,7 +147,7 @@ def test_one_wrong_field_is_refused(
     file: str, right: str, wrong: str, command: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The program names the misspelt field."""
-    copy = _with_one_wrong(shipped.FOLDER / file, tmp_path, right, wrong)
+    copy = with_one_wrong(shipped.FOLDER / file, tmp_path, right, wrong)
 
     with pytest.raises(AssertionError, match=wrong.removesuffix(":")):
         _run(*command, str(copy))
@@ -155,7 +156,7 @@ def test_one_wrong_field_is_refused(
 @pytest.mark.parametrize("file", _ALONE, ids=str)
 def test_the_collector_refuses_one_wrong_field(file: Path, tmp_path: Path) -> None:
     """A misspelt field of any exporter is named."""
-    copy = _with_one_wrong(_COLLECTOR / file, tmp_path, "retry_on_failure:", "retry_on_faliure:")
+    copy = with_one_wrong(_COLLECTOR / file, tmp_path, "retry_on_failure:", "retry_on_faliure:")
 
     with pytest.raises(AssertionError, match="retry_on_faliure"):
         _validate(_program(programs.collector), copy)
@@ -206,14 +207,6 @@ def test_exemplars_lead_to_the_traces(file: Path) -> None:
 
     assert link["name"] == "trace_id"  # as docs/metrics.md names the label
     assert sources[link["datasourceUid"]]["type"] in {"jaeger", "tempo"}
-
-
-def _with_one_wrong(file: Path, folder: Path, right: str, wrong: str) -> Path:
-    text = file.read_text()
-    assert right in text
-    copy = folder / file.name
-    copy.write_text(text.replace(right, wrong, 1))
-    return copy
 
 
 def _alerts() -> list[str]:
