@@ -100,7 +100,8 @@ class Instances:
         instance = self._instances.get(number)
         if instance is None:
             raise NoInstanceError(number)
-        if phase not in self.module.phases:
+        begin = getattr(instance, f"{phase}_calls", None) if phase in self.module.phases else None
+        if begin is None:
             raise RefusalError(f"{self.module.name} has no phase {phase[:80]}")
-        calls: Calls = getattr(instance, f"{phase}_calls")()
+        calls: Calls = begin()
         return calls

@@ -33,7 +33,7 @@ class Probe:
         self.config = config
         self.answers: list[Any] = []
 
-    access = log = None  # which phases there are
+    access = log = certificate = None  # which phases there are
 
     def access_calls(self) -> Calls:
         if self.config.get("raise"):
@@ -195,6 +195,11 @@ def test_an_unknown_instance_is_said_by_hanging_up(kong: Kong) -> None:
 def test_an_instance_that_cannot_start_hangs_up(kong: Kong) -> None:
     """An answer without an instance would cost Kong 3.4 the plugin for good."""
     assert kong.session.receive(start_instance(broken=True)) == Close("no instance: ValueError")
+
+
+def test_a_phase_without_a_generator_is_over_at_once(kong: Kong) -> None:
+    """A plugin file for another server has the method of the phase alone; its events are answered."""
+    assert kong.session.receive(handle_event(kong.start(), "certificate")) == END + rpc.encode_return(8)
 
 
 def test_a_phase_that_the_plugin_lacks_is_over_at_once(kong: Kong) -> None:
