@@ -8,6 +8,8 @@ from typing import Any
 
 # A link that leaves docs/, such as ](../kong/kong.yml). tests/unit/test_docs.py shows that each leads somewhere.
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?!\.\.)[^)#\s]+)(#[^)\s]*)?\)")
+# A picture in HTML, for dark and light: mkdocs moves the page into a folder of its own and leaves the path as it is.
+_PICTURE = re.compile(r'(src|srcset)="([\w-]+\.svg)"')
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -21,4 +23,4 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return link[0]
         return f"[{link[1]}]({files}/{link[2]}{link[3] or ''})" if repository else link[1]
 
-    return _OUTSIDE.sub(outside, markdown)
+    return _PICTURE.sub(r'\1="../\2"', _OUTSIDE.sub(outside, markdown))
