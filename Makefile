@@ -82,11 +82,11 @@ soak: $(READY) ## every fault of delivery in full, docs/faults.md: 10 minutes wi
 fuzz: $(READY) ## a million mutated inputs for every parser that reads another process's bytes (INPUTS=…)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS))
 
-bench: $(READY) ## measure cost and speed beside the stock plugin server; with KONG=/path/to/kong beside Kong's own plugins
-	@$(BIN)/python -m tests.bench $(if $(KONG),--kong=$(KONG))
-	@$(BIN)/python -m tests.bench.page
-	@PYTHONPATH=tests $(BIN)/python -m bench.delivery
-	@$(BIN)/python -m tests.bench.redaction
+bench: $(READY) ## measure cost and speed; with KONG=/path/to/kong beside Kong's own plugins, in 20 minutes (DOCS=1 writes docs/)
+	@$(BIN)/python -m tests.bench $(if $(KONG),--kong=$(KONG)) $(if $(BEFORE),--before=$(BEFORE)) $(if $(DOCS),--docs)
+	@$(BIN)/python -m tests.bench.page $(if $(DOCS),--docs)
+	@PYTHONPATH=tests $(BIN)/python -m bench.delivery $(if $(DOCS),--docs)
+	@$(BIN)/python -m tests.bench.redaction $(if $(DOCS),--docs)
 
 collector: ## build the OpenTelemetry Collectors of the end-to-end tests, once; without Go those tests are skipped
 	@# Here it may take minutes. In a test it would exceed the time limit.

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import kills, kong_profile, with_kong, without_kong
+from bench import kills, kong_profile, start, with_kong, without_kong
 from bench.document import write_document
 from bench.report import as_json, circumstances, print_results
 from bench.results import Results
 from bench.wrk import WrkMissingError
 
-_PARTS = ("without-kong", "with-kong", "profile", "kills")
+_PARTS = ("without-kong", "start", "with-kong", "profile", "kills")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,10 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = [options.part] if options.part else list(_PARTS)
     if options.docs and (options.part or options.kong is None):
         parser.error("--docs writes the whole document: it needs --kong, and no --part")
+    if options.before and options.kong is None:
+        parser.error("--before is measured on a Kong: it needs --kong")
     console = Console(stderr=options.json == Path("-"), width=140)
     results = _measure(options, parts, console)
     print_results(console, results)
-    known = circumstances()
+    known = circumstances(options.kong)
     if options.docs:
         write_document(results, known, options.seconds)
     if options.json is not None:
@@ -41,17 +44,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace, parts: Sequence[str], console: Console) -> Results:
+    started = time.monotonic()
+
     def say(text: str) -> None:
-        console.print(text, style="dim", highlight=False)
+        console.print(f"{time.monotonic() - started:6.0f} s  {text}", style="dim", highlight=False)
 
     results = Results()
     if "without-kong" in parts:
         results.without_kong = without_kong.measure(options.rounds, options.seconds, say)
+    if "start" in parts:
+        results.start = start.measure(say)
     if options.kong is None:
         return results
     try:
         if "with-kong" in parts:
-            results.with_kong = with_kong.measure(options.kong, options.rounds, options.seconds, say)
+            how = options.before, options.rounds, options.seconds
+            results.with_kong = with_kong.measure(options.kong, *how, say)
         if "profile" in parts:
             results.profile = kong_profile.measure(options.kong, options.seconds, say)
         if "kills" in parts:
@@ -64,9 +72,12 @@ def _measure(options: argparse.Namespace, parts: Sequence[str], console: Console
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--kong", type=Path, metavar="PATH", help="the `kong` command, to measure with Kong too")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load in each round on each subject")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each subject has its turn")
-    parser.add_argument("--kills", type=int, default=10, help="of workers, over each protocol at each load")
+    parser.add_argument(
+        "--before", type=Path, metavar="PATH", help="the `otlp-tracing` command of another build, to measure beside"
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, help="of full load in each round on each subject")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each subject has its turn")
+    parser.add_argument("--kills", type=int, default=6, help="of workers, over each protocol at each load")
     parser.add_argument("--part", choices=_PARTS, help="measure this only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too; - for stdout")
     parser.add_argument("--docs", action="store_true", help="write the results into docs/benchmarks.md too")

@@ -29,9 +29,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from bench.document import BENCHMARKS, replace
 from bench.report import circumstances
 from bench.sink import running_sink
-from checkout import CHECKOUT
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -42,7 +42,6 @@ from spans_of import spans_of
 
 _BATCH = 512
 _REQUESTS_A_COMMIT = 64  # the amount that a worker sends at once under load
-_BEGIN, _END = "<!-- delivery -->", "<!-- /delivery -->"
 _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _SUBJECTS = {
     "SDK, no compression": ("sdk", "none"),
@@ -72,9 +71,7 @@ def main() -> None:
     lines = list(_table(rounds, options.spans))
     print("\n".join(lines))
     if options.docs:
-        document = CHECKOUT / "docs" / "benchmarks.md"
-        head, _, rest = document.read_text().partition(_BEGIN)
-        document.write_text(head + "\n".join([_BEGIN, *lines, _END]) + rest.partition(_END)[2])
+        replace(BENCHMARKS, "delivery", "\n".join(lines))
 
 
 def _measure(which: str, compression: str, endpoint: str, spans: int) -> dict[str, float]:

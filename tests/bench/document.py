@@ -1,59 +1,60 @@
-"""Writes the results into docs/benchmarks.md, between its two markers."""
+"""Writes results into a document, between its two markers, and the picture beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from bench.measurement import Measurement
-from bench.report import COLUMNS, KILLS_COLUMNS, TITLES, kills_rows, profile_rows, written
+from bench.picture import DARK, LIGHT, draw
 from bench.results import Results
+from bench.subjects import SUBJECTS
+from bench.tables import Table, tables
 from checkout import DOCS
 
-_DOCUMENT = DOCS / "benchmarks.md"
-_BEGIN, _END = "<!-- results -->", "<!-- /results -->"
+BENCHMARKS = DOCS / "benchmarks.md"
+_PICTURES = {"light": LIGHT, "dark": DARK}
+_DESCRIPTION = "CPU time and latency of a request without tracing, with Kong's own plugins and with this one"
+
+
+def replace(document: Path, name: str, text: str) -> None:
+    """Replace the text between a document's two markers."""
+    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+    head, _, rest = document.read_text().partition(begin)
+    _, mark, tail = rest.partition(end)
+    assert mark, f"{document.name} has no place for {name}"
+    document.write_text(head + begin + text + end + tail)
 
 
 def write_document(results: Results, circumstances: Mapping[str, Any], seconds: float) -> None:
-    """Replace the text between the markers."""
-    head, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
-    _, _, tail = rest.partition(_END)
-    lines = [_BEGIN, *_lines(results, circumstances, seconds), _END]
-    _DOCUMENT.write_text(head + "\n".join(lines) + tail)
+    """Write the tables and the picture."""
+    rates = {
+        rate: {name: one for name, one in results.at_rate(rate).items() if not SUBJECTS[name].before}
+        for rate in results.with_kong.rates
+    }
+    note = f"{circumstances['date'][:10]}, {circumstances['cores']} cores, {circumstances['cpu']}"
+    for name, palette in _PICTURES.items():
+        (DOCS / f"cost-{name}.svg").write_text(draw(rates, palette, note))
+    replace(BENCHMARKS, "results", "\n".join(_lines(results, circumstances, seconds)))
 
 
 def _lines(results: Results, circumstances: Mapping[str, Any], seconds: float) -> Iterator[str]:
-    rounds = max(len(one) for part in results.rounds.values() for one in part.values())
+    yield "<picture>"
+    yield '  <source media="(prefers-color-scheme: dark)" srcset="cost-dark.svg">'
+    yield f'  <img src="cost-light.svg" alt="{_DESCRIPTION}">'
+    yield "</picture>\n"
+    rounds = len(next(iter(results.without_kong.values())))
     yield f"Medians of {rounds} rounds of {seconds:g} s, on {circumstances['cores']} cores ({circumstances['cpu']})."
     versions = ", ".join(f"{name} {value}" for name, value in circumstances.items() if name not in {"cpu", "cores"})
     yield f"{versions}."
-    for part in results.rounds:
-        yield f"\n## {TITLES[part]}\n"
-        yield from _figures(results.medians(part))
-    yield "\n## Targets\n\n| ratio | target | measured | |\n|---|---|--:|---|"
-    for target in results.targets:
-        yield f"| {target.text} | {target.bound} | {target.ratio:.2f} | {'met' if target.met else 'missed'} |"
-    yield f"\n## {TITLES['profile']}\n"
-    yield from _table(list(results.profile), profile_rows(results))
-    yield f"\n## {TITLES['kills']}\n"
-    yield from _table(KILLS_COLUMNS, kills_rows(results))
+    for table in tables(results):
+        yield f"\n## {table.title}\n"
+        yield from markdown(table)
 
 
-def _figures(figures: Mapping[str, Measurement]) -> Iterator[str]:
-    columns = {
-        heading: column
-        for heading, column in COLUMNS.items()
-        if any(getattr(one, column[0]) is not None for one in figures.values())
-    }
-    rows = [
-        [name, *(written(getattr(one, field), form) for field, form in columns.values())]
-        for name, one in figures.items()
-    ]
-    yield from _table(list(columns), rows)
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "| | " + " | ".join(headings) + " |"
-    yield "|---|" + "--:|" * len(headings)
-    for row in rows:
+def markdown(table: Table) -> Iterator[str]:
+    """Write a table's lines."""
+    yield "| | " + " | ".join(table.headings) + " |"
+    yield "|---|" + "--:|" * len(table.headings)
+    for row in table.rows:
         yield "| " + " | ".join(row) + " |"

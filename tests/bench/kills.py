@@ -6,19 +6,16 @@ worker had not read its bytes yet: Kong 3.9 answers it with 500 (docs/decisions/
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.kong import Kong
-from bench.sink import running_sink
-from bench.with_kong import MSGPACK, PROTOBUF, running_subject, running_upstream
-from bench.wrk import CONNECTIONS, run_wrk, start_wrk
+from bench.subjects import MSGPACK, PROTOBUF, running_gateway, surroundings
+from bench.wrk import FULL, Load, half_load, run_wrk, start_wrk
 from load.process_figures import cpu_seconds
 
 _BETWEEN_SECONDS = 2.0  # a worker is started again within one, and serves a moment later
@@ -63,24 +60,20 @@ def measure(command: Path, kills: int, say: Callable[[str], None]) -> list[Kills
         WrkMissingError: there is no wrk.
     """
     found: list[Kills] = []
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        collector = stack.enter_context(running_sink())
-        upstream = stack.enter_context(running_upstream(command, folder / "upstream"))
+    with surroundings(command) as around:
         for name in (MSGPACK, PROTOBUF):
-            with running_subject(command, name, folder, upstream, collector, workers=2) as kong:
-                run_wrk(kong.port, _WARM_UP_SECONDS)
-                full = run_wrk(kong.port, _FULL_SECONDS)
-                # A connection sends one request in the time it rests and waits.
-                rest_ms = round(2e3 * CONNECTIONS / full.requests_per_second - full.p50_ms / 2)
-                for load, delay_ms in (("half load", max(1, rest_ms)), ("full load", 0)):
-                    say(f"{kills} kills: {name}, {load}")
-                    found.append(_kill(kong, f"{name}, {load}", kills, delay_ms))
+            with running_gateway(name, around, workers=2) as gateway:
+                run_wrk(gateway.kong.port, _WARM_UP_SECONDS)
+                full = run_wrk(gateway.kong.port, _FULL_SECONDS)
+                half = half_load(full.requests_per_second, full.p50_ms)
+                for load, kind in ((half, "half load"), (FULL, "full load")):
+                    say(f"{kills} kills: {name}, {kind}")
+                    found.append(_kill(gateway.kong, f"{name}, {kind}", kills, load))
     return found
 
 
-def _kill(kong: Kong, subject: str, kills: int, delay_ms: int) -> Kills:
-    wrk = start_wrk(kong.port, (kills + 1) * _BETWEEN_SECONDS, delay_ms=delay_ms)
+def _kill(kong: Kong, subject: str, kills: int, load: Load) -> Kills:
+    wrk = start_wrk(kong.port, (kills + 1) * _BETWEEN_SECONDS, load)
     for _ in range(kills):
         time.sleep(_BETWEEN_SECONDS - _LOOK_SECONDS)
         os.kill(_busiest(kong.pids("worker")), signal.SIGKILL)

@@ -6,9 +6,7 @@ to the first of NGINX_GROUPS that its stack shows.
 
 from __future__ import annotations
 
-import contextlib
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,16 +15,15 @@ from typing import Any
 from bench.dialogues import dialogue_us
 from bench.kong import Kong
 from bench.measurement import CpuMeter
-from bench.sink import running_sink
-from bench.with_kong import (
+from bench.subjects import (
     MSGPACK,
     NO_PLUGIN,
     OPENTELEMETRY,
     PROTOBUF,
     SUBJECTS,
     ZIPKIN,
-    running_subject,
-    running_upstream,
+    running_gateway,
+    surroundings,
 )
 from bench.wrk import run_wrk
 from e2e.kong_process import NAME
@@ -49,7 +46,6 @@ _LUA = Path(__file__).parent / "lua"
 _SAMPLE = re.compile(r"(.*) ([A-Z]) (\d+)")
 _PROFILER = "bench-profile"
 _WARM_UP_SECONDS = 2.0
-_PROTOCOLS = {MSGPACK: "msgpack", PROTOBUF: "protobuf"}
 
 
 def measure(command: Path, seconds: float, say: Callable[[str], None]) -> dict[str, Profile]:
@@ -64,19 +60,16 @@ def measure(command: Path, seconds: float, say: Callable[[str], None]) -> dict[s
         WrkMissingError: there is no wrk.
     """
     found: dict[str, Profile] = {}
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        collector = stack.enter_context(running_sink())
-        upstream = stack.enter_context(running_upstream(command, folder / "upstream"))
+    with surroundings(command) as around:
         for name in PROFILED:
             say(f"profile: {name}")
-            with running_subject(command, name, folder, upstream, collector, **_profiled(name)) as kong:
-                found[name] = dict(_profile(kong, name, seconds))
+            with running_gateway(name, around, **_profiled(name)) as gateway:
+                found[name] = dict(_profile(gateway.kong, name, seconds))
     return found
 
 
 def _profiled(name: str) -> dict[str, Any]:
-    names = ["bundled", *([NAME] if SUBJECTS[name] else []), _PROFILER]
+    names = ["bundled", *([NAME] if SUBJECTS[name].protocol else []), _PROFILER]
     settings = {"plugins": ",".join(names), "lua_package_path": f"{_LUA}/?.lua;;"}
     return {"settings": settings, "plugins": [{"name": _PROFILER}]}
 
@@ -88,8 +81,9 @@ def _profile(kong: Kong, name: str, seconds: float) -> Iterator[tuple[str, float
     sidecar_system = CpuMeter(kong.pids("sidecar"), system_seconds)
     requests = run_wrk(kong.port, seconds).requests
     yield from _nginx(kong.prefix / _PROFILER, nginx.microseconds(requests) or 0.0)
-    if name in _PROTOCOLS:
-        ours = dialogue_us(_PROTOCOLS[name])
+    protocol = SUBJECTS[name].protocol
+    if protocol:
+        ours = dialogue_us(protocol)
         total, system = server.microseconds(requests) or 0.0, server_system.microseconds(requests) or 0.0
         yield "plugin server: our code, from bytes to bytes", ours
         yield "plugin server: the kernel", system

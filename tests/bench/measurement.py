@@ -36,6 +36,31 @@ class Measurement:
         """The rate of the plugin server with one core of its own."""
         return 1e6 / self.server_us if self.server_us else None
 
+    @property
+    def cpu_us(self) -> float:
+        """CPU time of all its processes a request."""
+        return sum(part or 0.0 for part in (self.nginx_us, self.server_us, self.sidecar_us))
+
+
+@dataclass(frozen=True)
+class Loads:
+    """One round of a gateway at three loads.
+
+    Args:
+        full: as many requests as 32 connections can send.
+        half: half of that rate.
+        alone: one connection, so that no request waits for another.
+    """
+
+    full: Measurement
+    half: Measurement
+    alone: Measurement
+
+    @property
+    def failed(self) -> int:
+        """Failed requests at all loads."""
+        return self.full.failed + self.half.failed + self.alone.failed
+
 
 class CpuMeter:
     """CPU time that some processes use from its making on.
@@ -65,3 +90,8 @@ def median(rounds: Sequence[Measurement]) -> Measurement:
         values = [value for one in rounds if (value := asdict(one)[name]) is not None]
         figures[name] = statistics.median(values) if values else None
     return Measurement(**figures, failed=sum(one.failed for one in rounds))  # type: ignore[arg-type]  # by name
+
+
+def median_loads(rounds: Sequence[Loads]) -> Loads:
+    """Return the median of each figure at each load."""
+    return Loads(*(median([getattr(one, field.name) for one in rounds]) for field in fields(Loads)))

@@ -28,12 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from checkout import DOCS
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest's pythonpath has it
 
 from playwright.sync_api import sync_playwright
 
+from bench.document import BENCHMARKS, replace
 from bench.measurement import CpuMeter
 from bench.report import circumstances
 from bench.sink import running_sink
@@ -49,14 +48,12 @@ SUBJECTS = {"no page": "off", "page, closed": "on", "page, open": "on"}
 RATE = 2_000.0
 _KEY = bytes(16)
 _WINDOW = 1024  # records that are not acknowledged yet; the plugin server allows megabytes
-_DOCUMENT = DOCS / "benchmarks.md"
 # The browser tells of every task that kept the page's thread for more than 50 ms.
 _WATCH_TASKS = """
 window.tasks = [];
 new PerformanceObserver(list => tasks.push(...list.getEntries().map(entry => entry.duration)))
     .observe({type: 'longtask'})
 """
-_BEGIN, _END = "<!-- page -->", "<!-- /page -->"
 
 
 @dataclass(frozen=True)
@@ -95,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "\n".join(lines(full, steady, used))
     print(text)
     if options.docs:
-        head, _, rest = _DOCUMENT.read_text().partition(_BEGIN)
-        _DOCUMENT.write_text(f"{head}{_BEGIN}\n{text}\n{_END}{rest.partition(_END)[2]}")
+        replace(BENCHMARKS, "page", text)
     return 0
 
 

@@ -19,7 +19,7 @@ from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line, plugin_folder
 
 SOCKET_NAME = "otlp-tracing.socket"
-_TRIVIAL = Path(__file__).with_name("trivial")
+TRIVIAL_PLUGIN = Path(__file__).with_name("trivial")
 _START_SECONDS = 30.0
 _SETTLE_SECONDS = 20.0
 
@@ -57,33 +57,38 @@ def _descends(pid: int, roots: Sequence[int]) -> bool:
 
 @contextlib.contextmanager
 def running_server(name: str, folder: Path, protocol: str, workers: int) -> Iterator[Server]:
-    """Run ours, or the stock one where the name says so, with our plugin or a trivial one."""
-    folder.mkdir()
-    if name.startswith("stock"):
-        plugins = _TRIVIAL if "trivial" in name else plugin_folder()
-        commands = [sidecar_command(folder / "sidecar.sock"), stock_command(folder, plugins)]
-    else:
-        options = ("--workers", str(workers), "--http", f"{HOST}:{free_port()}")
-        commands = [command_line("serve", "--kong-prefix", str(folder), *options, "--log-level", "error")]
-    with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(_process(command, folder)) for command in commands]
-        server = Server(name, folder, protocol, workers, [process.pid for process in processes])
+    """Run one; it accepts connections, and its sidecar runs."""
+    with started_server(name, folder, workers) as roots:
+        server = Server(name, folder, protocol, workers, roots)
         wait_for(lambda: accepts(str(server.socket)), _START_SECONDS, f"{name} accepts")
         wait_for(lambda: server.pids(sidecar=True), _SETTLE_SECONDS, f"{name} has a sidecar")
         yield server
 
 
-def sidecar_command(listen: Path) -> list[str]:
+@contextlib.contextmanager
+def started_server(name: str, folder: Path, workers: int) -> Iterator[list[int]]:
+    """Start ours, or the stock one where the name says so, with our plugin; give the pids that were started."""
+    folder.mkdir()
+    if name.startswith("stock"):
+        commands = [_sidecar_command(folder / "sidecar.sock"), stock_command(folder, plugin_folder())]
+    else:
+        options = ("--workers", str(workers), "--http", f"{HOST}:{free_port()}")
+        commands = [command_line("serve", "--kong-prefix", str(folder), *options, "--log-level", "error")]
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(_process(command, folder)).pid for command in commands]
+
+
+def _sidecar_command(listen: Path) -> list[str]:
     """Return the command line of a sidecar on its own."""
     options = ("--listen", str(listen), "--http", f"{HOST}:{free_port()}", "--log-level", "error")
     return command_line("sidecar", *options)
 
 
-def stock_command(folder: Path, plugins: Path | None = None) -> list[str]:
+def stock_command(folder: Path, plugins: Path) -> list[str]:
     """Return the command line of the stock server, which finds its sidecar through its environment."""
     script = Path(sys.executable).with_name("kong-python-pluginserver")
     environment = ["/usr/bin/env", f"OTLP_TRACING_SIDECAR={folder / 'sidecar.sock'}"]
-    options = ["-p", str(folder), "--socket-name", SOCKET_NAME, "-d", str(plugins or plugin_folder())]
+    options = ["-p", str(folder), "--socket-name", SOCKET_NAME, "-d", str(plugins)]
     return [*environment, str(script), "-g", *options]
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.document import replace
 from bench.report import circumstances
 from checkout import DOCS
 from corpora.hostile import CATASTROPHIC, hostile_values
@@ -135,8 +136,6 @@ def _fresh(span: SpanRecord, number: int) -> SpanRecord:
 
 
 def _write(rows: Sequence[Row]) -> None:
-    head, _, rest = DOCUMENT.read_text().partition("<!-- cost -->")
-    _, _, tail = rest.partition("<!-- /cost -->")
     known = circumstances()
     table = [
         "| | CPU µs | at most |",
@@ -144,7 +143,7 @@ def _write(rows: Sequence[Row]) -> None:
         *(f"| {name} | {us:.1f} | {most:g} |" for name, us, most in rows),
     ]
     where = f"On {known['cpu']}, Python {known['python']}, {known['date'][:10]}; the best of five rounds."
-    DOCUMENT.write_text(head + "\n".join(["<!-- cost -->", *table, "", where, "<!-- /cost -->"]) + tail)
+    replace(DOCUMENT, "cost", "\n".join([*table, "", where]))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from bench.kills import Kills
 from bench.kong_profile import Profile
-from bench.measurement import Measurement, median
+from bench.measurement import Loads, Measurement, median, median_loads
+from bench.start import Starts
 from bench.targets import Target, targets
-
-Rounds = Mapping[str, Sequence[Measurement]]
+from bench.with_kong import WithKong
 
 
 @dataclass
@@ -19,27 +19,28 @@ class Results:
 
     Args:
         without_kong: of each subject, round by round.
-        with_kong: likewise.
+        with_kong: of each gateway.
         profile: of each subject that was profiled.
         kills: of workers, by protocol and load.
+        start: milliseconds.
     """
 
-    without_kong: Rounds = field(default_factory=dict)
-    with_kong: Rounds = field(default_factory=dict)
+    without_kong: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
+    with_kong: WithKong = field(default_factory=WithKong)
     profile: Mapping[str, Profile] = field(default_factory=dict)
     kills: Sequence[Kills] = ()
+    start: Starts = field(default_factory=dict)
 
     @property
-    def rounds(self) -> dict[str, Rounds]:
-        """The parts that went in rounds, by name."""
-        parts = {"without_kong": self.without_kong, "with_kong": self.with_kong}
-        return {name: part for name, part in parts.items() if part}
+    def without_kong_medians(self) -> dict[str, Measurement]:
+        """The median of each subject."""
+        return {name: median(rounds) for name, rounds in self.without_kong.items()}
 
-    def medians(self, part: str) -> dict[str, Measurement]:
-        """Return a part's median of each subject."""
-        return {name: median(one) for name, one in self.rounds.get(part, {}).items()}
+    def at_rate(self, rate: str) -> dict[str, Loads]:
+        """Return the median of each gateway."""
+        return {name: median_loads(rounds) for name, rounds in self.with_kong.rates[rate].items()}
 
     @property
     def targets(self) -> list[Target]:
         """The target ratios, and the measured ones."""
-        return targets(self.medians("without_kong"), self.medians("with_kong"), self.kills)
+        return targets(self.without_kong_medians, self.with_kong.rates, self.kills)

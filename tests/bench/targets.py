@@ -1,15 +1,24 @@
-"""Targets for the figures. They are ratios, since these hold on another machine too."""
+"""Targets for the figures. They are ratios, since these hold on another machine too.
+
+A ratio of two gateways is the median of the ratios of each round, because their turns in a round are a moment apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import with_kong, without_kong
+from bench import subjects, without_kong
 from bench.kills import Kills
-from bench.measurement import Measurement
+from bench.measurement import Loads, Measurement
 
 Figures = Mapping[str, Measurement]
+Rates = Mapping[str, Mapping[str, Sequence[Loads]]]
+
+_QUEUED = {"MessagePack": subjects.MSGPACK_QUEUE, "ProtoBuf": subjects.PROTOBUF_QUEUE}
+_BY_PLUGIN = {"MessagePack": subjects.MSGPACK, "ProtoBuf": subjects.PROTOBUF}
+_BEFORE = {"MessagePack": subjects.MSGPACK_BEFORE, "ProtoBuf": subjects.PROTOBUF_BEFORE}
 
 
 @dataclass(frozen=True)
@@ -29,12 +38,12 @@ class Target:
     met: bool
 
 
-def targets(without: Figures, with_: Figures, kills: Sequence[Kills]) -> list[Target]:
+def targets(without: Figures, rates: Rates, kills: Sequence[Kills]) -> list[Target]:
     """Compare the measurements, with Kong and without."""
-    killed = [one for one in kills if one.subject.startswith(with_kong.MSGPACK)]
+    killed = [one for one in kills if one.subject.startswith(subjects.MSGPACK)]
     return [
         *(_without_kong(without) if without else []),
-        *(_with_kong(with_) if with_ else []),
+        *(_with_kong(rates) if rates else []),
         *(_at_most(f"failed requests a killed worker, {one.subject}", one.per_kill, 0) for one in killed),
     ]
 
@@ -57,19 +66,51 @@ def _without_kong(figures: Figures) -> list[Target]:
     return found
 
 
-def _with_kong(figures: Figures) -> list[Target]:
-    def speed(name: str) -> float:
-        return figures[name].requests_per_second
+def _with_kong(rates: Rates) -> Iterator[Target]:
+    full = rates["100 %"]
+    for protocol, name in _QUEUED.items():
+        bound = {"MessagePack": 1.6, "ProtoBuf": 1.15}[protocol]
+        yield _at_most(f"nginx µs, {name} / zipkin", _ratio(full, name, subjects.ZIPKIN, _nginx_us), bound)
+    for protocol, before in _BEFORE.items():
+        if before in full:
+            for rate in ("100 %", "10 %", "0 %"):
+                bounds = {_QUEUED[protocol]: 0.65 if rate == "100 %" else 0.5, _BY_PLUGIN[protocol]: 0.8}
+                for name, bound in bounds.items():
+                    text = f"CPU in all at {rate}, {name} / before"
+                    yield _at_most(text, _ratio(rates[rate], name, before, _cpu_us), bound)
+    for protocol, bound in {"MessagePack": 1.5, "ProtoBuf": 1.0}.items():
+        for name in (_BY_PLUGIN[protocol], _QUEUED[protocol]):
+            ratio = _added_p50(full, name) / max(0.001, _added_p50(full, subjects.ZIPKIN))
+            yield _at_most(f"added p50 alone, {name} / zipkin", ratio, bound)
+    for protocol, bound in {"MessagePack": 0.5, "ProtoBuf": 0.3}.items():
+        for name in (_BY_PLUGIN[protocol], _QUEUED[protocol]):
+            ratio = _ratio(full, name, subjects.TRIVIAL, _server_us)
+            yield _at_most(f"server µs, {name} / {subjects.TRIVIAL}", ratio, bound)
 
-    return [
-        _at_least("requests/s, ours over ProtoBuf / zipkin", speed(with_kong.PROTOBUF) / speed(with_kong.ZIPKIN), 1.0),
-        _at_least(
-            "requests/s, ours over ProtoBuf / opentelemetry",
-            speed(with_kong.PROTOBUF) / speed(with_kong.OPENTELEMETRY),
-            0.5,
-        ),
-        _at_least("requests/s, ours over MessagePack / stock", speed(with_kong.MSGPACK) / speed(with_kong.STOCK), 1.5),
-    ]
+
+def _nginx_us(one: Loads) -> float:
+    return one.full.nginx_us or 0.0
+
+
+def _server_us(one: Loads) -> float:
+    return one.full.server_us or 0.0
+
+
+def _cpu_us(one: Loads) -> float:
+    return one.full.cpu_us
+
+
+def _ratio(rounds: Mapping[str, Sequence[Loads]], name: str, other: str, figure: Callable[[Loads], float]) -> float:
+    # A round of one second may be too short for a tick of the CPU clock.
+    return statistics.median(
+        figure(one) / max(1.0, figure(two)) for one, two in zip(rounds[name], rounds[other], strict=True)
+    )
+
+
+def _added_p50(rounds: Mapping[str, Sequence[Loads]], name: str) -> float:
+    """Return the milliseconds that a plugin adds to a request of one connection."""
+    pairs = zip(rounds[name], rounds[subjects.NO_PLUGIN], strict=True)
+    return statistics.median(traced.alone.p50_ms - plain.alone.p50_ms for traced, plain in pairs)
 
 
 def _at_most(text: str, ratio: float, bound: float) -> Target:

@@ -17,10 +17,8 @@ from bench.sink import running_sink
 from load.clients import load_clients
 
 STOCK = "stock, gevent"
-TRIVIAL = "stock, gevent, a trivial plugin"
 SUBJECTS: Mapping[str, tuple[str, int]] = {
     STOCK: ("msgpack", 1),
-    TRIVIAL: ("msgpack", 1),
     "ours, MessagePack, 1 worker": ("msgpack", 1),
     "ours, MessagePack, 2 workers": ("msgpack", 2),
     "ours, ProtoBuf, 1 worker": ("protobuf", 1),

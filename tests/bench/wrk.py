@@ -6,11 +6,14 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from e2e.ports import HOST
 
 CONNECTIONS = 32
+ROUTE = "/orders/{}"
+"""Path of a route by its number."""
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
@@ -32,21 +35,43 @@ class Said:
     failed: int
 
 
+@dataclass(frozen=True)
+class Load:
+    """How requests are sent.
+
+    Args:
+        connections: each has one request at a time.
+        rest_ms: between an answer and the next request on its connection.
+        routes: that are asked in turn.
+    """
+
+    connections: int = CONNECTIONS
+    rest_ms: int = 0
+    routes: int = 1
+
+
+FULL = Load()
+ALONE = Load(connections=1)
+
+
+def half_load(requests_per_second: float, p50_ms: float) -> Load:
+    """Return the load with half of the requests/s of a full one: a connection sends one while it rests and waits."""
+    return Load(rest_ms=max(1, round(2e3 * CONNECTIONS / requests_per_second - p50_ms / 2)))
+
+
 class Wrk:
     """A running wrk."""
 
-    def __init__(self, port: int, seconds: float, delay_ms: int) -> None:
+    def __init__(self, port: int, seconds: float, load: Load) -> None:
         program = shutil.which("wrk")
         if program is None:
             raise WrkMissingError
         self._script = tempfile.NamedTemporaryFile("w", suffix=".lua")  # noqa: SIM115 - closed by said()
-        # Between an answer and the next request on its connection.
-        self._script.write(f"function delay() return {delay_ms} end" if delay_ms else "")
+        self._script.write("".join(_script(load)))
         self._script.flush()
-        options = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency", "-s", self._script.name]
-        self._process = subprocess.Popen(
-            [program, *options, f"http://{HOST}:{port}/orders"], stdout=subprocess.PIPE, text=True
-        )
+        options = ["-t1", f"-c{load.connections}", f"-d{max(1, round(seconds))}s", "--latency", "-s", self._script.name]
+        url = f"http://{HOST}:{port}{ROUTE.format(0)}"
+        self._process = subprocess.Popen([program, *options, url], stdout=subprocess.PIPE, text=True)
         self._patience = seconds + 60
 
     def said(self) -> Said:
@@ -65,23 +90,40 @@ class Wrk:
         )
 
 
-def start_wrk(port: int, seconds: float, *, delay_ms: int = 0) -> Wrk:
+def start_wrk(port: int, seconds: float, load: Load = FULL) -> Wrk:
     """Start it.
 
     Args:
         port: of Kong's proxy.
         seconds: of load.
-        delay_ms: how long each connection rests between two requests.
+        load: its kind.
 
     Raises:
         WrkMissingError: there is no wrk.
     """
-    return Wrk(port, seconds, delay_ms)
+    return Wrk(port, seconds, load)
 
 
-def run_wrk(port: int, seconds: float) -> Said:
+def run_wrk(port: int, seconds: float, load: Load = FULL) -> Said:
     """Run it to its end; see start_wrk."""
-    return start_wrk(port, seconds).said()
+    return start_wrk(port, seconds, load).said()
+
+
+def _script(load: Load) -> Iterator[str]:
+    if load.rest_ms:
+        yield f"function delay() return {load.rest_ms} end\n"
+    if load.routes > 1:
+        path = ROUTE.format('" .. n .. "')
+        yield f"""
+            local requests, number = {{}}, 0
+            function init()
+                for n = 0, {load.routes - 1} do requests[n] = wrk.format("GET", "{path}") end
+            end
+            function request()
+                number = (number + 1) % {load.routes}
+                return requests[number]
+            end
+        """
 
 
 def _find(pattern: str, text: str) -> str:
