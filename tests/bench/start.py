@@ -32,7 +32,7 @@ _SERVERS: Mapping[str, type[MsgPackRpc | ProtoBufRpc]] = {
 }
 _MODULES = {"worker": "otlp_tracing.commands.worker", "sidecar": "otlp_tracing.sidecar.service"}
 _IMAGE = "kong-otlp-tracing"  # as docs/install.md builds it
-_ROUNDS = 5
+_ROUNDS = 3
 _START_SECONDS = 30.0
 
 
