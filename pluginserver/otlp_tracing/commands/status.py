@@ -28,7 +28,7 @@ _WELL = frozenset({"ok", "idle"})
 _SHOWN_WARNINGS = 5
 _MEANINGS = {
     "unknown": "its headers are not known yet: no configuration has named it since the start",
-    "idle": "nothing came for an hour and nothing waits; the next span is exported as usual",
+    "idle": "nothing came for an hour and nothing waits; the next one is exported as usual",
 }
 _NO_SIDECAR = (
     "no sidecar answers there ({}); is `otlp-tracing serve` running, in this container, and with the same --http?"
@@ -80,7 +80,7 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
     """Print a sidecar's report: a row a destination, or a row a figure where the screen is too narrow."""
     destinations = _told_apart(found.get("destinations", []))
     if found.get("spool_trouble"):
-        screen.line(("spans are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
+        screen.line(("spans and log records are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
     if found.get("policy"):
         _show_policy(screen, found["policy"])
     if not destinations:

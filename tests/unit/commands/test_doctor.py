@@ -574,7 +574,7 @@ def test_a_spool_without_a_disk_is_found(tmp_path_factory: pytest.TempPathFactor
         found = examine(machine)
 
     (wrong,) = found.of_level("FAIL")
-    assert "spans are in memory alone" in wrong["text"]
+    assert "spans and log records are in memory alone" in wrong["text"]
     assert wrong["command"].startswith("mv ")
 
 

@@ -166,7 +166,7 @@ def test_what_is_wrong_is_said_first() -> None:
     """A disk that takes nothing, spans that are missing, a destination without its headers."""
     text = shown({"spool_trouble": "disk full", "destinations": [{**WELL, "state": "unknown", "balance": -3}]})
 
-    assert text.startswith("spans are in memory alone: disk full")
+    assert text.startswith("spans and log records are in memory alone: disk full")
     assert "3 spans are unaccounted for" in text
     assert "its headers are not known yet" in text
     assert "no destination yet" in shown({"spool_trouble": None, "destinations": []})

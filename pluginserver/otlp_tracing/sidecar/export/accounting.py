@@ -40,6 +40,7 @@ class Counted:
 
     Args:
         not_encoded: reason of dropping one that could not be encoded.
+        noun: for one of them, in log lines.
     """
 
     received: Metric
@@ -50,6 +51,7 @@ class Counted:
     spooled: Metric
     in_flight: Metric
     not_encoded: str
+    noun: str
 
 
 SPANS = Counted(
@@ -61,6 +63,7 @@ SPANS = Counted(
     SPANS_SPOOLED,
     SPANS_IN_FLIGHT,
     "bad_span",
+    "span",
 )
 LOG_RECORDS = Counted(
     LOG_RECORDS_RECEIVED,
@@ -71,6 +74,7 @@ LOG_RECORDS = Counted(
     LOG_RECORDS_SPOOLED,
     LOG_RECORDS_IN_FLIGHT,
     "bad_record",
+    "log record",
 )
 
 
@@ -99,6 +103,16 @@ class SpanAccounting:
             metrics.gauge(self._counted.spooled, label, lambda: self.spooled),
             metrics.gauge(self._counted.in_flight, label, lambda: self.in_flight),
         )
+
+    @property
+    def noun(self) -> str:
+        """The word for one of the counted things, in log lines."""
+        return self._counted.noun
+
+    @property
+    def nouns(self) -> str:
+        """The word for several of them."""
+        return f"{self._counted.noun}s"
 
     @property
     def discrepancy(self) -> int:

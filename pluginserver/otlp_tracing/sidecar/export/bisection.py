@@ -27,6 +27,7 @@ class Bisection:
         is_refusing: tells whether the collector refuses everything.
         on_accepted: called with the number of spans of each accepted request and the answer.
         on_rejected: called in the same way for the spans that are refused alone.
+        noun: for one of them, in log lines.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class Bisection:
         is_refusing: Callable[[], bool],
         on_accepted: Callable[[int, ExportResult], None],
         on_rejected: Callable[[int, ExportResult], None],
+        noun: str = "span",
     ) -> None:
         self._export = export
         self._is_refusing = is_refusing
         self._on_accepted = on_accepted
         self._on_rejected = on_rejected
+        self._noun = noun
         self._too_large = LimitedLog(_log)
 
     async def send(self, batch: InFlightBatch) -> ExportResult | None:
@@ -58,7 +61,9 @@ class Bisection:
                     stack += _halves(part)
                 else:
                     batch.drop_spans(part, "too_large")
-                    self._too_large.warning("span dropped: %d bytes are more than OTLP allows", len(part[0].payload))
+                    self._too_large.warning(
+                        "%s dropped: %d bytes are more than OTLP allows", self._noun, len(part[0].payload)
+                    )
                 continue
             result = await self._export([span.payload for span in part])
             requests += 1

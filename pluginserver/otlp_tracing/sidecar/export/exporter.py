@@ -83,7 +83,11 @@ class Exporter:
         self._remedy = ""
         self._refusals = Refusals()
         self._bisection = Bisection(
-            self._export, lambda: self._refusals.is_everything, self._record_accepted, self._log_rejected
+            self._export,
+            lambda: self._refusals.is_everything,
+            self._record_accepted,
+            self._log_rejected,
+            accounting.noun,
         )
         self._rejected, self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self.queue = SendQueue(accounting, spool, unspooled, self._on_queued)
@@ -296,7 +300,7 @@ class Exporter:
             if refusal is not None and not await self._refuses_everything(refusal):
                 self._log_rejected(batch.reject(), refusal)
         except Exception as error:
-            _log.exception("internal error in exporter for %s; its spans are kept", self.label)
+            _log.exception("internal error in exporter for %s; its %s are kept", self.label, self.accounting.nouns)
             self.backoff.record_failure(f"{type(error).__name__}: {error}")
         finally:
             batch.close()
@@ -360,12 +364,14 @@ class Exporter:
         if hold:
             self._refusals.decide()
         self._failed.warning(
-            "export %s: %s: %s; spans wait in the spool%s",
+            "export %s: %s: %s; %s wait in the spool%s",
             {"unauthorized": "unauthorized", "not_otlp": "failed, no OTLP endpoint"}.get(hold, hold or "failed"),
             self.label,
             result.reason,
+            self.accounting.nouns,
             f". {self._remedy}" if self._remedy else "",
         )
 
     def _log_rejected(self, spans: int, result: ExportResult) -> None:
-        self._rejected.warning("spans rejected: %s refused %d: %s", self.label, spans, result.reason)
+        nouns = self.accounting.nouns
+        self._rejected.warning("%s rejected: %s refused %d: %s", nouns, self.label, spans, result.reason)

@@ -150,12 +150,14 @@ class ExporterRegistry:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.spool.recover(), _SPOOL_SECONDS / 2)
         await self.spool.close(_SPOOL_SECONDS)
-        lost = self._unspooled.spans
-        left = sum(exporter.accounting.spooled for exporter in self._awake())
-        if left:
-            _log.info("%d spans wait in the spool for the next start", left - lost)
-        if lost:
-            _log.error("spans lost: %d were in memory, and the spool takes no writes", lost)
+        for counted in (SPANS, LOG_RECORDS):
+            awake = [exporter for exporter in self._awake() if exporter.accounting.noun == counted.noun]
+            lost = self._unspooled.spans_of({exporter.queue for exporter in awake})
+            left = sum(exporter.accounting.spooled for exporter in awake)
+            if left:
+                _log.info("%d %ss wait in the spool for the next start", left - lost, counted.noun)
+            if lost:
+                _log.error("%ss lost: %d were in memory, and the spool takes no writes", counted.noun, lost)
 
     def _store(
         self, unsaved: Sequence[tuple[Exporter, list[SpooledBatch]]], last_records: Mapping[bytes, int]
@@ -260,7 +262,8 @@ class ExporterRegistry:
             if other is not exporter and endpoint_key(other.queue.description) == key and other.state == "ok"
         ]
         if len(others) == 1 and others[0].has_succeeded and others[0].age_seconds <= exporter.age_seconds:
-            _log.warning("key replaced: spans for %s are sent with the key of its successor", exporter.label)
+            nouns = exporter.accounting.nouns
+            _log.warning("key replaced: %s for %s are sent with the key of its successor", nouns, exporter.label)
             self._run(exporter.use_secrets_of(others[0].destination))
 
     def _restore(self, opened: OpenedSpool) -> None:
@@ -273,12 +276,12 @@ class ExporterRegistry:
             try:
                 exporter = known.get(stored.digest) or self._restored(stored)
             except (ValueError, KeyError, TypeError) as error:
-                _log.error("spool: the destination of %d spans cannot be read: %r", stored.spans, error)
+                _log.error("spool: the destination of %d spans or log records cannot be read: %r", stored.spans, error)
                 continue
             exporter.accounting.restore(stored.spans + lost)
             exporter.accounting.drop(lost, "corrupt")
             exporter.queue.attach(stored)
-            _log.info("spool: found %d spans for %s", stored.spans, exporter.label)
+            _log.info("spool: found %d %s for %s", stored.spans, exporter.accounting.nouns, exporter.label)
         self.bound.enforce()
 
     def _restored(self, stored: StoredDestination) -> Exporter:

@@ -6,7 +6,7 @@ Their size is bounded: past the bound the oldest waiting ones are dropped and co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 from otlp_tracing.sidecar.spool.batch import SpooledBatch
@@ -36,6 +36,10 @@ class UnspooledBatches:
     def spans(self) -> int:
         """Number of spans that a kill would lose."""
         return sum(batch.spans for batch in self._queues)
+
+    def spans_of(self, queues: Container[SendQueue]) -> int:
+        """Return the number of those that are in some queues."""
+        return sum(batch.spans for batch, queue in self._queues.items() if queue in queues)
 
     def add(self, queue: SendQueue, batches: Sequence[SpooledBatch]) -> None:
         """Add batches of a queue, and let the queues drop the oldest waiting ones past the bound."""

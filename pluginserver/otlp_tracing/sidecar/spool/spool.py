@@ -209,7 +209,7 @@ class Spool:
             self._fail(error)
             return
         if not self.is_available:
-            self._recovered.info("spool open: spans are stored in %s", self._folder)
+            self._recovered.info("spool open: spans and log records are stored in %s", self._folder)
         self._error, self.is_available = None, True
 
     async def _maintain(self, opening: asyncio.Future[None]) -> None:
@@ -235,7 +235,9 @@ class Spool:
     def _fail(self, error: BaseException) -> None:
         self.is_available = False
         if self._error is None:
-            self._failed.error("spool write failed: %s: %s; spans are kept in memory", self._folder, error)
+            self._failed.error(
+                "spool write failed: %s: %s; spans and log records are kept in memory", self._folder, error
+            )
         self._error = str(error)
 
 

@@ -270,13 +270,19 @@ class Writer:
         if self._database is None:
             path = self._folder.database()
             if self._folder.has_newer():
-                _log.warning("spool format is newer in %s: its spans stay there, using %s", self._path, path.name)
+                _log.warning(
+                    "spool format is newer in %s: its spans and log records stay there, using %s", self._path, path.name
+                )
             self._database = Database(path)
             if path.stat().st_size <= _SOUND_CHECK_BYTES and not self._database.is_sound():
                 raise sqlite3.DatabaseError("its pages do not fit together")
         missing = Counter(self._database.compare_with_tally())
         if missing.total():
-            _log.error("spool damaged: %d spans are missing from %s, its log was cut", missing.total(), self._path)
+            _log.error(
+                "spool damaged: %d spans and log records are missing from %s, its log was cut",
+                missing.total(),
+                self._path,
+            )
         missing.update(lost)
         with self._database.transaction():
             self._database.forget_old_workers()
@@ -344,7 +350,9 @@ class Writer:
                 recovery.close()
         self._database, self._replaced = database, None
         kept = [self._folder.keep_recovered(recovery.path).name for recovery in recoveries]
-        _log.warning("spool recovered: %d spans of %s could not be read", lost.total(), " and ".join(kept))
+        _log.warning(
+            "spool recovered: %d spans and log records of %s could not be read", lost.total(), " and ".join(kept)
+        )
         return dict(lost)
 
     def _housekeeping(self) -> None:

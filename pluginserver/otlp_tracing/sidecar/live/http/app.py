@@ -77,7 +77,7 @@ def create_app(
         if reason is not None:
             return web.Response(status=503, text=f"{reason}\n")
         # Still 200: records are accepted, and a failing probe would take Kong down because of its tracing.
-        lines = [f"ready, but spans are in memory alone: {degraded}" if degraded else "ready"]
+        lines = [f"ready, but spans and log records are in memory alone: {degraded}" if degraded else "ready"]
         lines += [
             f"{one['destination']} {one['state']}: {one['reason']}"
             for one in (*health.destinations(), *health.metrics())

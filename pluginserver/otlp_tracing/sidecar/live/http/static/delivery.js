@@ -24,14 +24,14 @@ const REASONS = {
 
 export class DeliveryView extends PolledView {
   constructor() {
-    super('/delivery', 'delivery', 'Delivery', 'Spans that are not yet delivered wait on disk. Each received span is counted in exactly one of these numbers.');
+    super('/delivery', 'delivery', 'Delivery', 'Spans and log records that are not yet delivered wait on disk. Each received one is counted in exactly one of these numbers.');
   }
 
   draw({spool_trouble: trouble, destinations, policy}) {
     put(
       this.body,
       policy && policies(policy),
-      trouble && el('p.warning', {role: 'alert'}, `Spool write failed, spans are in memory only: ${trouble}`),
+      trouble && el('p.warning', {role: 'alert'}, `Spool write failed, spans and log records are in memory only: ${trouble}`),
       [...destinations].sort((a, b) => RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || b.received - a.received).map(card),
       !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'The endpoint of a plugin entry appears here with the first traced request.')),
     );
@@ -48,6 +48,7 @@ function policies({file, sender, policies: names, applied_s: age, fault}) {
 function card(one) {
   const isNew = one.state === 'ok' && one.last_success_s === null;
   const [kind, words] = isNew ? ['plain', 'nothing delivered yet'] : STATES[one.state] ?? ['odd', one.state];
+  const noun = one.signal === 'logs' ? 'log record' : 'span';
   const drops = Object.entries(one.dropped).filter(([, number]) => number);
   const dropped = drops.reduce((sum, [, number]) => sum + number, 0);
   return el(
@@ -59,7 +60,7 @@ function card(one) {
     el(
       'dl.facts',
       fact('Last success', one.last_success_s === null ? 'none yet' : `${period(one.last_success_s)} ago`),
-      fact('Oldest waiting span', one.oldest_s === null ? 'none' : `${period(one.oldest_s)} old`),
+      fact(`Oldest waiting ${noun}`, one.oldest_s === null ? 'none' : `${period(one.oldest_s)} old`),
       el('div.wide', el('dt', 'Spool'), el('dd', el('span.meter', {vars: {'--part': one.spool_bytes / one.spool_max_bytes}}, `${bytes(one.spool_bytes)} of ${bytes(one.spool_max_bytes)}, ${share(one.spool_bytes, one.spool_max_bytes)}`))),
     ),
     el(
@@ -77,9 +78,9 @@ function card(one) {
       term('rejected', one.rejected, one.rejected ? 'lost' : ''),
       sign('+'),
       term('dropped', dropped, dropped ? 'lost' : ''),
-      el(`span.pill.${one.balance ? 'bad' : 'fine'}`, one.balance ? `off by ${many(one.balance, 'span')}: an internal error` : 'balances'),
+      el(`span.pill.${one.balance ? 'bad' : 'fine'}`, one.balance ? `off by ${many(one.balance, noun)}: an internal error` : 'balances'),
     ),
-    drops.length > 0 && el('table.plain', el('thead', el('tr', el('th', {scope: 'col'}, 'Drop reason'), el('th', {scope: 'col'}, 'Spans'))), el('tbody', drops.map(([reason, number]) => el('tr', el('th', {scope: 'row'}, reason, el('small', REASONS[reason] ?? '')), el('td', count(number)))))),
+    drops.length > 0 && el('table.plain', el('thead', el('tr', el('th', {scope: 'col'}, 'Drop reason'), el('th', {scope: 'col'}, one.signal === 'logs' ? 'Log records' : 'Spans'))), el('tbody', drops.map(([reason, number]) => el('tr', el('th', {scope: 'row'}, reason, el('small', REASONS[reason] ?? '')), el('td', count(number)))))),
   );
 }
 
