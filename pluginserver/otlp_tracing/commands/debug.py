@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import sys
 import time
@@ -14,8 +15,9 @@ from typing import Any
 from otlp_tracing.commands.options import OptionParser, absolute_path, integer, text
 from otlp_tracing.config.policies import read_match
 from otlp_tracing.errors import ConfigError, Fault, WireError
+from otlp_tracing.folders import user_name
 from otlp_tracing.handoff.frames import VERSION, Ack, Debug, Decoder, Hello, encode
-from otlp_tracing.sidecar.tail.policy_file import check_patterns
+from otlp_tracing.sidecar.tail.rules import check_patterns
 from otlp_tracing.unix_sockets import refuse_foreign_peer
 
 EXAMPLE = 'otlp-tracing debug --consumer gold-shop --path "/api/*" --minutes 5 --requests 50'
@@ -64,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
     """Run a session, and return the exit code."""
     match = conditions(options)
     path = options.kong_prefix / "otlp-tracing" / "sidecar.sock" if options.sidecar == "embedded" else options.sidecar
-    return debug(Path(path), Debug(json.dumps(match).encode(), options.minutes * 60, options.requests))
+    # The person behind sudo, where there is one.
+    sender = f"{os.environ.get('SUDO_USER') or user_name(os.geteuid())}, process {os.getpid()}"
+    return debug(Path(path), Debug(json.dumps(match).encode(), options.minutes * 60, options.requests, sender))
 
 
 def conditions(options: argparse.Namespace) -> dict[str, list[Any]]:

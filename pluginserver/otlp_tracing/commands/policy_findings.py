@@ -8,7 +8,7 @@ from otlp_tracing.commands.findings import Finding, text_of
 from otlp_tracing.commands.nodes import Node
 from otlp_tracing.config.policies import read_policies
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.tail.policy_file import check_patterns
+from otlp_tracing.sidecar.tail.rules import check_patterns
 
 
 def policy_findings(name: str, node: Node) -> Iterator[Finding]:

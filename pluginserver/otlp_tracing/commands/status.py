@@ -83,6 +83,8 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
         screen.line(("spans and log records are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")
     if found.get("policy"):
         _show_policy(screen, found["policy"])
+    if found.get("debug_session"):
+        _show_session(screen, found["debug_session"])
     if not destinations:
         screen.line("no destination yet: the first traced request names one")
         _show_warnings(screen, found.get("warnings", ()))
@@ -119,7 +121,20 @@ def _show_policy(screen: Screen, policy: Mapping[str, Any]) -> None:
         return
     names, sender = policy["policies"], policy["sender"] or "an unnamed sender"
     text = f"{len(names)} {'policy' if len(names) == 1 else 'policies'} in force, of {sender}, for"
-    screen.line(printable(f"{text} {_age(policy['applied_s'])}{': ' if names else ''}{', '.join(names)}"))
+    # A sidecar of an older version has no copy.
+    copied = f", from the copy of the last good file ({policy['sha256'][:12]})" if policy.get("is_restored") else ""
+    screen.line(printable(f"{text} {_age(policy['applied_s'])}{copied}{': ' if names else ''}{', '.join(names)}"))
+
+
+def _show_session(screen: Screen, session: Mapping[str, Any]) -> None:
+    """Print the debug session that runs: its sender, its age, the conditions, and the rest of its time and number."""
+    match = "; ".join(
+        f"{name} {', '.join(map(str, one if isinstance(one, list) else [one]))}"
+        for name, one in session["match"].items()
+    )
+    left = f"{_age(session['left_s'])} or {session['left_requests']:,} requests left, {session['kept']:,} kept"
+    sender = session["sender"] or "an unnamed sender"
+    screen.line(("debug session", "yellow"), printable(f" of {sender}, for {_age(session['age_s'])}: {left}; {match}"))
 
 
 def _show_trouble(screen: Screen, one: Mapping[str, Any], reason: str | None) -> None:

@@ -143,11 +143,13 @@ class Debug:
         match: JSON, as of a policy's `match`.
         seconds: its longest duration.
         requests: the largest number of requests that it keeps.
+        sender: the person that began it, for `status`; empty if the command does not say.
     """
 
     match: bytes
     seconds: int
     requests: int
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,8 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.ACK, number]
         case Rates(key, load, shares):
             message = [_Kind.RATES, key, load, shares]
-        case Debug(match, seconds, requests):
-            message = [_Kind.DEBUG, match, seconds, requests]
+        case Debug(match, seconds, requests, sender):
+            message = [_Kind.DEBUG, match, seconds, requests, *([sender] if sender else ())]
         case Policy(rules):
             message = [_Kind.POLICY, rules]
         case Warnings(lines):
@@ -278,6 +280,8 @@ def _debug(message: object) -> Debug | None:
     match message:
         case [_Kind.DEBUG, bytes(match), int(seconds), int(requests)] if seconds > 0 and requests > 0:
             return Debug(match, seconds, requests)
+        case [_Kind.DEBUG, bytes(match), int(seconds), int(requests), str(sender)] if seconds > 0 and requests > 0:
+            return Debug(match, seconds, requests, sender)
     return None
 
 

@@ -100,7 +100,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     await exporters.spool.start(_OPEN_SECONDS)
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
-    policy = PolicyFile(options.policy_file, metrics, rates.send_policy)
+    policy = PolicyFile(options.policy_file, metrics, rates.send_policy, folder=options.spool)
     repetitions = Repetitions() if options.ingest else None
     metric_exporters = MetricExporters(metrics, environment, new_transport, str(options.listen))
     pipeline = Pipeline(
@@ -124,13 +124,14 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         lambda: {"spool_bytes": exporters.bound.bytes, "spool_max_bytes": exporters.bound.max_bytes},
         lambda: warnings.last(_SHOWN_WARNINGS),
         policy.report,
+        policy.session_report,
     )
     reports = {
         "/log": warnings.as_json,
         "/redaction": pipeline.redactions.as_json,
         "/sampling": lambda: {"cpu": rates.cpu, "entries": rates.report(), "routes": pipeline.sampling.routes()},
     }
-    app = create_app(metrics, health, reports, recorder, options.page)
+    app = create_app(metrics, health, reports, recorder, options.page, exemplars=metric_exporters.sent_exemplars)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_HTTP_STOP_SECONDS)
     await runner.setup()
     # Objects made so far live as long as the process: the garbage collector need not visit them while records wait.

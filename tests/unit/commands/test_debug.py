@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -71,8 +72,11 @@ def test_nobody_there_is_one_sentence(tmp_path: Path) -> None:
         debug(tmp_path / "s.sock", SESSION)
 
 
-def test_the_options_are_conditions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As a policy has them; the socket is in Kong's prefix."""
+def test_the_options_are_conditions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a policy has them; the socket is in Kong's prefix, and the sender is the person behind sudo."""
+    monkeypatch.setenv("SUDO_USER", "jane")
     options = ["--consumer", "a", "--consumer", "b", "--status", "5", "--header", "x-plan: *", "--minutes", "2"]
     with sidecar(tmp_path / "otlp-tracing" / "sidecar.sock", 0) as frames:
         assert main(["debug", "--kong-prefix", str(tmp_path), *options]) == 0
@@ -81,6 +85,7 @@ def test_the_options_are_conditions(tmp_path: Path, capsys: pytest.CaptureFixtur
     match: dict[str, Any] = json.loads(frames[1].match)
     assert match == {"consumers": ["a", "b"], "statuses": [5], "headers": ["x-plan: *"]}
     assert (frames[1].seconds, frames[1].requests) == (120, 100)
+    assert frames[1].sender == f"jane, process {os.getpid()}"
     assert "the session has ended: 0 requests kept" in capsys.readouterr().out
 
 

@@ -162,6 +162,37 @@ def test_the_policies_in_force_are_shown_with_their_sender() -> None:
     assert "polic" not in shown({**found, "policy": None})
 
 
+def test_a_restored_policy_file_is_said() -> None:
+    """With the hash of the last good version, which is in force beside the fault of the file."""
+    policy = {"file": "/p.yml", "sender": "", "policies": ["a"], "applied_s": 7200.0, "sha256": "0123456789abcdef"}
+    text = shown({"destinations": [WELL], "policy": {**policy, "is_restored": True, "fault": "must be a record"}})
+
+    assert "policy file refused: /p.yml: must be a record" in text
+    assert (
+        "1 policy in force, of an unnamed sender, for 2 h, from the copy of the last good file (0123456789ab): a"
+        in text
+    )
+
+
+def test_a_running_debug_session_is_shown() -> None:
+    """With its sender, its age, its conditions, and the rest of its time and of its number."""
+    session = {
+        "sender": "jane, process 7",
+        "match": {"consumers": ["gold", "silver"], "statuses": [5], "slower_than_ms": 10},
+        "age_s": 20.0,
+        "left_s": 280.0,
+        "kept": 3,
+        "left_requests": 97,
+    }
+    text = shown({"destinations": [WELL], "debug_session": session})
+
+    assert (
+        "debug session of jane, process 7, for 20 s: 5 min or 97 requests left, 3 kept; "
+        "consumers gold, silver; statuses 5; slower_than_ms 10" in text
+    )
+    assert "debug session" not in shown({"destinations": [WELL], "debug_session": None})
+
+
 def test_what_is_wrong_is_said_first() -> None:
     """A disk that takes nothing, spans that are missing, a destination without its headers."""
     text = shown({"spool_trouble": "disk full", "destinations": [{**WELL, "state": "unknown", "balance": -3}]})

@@ -38,6 +38,7 @@ FRAMES: list[Frame] = [
     Rates(b"k" * 16, 0.5, [2.5, 0.0]),
     Policy(b"[]"),
     Debug(b"{}", 60, 10),
+    Debug(b"{}", 60, 10, "jane, process 7"),
     Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
 ]
 
@@ -79,7 +80,9 @@ def test_version_3_does_not_change() -> None:
 def test_version_4_does_not_change() -> None:
     """Nor do its additions."""
     assert encode(Policy(b"[]")).hex() == "00000006" + "92" + "07" + "c402" + "5b5d"
-    assert encode(Debug(b"{}", 60, 10)).hex() == "00000008" + "94" + "08" + "c402" + "7b7d" + "3c" + "0a"
+    head = "08" + "c402" + "7b7d" + "3c" + "0a"
+    assert encode(Debug(b"{}", 60, 10)).hex() == "00000008" + "94" + head
+    assert encode(Debug(b"{}", 60, 10, "jane")).hex() == "0000000d" + "95" + head + "a4" + b"jane".hex()
 
 
 def test_version_1_is_still_understood() -> None:

@@ -71,7 +71,8 @@ def _ask_folder(found: Surroundings, folder: Path) -> Iterator[Finding]:
     is_shared = bool(mode & 0o020) and status.st_gid == 0  # OpenShift: an arbitrary user in the group 0
     if user not in {None, 0, status.st_uid} and not is_shared:
         name = user_name(user or 0)
-        text = f"{folder} belongs to {owner}, and the plugin server runs as {name}: spans and log records are in memory alone"
+        text = f"{folder} belongs to {owner}, and the plugin server runs as {name}"
+        text = f"{text}: spans and log records are in memory alone"
         yield Finding("FAIL", "sidecar's folder", text, f"chown -R {shlex.quote(name)} {quoted}")
     elif mode & 0o007:
         text = f"{folder} has mode {mode:04o}: other users may enter it"

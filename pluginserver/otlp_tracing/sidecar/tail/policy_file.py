@@ -1,38 +1,36 @@
 """Watches the policy file: a good one replaces the policies in force, a wrong one is reported and changes nothing.
 
+A sidecar that starts with a wrong file takes the copy of the last good one (policy_copy.py). One that starts without
+the file has no policies.
+
 A changed file counts once it has stayed the same from one look to the next, since an editor or a copy may still be
 writing it. `look` reads the file, so it belongs into a thread; `apply` belongs into the loop.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import stat
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
-from otlp_tracing.config.policies import MAX_BYTES, Policies, parse_policies, read_match, rules_json
-from otlp_tracing.config.settings import TailRule
+from otlp_tracing.config.policies import MAX_BYTES, Policies, parse_policies, rules_json
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
-from otlp_tracing.handoff.frames import Ack, Debug, Policy, encode
+from otlp_tracing.handoff.frames import Debug, Policy, encode
 from otlp_tracing.metrics import POLICIES, POLICY_LOADS
 from otlp_tracing.sampling.policy import HeadPolicy
-from otlp_tracing.sampling.rules import Rule
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
-from otlp_tracing.sidecar.tail.rules import FinishedRule, TailRules
+from otlp_tracing.sidecar.tail.debug_session import DebugSession
+from otlp_tracing.sidecar.tail.policy_copy import LastGood, PolicyCopy
+from otlp_tracing.sidecar.tail.rules import TailRules, check_patterns
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.tail.policy_file")
-
-MAX_SESSION_SECONDS = 1800
-"""Of a debug session: one that is forgotten ends within half an hour."""
-MAX_SESSION_REQUESTS = 10_000
-"""Of a debug session: some 20 MiB of spans."""
 
 Version = tuple[int, ...]
 """Tells two versions of a file apart; empty for a file that is not there."""
@@ -43,40 +41,18 @@ class Load:
     """A version of the file, read.
 
     Args:
-        policies: in it; None for a wrong file.
-        tail: its rules on the finished request.
-        fault: of a wrong file, one sentence.
+        policies: to be in force; None for a wrong file that leaves those in force as they are.
+        tail: their rules on the finished request.
+        version: that they are from.
+        fault: of a wrong file, one sentence; with policies, these are of the copy.
+        warning: why the copy could not be written; one sentence.
     """
 
     policies: Policies | None = None
     tail: TailRules | None = None
+    version: LastGood | None = None
     fault: str = ""
-
-
-class DebugSession:
-    """Keeps all requests that match, for a time or a number of them.
-
-    Args:
-        policies: with its conditions, as of read_match; their patterns are checked.
-        link: to the person's command.
-        debug: as asked for; bounded by the largest duration and number.
-        now: monotonic seconds.
-    """
-
-    def __init__(self, policies: Policies, link: WorkerLink, debug: Debug, now: float) -> None:
-        self.head = policies.head
-        """Its rule, where the head decision can ask it."""
-        rule = (*policies.head, *policies.tail)[0]
-        self.rule = FinishedRule(TailRule(**{one.name: getattr(rule, one.name) for one in fields(rule)}), "match")
-        self.link = link
-        self.seconds = min(debug.seconds, MAX_SESSION_SECONDS)
-        self.requests = min(debug.requests, MAX_SESSION_REQUESTS)
-        self.ends_at = now + self.seconds
-        self.kept = 0
-
-    def acknowledge(self) -> None:
-        """Tell the person's command how many requests are kept."""
-        self.link.send(encode(Ack(self.kept)))
+    warning: str = ""
 
 
 class PolicyFile:
@@ -86,6 +62,7 @@ class PolicyFile:
         path: of the file; None without one: there are no policies.
         metrics: count the versions.
         send: sends a frame to all workers.
+        folder: of the copy of the last good version; None without a copy.
         wall_clock: seconds since 1970.
         clock: monotonic seconds.
     """
@@ -95,10 +72,13 @@ class PolicyFile:
         path: Path | None = None,
         metrics: Metrics | None = None,
         send: Callable[[bytes], None] = lambda _: None,
+        *,
+        folder: Path | None = None,
         wall_clock: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = path
+        self._copy = PolicyCopy(folder, path)
         self._metrics = metrics
         self._send = send
         self._wall_clock = wall_clock
@@ -106,7 +86,8 @@ class PolicyFile:
         self._seen: Version | None = None
         self._loaded: Version | None = None
         self._policies: Policies | None = None
-        self._applied_at = 0.0
+        self._in_force: LastGood | None = None
+        self._is_restored = False
         self._fault = ""
         self.head = HeadPolicy()
         """The rules of the head decision, for requests that the sidecar decides itself."""
@@ -118,6 +99,9 @@ class PolicyFile:
     def look(self) -> Load | None:
         """Read the file if it has changed, and stayed the same since the last look; None if there is nothing new."""
         if self._path is None:
+            if self._seen is None:
+                self._seen = ()
+                self._copy.remove()  # it is of an option that was taken back
             return None
         version = _version(self._path)
         is_settled, self._seen = version == self._seen, version
@@ -125,12 +109,18 @@ class PolicyFile:
             return None
         self._loaded = version
         try:
-            policies = parse_policies(_read(self._path))
-            check_patterns(policies)
-            return Load(policies, TailRules(policies.tail, "policies"))
+            return self._accept(_read(self._path))
         except ConfigError as error:
-            more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
-            return Load(fault=f"{error.faults[0]}{more}")
+            fault = _sentence(error)
+        except Exception:
+            _log.exception("internal error, policy file not read")
+            fault = "cannot be read because of an internal error; the log has it"
+        if self._policies is not None:
+            return Load(fault=fault)
+        if not os.path.lexists(self._path) and self._path.parent.is_dir():
+            self._copy.remove()  # the file was removed: no policies are wanted
+            return Load(fault=fault)
+        return self._restore(fault)
 
     def apply(self, load: Load | None) -> None:
         """Replace the policies in force, and send the workers theirs; or report a wrong file."""
@@ -138,34 +128,46 @@ class PolicyFile:
             return
         self._fault = load.fault
         self._metrics.add(POLICY_LOADS, "refused" if load.fault else "applied")
-        if load.policies is None or load.tail is None:
-            stays = "the last good one stays in force" if self._policies else "no policy is in force"
+        if load.warning:
+            _log.warning("policy file not copied, a restart with a wrong file would have no policy: %s", load.warning)
+        if load.policies is not None and load.tail is not None:
+            self._policies, self.tail = load.policies, load.tail
+            self._in_force, self._is_restored = load.version, bool(load.fault)
+            self._publish()
+            self._metrics.set(POLICIES, self._count)
+        if load.fault:
+            stays = "the last good one is in force, since " + self._since if self._policies else "no policy is in force"
             _log.error("policy file refused, %s: %s: %s", stays, self._path, load.fault)
-            return
-        self._policies, self.tail, self._applied_at = load.policies, load.tail, self._wall_clock()
-        self._publish()
-        self._metrics.set(POLICIES, self._count)
-        _log.info("policy file applied: %d policies of %s", self._count, load.policies.sender or "an unnamed sender")
+        else:
+            sender = self._policies.sender if self._policies else ""
+            _log.info("policy file applied: %d policies of %s", self._count, sender or "an unnamed sender")
 
     def report(self) -> Mapping[str, object] | None:
         """Return the state of the file, for a person; None without a file."""
         if self._path is None:
             return None
+        policies, version = self._policies, self._in_force
+        age = self._wall_clock() - version.applied_unix if version else None
         return {
             "file": str(self._path),
-            "sender": self._policies.sender if self._policies else "",
-            "policies": [rule.name for rule in (*self._policies.head, *self._policies.tail)] if self._policies else [],
-            "applied_s": round(self._wall_clock() - self._applied_at, 1) if self._policies else None,
-            "applied_unix": round(self._applied_at) if self._policies else None,
+            "sender": policies.sender if policies else "",
+            "policies": [rule.name for rule in (*policies.head, *policies.tail)] if policies else [],
+            "applied_s": None if age is None else round(max(age, 0.0), 1),
+            "applied_unix": round(version.applied_unix) if version else None,
+            "sha256": version.digest if version else None,
+            "is_restored": self._is_restored,
             "fault": self._fault or None,
         }
+
+    def session_report(self) -> Mapping[str, object] | None:
+        """Return the state of the debug session that runs, for a person; None without one."""
+        return self.session.report() if self.session is not None else None
 
     def start_session(self, link: WorkerLink, debug: Debug) -> None:
         """Begin a debug session; if one runs or its conditions are wrong, its connection is closed."""
         try:
-            policies = read_match(json.loads(debug.match))
-            check_patterns(policies)
-        except (ConfigError, ValueError) as error:
+            session = DebugSession(debug, link, self._clock)
+        except (ConfigError, ValueError, RecursionError) as error:
             _log.warning("debug session refused: %s", error)
             link.close()
             return
@@ -173,7 +175,7 @@ class PolicyFile:
             _log.warning("debug session refused: another one is running")
             link.close()
             return
-        session = self.session = DebugSession(policies, link, debug, self._clock())
+        self.session = session
         self._publish()
         _log.info("debug session begun: %d s or %d requests", session.seconds, session.requests)
         session.acknowledge()
@@ -195,8 +197,37 @@ class PolicyFile:
 
     def tick(self) -> None:
         """End a session whose time is over."""
-        if self.session is not None and self._clock() >= self.session.ends_at:
+        if self.session is not None and self.session.is_over:
             self.end_session(self.session.link)
+
+    def _accept(self, content: bytes) -> Load:
+        policies, tail = _parse(content)
+        version = LastGood(content, self._wall_clock())
+        try:
+            copied = self._copy.read()
+            if copied is not None and copied.content == content:
+                return Load(policies, tail, copied)  # with its time: a restart changes nothing
+        except ConfigError:
+            pass  # it is replaced
+        try:
+            self._copy.write(version)
+        except OSError as error:
+            return Load(policies, tail, version, warning=str(error))
+        return Load(policies, tail, version)
+
+    def _restore(self, fault: str) -> Load:
+        """Return the copy's policies beside the fault of the file; without a good copy, the fault alone."""
+        try:
+            version = self._copy.read()
+            if version is None:
+                return Load(fault=fault)
+            policies, tail = _parse(version.content)
+        except ConfigError as error:
+            return Load(fault=f"{fault}; the last good version cannot be used: {_sentence(error)}")
+        except Exception:
+            _log.exception("internal error, copy of the policy file not read")
+            return Load(fault=fault)
+        return Load(policies, tail, version, fault)
 
     def _publish(self) -> None:
         rules = (*(self.session.head if self.session else ()), *(self._policies.head if self._policies else ()))
@@ -204,27 +235,29 @@ class PolicyFile:
         self._send(encode(Policy(rules_json(rules))))
 
     @property
+    def _since(self) -> str:
+        at = datetime.fromtimestamp(self._in_force.applied_unix if self._in_force else 0, timezone.utc)
+        return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
     def _count(self) -> int:
         return len(self._policies.head) + len(self._policies.tail) if self._policies else 0
 
 
-def check_patterns(policies: Policies) -> None:
-    """Check the patterns of policies.
+def _parse(content: bytes) -> tuple[Policies, TailRules]:
+    """Return the policies of a file, and their rules on the finished request.
 
     Raises:
-        ConfigError: with each pattern that RE2 does not take.
+        ConfigError: with every fault.
     """
-    faults: list[Fault] = []
-    for rule in (*policies.head, *policies.tail):
-        try:
-            if isinstance(rule, TailRule):
-                FinishedRule(rule, policies.places[rule.name])
-            else:
-                Rule.of(rule, policies.places[rule.name])
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults)
+    policies = parse_policies(content)
+    check_patterns(policies)
+    return policies, TailRules(policies.tail, "policies")
+
+
+def _sentence(error: ConfigError) -> str:
+    more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
+    return f"{error.faults[0]}{more}"
 
 
 def _version(path: Path) -> Version:

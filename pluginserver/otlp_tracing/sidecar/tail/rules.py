@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from otlp_tracing.config.policies import Policies
 from otlp_tracing.config.settings import TailRule
+from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.propagation import Headers
 from otlp_tracing.sampling.rules import Matcher, RequestLine, Rule, any_of, glob
 from otlp_tracing.sidecar.ingest.entities import all_tags, consumer_names, names_of
@@ -162,6 +164,25 @@ class TailRules:
             if rule.matches(request):
                 return rule
         return None
+
+
+def check_patterns(policies: Policies) -> None:
+    """Check the patterns of policies.
+
+    Raises:
+        ConfigError: with each pattern that RE2 does not take.
+    """
+    faults: list[Fault] = []
+    for rule in (*policies.head, *policies.tail):
+        try:
+            if isinstance(rule, TailRule):
+                FinishedRule(rule, policies.places[rule.name])
+            else:
+                Rule.of(rule, policies.places[rule.name])
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
 
 
 def _any_name(names: Iterable[str], place: str) -> Matcher | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -9,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from otlp_tracing.config.policies import parse_policies, read_policies
+from otlp_tracing.errors import ConfigError
 from otlp_tracing.handoff.frames import Ack, Debug, Decoder, Policy
 from otlp_tracing.metrics import POLICIES, POLICY_LOADS
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
-from otlp_tracing.sidecar.tail.policy_file import MAX_SESSION_REQUESTS, MAX_SESSION_SECONDS, PolicyFile
+from otlp_tracing.sidecar.tail.debug_session import MAX_SESSION_REQUESTS, MAX_SESSION_SECONDS
+from otlp_tracing.sidecar.tail.policy_copy import NAME, LastGood, PolicyCopy
+from otlp_tracing.sidecar.tail.policy_file import PolicyFile
+from otlp_tracing.sidecar.tail.rules import check_patterns
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 GOOD = """
@@ -30,7 +39,17 @@ class Watched:
     def __init__(self, path: Path) -> None:
         self.path, self.metrics, self.now = path, Metrics(), 1000.0
         self.sent: list[bytes] = []
-        self.file = PolicyFile(path, self.metrics, self._send, lambda: self.now, lambda: self.now)
+        self.file = self._new_file()
+
+    def restart(self) -> dict[str, Any]:
+        """Let another sidecar begin, and look."""
+        self.metrics = Metrics()
+        self.file = self._new_file()
+        return self.settle()
+
+    def _new_file(self) -> PolicyFile:
+        clocks: Any = {"wall_clock": lambda: self.now, "clock": lambda: self.now}
+        return PolicyFile(self.path, self.metrics, self._send, folder=self.path.parent, **clocks)
 
     def write(self, text: str) -> None:
         self.path.write_text(text)
@@ -88,6 +107,8 @@ def test_a_good_file_is_in_force_and_sent_to_the_workers(watched: Watched) -> No
         "policies": ["health", "gold"],
         "applied_s": 60.0,
         "applied_unix": 1000,
+        "sha256": hashlib.sha256(GOOD.encode()).hexdigest(),
+        "is_restored": False,
         "fault": None,
     }
     assert (watched.loads("applied"), watched.loads("refused"), watched.metrics.value(POLICIES)) == (1, 0, 2)
@@ -112,7 +133,8 @@ def test_a_half_written_file_leaves_the_last_good_one(watched: Watched, caplog: 
     assert report["fault"].startswith("cannot be read as YAML: line 5")
     assert report["policies"] == ["health", "gold"]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith(f"policy file refused, the last good one stays in force: {watched.path}: cannot be read")
+    since = "the last good one is in force, since 1970-01-01T00:16:40Z"
+    assert line.startswith(f"policy file refused, {since}: {watched.path}: cannot be read")
     assert watched.loads("refused") == 1
 
     watched.write(whole)
@@ -160,6 +182,103 @@ def test_a_file_that_is_removed_or_not_ours_leaves_the_last_good_one(watched: Wa
     watched.write("policies: []")
     assert watched.settle()["fault"] is None
     assert watched.in_force() == ([], [])
+
+
+@pytest.mark.parametrize("wrong", ["policies: 5", GOOD[:-30], "", "later_version: {}\npolicies: []"])
+def test_the_last_good_file_survives_a_restart_with_a_wrong_one(
+    watched: Watched, caplog: pytest.LogCaptureFixture, wrong: str
+) -> None:
+    """With its time and hash, in report and log; a good file takes its place, and a restart with it changes nothing."""
+    watched.write(GOOD)
+    watched.settle()
+    watched.write(wrong)
+    watched.now += 60
+    report = watched.restart()
+
+    assert watched.in_force() == (["health"], ["gold"])
+    assert (report["applied_s"], report["is_restored"], report["sender"]) == (60.0, True, "platform-team")
+    assert report["sha256"] == hashlib.sha256(GOOD.encode()).hexdigest()
+    assert report["fault"]
+    assert "policy file refused, the last good one is in force, since 1970-01-01T00:16:40Z: " in caplog.text
+    assert (watched.loads("refused"), watched.loads("applied")) == (1, 0)
+    assert json.loads(watched.sent[-1])[0]["name"] == "health"
+
+    watched.write(GOOD)
+    report = watched.settle()
+    assert (report["is_restored"], report["fault"], report["applied_s"]) == (False, None, 60.0)
+    assert watched.restart()["applied_s"] == 60.0
+
+
+def test_a_file_that_was_removed_leaves_no_policy_after_a_restart(watched: Watched) -> None:
+    """Also if a wrong one comes later: its copy is gone."""
+    watched.write(GOOD)
+    watched.settle()
+    watched.path.unlink()
+    assert "No such file" in watched.restart()["fault"]
+    assert watched.in_force() == ([], [])
+
+    watched.write("policies: 5")
+    report = watched.restart()
+    assert (watched.in_force(), report["is_restored"], report["applied_s"]) == (([], []), False, None)
+    assert not (watched.path.parent / NAME).exists()
+
+
+def test_a_file_that_cannot_be_reached_was_not_removed(watched: Watched) -> None:
+    """A broken link, or a folder that is not mounted yet: the last good one is in force."""
+    watched.write(GOOD)
+    watched.settle()
+    watched.path.unlink()
+    watched.path.symlink_to("elsewhere.yml")
+
+    assert watched.restart()["is_restored"]
+    assert watched.in_force() == (["health"], ["gold"])
+
+
+def test_an_option_that_is_taken_back_takes_the_copy(watched: Watched) -> None:
+    """Given again with a wrong file, there is no policy of the past."""
+    watched.write(GOOD)
+    watched.settle()
+    PolicyFile(folder=watched.path.parent).look()
+
+    assert not (watched.path.parent / NAME).exists()
+
+
+def test_a_copy_that_cannot_be_used_is_said(watched: Watched) -> None:
+    """A damaged one, and one of another file; the sentence has both faults, and no policy is in force."""
+    watched.write(GOOD)
+    watched.settle()
+    watched.path = watched.path.parent / "others.yml"
+    watched.write("policies: 5")
+    other = watched.restart()["fault"]
+    assert other.startswith("policies = 5: must be an array")
+    assert "the last good version cannot be used: its copy is of another policy file, " in other
+
+    watched.write(GOOD)
+    watched.settle()
+    copy = watched.path.parent / NAME
+    copy.write_bytes(copy.read_bytes().replace(b"keep: none", b"keep: all "))
+    watched.write("policies: 5")
+    assert watched.restart()["fault"].endswith("; the last good version cannot be used: its copy is damaged")
+    assert watched.in_force() == ([], [])
+
+
+def test_a_copy_with_rules_of_another_version_is_said(watched: Watched) -> None:
+    """It was good for the version that wrote it: the sentence names the field that this one does not know."""
+    PolicyCopy(watched.path.parent, watched.path).write(LastGood(b"policies: []\nlater: 1", 5.0))
+    watched.write("policies: 5")
+
+    assert "the last good version cannot be used: later: no such field" in watched.restart()["fault"]
+
+
+def test_a_copy_that_cannot_be_written_costs_no_policy(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """A warning says why a restart would have none."""
+    (watched.path.parent / NAME).mkdir()
+    watched.write(GOOD)
+    watched.settle()
+
+    assert watched.in_force() == (["health"], ["gold"])
+    (line,) = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    assert line.startswith("policy file not copied, a restart with a wrong file would have no policy: ")
 
 
 def test_without_a_file_there_are_no_policies() -> None:
@@ -210,7 +329,7 @@ def test_a_debug_session_ends_by_itself(watched: Watched, ends: str) -> None:
     assert person.is_closed
 
 
-@pytest.mark.parametrize("match", [b"", b"5", b"{}", b'{"consumer": ["a"]}', b'{"paths": ["~("]}'])
+@pytest.mark.parametrize("match", [b"", b"5", b"{}", b'{"consumer": ["a"]}', b'{"paths": ["~("]}', b"[" * 100_000])
 def test_a_debug_session_that_cannot_work_is_refused(watched: Watched, match: bytes) -> None:
     """Its connection is closed without an answer."""
     person = Person()
@@ -229,3 +348,35 @@ def test_one_debug_session_runs_at_a_time_and_is_bounded(watched: Watched) -> No
     assert session is not None
     assert (session.link, session.seconds, session.requests) == (first.link, MAX_SESSION_SECONDS, MAX_SESSION_REQUESTS)
     assert (first.is_closed, second.is_closed, second.kept) == (False, True, [])
+
+
+_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(alphabet=st.characters(exclude_categories=()), max_size=6)
+    | st.dates()
+    | st.sampled_from(["gold", "~(", "~a{1000}{1000}", "x: *", "all", "10%"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.dates(), inner, max_size=3),
+    max_leaves=12,
+)
+_NAMES = ("sender", "policies", "id", "name", "enabled", "trace", "match", "keep", "paths", "consumers", "statuses")
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=3), st.booleans())
+@settings(max_examples=200)
+def test_any_document_is_policies_or_faults(fields: dict[str, Any], is_whole: bool) -> None:
+    """Whatever its types: never another exception, which would leave the file neither applied nor refused."""
+    policy = {"id": "a", "name": "A", "trace": {"match": fields, "keep": "all"}} if is_whole else fields
+    with contextlib.suppress(ConfigError):
+        check_patterns(read_policies({"policies": [policy]} if is_whole else policy))
+
+
+@given(st.integers(0, len(GOOD)), st.binary(max_size=3))
+@settings(max_examples=300)
+def test_any_edit_is_policies_or_faults(place: int, added: bytes) -> None:
+    """Bytes put in, in the place of others, at any place."""
+    content = GOOD.encode()
+    with contextlib.suppress(ConfigError):
+        check_patterns(parse_policies(content[:place] + added + content[place + len(added) :]))

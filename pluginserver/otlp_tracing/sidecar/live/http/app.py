@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from otlp_tracing.sidecar.live.http.auth import Handler, add_security_headers, a
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.http.page import MAX_BODY, Page
 from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 
@@ -30,6 +31,7 @@ class Health:
         spool: disk space of all destinations, and its bound, in bytes.
         warnings: the last lines of the log.
         policy: the state of the policy file; None without one.
+        debug_session: that runs; None without one.
     """
 
     not_ready: Callable[[], str | None] = lambda: None
@@ -39,6 +41,7 @@ class Health:
     spool: Callable[[], dict[str, int | None]] = dict
     warnings: Callable[[], list[dict[str, Any]]] = list
     policy: Callable[[], Mapping[str, object] | None] = lambda: None
+    debug_session: Callable[[], Mapping[str, object] | None] = lambda: None
 
 
 def create_app(
@@ -47,6 +50,8 @@ def create_app(
     reports: Mapping[str, Callable[[], Any]],
     recorder: Recorder | None = None,
     options: PageOptions = PageOptions(),  # noqa: B008  # frozen
+    *,
+    exemplars: Callable[[], Iterable[SentExemplar]] = tuple,
 ) -> web.Application:
     """Make the application.
 
@@ -56,6 +61,7 @@ def create_app(
         reports: further JSON documents by path, each made when it is requested.
         recorder: data of the live page; None turns the page off.
         options: of the page; they protect all paths but /healthz, /readyz and /metrics.
+        exemplars: of the OTLP metrics, as collectors have accepted them.
     """
     documents = {
         "/delivery": lambda: {
@@ -65,6 +71,7 @@ def create_app(
             "metrics": health.metrics(),
             "warnings": health.warnings(),
             "policy": health.policy(),
+            "debug_session": health.debug_session(),
         },
         **reports,
     }
@@ -97,7 +104,7 @@ def create_app(
     app = web.Application(middlewares=[auth_middleware(options)], client_max_size=MAX_BODY)
     app.on_response_prepare.append(add_security_headers)
     if recorder is not None:
-        page = Page(recorder, options)
+        page = Page(recorder, options, exemplars)
         routes |= page.routes
         app.router.add_post("/trial", page.evaluate_rules)
         app.on_shutdown.append(page.close)

@@ -27,10 +27,11 @@ export class DeliveryView extends PolledView {
     super('/delivery', 'delivery', 'Delivery', 'Spans and log records that are not yet delivered wait on disk. Each received one is counted in exactly one of these numbers.');
   }
 
-  draw({spool_trouble: trouble, destinations, policy}) {
+  draw({spool_trouble: trouble, destinations, policy, debug_session: session}) {
     put(
       this.body,
       policy && policies(policy),
+      session && debugSession(session),
       trouble && el('p.warning', {role: 'alert'}, `Spool write failed, spans and log records are in memory only: ${trouble}`),
       [...destinations].sort((a, b) => RANKS.indexOf(a.state) - RANKS.indexOf(b.state) || b.received - a.received).map(card),
       !destinations.length && el('div.empty', el('h2', 'No destination yet'), el('p', 'The endpoint of a plugin entry appears here with the first traced request.')),
@@ -38,11 +39,16 @@ export class DeliveryView extends PolledView {
   }
 }
 
-function policies({file, sender, policies: names, applied_s: age, fault}) {
+function policies({file, sender, policies: names, applied_s: age, fault, sha256, is_restored: restored}) {
   return [
     fault && el('p.warning', {role: 'alert'}, `Policy file refused: ${fault}`),
-    el('p.hint', age === null ? 'No policy is in force. File: ' : `${count(names.length)} ${names.length === 1 ? 'policy' : 'policies'} in force for ${period(age)}, from `, age !== null && [el('bdi', sender || 'an unnamed sender'), '. File: '], el('bdi', file)),
+    el('p.hint', age === null ? 'No policy is in force. File: ' : `${count(names.length)} ${names.length === 1 ? 'policy' : 'policies'} in force for ${period(age)}, from `, age !== null && [el('bdi', sender || 'an unnamed sender'), restored && `, from the copy of the last good file (${sha256.slice(0, 12)})`, '. File: '], el('bdi', file)),
   ];
+}
+
+function debugSession({sender, match, age_s: age, left_s: seconds, left_requests: requests, kept}) {
+  const conditions = Object.entries(match).map(([name, values]) => `${name} ${[values].flat().join(', ')}`);
+  return el('p.hint', 'A debug session of ', el('bdi', sender || 'an unnamed sender'), ` runs for ${period(age)}: ${many(kept, 'request')} kept, ${period(seconds)} or ${many(requests, 'request')} left. It keeps `, el('bdi', conditions.join('; ')), '.');
 }
 
 function card(one) {
