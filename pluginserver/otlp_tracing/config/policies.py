@@ -155,8 +155,17 @@ class _PlainLoader(yaml.SafeLoader):
             raise yaml.YAMLError("aliases (*) are not allowed")
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        # YAML's own reader takes the last one, and a second `policies` would end the first without a word.
+        keys = [one.value for one, _ in node.value if isinstance(one, yaml.ScalarNode)]
+        if twice := next((key for key in keys if keys.count(key) > 1), None):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[:80]} is written twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
 
 def _further_faults(completed: Mapping[str, Any]) -> Iterator[Fault]:
+    if not (completed["sender"] or "").isprintable():
+        yield Fault("sender", json.dumps(completed["sender"]), "must be one line without control characters")
     ids = Counter(policy["id"] for policy in completed["policies"])
     for number, policy in enumerate(completed["policies"], 1):
         place = f"policies[{number}]"

@@ -173,9 +173,11 @@ def any_of(patterns: Iterable[str], place: str) -> Matcher | None:
         compiled = re2.compile(joined, options)
     except re2.error as error:
         # RE2's reason; after the colon is the joined pattern, not as it was written.
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
+        reason = error.args[0].decode(errors="replace") if isinstance(error.args[0], bytes) else str(error)
         rule = f"must be regular expressions that RE2 accepts: {reason.partition(':')[0]}"
         raise ConfigError([Fault(place, "", rule)]) from error
+    except UnicodeEncodeError as error:
+        raise ConfigError([Fault(place, "", "must be text; a lone surrogate is no character")]) from error
     return lambda text: compiled.fullmatch(_encodable(text)) is not None
 
 

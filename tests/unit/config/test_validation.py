@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -163,6 +164,23 @@ some_config = st.dictionaries(st.sampled_from([name for field in SCHEMA for name
 def test_any_configuration_gives_faults_or_none(config: object) -> None:
     """Whatever is configured, the answer is a list of faults, never an exception."""
     complete(SCHEMA, config)
+
+
+@pytest.mark.parametrize(
+    "value", [pytest.param(1 << 20_000, id="many digits"), {datetime.date(2020, 1, 1): 1}, {"a": {b"b": 1}}]
+)
+def test_a_value_that_json_cannot_write_is_not_shown(value: object) -> None:
+    """YAML has integers of any size, and dates and bytes as keys."""
+    _, faults = complete([{"sampling": {"type": "string"}}], {"sampling": value})
+
+    assert [str(fault) for fault in faults] == ["sampling: must be a string"]
+
+
+def test_a_name_that_is_not_known_is_cut() -> None:
+    """A damaged file can have a name of its own size."""
+    _, faults = complete([{"sampling": {"type": "string"}}], {"s" * 5000: 1})
+
+    assert len(str(faults[0])) < 200
 
 
 def test_a_missing_record_is_filled_in_and_null_is_not() -> None:

@@ -95,6 +95,13 @@ def test_a_rule_that_cannot_work_is_named() -> None:
         Rules.of([rule(), rule(paths=("~(((",))])
 
 
+@pytest.mark.parametrize("lists", [{"paths": ("/\ud800",)}, {"hosts": ("\udfff",)}, {"paths": ("~é(",)}])
+def test_a_rule_that_is_no_text_is_a_fault(lists: dict[str, Any]) -> None:
+    """YAML and JSON can write half a character, which RE2 does not take."""
+    with pytest.raises(ConfigError, match="must be"):
+        Rules.of([rule(**lists)])
+
+
 def test_no_path_can_hang_a_rule() -> None:
     """A pattern that backtracks for years elsewhere takes linear time."""
     assert matched([rule(paths=("~/(a+)+$",))], f"GET /{'a' * 50_000}! HTTP/1.1") is None
