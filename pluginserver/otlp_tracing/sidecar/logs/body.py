@@ -25,6 +25,8 @@ _KNOWN = (
 )  # fmt: skip
 _CAPTURED = ("http.request.header.", "http.response.header.", "baggage.")
 _UNKNOWN = "-"  # as in nginx's logs
+# A template can name an attribute of some kilobytes a thousand times; a record larger than OTLP's bound would be lost.
+_LONGEST = 16 << 10
 
 
 class Body:
@@ -51,10 +53,9 @@ class Body:
     def text(self, attributes: Attributes) -> str:
         """Return the text for a record; its attributes are redacted, so the text is."""
         if len(self._parts) == 1:
-            return self._parts[0]
-        return "".join(
-            [_shown(attributes.get(part)) if number % 2 else part for number, part in enumerate(self._parts)]
-        )
+            return self._parts[0][:_LONGEST]
+        texts = [_shown(attributes.get(part)) if number % 2 else part for number, part in enumerate(self._parts)]
+        return "".join(texts)[:_LONGEST]
 
 
 def _shown(value: AttributeValue | None) -> str:

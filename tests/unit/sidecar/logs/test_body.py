@@ -46,3 +46,9 @@ def test_an_unknown_name_is_said(template: str, message: str) -> None:
     """With the field, the name, and the name that was probably meant."""
     with pytest.raises(ConfigError, match=rf"logs\.body.*({message}|no log record)"):
         Body(template)
+
+
+def test_a_text_is_bounded() -> None:
+    """A template that names a long attribute a thousand times: a record above OTLP's bound would be lost."""
+    assert len(Body("{url.path}" * 1000).text({"url.path": "/" * 4096})) == 16 << 10
+    assert len(Body("x" * 100_000).text({})) == 16 << 10
