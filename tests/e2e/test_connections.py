@@ -1,4 +1,4 @@
-"""TCP and TLS routes, on a real Kong only: the stand-in has no stream subsystem."""
+"""TCP, TLS and UDP routes, on a real Kong only: the stand-in has no stream subsystem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
 
 _SECONDS = 20.0
-_PROTOCOLS = ["http", "https", "tcp", "tls"]
+_PROTOCOLS = ["http", "https", "tcp", "tls", "udp"]
 
 
 class _Echo(socketserver.BaseRequestHandler):
@@ -30,14 +30,25 @@ class _Echo(socketserver.BaseRequestHandler):
             self.request.sendall(data)
 
 
+class _UdpEcho(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        data, connection = self.request
+        connection.sendto(data, self.client_address)
+
+
 @pytest.fixture
-def echo() -> Iterator[int]:
-    """Give the port of a TCP service that sends everything back."""
-    with socketserver.ThreadingTCPServer((HOST, 0), _Echo) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+def echoes() -> Iterator[tuple[int, int]]:
+    """Give the ports of a TCP and of a UDP service that send everything back."""
+    with (
+        socketserver.ThreadingTCPServer((HOST, 0), _Echo) as tcp,
+        socketserver.ThreadingUDPServer((HOST, 0), _UdpEcho) as udp,
+    ):
+        for server in (tcp, udp):
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield tcp.server_address[1], udp.server_address[1]
+        for server in (tcp, udp):
+            server.shutdown()
 
 
 def _server(prefix: Path) -> PluginServer:
@@ -59,13 +70,28 @@ def _talk(port: int, data: bytes) -> bytes:
             return b""
 
 
+def _ask(port: int, data: bytes) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(_SECONDS)
+        client.sendto(data, (HOST, port))
+        return client.recv(1024)
+
+
 def test_a_connection_has_a_span_a_log_record_and_metrics(
-    start_gateway: StartGateway, upstream: RecordingUpstream, collector: Collector, echo: int, on_kong: bool
+    start_gateway: StartGateway,
+    upstream: RecordingUpstream,
+    collector: Collector,
+    echoes: tuple[int, int],
+    on_kong: bool,
 ) -> None:
-    """One that succeeds, and one that its upstream refuses. The entry traces HTTP requests as before."""
+    """One that succeeds, one that its upstream refuses, and a UDP session. HTTP requests are traced as before.
+
+    A UDP session ends by the longer of its service's timeouts after its last datagram, a minute by default.
+    """
     if not on_kong:
         pytest.skip("needs a real Kong: the stand-in has no stream subsystem")
-    ports = free_port(), free_port()
+    echo, udp_echo = echoes
+    *ports, udp_port = free_port(), free_port(), free_port()
     entry = {
         **tracing(collector.endpoint, metrics={"enabled": True, "interval": 1000}, logs={"requests": "all"}),
         "protocols": _PROTOCOLS,
@@ -76,13 +102,15 @@ def test_a_connection_has_a_span_a_log_record_and_metrics(
             _tcp_service(name, port, at)
             for name, port, at in zip(("db", "gone"), (echo, free_port()), ports, strict=True)
         ),
+        {**_tcp_service("dns", udp_echo, udp_port, "udp"), "read_timeout": 1000, "write_timeout": 1000},
         plugins=[entry],
     )
-    listen = ", ".join(f"{HOST}:{port}" for port in ports)
+    listen = ", ".join([*(f"{HOST}:{port}" for port in ports), f"{HOST}:{udp_port} udp"])
     with start_gateway(content, _server, {"KONG_STREAM_LISTEN": listen}) as gateway:
         assert gateway.get("/api/1").status == 200
         assert [_talk(port, b"hello") for port in ports] == [b"hello", b""]
-        spans = wait_for(lambda: _spans(collector, 2), _SECONDS, "two spans of connections")
+        assert _ask(udp_port, b"hi") == b"hi"
+        spans = wait_for(lambda: _spans(collector, 3), _SECONDS, "three spans of connections")
         assert spans
         records = wait_for(
             lambda: collector.log_records([span.trace_id for span in spans.values()]), _SECONDS, "their log records"
@@ -91,7 +119,9 @@ def test_a_connection_has_a_span_a_log_record_and_metrics(
         wait_for(lambda: traced in collector.exemplars("kong.connection.duration"), _SECONDS, "the exemplar")
         wait_for(lambda: "kong_connection_io_bytes" in collector.prometheus(), _SECONDS, "Prometheus's form")
 
-    good, refused = spans["TCP db-route"], spans["TCP gone-route"]
+    good, refused, session = spans["TCP db-route"], spans["TCP gone-route"], spans["UDP dns-route"]
+    assert (session.attributes["network.transport"], session.attributes["kong.connection.received_bytes"]) == ("udp", 2)
+    assert (session.is_error, session.attributes["kong.connection.sent_bytes"]) == (False, 2)
     assert (good.is_error, refused.is_error) == (False, True)
     assert good.attributes["kong.connection.received_bytes"] == good.attributes["kong.connection.sent_bytes"] == 5
     assert good.attributes["server.port"] == ports[0]
@@ -100,11 +130,11 @@ def test_a_connection_has_a_span_a_log_record_and_metrics(
     assert {record["severityText"] for record in records} <= {"INFO", "ERROR"}
 
 
-def _tcp_service(name: str, port: int, at: int) -> dict[str, Any]:
-    route = {"name": f"{name}-route", "protocols": ["tcp"], "destinations": [{"port": at}]}
-    return {"name": name, "url": f"tcp://{HOST}:{port}", "retries": 1, "routes": [route]}
+def _tcp_service(name: str, port: int, at: int, protocol: str = "tcp") -> dict[str, Any]:
+    route = {"name": f"{name}-route", "protocols": [protocol], "destinations": [{"port": at}]}
+    return {"name": name, "url": f"{protocol}://{HOST}:{port}", "retries": 1, "routes": [route]}
 
 
 def _spans(collector: Collector, count: int) -> dict[str, Any] | None:
-    found = {span.name: span for span in collector.spans() if span.name.startswith("TCP ")}
+    found = {span.name: span for span in collector.spans() if span.name.startswith(("TCP ", "UDP "))}
     return found if len(found) == count else None
