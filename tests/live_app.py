@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
@@ -16,6 +16,7 @@ from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
+from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT, ENTRY_KEY, outcome_of, spans_of
 
@@ -35,8 +36,10 @@ def recorded(requests: int = 1) -> Recorder:
 
 
 @contextlib.asynccontextmanager
-async def client(recorder: Recorder | None = None, **options: Any) -> AsyncIterator[Any]:
-    app = create_app(Metrics(), Health(), REPORTS, recorder or recorded(), PageOptions(**options))
+async def client(
+    recorder: Recorder | None = None, exemplars: Callable[[], Iterable[SentExemplar]] = tuple, **options: Any
+) -> AsyncIterator[Any]:
+    app = create_app(Metrics(), Health(), REPORTS, recorder or recorded(), PageOptions(**options), exemplars=exemplars)
     async with TestClient(TestServer(app)) as one:
         yield one
 

@@ -71,6 +71,7 @@ def outcome_of(
     kept_for: str | None = None,
     is_dropped_later: bool = False,
     spans: Sequence[bytes] = (),
+    log_record: bytes = b"",
     route_key: tuple[str, str] = ("users", "all"),
     entry: tuple[bytes, str] = (ENTRY_KEY, "entry"),
     worker_id: bytes = b"",
@@ -88,4 +89,5 @@ def outcome_of(
         kept_for=kept_for,
         is_dropped_later=is_dropped_later,
         spans=spans,
+        log_record=log_record,
     )

@@ -11,16 +11,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from checkout import DOCS
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as pytest's pythonpath has it
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from checkout import DOCS
 from e2e.gateways import RunningGateway
-from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 from page.browser import NO_CHROMIUM, chromium_path, launch, opened
-from page.shop import requests_of_a_shop, running_shop, shop_declaration, shop_gateway
+from page.shop import DEBUGGED, all_signals, requests_of_a_shop, running_shop, send, shop_declaration, shop_gateway
 
 FOLDER = DOCS / "screenshots"
 SIZES = {"wide": (1360, 850), "narrow": (412, 860)}
@@ -32,6 +30,13 @@ def trace(page: Page) -> None:
     """Show the list, and in it a trace with a retry."""
     page.locator(".trace", has_text="/api/stock").filter(has_text="3 spans").first.click()
     page.wait_for_selector(".waterfall")
+
+
+def plugins(page: Page) -> None:
+    """Show the times of the plugins of one request, and its log record."""
+    page.locator(".trace", has_text="/api/orders/79").first.click()
+    page.wait_for_selector(".plugins")
+    page.locator(".record summary").click()
 
 
 def the_list(page: Page) -> None:
@@ -67,6 +72,7 @@ def trial(page: Page) -> None:
 VIEWS: Mapping[str, Callable[[Page], None]] = {
     "list": the_list,
     "trace": trace,
+    "plugins": plugins,
     "routes": routes,
     "delivery": delivery,
     "redaction": redaction,
@@ -82,9 +88,8 @@ def main() -> int:
     FOLDER.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        ThreadedOtlpSink() as sink,
         running_shop() as shop,
-        shop_gateway(Path(folder), shop_declaration(shop, sink.sink.endpoint)) as gateway,
+        shop_gateway(Path(folder), shop_declaration(shop, f"http://{shop}/v1/traces", **all_signals(shop))) as gateway,
         sync_playwright() as playwright,
     ):
         requests_of_a_shop(gateway, 220)
@@ -104,6 +109,7 @@ def take(browser: Browser, gateway: RunningGateway, theme: str, size: str) -> No
         with opened(browser, color_scheme=theme, viewport={"width": width, "height": height}) as (page, _):
             page.goto(gateway.sidecar_url)
             page.wait_for_selector("#state[data-is=live]")
+            send(gateway, "/api/orders/79", headers=[DEBUGGED])
             requests_of_a_shop(gateway, 12)
             page.get_by_text("req/s").wait_for()
             show(page)

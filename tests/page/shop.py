@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,31 @@ from e2e.ports import HOST, free_port
 
 SECRET = "pl4nted-s3cret-value"
 """Sent in a query parameter and in headers; must be seen nowhere."""
+
+DEBUGGED = ("x-kong-request-debug", "*")
+"""Asks for the durations of plugins, which the shop answers in the place of Kong: the stand-in runs no Lua plugin."""
+
+
+def _debug_output() -> str:
+    def plugins(**durations: float) -> dict[str, Any]:
+        each = {name.replace("_", "-"): one for name, one in durations.items()}
+        entries = {
+            name: {"total_time": one, "child": {str(uuid.uuid5(uuid.NAMESPACE_OID, name)): {"total_time": one}}}
+            for name, one in each.items()
+        }
+        return {"plugins": {"total_time": sum(durations.values()), "child": entries}}
+
+    phases = {
+        "rewrite": {"total_time": 0.4, "child": plugins(correlation_id=0.1)},
+        "access": {
+            "total_time": 17.2,
+            "child": {"router": {"total_time": 0.2}, **plugins(key_auth=2.1, rate_limiting=13.6, acl=0.6)},
+        },
+        "header_filter": {"total_time": 0.7, "child": plugins(rate_limiting=0.3, cors=0.2)},
+        "body_filter": {"total_time": 0.2, "child": {}},
+    }
+    return json.dumps({"child": phases})
+
 
 TRACE_URL = "http://jaeger.test:16686/trace/{trace_id}"
 
@@ -51,6 +78,7 @@ _REQUESTS = (
     _Request("/api/users/9", weight=2),
     _Request("/api/orders", "POST", weight=4, headers=(("x-tenant", "acme"),)),
     _Request("/api/orders/77", weight=5),
+    _Request("/api/orders/78", headers=(DEBUGGED,)),
     _Request("/api/search?q=running+shoes&sort=price", weight=5),
     _Request("/api/reports/monthly", weight=2, headers=(("x-tenant", "jane.roe@example.com"),)),
     _Request("/api/payments", "POST", weight=3),
@@ -65,10 +93,18 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.startswith("/v1/"):  # a collector of metrics and log records
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         seconds, status = _BEHAVIOUR.get(self.path.partition("?")[0], (0.002, 200))
         time.sleep(seconds * random.uniform(1.0, 1.5))
         body = b"{}\n"
         self.send_response(status)
+        if DEBUGGED[0] in self.headers:
+            self.send_header("X-Kong-Request-Debug-Output", _debug_output())
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -135,6 +171,20 @@ def shop_declaration(address: str, endpoint: str, **config: Any) -> Mapping[str,
     dead = f"{HOST}:{free_port()}"
     pool = {"name": "stock-pool", "targets": [{"target": dead, "weight": 100}, {"target": address, "weight": 100}]}
     return declaration(*services, plugins=[entry], upstreams=[pool])
+
+
+def all_signals(address: str) -> dict[str, Any]:
+    """Return the part of the configuration that sends metrics and log records to the shop itself."""
+    collector = f"http://{address}/v1"
+    return {
+        "protocol": "http/protobuf",
+        "metrics": {"enabled": True, "endpoint": f"{collector}/metrics", "interval": 1000},
+        "logs": {
+            "requests": "all",
+            "endpoint": f"{collector}/logs",
+            "body": "{http.request.method} {url.path} {url.query} {http.response.status_code}",
+        },
+    }
 
 
 def shop_gateway(folder: Path, declared: Mapping[str, Any], *variables: str) -> StandIn:

@@ -27,11 +27,12 @@ class RequestOutcome:
         kept_for: why the tail decision keeps the trace; None if it does not.
         is_dropped_later: a tail rule drops the trace that the head kept.
         spans: encoded and redacted, the SERVER span first; empty if the trace is not kept.
+        log_record: encoded and redacted; empty if the request is not logged.
     """
 
     __slots__ = (
-        "context", "decision", "entry_key", "entry_name", "kept_for", "probability", "record", "route", "spans",
-        "worker_id",
+        "context", "decision", "entry_key", "entry_name", "kept_for", "log_record", "probability", "record", "route",
+        "spans", "worker_id",
     )  # fmt: skip
     entry_key: Final[bytes]
     entry_name: Final[str]
@@ -42,6 +43,7 @@ class RequestOutcome:
     probability: Final[float | None]
     kept_for: Final[str | None]
     spans: Final[Sequence[bytes]]
+    log_record: Final[bytes]
     decision: str
     """`parent`, `policy`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`,
     `rare`, `tail_rule` (the tail kept it), `not_sampled` or `dropped_later` (the head kept it, and a tail rule did
@@ -60,6 +62,7 @@ class RequestOutcome:
         kept_for: str | None,
         is_dropped_later: bool = False,
         spans: Sequence[bytes],
+        log_record: bytes = b"",
     ) -> None:
         self.entry_key = entry_key
         self.entry_name = entry_name
@@ -70,6 +73,7 @@ class RequestOutcome:
         self.probability = probability
         self.kept_for = kept_for
         self.spans = spans
+        self.log_record = log_record
         if kept_for:
             self.decision = kept_for
         elif is_dropped_later:

@@ -257,13 +257,14 @@ class Pipeline:
         tail = self._decide(key, entry, record, context)
         spans: list[SpanRecord] = []
         encoded: list[bytes] = []
+        log_record = b""
         if tail.is_kept:
             self._route_minimum.kept(key, _route_id(record), self._clock())
             spans = self._redact(assemble(record, tail.context, entry.rules, tail.kept_for), entry.redactor, route)
             encoded = _encode(spans)
         if entry.log is not None and entry.log[0].wants(record, is_kept=bool(spans)):
             (server, *_) = spans or self._redact([server_span(record, context, entry.rules)], entry.redactor, route)
-            self._log(*entry.log, record, server)
+            log_record = self._log(*entry.log, record, server)
         outcome = RequestOutcome(
             key,
             entry.name,
@@ -275,6 +276,7 @@ class Pipeline:
             kept_for=tail.kept_for,
             is_dropped_later=tail.is_dropped,
             spans=encoded,
+            log_record=log_record,
         )
         self._metrics.add(REQUESTS, outcome.decision)
         if spans:
@@ -289,12 +291,15 @@ class Pipeline:
         for fact in facts:
             self._metrics.add(NGINX_FACTS_IGNORED, fact)
 
-    def _log(self, log: AccessLog, destination: Destination, record: RequestRecord, server: SpanRecord) -> None:
+    def _log(self, log: AccessLog, destination: Destination, record: RequestRecord, server: SpanRecord) -> bytes:
         try:
-            self._exporters.submit(destination, [log.encode(record, server)], 0)
+            encoded = log.encode(record, server)
         except (ValueError, TypeError) as error:
             _rejected.warning("log record not encoded, dropped: %s", error)
             self._exporters.submit(destination, [], 1)
+            return b""
+        self._exporters.submit(destination, [encoded], 0)
+        return encoded
 
     def _decide(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> TailDecision:
         if self._policy.session is not None or self._policy.tail.rules or entry.tail_rules.rules:

@@ -405,6 +405,40 @@ def test_metrics_and_logs_hold_every_request_and_no_secret() -> None:
         assert b"jane" not in message
 
 
+@pytest.mark.parametrize("tls", [None, {"version": SECRET, "cipher": f"TLS_{SECRET}", "client_verify": SECRET}])
+def test_the_signals_of_a_connection_hold_no_secret(tls: dict[str, str] | None) -> None:
+    """Span, log record and metrics of a TCP or TLS connection, from names, tags, addresses and words of TLS."""
+    config = {
+        "span": {"attributes": OWN},
+        "logs": {"requests": "all", "body": "{kong.route.name} {kong.service.name} {app.tag} {client.address}"},
+        "metrics": {
+            "enabled": True,
+            "attributes": ["kong.consumer.id", "kong.consumer.username", "kong.workspace.name"],
+        },
+    }
+    record = {
+        "session": {"status": 502, "received": SECRET, "sent": 5, "server_port": SECRET, "tls": tls},
+        "route": {"id": "r", "name": SECRET, "protocols": ["tcp"], "tags": [SECRET, f"m:{SECRET}"]},
+        "service": {"id": "s", "name": SECRET, "host": SECRET, "protocol": "tcp", "tags": [SECRET]},
+        "consumer": {"id": SECRET, "username": SECRET, "custom_id": SECRET, "tags": [SECRET]},
+        "workspace": SECRET,
+        "workspace_name": SECRET,
+        "client_ip": SECRET,
+        "latencies": {"session": 7, "kong": 1},
+        "tries": [{"ip": SECRET, "port": 1, "state": "failed", "code": 502}],
+        "started_at": 1_000,
+    }
+    found = sent(config, record, {**record, "otlp_tracing": CONTEXT.to_log_field()})
+
+    assert [len(found.spans()), len(found.log_records())] == [2, 2]
+    own = {"app.tag", "kong.connection.status", "client.address", "kong.route.name"}
+    for some in ([one.attributes for one in found.spans()], [one.attributes for one in found.log_records()]):
+        assert all(own <= {one.key for one in attributes} for attributes in some)
+    assert any(b"kong.connection.io" in message for message in found.sent["metrics"])
+    for message in (*found.sent["metrics"], *found.sent["logs"], *found.sent["traces"]):
+        assert b"jane" not in message
+
+
 def test_signals_are_off_by_default() -> None:
     """Without metrics.enabled and logs.requests only traces are sent."""
     found = sent({}, {"request": {"uri": "/"}})

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otlp_tracing.config.otel_variables import metric_interval_ms
@@ -25,7 +25,7 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.remedies import remedy_for
 from otlp_tracing.sidecar.export.result import HOLD_REASONS, Action, ExportResult
 from otlp_tracing.sidecar.export.transport import Transport
-from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, Preferences
+from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, Preferences, SentExemplar
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
 
@@ -113,6 +113,11 @@ class MetricExporter:
             "last_success_s": None if success is None else round(now - success, 3),
         }
 
+    @property
+    def sent_exemplars(self) -> Iterator[SentExemplar]:
+        """The last exemplars of durations that the collector accepted."""
+        return iter(self._source.sent)
+
     def _fail(self, result: ExportResult) -> None:
         self._backoff.record_failure(result.reason, result.delay_s, hold=HOLD_REASONS.get(result.action, ""))
         remedy = self._remedy = result.remedy or remedy_for(result.action, self._destination)
@@ -196,6 +201,11 @@ class MetricExporters:
     def status(self) -> list[dict[str, Any]]:
         """Return the state of each destination."""
         return [exporter.status() for exporter in self._exporters.values()]
+
+    def sent_exemplars(self) -> Iterator[SentExemplar]:
+        """Return the last exemplars of durations that were accepted."""
+        for exporter in self._exporters.values():
+            yield from exporter.sent_exemplars
 
     async def close(self, seconds: float) -> None:
         """Export once more, for `seconds` at most, and end."""

@@ -52,6 +52,7 @@ class Recorder:
                 duration_ms=duration_ms,
                 decision=outcome.decision,
                 spans=outcome.spans,
+                log_record=outcome.log_record,
             )
         if record.log.session is not None:
             return  # a what-if run has requests alone: rules match methods, paths and headers

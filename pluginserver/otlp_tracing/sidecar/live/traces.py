@@ -1,4 +1,4 @@
-"""Recent kept traces, as the bytes handed over for export: the page shows exactly the exported data."""
+"""Recent kept traces and their log records, as the bytes handed over for export: the page shows just these."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class RecentTrace(msgspec.Struct, frozen=True, eq=False, gc=False):
         duration_ms: of the whole request.
         decision: as on otlp_tracing_requests_total: rate, parent, error, …
         spans: encoded and redacted, the SERVER span first.
+        log_record: of the request, likewise; empty if it is not logged.
     """
 
     number: int
@@ -41,6 +42,12 @@ class RecentTrace(msgspec.Struct, frozen=True, eq=False, gc=False):
     duration_ms: float
     decision: str
     spans: tuple[bytes, ...]
+    log_record: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its spans and of its log record."""
+        return sum(map(len, self.spans)) + len(self.log_record)
 
     @property
     def is_error(self) -> bool:
@@ -53,7 +60,7 @@ class RecentTraces:
 
     Args:
         max_traces: bound on the count.
-        max_bytes: bound on the bytes of their spans.
+        max_bytes: bound on the bytes of their spans and log records.
     """
 
     def __init__(self, max_traces: int = MAX_TRACES, max_bytes: int = MAX_BYTES) -> None:
@@ -73,8 +80,8 @@ class RecentTraces:
     @property
     def bytes_per_span(self) -> float:
         """Mean size of the spans in the ring; 750 for an empty ring."""
-        spans = sum(len(trace.spans) for trace in self._ring)
-        return self._bytes / spans if spans else _USUAL_BYTES
+        sizes = [len(span) for trace in self._ring for span in trace.spans]
+        return sum(sizes) / len(sizes) if sizes else _USUAL_BYTES
 
     def admit(self, now: float, route_key: tuple[str, str], *, notable: bool) -> bool:
         """Return whether a trace may be added: the first MAX_PER_SECOND of a route in each second.
@@ -105,14 +112,17 @@ class RecentTraces:
         duration_ms: float,
         decision: str,
         spans: Sequence[bytes],
+        log_record: bytes = b"",
     ) -> None:
         """Add a trace; evict the oldest while the ring exceeds its bounds on count or bytes."""
         self.last_number += 1
-        trace = RecentTrace(self.last_number, trace_id, *route_key, status, duration_ms, decision, tuple(spans))
+        trace = RecentTrace(
+            self.last_number, trace_id, *route_key, status, duration_ms, decision, tuple(spans), log_record
+        )
         self._ring.append(trace)
-        self._bytes += sum(map(len, spans))
+        self._bytes += trace.size
         while len(self._ring) > self._max_traces or self._bytes > self._max_bytes:
-            self._bytes -= sum(map(len, self._ring.popleft().spans))
+            self._bytes -= self._ring.popleft().size
 
     def after(self, number: int, limit: int) -> list[RecentTrace]:
         """Return the traces with a higher number, oldest first; if there are more than limit, the newest."""

@@ -9,9 +9,11 @@ Source: opentelemetry-proto, metrics/v1/metrics.proto; OpenTelemetry specificati
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -27,6 +29,9 @@ from otlp_tracing.sidecar.telemetry.series_table import Instrument, Series, Seri
 
 # Of one message: about half a megabyte, where collectors take four, and some milliseconds of the event loop.
 MAX_POINTS = 1_000
+# Metrics with exemplars for the live page, and the number of these: some for each of a few hundred routes, 0.2 MB.
+_SHOWN = frozenset({"http.server.request.duration", "kong.connection.duration"})
+_MAX_SENT = 1_000
 # The specification's default for a base2 exponential histogram.
 _MAX_BUCKETS = 160
 # Metrics of requests have these already, by entry's destination.
@@ -60,6 +65,20 @@ class Preferences:
             delta_counters=temporality == "delta",
             is_exponential=aggregation == "base2_exponential_bucket_histogram",
         )
+
+
+class SentExemplar(NamedTuple):
+    """An exemplar that a collector has accepted.
+
+    Args:
+        metric: name of the metric.
+        value: in the metric's unit.
+        trace_id: 16 bytes.
+    """
+
+    metric: str
+    value: float
+    trace_id: bytes
 
 
 @dataclass
@@ -136,6 +155,8 @@ class OtlpMetrics:
         self._preferences = preferences
         self._now_ns = now_ns
         self._started_ns = now_ns()
+        self.sent: deque[SentExemplar] = deque(maxlen=_MAX_SENT)
+        """The last exemplars of durations that the collector accepted, oldest first."""
         self._accepted: dict[Series, _State] = {}
         self._accepted_counters: dict[tuple[str, str], tuple[int, float]] = {}
 
@@ -203,6 +224,10 @@ class OtlpMetrics:
 
         def accepted() -> None:
             self._accepted[series] = total
+            if instrument.name in _SHOWN:
+                self.sent += [
+                    SentExemplar(instrument.name, e.value * histogram.factor, e.trace_id) for e in exemplars.values()
+                ]
             for bucket, exemplar in exemplars.items():
                 if histogram.exemplars.get(bucket) is exemplar:
                     del histogram.exemplars[bucket]

@@ -40,6 +40,14 @@ def test_a_request_is_recorded_in_every_ring() -> None:
     assert (recorder.requests.seen, recorder.requests.kept) == (2, 1)
 
 
+def test_a_trace_has_its_log_record() -> None:
+    """As it is exported."""
+    recorder = new_recorder()
+    recorder.observe(outcome_of(spans=[b"one"], log_record=b"log"))
+
+    assert [one.log_record for one in recorder.traces.after(0, 10)] == [b"log"]
+
+
 def test_a_connection_is_shown_and_not_tried_on() -> None:
     """It has a trace and counts for its route; rules for requests have nothing to match."""
     recorder = new_recorder()

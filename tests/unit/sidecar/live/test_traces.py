@@ -42,6 +42,18 @@ def test_the_bytes_of_traces_are_bounded() -> None:
     assert traces.bytes_per_span > 0
 
 
+def test_log_records_count_in_the_bytes_and_not_in_a_span() -> None:
+    """Their size evicts traces like that of spans; the mean size of a span is of spans alone."""
+    traces = RecentTraces(max_bytes=100)
+    add(traces, 1, spans=[b"x" * 20], log_record=b"y" * 60)
+    add(traces, 2, spans=[b"x" * 20])
+    assert (ids(traces), traces.bytes_per_span) == ([1, 2], 20)
+
+    add(traces, 3, spans=[b"x" * 20])
+
+    assert ids(traces) == [2, 3]
+
+
 def test_a_busy_route_leaves_room_for_others() -> None:
     """The rate is bounded per route, and separately for notable traces."""
     traces = RecentTraces()

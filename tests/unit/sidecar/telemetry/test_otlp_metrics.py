@@ -75,6 +75,23 @@ def sdk_metric(values: Sequence[float]) -> pb.Metric:
     return encode_metrics(data).resource_metrics[0].scope_metrics[0].metrics[0]
 
 
+def test_accepted_exemplars_of_durations_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the live page, which shows what the collector has: an export that fails adds none, and they are bounded."""
+    monkeypatch.setattr(otlp_metrics, "_MAX_SENT", 3)
+    scene = Scene()
+    scene.observe(0.5, exemplar=Exemplar(0.5, 1, b"t" * 16, b"s" * 8))
+    scene.export(is_accepted=False)
+    assert not scene.source.sent
+
+    scene.export()
+    for number in range(5):
+        scene.observe(0.5, exemplar=Exemplar(0.5, 1, number.to_bytes(16, "big"), b"s" * 8))
+        scene.export()
+
+    assert [one.trace_id[-1] for one in scene.source.sent] == [2, 3, 4]
+    assert scene.source.sent[0][:2] == ("http.server.request.duration", 0.5)
+
+
 def test_a_histogram_is_as_of_the_sdk() -> None:
     """The official encoder writes the same message for the same values, but for times, and minimum and maximum."""
     values = (0.0, 0.1, 0.3, 2.0, 70.0)

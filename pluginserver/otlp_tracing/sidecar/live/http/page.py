@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,15 @@ from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.http.rule_text import parse_sampling
 from otlp_tracing.sidecar.live.http.trace_json import trace
 from otlp_tracing.sidecar.live.recorder import Recorder
+from otlp_tracing.sidecar.live.traces import RecentTrace
 from otlp_tracing.sidecar.live.what_if import evaluate_rules
+from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 64 << 10  # of a what-if request; real rules are far smaller
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _PERCENTILES = (0.5, 0.95, 0.99)
+_MAX_EXEMPLARS = 4  # of a route: a line of its row
 
 
 class Page:
@@ -33,10 +36,14 @@ class Page:
     Args:
         recorder: source of the data.
         options: of the page.
+        exemplars: of the OTLP metrics, as collectors have accepted them.
     """
 
-    def __init__(self, recorder: Recorder, options: PageOptions) -> None:
+    def __init__(
+        self, recorder: Recorder, options: PageOptions, exemplars: Callable[[], Iterable[SentExemplar]] = tuple
+    ) -> None:
         self._recorder = recorder
+        self._sent_exemplars = exemplars
         self._stream = EventStream(recorder, options)
         self._files = {path.name: _File.read(path) for path in sorted(STATIC.iterdir())}
         self._evaluating = asyncio.Lock()
@@ -71,9 +78,14 @@ class Page:
 
     async def _routes(self, _request: web.Request) -> web.Response:
         routes = self._recorder.routes
-        exemplars = _exemplars(self._recorder)
+        traces = self._recorder.traces.after(0, len(self._recorder.traces))
+        exemplars, of_metrics = _exemplars(traces), _metric_exemplars(traces, self._sent_exemplars())
         rows = [
-            {**asdict(one), "exemplars": exemplars.get((one.service, one.route), [])}
+            {
+                **asdict(one),
+                "exemplars": exemplars.get((one.service, one.route), []),
+                "metric_exemplars": of_metrics.get((one.service, one.route), []),
+            }
             for one in routes.figures(_PERCENTILES)
         ]
         return _json({"window_seconds": routes.window_seconds, "routes": rows})
@@ -127,10 +139,23 @@ class _File(msgspec.Struct, frozen=True):
         return web.Response(body=self.body, content_type=self.content_type, charset="utf-8", headers=headers)
 
 
-def _exemplars(recorder: Recorder) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
+def _metric_exemplars(
+    traces: Iterable[RecentTrace], sent: Iterable[SentExemplar]
+) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
+    """Return for each route the newest exemplars of its metrics, one a trace, among those that the page can show."""
+    by_trace = {one.trace_id: one for one in sent}
+    found: dict[tuple[str, str], dict[bytes, dict[str, Any]]] = {}
+    for one in traces:
+        if exemplar := by_trace.get(one.trace_id):
+            shown = {"metric": exemplar.metric, "trace_id": one.trace_id.hex(), "seconds": exemplar.value}
+            found.setdefault((one.service, one.route), {})[one.trace_id] = shown
+    return {route: list(by_id.values())[: -_MAX_EXEMPLARS - 1 : -1] for route, by_id in found.items()}
+
+
+def _exemplars(traces: Iterable[RecentTrace]) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
     """Return for each route its newest trace, its slowest, and its newest error, from the ring of recent traces."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in recorder.traces.after(0, len(recorder.traces)):
+    for one in traces:
         by_kind = found.setdefault((one.service, one.route), {})
         by_kind["newest"] = one
         by_kind["slowest"] = max(by_kind.get("slowest", one), one, key=lambda trace: trace.duration_ms)

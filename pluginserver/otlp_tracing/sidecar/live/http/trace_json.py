@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from otlp_tracing.sidecar.live.http.curl import curl_command
@@ -57,11 +58,26 @@ def trace(requests: Sequence[RecentTrace]) -> dict[str, Any]:
         "start_ms": start_ns / 1e6,
         "requests": [{**row(request), **_to_copy(_spans(request))} for request in requests],
         "spans": [{**_span(span, start_ns), "number": request.number} for request, span in spans],
+        "log_records": [_log_record(one) for request in requests for one in _log_records(request)],
     }
 
 
 def _spans(trace: RecentTrace) -> list[Span]:
     return list(ScopeSpans.FromString(b"".join(trace.spans)).spans)
+
+
+def _log_records(trace: RecentTrace) -> list[LogRecord]:
+    return list(ScopeLogs.FromString(trace.log_record).log_records)
+
+
+def _log_record(record: LogRecord) -> dict[str, Any]:
+    return {
+        "span_id": record.span_id.hex(),
+        "at_ms": record.time_unix_nano / 1e6,
+        "severity": record.severity_text,
+        "body": record.body.string_value,
+        "attributes": list(_attributes(record.attributes).items()),
+    }
 
 
 def _to_copy(spans: Sequence[Span]) -> dict[str, str]:

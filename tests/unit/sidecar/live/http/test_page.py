@@ -9,9 +9,12 @@ import pytest
 from live_app import (
     TRACE_ID,
     ask,
+    client,
+    recorded,
     try_rules,
 )
 from otlp_tracing.sidecar.live.http.page import MAX_BODY, STATIC
+from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
 
 
 def test_every_file_of_the_page_is_served_once() -> None:
@@ -49,6 +52,20 @@ def test_routes_lead_to_traces() -> None:
     (route,) = json.loads(text)["routes"]
     assert (route["service"], route["route"], route["requests"], route["kept"]) == ("users", "all", 1, 1)
     assert {one["what"]: one["trace_id"] for one in route["exemplars"]} == {"newest": TRACE_ID, "slowest": TRACE_ID}
+
+
+async def test_exemplars_of_metrics_lead_to_traces() -> None:
+    """The newest of a route whose traces the page has; one for each trace."""
+    sent = [
+        SentExemplar("http.server.request.duration", 0.25, bytes.fromhex(TRACE_ID)),
+        SentExemplar("http.server.request.duration", 9.0, b"\x0f" * 16),
+    ]
+    async with client(recorded(3), exemplars=lambda: sent) as there:
+        (route,) = (await (await there.get("/routes")).json())["routes"]
+
+    assert route["metric_exemplars"] == [
+        {"metric": "http.server.request.duration", "trace_id": TRACE_ID, "seconds": 0.25}
+    ]
 
 
 def test_rules_are_evaluated() -> None:

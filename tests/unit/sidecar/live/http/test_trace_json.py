@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.live.http import trace_json
 from otlp_tracing.sidecar.live.traces import RecentTrace
-from otlp_tracing.sidecar.otlp.encoder import encode_span
+from otlp_tracing.sidecar.otlp.encoder import encode_log, encode_span
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from spans_of import CONTEXT, spans_of
 
@@ -70,6 +72,23 @@ def test_the_requests_of_one_trace_are_shown_together() -> None:
 
     assert [request["number"] for request in shown["requests"]] == [1, 2]
     assert [span["offset_ms"] for span in shown["spans"] if span["kind"] == "server"] == [0, 500]
+
+
+def test_a_log_record_is_beside_its_trace() -> None:
+    """It is decoded from the exported bytes; a request that is not logged has none."""
+    (span, *_) = spans_of()
+    encoded = encode_log(span, {"url.path": "/a", "kong.latency.request_ms": 10}, (13, "WARN"), "GET /a")
+    shown = trace_json.trace([kept(1), msgspec.structs.replace(kept(2), log_record=encoded)])
+
+    assert shown["log_records"] == [
+        {
+            "span_id": CONTEXT.span_id.hex(),
+            "at_ms": span.end_unix_ns / 1e6,
+            "severity": "WARN",
+            "body": "GET /a",
+            "attributes": [("url.path", "/a"), ("kong.latency.request_ms", 10)],
+        }
+    ]
 
 
 def test_a_long_target_is_cut_in_the_list_alone() -> None:

@@ -75,9 +75,12 @@ function row(one, seconds) {
     cell('p99', duration(p99)),
     cell('Kept', el('span.number', share(one.kept, one.requests)), el('small', `${count(one.kept)} of ${count(one.requests)}`)),
     cell('Sampling now', sampling(one)),
-    cell('Traces', one.exemplars.map((trace) => el('a.chip', {href: `#traces/${trace.trace_id}`, title: `${trace.status}, ${duration(trace.duration_ms)}`}, trace.what))),
+    cell('Traces', one.exemplars.map((trace) => el('a.chip', {href: `#traces/${trace.trace_id}`, title: `${trace.status}, ${duration(trace.duration_ms)}`}, trace.what)), ofMetrics(one.metric_exemplars)),
   );
 }
+
+// Exemplars of the metrics over OTLP, as the collector has them: a point of a dashboard leads to the same traces.
+const ofMetrics = (exemplars) => exemplars.length > 0 && el('small', 'exemplars ', exemplars.map((one) => el('a.chip', {href: `#traces/${one.trace_id}`, title: `exemplar of ${one.metric}`}, duration(1000 * one.seconds))));
 
 const cell = (name, ...content) => el('td', {'data-name': name}, content);
 

@@ -2,7 +2,8 @@
 
 import {el, put} from './dom.js';
 import {clockMs, duration, many, routeName, statusClass} from './format.js';
-import {Waterfall} from './waterfall.js';
+import {logRecords} from './log-records.js';
+import {Waterfall, kongTimes} from './waterfall.js';
 
 export class TraceDetail {
   #store;
@@ -39,6 +40,7 @@ export class TraceDetail {
   #draw(trace) {
     const [first] = trace.requests;
     const more = trace.requests.length - 1;
+    const waterfall = new Waterfall(trace);
     put(
       this.element,
       this.#closer(),
@@ -60,7 +62,9 @@ export class TraceDetail {
         this.#elsewhere(trace.trace_id),
         this.#said,
       ),
-      new Waterfall(trace).element,
+      logRecords(trace.log_records, (spanId) => waterfall.show(spanId)),
+      waterfall.element,
+      kongTimes(trace.spans),
     );
     this.element.scrollTop = 0;
   }

@@ -3,11 +3,15 @@
 // A bar is light while a child span runs and solid otherwise: the solid part of the gateway's bar is Kong's own time.
 
 import {el, put} from './dom.js';
-import {duration} from './format.js';
+import {duration, many, share} from './format.js';
 
 // A mask, or a pseudonym.
 const REDACTED = /(\[REDACTED\]|REDACTED|hmac:[0-9a-f]{8}:[0-9a-f]{16})/;
 const KINDS = {server: 'gateway', client: 'upstream', internal: 'inside'};
+// INTERNAL spans of Kong's request debugging: a plugin by its own name, a step by its destination.
+const STEPS = {'kong.plugin': 'plugin', 'kong.dns': 'DNS', 'kong.http': 'HTTP call', 'kong.connection': 'connection', 'kong.redis': 'Redis', 'kong.router': 'router', 'kong.other': 'step'};
+const PHASES = ['rewrite', 'access', 'balancer', 'response', 'header_filter', 'body_filter', 'log'];
+const PLUGINS_SHOWN = 12; // a route has a dozen at most
 
 export class Waterfall {
   #rows;
@@ -36,7 +40,7 @@ export class Waterfall {
     return el(
       `li.span.${span.kind}${span.is_error ? '.bad' : ''}`,
       {role: 'option', tabindex: -1, 'data-span': span.span_id, onclick: (event) => this.#choose(event.currentTarget)},
-      el('span.label', {vars: {'--depth': depth}}, el('span.kind', KINDS[span.kind]), el('bdi.name', {title: span.name}, span.name), code && el('span.status', code), span.is_error && el('span.failed', attribute(span, 'error.type') === String(code) ? 'error' : attribute(span, 'error.type') ?? 'error')),
+      el('span.label', {vars: {'--depth': depth}}, el('span.kind', kindOf(span)), el('bdi.name', {title: span.name}, nameOf(span)), code && el('span.status', code), span.is_error && el('span.failed', attribute(span, 'error.type') === String(code) ? 'error' : attribute(span, 'error.type') ?? 'error')),
       el(
         'span.lane',
         steps(this.#whole).map((ms) => el('i.grid', {vars: {'--at': this.#at(ms)}})),
@@ -44,6 +48,12 @@ export class Waterfall {
         el(`span.time${late ? '.before' : ''}`, {vars: {'--from': this.#at(span.offset_ms), '--to': this.#at(end)}}, duration(span.duration_ms)),
       ),
     );
+  }
+
+  // Choose a span by its id.
+  show(spanId) {
+    const node = [...this.list.children].find((one) => one.dataset.span === spanId);
+    if (node) this.#choose(node);
   }
 
   #at(ms) {
@@ -77,7 +87,7 @@ function legend(rows) {
     'p.legend',
     el('span.key.server', 'the gateway itself'),
     kinds.has('client') && [el('span.key.server.light', 'waiting for the upstream'), el('span.key.client', 'a try at the upstream')],
-    kinds.has('internal') && el('span.key.internal', 'before the upstream was called'),
+    kinds.has('internal') && el('span.key.internal', 'a part of Kong’s own time'),
   );
 }
 
@@ -94,16 +104,52 @@ function attributes(span) {
     ...(span.trace_state ? [['tracestate', span.trace_state]] : []),
   ];
   return [
-    el('h3', el('bdi', span.name), ' ', el('small', `${KINDS[span.kind]} · ${duration(span.duration_ms)}`)),
+    el('h3', el('bdi', span.name), ' ', el('small', `${kindOf(span)} · ${duration(span.duration_ms)}`)),
     span.links.map((link) => el('p.link', 'Linked to the caller’s trace ', el('a', {href: `#traces/${link.trace_id}`}, link.trace_id), `, span ${link.span_id}`)),
     [...groups, ['Identity', ids]].map(([group, pairs]) =>
-      el('section', el('h4', group), el('dl', pairs.map(([name, value]) => el('div', el('dt', el('bdi', name)), el('dd', shown(value)))))),
+      el('section', el('h4', group), attributeList(pairs)),
     ),
   ];
 }
 
+export const attributeList = (pairs) => el('dl', pairs.map(([name, value]) => el('div', el('dt', el('bdi', name)), el('dd', shown(value)))));
+
+// The times of the plugins, the longest first, from Kong's request debugging; null if the trace has none.
+export function kongTimes(spans) {
+  const plugins = spans.filter((span) => span.name === 'kong.plugin').sort((a, b) => b.duration_ms - a.duration_ms);
+  if (!plugins.length) return null;
+  const byId = new Map(spans.map((span) => [span.span_id, span]));
+  const sum = plugins.reduce((total, span) => total + span.duration_ms, 0);
+  return el(
+    'section.plugins',
+    {'aria-label': 'Time by plugin'},
+    el('h3', 'Time by plugin ', el('small', 'Kong’s request debugging gives durations; the starts in the waterfall are estimates')),
+    el(
+      'table.plain',
+      el('thead', el('tr', ['Plugin', 'Phase', 'Time', 'Share'].map((text) => el('th', {scope: 'col'}, text)))),
+      el('tbody', plugins.slice(0, PLUGINS_SHOWN).map((span) => el('tr', el('th', {scope: 'row'}, el('bdi', nameOf(span))), el('td', phaseOf(span, byId)), el('td', duration(span.duration_ms)), el('td', share(span.duration_ms, sum))))),
+    ),
+    plugins.length > PLUGINS_SHOWN && el('p.hint', `${many(plugins.length - PLUGINS_SHOWN, 'shorter one')} in the waterfall`),
+  );
+}
+
+function phaseOf(span, byId) {
+  const parent = byId.get(span.parent_span_id);
+  return parent && PHASES.includes(parent.name.slice(5)) ? parent.name.slice(5) : '–';
+}
+
+function kindOf(span) {
+  if (span.kind !== 'internal') return KINDS[span.kind];
+  return STEPS[span.name] ?? (span.name.startsWith('kong.') && PHASES.includes(span.name.slice(5)) ? 'phase' : KINDS.internal);
+}
+
+function nameOf(span) {
+  if (span.kind !== 'internal') return span.name;
+  return attribute(span, 'kong.plugin.name') ?? attribute(span, 'kong.step') ?? (kindOf(span) === 'phase' ? span.name.slice(5) : span.name);
+}
+
 // A value, with its redacted parts marked.
-function shown(value) {
+export function shown(value) {
   const texts = Array.isArray(value) ? value : [value];
   return texts.map((text, number) => [number > 0 && ', ', el('bdi', String(text).split(REDACTED).map((piece, at) => (at % 2 ? el('mark', {title: 'Redacted before it was stored or sent'}, piece) : piece)))]);
 }
