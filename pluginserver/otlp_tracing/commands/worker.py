@@ -15,7 +15,7 @@ from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.kong_server.fd_passing import WorkerPeers
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.instances import Instances
-from otlp_tracing.kong_server.lifecycle import Lifecycle, watch
+from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, watch
 from otlp_tracing.kong_server.loader import load
 from otlp_tracing.kong_server.protocol.detection import speaks_msgpack
 from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
@@ -25,13 +25,14 @@ from otlp_tracing.kong_server.worker import OpenSession, Worker
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.metrics import EVENTS_FAILED, OPTIONS_REFUSED
 from otlp_tracing.paths import PLUGIN_FILE, build_flavor
+from otlp_tracing.plugin.emitter import Emitter
 from otlp_tracing.plugin.environment import process_emitter
 
 _log = logging.getLogger("otlp_tracing.commands.worker")
 
 # For the sidecar to acknowledge the last records; the supervisor waits for eight seconds.
 _DRAIN_SECONDS = 2.0
-
+_SUCCESSOR_SECONDS = 30  # a sidecar starts within ten on a busy machine
 
 EXAMPLE = "(started by `otlp-tracing serve`)"
 
@@ -71,6 +72,17 @@ def run(options: argparse.Namespace) -> None:
         background_task=emitter,
         lifecycle=lifecycle,
     ).run()
+    drain(emitter, lifecycle)
+
+
+def drain(emitter: Emitter, lifecycle: Lifecycle) -> None:
+    """Hand the last records over, before the process ends.
+
+    The group that has taken over may have no sidecar yet: that of a killed supervisor ends with it.
+    """
+    for _ in range(_SUCCESSOR_SECONDS):
+        if lifecycle.state() is not WorkerState.DRAINING or emitter.drain(1.0):
+            break
     emitter.drain(_DRAIN_SECONDS)
 
 
