@@ -27,6 +27,7 @@ from e2e.ports import free_port
 from e2e.processes import end
 from e2e.waiting import wait_for
 from otlp_tracing.cli import main
+from otlp_tracing.commands.doctor import kong_questions
 from otlp_tracing.commands.options import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar
 from otlp_tracing.handoff.frames import Config, Hello, Record, encode
@@ -56,6 +57,9 @@ class Machine:
         self.socket = self.prefix / "otlp-tracing.socket"
         self.kong_conf = self.folder / "kong.conf"
         self.kong_yml = self.folder / "kong.yml"
+        self.programs, self.starts = self.folder / "bin", self.folder / "starts"
+        for one in (self.programs, self.starts):
+            one.mkdir(exist_ok=True)
         self.options: list[str] = []
         self.conf()
 
@@ -72,6 +76,12 @@ class Machine:
             **changes,
         }
         self.kong_conf.write_text("".join(f"{name} = {value}\n" for name, value in settings.items() if value))
+
+    def kong(self, version: str) -> None:
+        """Put a `kong` of a version in the path."""
+        program = self.programs / "kong"
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        program.chmod(0o755)
 
     def _description(self) -> Path:
         path = self.folder / "description.json"
@@ -120,9 +130,12 @@ def examine(capsys: pytest.CaptureFixture[str]) -> Examine:
 
 
 @pytest.fixture
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+def machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """Give a machine without a fault."""
-    return Machine(tmp_path_factory.mktemp("m"))
+    machine = Machine(tmp_path_factory.mktemp("m"))
+    monkeypatch.setenv("PATH", f"{machine.programs}:{os.environ['PATH']}")
+    monkeypatch.setattr(kong_questions, "DEFAULT_STARTS", machine.starts)
+    return machine
 
 
 @contextlib.contextmanager
@@ -227,6 +240,25 @@ def start_is_gone(machine: Machine, _: contextlib.ExitStack) -> None:
 def start_has_a_bad_option(machine: Machine, _: contextlib.ExitStack) -> None:
     start = f"env OTLP_TRACING_WORKERS=2x KEY={SECRET} {OTLP} serve --kong-prefix {machine.prefix}"
     machine.conf(pluginserver_otlp_tracing_start_cmd=start)
+
+
+def start_breaks_the_admin_api(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.kong("3.9.3")
+
+
+def stay_alive_breaks_the_admin_api(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.kong("3.9.3")
+    machine.conf(pluginserver_otlp_tracing_start_cmd="sleep infinity")
+
+
+def no_start_for_an_old_kong(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.kong("3.4.2")
+    machine.conf(pluginserver_otlp_tracing_start_cmd=None)
+
+
+def a_program_with_the_servers_name(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(pluginserver_otlp_tracing_start_cmd=None)
+    (machine.starts / "otlp-tracing").touch()
 
 
 def short_timeout(machine: Machine, _: contextlib.ExitStack) -> None:
@@ -356,6 +388,10 @@ FAULTS: list[tuple[Plant, str, str, bool]] = [
     (no_query, "query_cmd is not set", "pluginserver_otlp_tracing_query_cmd = ", True),
     (start_is_gone, "no program /nowhere/otlp-tracing", "pluginserver_otlp_tracing_start_cmd = ", True),
     (start_has_a_bad_option, "OTLP_TRACING_WORKERS = 2x: must be", "pluginserver_otlp_tracing_start_cmd = ", True),
+    (start_breaks_the_admin_api, "answers 500 in one nginx worker", "systemctl enable --now otlp-tracing && ", False),
+    (stay_alive_breaks_the_admin_api, "answers 500 in one nginx worker", "sed -i ", True),
+    (no_start_for_an_old_kong, "Kong 3.4 never calls", "pluginserver_otlp_tracing_start_cmd = sleep infinity", True),
+    (a_program_with_the_servers_name, "in the place of the plugin server", "mv ", False),
     (short_timeout, "binds every plugin server", "nginx_proxy_lua_socket_read_timeout", True),
     (left_over_socket, "connection refused", "serve --kong-prefix", False),
     (file_in_the_way, "is not a socket", "mv ", True),

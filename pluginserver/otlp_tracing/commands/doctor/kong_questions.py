@@ -22,7 +22,7 @@ from otlp_tracing import __version__
 from otlp_tracing.commands import serve
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME, KongConf, server_setting
-from otlp_tracing.commands.doctor.surroundings import Surroundings, program
+from otlp_tracing.commands.doctor.surroundings import SHIPPED_SOCKET, Surroundings, program
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
 
@@ -30,6 +30,10 @@ _QUERY_SECONDS = 20.0  # Python starts in one; Kong itself waits without end
 _MOST_BYTES = 1 << 20  # of a description; ours has 12 kB
 _LUA_SECONDS = 60  # Kong's default of lua_socket_read_timeout
 _TIMEOUTS = ("nginx_proxy_lua_socket_read_timeout", "nginx_http_lua_socket_read_timeout")
+DEFAULT_STARTS = Path("/usr/local/bin")
+"""Without a start command Kong starts a program there that has the name of the plugin server (conf_loader/init.lua)."""
+_CALLS_ANY = (3, 5)
+_BREAKS_ADMIN_API = (3, 9)
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
 _SILENT_LEVELS = frozenset({"notice", "warn", "error", "crit", "alert", "emerg"})
 
@@ -115,11 +119,16 @@ def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Fin
     name = server_setting(server, "start_cmd")
     command = conf.get(name)
     serve_command = f"{program()} serve --kong-prefix {shlex.quote(str(found.prefix))}"
+    version = _kong_version()
     if not command:
-        yield Finding(
-            "note", "kong.conf", f"{name} is not set: another program has to start the plugin server. Kong 3.4 needs it"
-        )
+        yield _ask_without_start(conf, server, version)
         return
+    if version is not None and version >= _BREAKS_ADMIN_API and conf.get("admin_listen") != "off":
+        text = (
+            f"{name} is set: GET / of the Admin API of Kong {_dotted(version)}, which decK and Kong Manager ask, "
+            "answers 500 in one nginx worker. Start the plugin server by systemd (docs/install.md)"
+        )
+        yield Finding("warn", "kong.conf", text, _without_start(found, conf, server))
     try:
         assigned, words = _split(command)
     except ValueError as error:
@@ -143,6 +152,48 @@ def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Fin
         yield Finding("FAIL", "kong.conf", text, conf.set_command(server_setting(server, "socket"), str(listens)))
     else:
         yield Finding("ok", "kong.conf", f"{name} serves the socket that Kong connects to, {listens}")
+
+
+def _ask_without_start(conf: KongConf, server: str, version: tuple[int, int] | None) -> Finding:
+    name, default = server_setting(server, "start_cmd"), DEFAULT_STARTS / server
+    if default.exists():
+        text = f"{name} is not set, so Kong starts {default} in the place of the plugin server"
+        return Finding("FAIL", "kong.conf", text, f"mv {shlex.quote(str(default))} /usr/local/sbin/")
+    if version is not None and version < _CALLS_ANY:
+        text = f"{name} is not set: Kong {_dotted(version)} never calls a plugin server that it has not started"
+        return Finding("FAIL", "kong.conf", text, conf.set_command(name, "sleep infinity"))
+    text = f"{name} is not set: another program has to start the plugin server. Kong 3.4 needs it"
+    return Finding("note", "kong.conf", text)
+
+
+def _kong_version() -> tuple[int, int] | None:
+    """Return the version of the `kong` command; None without one."""
+    kong = shutil.which("kong")
+    if kong is None:
+        return None
+    try:
+        printed = subprocess.run(
+            [kong, "version"], capture_output=True, text=True, check=False, timeout=_QUERY_SECONDS
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"\b(\d+)\.(\d+)\.\d", printed)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _without_start(found: Surroundings, conf: KongConf, server: str) -> str:
+    """Return the command that lets another program start the plugin server, and Kong find it there."""
+    name = server_setting(server, "start_cmd")
+    unset = conf.unset_command(name)
+    # Kong's image, whose entrypoint starts the plugin server; or a command that only stays alive.
+    if conf.file is None or name in conf.variables or conf.get(name).startswith("sleep"):
+        return unset
+    socket = conf.set_command(server_setting(server, "socket"), str(found.prefix / SHIPPED_SOCKET))
+    return f"systemctl enable --now otlp-tracing && {unset} && {socket}"
 
 
 def _split(command: str) -> tuple[dict[str, str], list[str]]:

@@ -25,7 +25,7 @@ _PROTOBUF_QUESTION = b"\x05\x00\x00\x00\x08\x01\xfa\x01\x00"
 def ask_socket(found: Surroundings) -> Iterator[Finding]:
     """Tell whether the socket is there, its owner, and how fast the plugin server answers."""
     path = found.socket
-    serve = found.command("serve", "--kong-prefix", str(path.parent), "--socket-name", path.name)
+    serve = found.start_command
     quoted = shlex.quote(str(path))
     try:
         status = path.lstat()

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME, server_setting
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
-from otlp_tracing.commands.doctor.surroundings import Surroundings
+from otlp_tracing.commands.doctor.surroundings import UNIT, Surroundings
 from otlp_tracing.commands.options import Address
 from otlp_tracing.commands.probe import ask_sidecar
 from otlp_tracing.commands.status import fetch, fetch_report
@@ -116,9 +116,15 @@ def _mend_spool(found: Surroundings) -> str:
 
 def _other_port(found: Surroundings) -> str:
     other = Address(found.address.host, found.address.port + 1 if found.address.port < 65_535 else 9464)
-    if found.conf is None or found.server is None:
-        return f"export OTLP_TRACING_HTTP={other}"
-    return found.conf.append_command(server_setting(found.server, "start_cmd"), f"--http {other}")
+    start = found.conf and found.server and server_setting(found.server, "start_cmd")
+    if found.conf and start and "serve" in found.conf.get(start):
+        return found.conf.append_command(start, f"--http {other}")
+    if UNIT.is_file():
+        lines = shlex.quote(f"[Service]\\nEnvironment=OTLP_TRACING_HTTP={other}\\n")
+        folder = f"{UNIT}.d"
+        restart = f"systemctl daemon-reload && {found.start_command}"
+        return f"mkdir -p {folder} && printf {lines} >{folder}/http.conf && {restart}"
+    return f"export OTLP_TRACING_HTTP={other}"
 
 
 def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:

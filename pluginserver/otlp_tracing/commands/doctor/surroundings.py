@@ -23,6 +23,9 @@ from otlp_tracing.commands.doctor.processes import Process, running
 from otlp_tracing.commands.options import Address
 from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
 
+SHIPPED_SOCKET = Path("otlp-tracing.run/plugin-server.sock")
+"""The plugin server's in Kong's prefix, in the image and in kong/systemd/otlp-tracing.service."""
+UNIT = Path("/etc/systemd/system/otlp-tracing.service")
 _DEFAULT_ADDRESS = Address("127.0.0.1", 9464)
 
 
@@ -81,6 +84,17 @@ class Surroundings:
         """The variables that the sidecar sees; this command's own if they cannot be read."""
         return (self.sidecar and self.sidecar.environment()) or os.environ
 
+    @property
+    def start_command(self) -> str:
+        """The command that starts the plugin server where Kong looks for it."""
+        if UNIT.is_file():
+            return f"systemctl restart {UNIT.stem}"
+        within = self.socket.is_relative_to(self.prefix)
+        folder = self.prefix if within else self.socket.parent
+        return self.command(
+            "serve", "--kong-prefix", str(folder), "--socket-name", str(self.socket.relative_to(folder))
+        )
+
     def command(self, *words: str) -> str:
         """Return a command of otlp-tracing, as its user types it here."""
         return shlex.join([program(), *words])
@@ -117,7 +131,7 @@ def look_around(
     kong = masters.get(prefix)
     conf = conf or (running_kong_conf(prefix) if kong else None) or default_kong_conf(os.environ)
     server = None if conf is None else server_name(conf)
-    sockets = {prefix / "otlp-tracing.socket", prefix / f"{NAME}.run" / "plugin-server.sock"}
+    sockets = {prefix / "otlp-tracing.socket", prefix / SHIPPED_SOCKET}
     if conf is not None and server is not None:
         sockets.add(Path(conf.get(server_setting(server, "socket")) or prefix / f"{server}.socket"))
     workers = [one for one in everyone if one.served_socket in sockets]
