@@ -1,6 +1,7 @@
-#!/bin/sh
-# Starts the plugin server, then Kong. Without a plugin server Kong 3.9 answers requests with 500. Kong 3.4 gives a
-# plugin server up after 20 s and never traces again. Kong's own start_cmd takes over from this one.
+#!/bin/bash
+# Keeps two programs: the plugin server, and Kong. Without a plugin server Kong 3.9 answers requests with 500, so it is
+# started first, and again when it ends. Kong does not start it: from 3.9 on, `GET /` of the Admin API would answer 500.
+# It ends after Kong, so that it takes Kong's last records.
 # Any command but `kong docker-start` is passed unchanged to Kong's entrypoint.
 set -eu
 
@@ -42,15 +43,78 @@ for name in $(env | sed -n \
 done
 export KONG_NGINX_MAIN_ENV
 
-if [ "${1:-} ${2:-}" = "kong docker-start" ] && [ "${KONG_ROLE:-traditional}" != control_plane ]; then
-    # Its parent is this process, which becomes nginx. So the plugin server ends when Kong ends.
-    /usr/local/otlp-tracing/bin/otlp-tracing serve --on-fault continue &
-    # Kong starts in either case: tracing must not cause an outage.
-    /usr/local/otlp-tracing/bin/otlp-tracing probe --wait "${OTLP_TRACING_START_TIMEOUT:-15}" || true
+for entrypoint in /docker-entrypoint.sh /entrypoint.sh ""; do
+    [ ! -x "$entrypoint" ] || break
+done
+if [ -z "$entrypoint" ]; then
+    echo "otlp-tracing: there is neither /docker-entrypoint.sh nor /entrypoint.sh: KONG_IMAGE is no image of Kong" >&2
+    exit 2
+fi
+if [ "${1:-} ${2:-}" != "kong docker-start" ] || [ "${KONG_ROLE:-traditional}" = control_plane ]; then
+    exec "$entrypoint" "$@"
 fi
 
-for entrypoint in /docker-entrypoint.sh /entrypoint.sh; do
-    [ ! -x "$entrypoint" ] || exec "$entrypoint" "$@"
+command=/usr/local/otlp-tracing/bin/otlp-tracing
+stay_alive="sleep infinity"
+start_server() {
+    started=$SECONDS
+    serves=yes
+    "$command" serve --on-fault continue &
+    child=$!
+}
+
+# Tells whether Kong's configuration has a start command for the plugin server, which takes over from ours.
+kong_starts_one() {
+    local start="${KONG_PLUGINSERVER_OTLP_TRACING_START_CMD:-}"
+    [ -n "$start" ] || start=$(sed -n 's/^pluginserver_otlp_tracing_start_cmd *= *//p' "$prefix/.kong_env" 2>/dev/null)
+    [ -n "$start" ] && [ "$start" != "$stay_alive" ]
+}
+
+start_server
+# Kong 3.4 calls no plugin server that it has not started.
+if [ -z "${KONG_PLUGINSERVER_OTLP_TRACING_START_CMD:-}" ] && kong version 2>/dev/null | grep -q '\<3\.[0-4]\.'; then
+    export KONG_PLUGINSERVER_OTLP_TRACING_START_CMD="$stay_alive"
+fi
+# Kong starts in either case: tracing must not cause an outage.
+"$command" probe --wait "${OTLP_TRACING_START_TIMEOUT:-15}" || true
+
+# A shell lets its background processes ignore these two.
+env --default-signal=INT,QUIT "$entrypoint" "$@" &
+kong=$!
+for signal in TERM INT QUIT HUP USR1 USR2 WINCH; do
+    # shellcheck disable=SC2064  # now
+    trap "kill -s $signal $kong 2>/dev/null || true" "$signal"
 done
-echo "otlp-tracing: there is neither /docker-entrypoint.sh nor /entrypoint.sh: KONG_IMAGE is no image of Kong" >&2
-exit 2
+
+pause=1 # Kong's own pace (process.lua)
+while :; do
+    code=0
+    wait -n -p ended "$kong" "$child" || code=$?
+    case ${ended:-} in
+        "$child") ;;
+        "$kong") break ;;
+        *) # a signal has come
+            [ "$code" -gt 128 ] || break
+            continue
+            ;;
+    esac
+    if [ -z "$serves" ]; then
+        start_server
+        continue
+    fi
+    serves=
+    if [ "$code" = 0 ] && kong_starts_one; then
+        sleep infinity &
+    else
+        [ $((SECONDS - started)) -lt 10 ] || pause=1
+        echo "otlp-tracing: plugin server ended with $code, the next start is in $pause s" >&2
+        sleep "$pause" &
+        # Kong 3.9 answers 500 to the first request of an entry if nothing listens, so the pause stays short.
+        pause=$((pause < 8 ? pause * 2 : pause))
+    fi
+    child=$!
+done
+# `serve` hands over what it has, within eight seconds.
+kill "$child" 2>/dev/null || true
+wait "$child" || true
+exit "$code"

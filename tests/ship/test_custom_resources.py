@@ -72,7 +72,8 @@ def test_a_stock_kong_has_the_same_settings_everywhere(form: str) -> None:
     assert settings["pluginserver_names"] == "otlp-tracing"
     assert socket.name == "plugin-server.sock"
     assert settings["pluginserver_otlp_tracing_query_cmd"] == f"cat {socket.parent}/description.json"
-    assert settings.get("pluginserver_otlp_tracing_start_cmd", "sleep infinity") == "sleep infinity"
+    # From Kong 3.9 on, `GET /` of the Admin API answers 500 with any start command.
+    assert "pluginserver_otlp_tracing_start_cmd" not in settings
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.name)

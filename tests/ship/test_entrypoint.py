@@ -1,21 +1,42 @@
-"""The image's entrypoint by itself: its work before there is a Kong."""
+"""The image's entrypoint by itself: its work before there is a Kong, and how it keeps Kong and the plugin server."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from checkout import CHECKOUT
+from e2e.processes import alive
+from e2e.waiting import wait_for
 
 ENTRYPOINT = CHECKOUT / "kong" / "image" / "entrypoint.sh"
+# Each writes its start and its end. `exit` in the file `orders` lets the next plugin server end at once with that code.
+SERVER = """#!/bin/bash
+case $1 in
+    probe) echo probed >>{calls}; exit 0 ;;
+esac
+code=$(cat {orders} 2>/dev/null) && exit "$code"
+trap 'echo server ended >>{calls}; exit 0' TERM
+echo "server $$" >>{calls}
+sleep infinity &
+wait $!
+"""
+KONG = """#!/bin/bash
+for name in HUP USR1 WINCH; do trap "echo kong got $name >>{calls}" $name; done
+for name in TERM INT QUIT; do trap "echo kong ended by $name >>{calls}; exit 7" $name; done
+echo "kong $$ $* start_cmd=${{KONG_PLUGINSERVER_OTLP_TRACING_START_CMD:-none}}" >>{calls}
+while :; do sleep infinity & wait $!; done
+"""
 
 
 def start(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", str(ENTRYPOINT), "kong", "version"],
+        ["/bin/bash", str(ENTRYPOINT), "kong", "version"],
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
@@ -34,3 +55,143 @@ def test_a_secret_that_cannot_be_read_is_said(variable: str, tmp_path: Path) -> 
     assert said.startswith(f"otlp-tracing: {variable}: user ")
     assert said.endswith(f" cannot read {missing}")
     assert "KONG_IMAGE is no image of Kong" in end  # the last step of the entrypoint
+
+
+class Image:
+    """The entrypoint with a plugin server and a Kong that only write down what happens to them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.calls, self.orders, self.prefix = folder / "calls", folder / "orders", folder / "prefix"
+        self.prefix.mkdir()
+        self._programs = folder / "otlp-tracing" / "bin"
+        self._programs.mkdir(parents=True)
+        self._log = folder / "log"
+        kong, self._script = folder / "docker-entrypoint.sh", folder / "entrypoint.sh"
+        self._write(self._programs / "otlp-tracing", SERVER)
+        self._write(kong, KONG)
+        script = ENTRYPOINT.read_text().replace("/usr/local/otlp-tracing", str(folder / "otlp-tracing"))
+        self._script.write_text(script.replace("/docker-entrypoint.sh", str(kong)))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, version: str = "3.9.3", **environment: str) -> None:
+        """Start it, and wait until Kong runs."""
+        self._write(self._programs / "kong", f"#!/bin/sh\necho {version}\n")
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                ["/bin/bash", str(self._script), "kong", "docker-start"],
+                env={"PATH": f"{self._programs}:/usr/bin:/bin", "KONG_PREFIX": str(self.prefix), **environment},
+                stdout=log,
+                stderr=log,
+            )
+        wait_for(lambda: self.pids("kong"), 10, "Kong is started")
+
+    def lines(self) -> list[str]:
+        """Return what has happened so far."""
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+    def pids(self, program: str) -> list[int]:
+        """Return the pids of every start of `kong` or `server`."""
+        words = [line.split() for line in self.lines()]
+        return [int(one[1]) for one in words if one[0] == program and one[1].isdigit()]
+
+    def output(self) -> str:
+        """Return the entrypoint's own lines."""
+        return self._log.read_text()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the entrypoint a signal."""
+        assert self.process
+        self.process.send_signal(number)
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        for pid in filter(alive, [*self.pids("kong"), *self.pids("server")]):
+            os.kill(pid, signal.SIGKILL)
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text.format(calls=self.calls, orders=self.orders) if "{" in text else text)
+        path.chmod(0o755)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Iterator[Image]:
+    """Give an entrypoint, not yet started."""
+    image = Image(tmp_path)
+    try:
+        yield image
+    finally:
+        image.close()
+
+
+def test_kong_comes_after_the_plugin_server_and_ends_before_it(image: Image) -> None:
+    """The plugin server is asked for before Kong starts, takes Kong's last records, and Kong's exit code is the end."""
+    image.start()
+    image.signal(signal.SIGQUIT)
+    assert image.process
+    assert image.process.wait(10) == 7
+
+    started = [line.split()[0] for line in image.lines()[:3]]
+    assert sorted(started[:2]) == ["probed", "server"]
+    assert started[2] == "kong"
+    assert image.lines()[-2:] == ["kong ended by QUIT", "server ended"]
+
+
+@pytest.mark.parametrize("name", ["HUP", "USR1", "WINCH"])
+def test_nginx_gets_its_signals(image: Image, name: str) -> None:
+    """A signal for nginx reaches Kong, the plugin server stays, and the next signal reaches Kong as well."""
+    image.start()
+    for count in (1, 2):
+        image.signal(signal.Signals[f"SIG{name}"])
+        wait_for(lambda: image.lines().count(f"kong got {name}") == count, 10, f"Kong gets {name}")  # noqa: B023
+
+    assert len(image.pids("server")) == 1
+    image.signal(signal.SIGTERM)
+    assert image.process
+    assert image.process.wait(10) == 7
+
+
+def test_a_killed_plugin_server_is_started_again(image: Image) -> None:
+    """After a second, as Kong does; one that ends again at once waits longer; Kong is left alone."""
+    image.start()
+    (first,) = image.pids("server")
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: len(image.pids("server")) == 2, 10, "a new plugin server")
+    image.orders.write_text("3")
+    os.kill(image.pids("server")[1], signal.SIGTERM)
+    wait_for(lambda: "ended with 3, the next start is in 4 s" in image.output(), 10, "a longer pause")
+
+    assert "plugin server ended with 137, the next start is in 1 s" in image.output()
+    assert "plugin server ended with 0, the next start is in 2 s" in image.output()
+    assert len(image.pids("kong")) == 1
+
+
+def test_kongs_own_start_command_takes_over(image: Image) -> None:
+    """A server that makes room for Kong's own is not started again: each would take the socket from the other."""
+    image.start()
+    (image.prefix / ".kong_env").write_text("pluginserver_otlp_tracing_start_cmd = /opt/start.sh\n")
+    (server,) = image.pids("server")
+    os.kill(server, signal.SIGTERM)
+    wait_for(lambda: "server ended" in image.lines(), 10, "it makes room")
+    image.signal(signal.SIGTERM)
+    assert image.process
+
+    assert image.process.wait(10) == 7
+    assert "next start" not in image.output()
+
+
+@pytest.mark.parametrize(("version", "start_cmd"), [("3.4.2", "sleep infinity"), ("3.9.3", "none"), ("", "none")])
+def test_only_kong_3_4_gets_a_start_command(image: Image, version: str, start_cmd: str) -> None:
+    """Kong 3.4 calls no plugin server without one; with one, `GET /` of the Admin API of Kong 3.9 answers 500."""
+    image.start(version)
+
+    assert image.lines()[-1].endswith(f"docker-start start_cmd={start_cmd}")
+
+
+def test_the_operators_start_command_stays(image: Image) -> None:
+    """A start command of the operator's is passed on."""
+    image.start("3.4.2", KONG_PLUGINSERVER_OTLP_TRACING_START_CMD="/opt/start.sh")
+
+    assert image.lines()[-1].endswith("start_cmd=/opt/start.sh")

@@ -1,4 +1,4 @@
-"""`python -m otlp_tracing_devtools.fake_kong KONG_YML …`: run the stand-in Kong until SIGTERM or SIGINT.
+"""`python -m otlp_tracing_devtools.fake_kong KONG_YML …`: run the stand-in Kong until SIGTERM, SIGINT or SIGQUIT.
 
 Prints one line with its URL when it is ready. Exit codes: 0 ended by a signal, 2 a wrong option or file.
 """
@@ -95,7 +95,7 @@ def _plugin_servers(options: argparse.Namespace) -> list[PluginServerCommands]:
 
 async def _run(options: argparse.Namespace) -> None:
     ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     gateway = FakeKong(
         options.kong_yml,
