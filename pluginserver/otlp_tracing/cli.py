@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 anything unforeseen, 2 bad usage or configuration.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -22,6 +23,7 @@ from otlp_tracing.logs.lines import WARNINGS
 
 _log = logging.getLogger("otlp_tracing.cli")
 
+_OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _OWN_OPTIONS = ("-h", "--help", "--version")
 
 
@@ -41,15 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(decisive)
         for fault in options.faults:
             _log.warning("invalid option, its default is used: %s", fault)
-        return int(options.run(options) or 0)
+        code = int(options.run(options) or 0)
+        sys.stdout.flush()
+        return code
     except ConfigError as error:
         for fault in error.faults:
             print(f"otlp-tracing: {fault}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output has closed it. Without this, Python's own flush at the end would fail once more.
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
+            raise
+        if error.errno != errno.EPIPE:  # the reader of our output may stop when it likes
+            print(f"otlp-tracing: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        # Without this, Python's own flush at the end would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from unittest import mock
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from otlp_tracing.cli import main, parse
 from otlp_tracing.commands.options import PREFIX, OptionParser
 from otlp_tracing.commands.parser import COMMANDS
+from otlp_tracing.paths import command_line
 
 REFUSED_IF_EMPTY = {"--kong-prefix", "--socket-name", "--plugins", "--sidecar", "--listen", "--spool"}
 """Options that take any text but an empty one."""
@@ -152,3 +154,13 @@ def test_one_option_decides_who_hands_records_over(
     assert main(["dump"]) == 0
     (plugin,) = json.loads(capsys.readouterr().out)
     assert sorted(plugin["Phases"]) == phases
+
+
+@pytest.mark.parametrize("arguments", [["dump"], ["dump", "--format", "lua"], ["completion", "bash"]], ids=" ".join)
+def test_a_full_output_is_one_sentence(arguments: Sequence[str]) -> None:
+    """A description that does not fit its volume is exit 1 and a sentence, not a traceback."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command_line(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.stderr == "otlp-tracing: standard output cannot be written: No space left on device\n"
+    assert done.returncode == 1
