@@ -21,18 +21,8 @@ case ${KONG_NGINX_WORKER_PROCESSES:-auto} in
     *) export OTLP_TRACING_WORKERS="${OTLP_TRACING_WORKERS:-$KONG_NGINX_WORKER_PROCESSES}" ;;
 esac
 
-# Secrets in files, in the way of Kong's entrypoint. OTLP_HEADER is for {vault://env/otlp-header}.
-for name in OTLP_HEADER OTEL_EXPORTER_OTLP_HEADERS; do
-    eval "file=\${${name}_FILE:-}"
-    [ -n "$file" ] || continue
-    if value=$(cat "$file" 2>/dev/null); then
-        export "$name=$value"
-        unset "${name}_FILE"
-    else
-        # Requests are served without tracing's secret. `serve` finds this variable, and counts it.
-        echo "otlp-tracing: ${name}_FILE: user $(id -u) cannot read $file" >&2
-    fi
-done
+# shellcheck source=kong/image/secrets.sh
+. /otlp-tracing-secrets.sh
 
 # nginx passes on only variables that it is told by name. Their values may be secret and are not written here.
 # The second line has those from which the resource of the spans is detected: it must be the same in Kong's own start.

@@ -1,11 +1,11 @@
-"""The image's entrypoint by itself: its work before there is a Kong, and how it keeps Kong and the plugin server."""
+"""The images' entrypoints by themselves: what they read, and how the one keeps Kong and the plugin server."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from e2e.processes import alive
 from e2e.waiting import wait_for
 
 ENTRYPOINT = CHECKOUT / "kong" / "image" / "entrypoint.sh"
+SERVER_SCRIPT = ENTRYPOINT.with_name("server.sh")
 # Each writes its start and its end. `exit` in the file `orders` lets the next plugin server end at once with that code.
 SERVER = """#!/bin/bash
 case $1 in
@@ -34,9 +35,66 @@ while :; do sleep infinity & wait $!; done
 """
 
 
-def start(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+@pytest.mark.parametrize("variable", ["OTLP_HEADER_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE"])
+@pytest.mark.parametrize("script", [ENTRYPOINT, SERVER_SCRIPT], ids=lambda path: path.name)
+def test_a_secret_that_cannot_be_read_is_said(script: Path, variable: str, tmp_path: Path) -> None:
+    """A line names the variable, the file and the user, and the program is started without the secret."""
+    missing = tmp_path / "missing"
+    done = run(script, tmp_path, ["kong", "version"], {variable: str(missing)})
+
+    assert done.stderr.startswith(f"otlp-tracing: {variable}: user ")
+    assert done.stderr.splitlines()[0].endswith(f" cannot read {missing}")
+    assert f"{variable}={missing}" in done.stdout
+
+
+@pytest.mark.parametrize("script", [ENTRYPOINT, SERVER_SCRIPT], ids=lambda path: path.name)
+def test_a_secret_in_a_file_becomes_the_variable(script: Path, tmp_path: Path) -> None:
+    """Both images read it, and the variable with the file's name is gone."""
+    (tmp_path / "secret").write_text("x-api-key=abc\n")
+    done = run(script, tmp_path, ["kong", "version"], {"OTEL_EXPORTER_OTLP_HEADERS_FILE": str(tmp_path / "secret")})
+
+    assert "OTEL_EXPORTER_OTLP_HEADERS=x-api-key=abc" in done.stdout.splitlines()
+    assert (done.stderr, "_FILE=" in done.stdout) == ("", False)
+
+
+def test_a_volume_that_is_too_small_is_said(tmp_path: Path) -> None:
+    """The server's container ends with a sentence that names the folder, and leaves no description."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "description.partial").symlink_to("/dev/full")
+    done = run(SERVER_SCRIPT, tmp_path, ["serve"], {"OTLP_TRACING_KONG_PREFIX": str(folder)}, "echo {}")
+
+    assert f"otlp-tracing: the plugin's description cannot be written into {folder}\n" in done.stderr
+    assert done.returncode == 1
+    assert not (folder / "description.json").exists()
+
+
+def test_a_base_that_is_no_kong_is_refused(tmp_path: Path) -> None:
+    """The entrypoint says which build argument is wrong."""
+    done = subprocess.run(["/bin/bash", moved(ENTRYPOINT, tmp_path)], capture_output=True, text=True, check=False)
+
+    assert "KONG_IMAGE is no image of Kong" in done.stderr
+    assert done.returncode == 2
+
+
+def moved(script: Path, folder: Path) -> Path:
+    """Return a copy of an image's script with its places in a folder."""
+    text = script.read_text().replace("/usr/local/otlp-tracing", str(folder / "otlp-tracing"))
+    text = text.replace("/otlp-tracing-secrets.sh", str(script.with_name("secrets.sh")))
+    copy = folder / script.name
+    copy.write_text(text.replace("/docker-entrypoint.sh", str(folder / "docker-entrypoint.sh")))
+    return copy
+
+
+def run(
+    script: Path, folder: Path, command: Sequence[str], environment: Mapping[str, str], does: str = "env"
+) -> subprocess.CompletedProcess[str]:
+    """Run an image's script whose programs do one thing, by default print their environment."""
+    for program in (folder / "otlp-tracing" / "bin" / "otlp-tracing", folder / "docker-entrypoint.sh"):
+        program.parent.mkdir(parents=True, exist_ok=True)
+        write_program(program, f"#!/bin/sh\n{does}\n")
     return subprocess.run(
-        ["/bin/bash", str(ENTRYPOINT), "kong", "version"],
+        [script.read_text().splitlines()[0].removeprefix("#!"), moved(script, folder), *command],
         env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
@@ -45,16 +103,9 @@ def start(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("variable", ["OTLP_HEADER_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE"])
-def test_a_secret_that_cannot_be_read_is_said(variable: str, tmp_path: Path) -> None:
-    """Kong is started without tracing's secret: a line names the variable, the file and the user."""
-    missing = tmp_path / "missing"
-    done = start({variable: str(missing)})
-
-    said, end = done.stderr.splitlines()
-    assert said.startswith(f"otlp-tracing: {variable}: user ")
-    assert said.endswith(f" cannot read {missing}")
-    assert "KONG_IMAGE is no image of Kong" in end  # the last step of the entrypoint
+def write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 class Image:
@@ -66,16 +117,15 @@ class Image:
         self._programs = folder / "otlp-tracing" / "bin"
         self._programs.mkdir(parents=True)
         self._log = folder / "log"
-        kong, self._script = folder / "docker-entrypoint.sh", folder / "entrypoint.sh"
-        self._write(self._programs / "otlp-tracing", SERVER)
-        self._write(kong, KONG)
-        script = ENTRYPOINT.read_text().replace("/usr/local/otlp-tracing", str(folder / "otlp-tracing"))
-        self._script.write_text(script.replace("/docker-entrypoint.sh", str(kong)))
+        places = {"calls": self.calls, "orders": self.orders}
+        write_program(self._programs / "otlp-tracing", SERVER.format(**places))
+        write_program(folder / "docker-entrypoint.sh", KONG.format(**places))
+        self._script = moved(ENTRYPOINT, folder)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, version: str = "3.9.3", **environment: str) -> None:
         """Start it, and wait until Kong runs."""
-        self._write(self._programs / "kong", f"#!/bin/sh\necho {version}\n")
+        write_program(self._programs / "kong", f"#!/bin/sh\necho {version}\n")
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 ["/bin/bash", str(self._script), "kong", "docker-start"],
@@ -110,10 +160,6 @@ class Image:
             self.process.wait()
         for pid in filter(alive, [*self.pids("kong"), *self.pids("server")]):
             os.kill(pid, signal.SIGKILL)
-
-    def _write(self, path: Path, text: str) -> None:
-        path.write_text(text.format(calls=self.calls, orders=self.orders) if "{" in text else text)
-        path.chmod(0o755)
 
 
 @pytest.fixture
