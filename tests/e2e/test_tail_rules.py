@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +35,17 @@ _POLICY = {"id": "silent", "name": "Nothing of /policy", "trace": {"match": {"pa
 def _write(file: Path, *policies: object) -> None:
     file.write_text(json.dumps({"sender": "the test", "policies": policies}))
     file.chmod(0o644)
+
+
+def _delivery(gateway: RunningGateway) -> dict[str, Any]:
+    return dict(json.loads(fetch(gateway.sidecar_url, "/delivery").text()))
+
+
+def _is_restored(gateway: RunningGateway) -> bool:
+    try:
+        return bool(_delivery(gateway)["policy"]["is_restored"])
+    except OSError:
+        return False  # it is not there yet
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +120,13 @@ def test_a_consumer_is_kept_or_dropped_whatever_the_rate(
 def test_a_policy_changes_a_rate_without_a_reload(
     gateway: RunningGateway, upstream: RecordingUpstream, policy_file: Path
 ) -> None:
-    """The workers decide by it, so that the upstream is told; a file that is cut changes nothing and is reported."""
+    """The workers decide by it, so that the upstream is told; a file that is cut changes nothing and is reported.
+
+    A sidecar that is killed and begins with the file that is cut has the last good one too.
+    """
 
     def state() -> dict[str, Any]:
-        return dict(json.loads(fetch(gateway.sidecar_url, "/delivery").text())["policy"])
+        return dict(_delivery(gateway)["policy"])
 
     before = _send(gateway, upstream, "/policy", "gold")
     _write(policy_file, _POLICY)
@@ -120,19 +136,27 @@ def test_a_policy_changes_a_rate_without_a_reload(
     wait_for(lambda: state()["fault"], 10, "a fault")
 
     assert before[1]
-    assert (state()["policies"], state()["sender"]) == (["silent"], "the test")
+    assert (state()["policies"], state()["sender"], state()["is_restored"]) == (["silent"], "the test", False)
+    (sidecar,) = gateway.processes()["sidecar"]
+    os.kill(sidecar, signal.SIGKILL)
+    wait_for(lambda: _is_restored(gateway), 30, "the next sidecar has the last good file")
+    assert (state()["policies"], bool(state()["fault"])) == (["silent"], True)
     assert not _send(gateway, upstream, "/policy", "gold")[1]
 
 
 def test_a_debug_session_keeps_what_matches_and_ends(
     gateway: RunningGateway, upstream: RecordingUpstream, spans_at_sink: SinkReader
 ) -> None:
-    """The upstream is told where the head can decide; after its number of requests all is as before."""
+    """The upstream is told where the head can decide; after its number of requests all is as before.
+
+    While it runs, the sidecar's report shows it.
+    """
     command = [*command_line("debug"), "--kong-prefix", str(gateway.prefix), "--path", "/none/*", "--requests", "200"]
     sent: list[tuple[str, bool]] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as session:
         assert session.stdout is not None
         assert "keeping up to 200 requests" in session.stdout.readline()
+        shown = _delivery(gateway)["debug_session"]
         while session.poll() is None and len(sent) < 2000:
             sent.append(_send(gateway, upstream, "/none", "probe"))
         assert "the session has ended: 200 requests kept" in session.communicate(timeout=20)[0]
@@ -141,5 +165,9 @@ def test_a_debug_session_keeps_what_matches_and_ends(
 
     # The first requests are decided before the workers know the session, at most a second later.
     assert told
+    assert (shown["match"], shown["left_requests"], shown["kept"]) == ({"paths": ["/none/*"]}, 200, 0)
+    assert f"process {session.pid}" in shown["sender"]
+    assert 0 < shown["left_s"] <= 300
+    assert _delivery(gateway)["debug_session"] is None
     assert len(wait_for_trace(spans_at_sink, told[0])) == 2
     assert len(wait_for_trace(spans_at_sink, sent[0][0])) == 2
