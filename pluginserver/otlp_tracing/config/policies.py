@@ -102,6 +102,8 @@ def parse_policies(content: bytes) -> Policies:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         reason = str(getattr(error, "problem", None) or error).splitlines()[0][:200]
+        if reason.startswith("but "):  # the first half of the sentence is the context
+            reason = f"{getattr(error, 'context', None)} {reason}"
         raise ConfigError([Fault("", "", f"cannot be read as YAML: {place}{reason}")]) from error
     return read_policies(document)
 

@@ -38,3 +38,31 @@ def test_the_faults_of_a_policy_have_their_places(
 
     assert check([tmp_path / "policies.yml"]) == 2
     assert finding in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("policies: []\npolicies: []\n", "policies is written twice"),
+        (GOOD.replace("sender: a", "sender: &s a").replace("name: A", "name: *s"), "aliases (*) are not allowed"),
+        (f"{GOOD}---\n{GOOD}", "expected a single document"),
+        (f"{GOOD}# {'x' * 70_000}\n", "must be 65536 bytes or less"),
+    ],
+)
+def test_what_the_sidecar_refuses_is_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, fault: str
+) -> None:
+    """Although it is YAML of the right shape."""
+    (tmp_path / "policies.yml").write_text(text)
+
+    assert check([tmp_path / "policies.yml"]) == 2
+    assert fault in "".join(capsys.readouterr())
+
+
+def test_a_policy_file_that_all_may_write_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sidecar refuses it."""
+    (tmp_path / "policies.yml").write_text(GOOD)
+    (tmp_path / "policies.yml").chmod(0o666)
+
+    assert check([tmp_path / "policies.yml"]) == 2
+    assert "must not be writable for every user" in "".join(capsys.readouterr())

@@ -109,7 +109,7 @@ class PolicyFile:
             return None
         self._loaded = version
         try:
-            return self._accept(_read(self._path))
+            return self._accept(read_policy_file(self._path))
         except ConfigError as error:
             fault = _sentence(error)
         except Exception:
@@ -268,7 +268,7 @@ def _version(path: Path) -> Version:
     return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode, status.st_ctime_ns)
 
 
-def _read(path: Path) -> bytes:
+def read_policy_file(path: Path) -> bytes:
     """Read the file, up to a byte more than may be in it.
 
     Raises:
