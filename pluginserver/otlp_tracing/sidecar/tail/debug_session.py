@@ -65,7 +65,7 @@ class DebugSession:
         age = self._clock() - self._began_at
         return {
             "sender": self._sender,
-            "match": {name: _masked(value) if name == "headers" else value for name, value in self._match.items()},
+            "match": {name: _masked(one) if name == "headers" else one for name, one in self._match.items() if one},
             "age_s": round(age, 1),
             "left_s": round(max(self.seconds - age, 0.0), 1),
             "kept": self.kept,
