@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--docs writes the whole document: it needs --kong, and no --part")
     if options.before and options.kong is None:
         parser.error("--before is measured on a Kong: it needs --kong")
-    console = Console(stderr=options.json == Path("-"), width=140)
+    console = Console(stderr=options.json == Path("-"), width=180)
     results = _measure(options, parts, console)
     print_results(console, results)
     known = circumstances(options.kong)
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="of full load in each round on each subject")
     parser.add_argument("--rounds", type=int, default=3, help="how often each subject has its turn")
-    parser.add_argument("--kills", type=int, default=6, help="of workers, over each protocol at each load")
+    parser.add_argument("--kills", type=int, default=5, help="of workers, over each protocol at each load")
     parser.add_argument("--part", choices=_PARTS, help="measure this only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too; - for stdout")
     parser.add_argument("--docs", action="store_true", help="write the results into docs/benchmarks.md too")

@@ -48,7 +48,7 @@ class Loads:
 
     Args:
         full: as many requests as 32 connections can send.
-        half: half of that rate.
+        half: half of that rate; without CPU times.
         alone: one connection, so that no request waits for another.
     """
 

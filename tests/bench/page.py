@@ -69,8 +69,8 @@ class Sidecar:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.page", description=__doc__)
-    parser.add_argument("--starts", type=int, default=7, help="of all sidecars")
-    parser.add_argument("--rounds", type=int, default=5, help="with each start")
+    parser.add_argument("--starts", type=int, default=4, help="of all sidecars")
+    parser.add_argument("--rounds", type=int, default=4, help="with each start")
     parser.add_argument("--seconds", type=float, default=1.0, help="of load on each sidecar in each round")
     parser.add_argument("--no-browser", dest="browser", action="store_false", help="leave the real page out")
     parser.add_argument("--docs", action="store_true", help="write the results into docs/benchmarks.md too")

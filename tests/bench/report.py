@@ -59,7 +59,8 @@ def as_json(results: Results, known: Mapping[str, Any]) -> dict[str, Any]:
 def print_results(console: Console, results: Results) -> None:
     """Print every part that was measured, and the ratios."""
     for one in tables(results):
-        table = Table("", title=one.title, title_justify="left")
+        table = Table(title=one.title, title_justify="left")
+        table.add_column(no_wrap=True)
         for heading in one.headings:
             table.add_column(heading, justify="right")
         for row in one.rows:

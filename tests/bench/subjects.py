@@ -96,7 +96,8 @@ class Gateway:
 
     def __init__(self, kong: Kong, subject: Subject, declared: _Declarations) -> None:
         self.kong = kong
-        self.settle_seconds = _QUEUE_SECONDS if subject.queued or not subject.protocol else _EMITTER_SECONDS
+        bundled = subject.plugin is not None and subject.protocol is None
+        self.settle_seconds = _QUEUE_SECONDS if bundled or subject.queued else _EMITTER_SECONDS
         self._declared = declared
 
     def trace(self, rate: float, routes: int = 1) -> None:

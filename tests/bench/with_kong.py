@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.measurement import CpuMeter, Loads, Measurement
@@ -22,7 +22,7 @@ from bench.subjects import (
     running_gateway,
     surroundings,
 )
-from bench.wrk import ALONE, FULL, Load, half_load, run_wrk
+from bench.wrk import ALONE, FULL, Load, Said, half_load, run_wrk
 
 RATES = {"100 %": 1.0, "10 %": 0.1, "1 %": 0.01, "0 %": 0.0}
 _GROWN = (NO_PLUGIN, MSGPACK, PROTOBUF_QUEUE)  # every part of ours is in one of them
@@ -35,6 +35,7 @@ _GROWTH: Mapping[int, Mapping[str, Load]] = {
     10_000: {"10,000 routes": Load(routes=10_000)},
 }
 """Number of routes to the loads on them."""
+_GROWTH_ROUNDS = 2
 _WARM_UP_SECONDS = 1.0
 _REST_SECONDS = 5.0
 
@@ -138,9 +139,9 @@ class _Run:
             run_wrk(self._gateways[name].kong.port, _WARM_UP_SECONDS, Load(routes=routes))
         for kind in loads:
             self.found.growth[kind] = {name: [] for name in _GROWN}
-        for number in range(self._rounds):
+        for number in range(_GROWTH_ROUNDS):
             for kind, load in loads.items():
-                self._say(f"{kind}, round {number + 1} of {self._rounds}")
+                self._say(f"{kind}, round {number + 1} of {_GROWTH_ROUNDS}")
                 for name, rounds in self.found.growth[kind].items():
                     rounds.append(_measure(self._gateways[name], self._seconds, load))
 
@@ -148,8 +149,8 @@ class _Run:
 def _loads(gateway: Gateway, seconds: float) -> Loads:
     full = _measure(gateway, seconds, FULL)
     alone = _measure(gateway, seconds / 2, ALONE)
-    half = _measure(gateway, seconds / 2, half_load(full.requests_per_second, full.p50_ms))
-    return Loads(full, half, alone)
+    half = run_wrk(gateway.kong.port, seconds / 2, half_load(full.requests_per_second, full.p50_ms))
+    return Loads(full, _without_cpu(half), alone)
 
 
 def _measure(gateway: Gateway, seconds: float, load: Load) -> Measurement:
@@ -157,12 +158,13 @@ def _measure(gateway: Gateway, seconds: float, load: Load) -> Measurement:
     nginx, server, sidecar = (CpuMeter(kong.pids(kind)) for kind in ("nginx", "server", "sidecar"))
     said = run_wrk(kong.port, seconds, load)
     time.sleep(gateway.settle_seconds)
-    return Measurement(
-        requests_per_second=said.requests_per_second,
-        p50_ms=said.p50_ms,
-        p99_ms=said.p99_ms,
+    return replace(
+        _without_cpu(said),
         nginx_us=nginx.microseconds(said.requests),
         server_us=server.microseconds(said.requests),
         sidecar_us=sidecar.microseconds(said.requests),
-        failed=said.failed,
     )
+
+
+def _without_cpu(said: Said) -> Measurement:
+    return Measurement(said.requests_per_second, said.p50_ms, said.p99_ms, failed=said.failed)
