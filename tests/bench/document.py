@@ -32,7 +32,8 @@ def write_document(results: Results, circumstances: Mapping[str, Any], seconds: 
         rate: {name: one for name, one in results.at_rate(rate).items() if not SUBJECTS[name].before}
         for rate in results.with_kong.rates
     }
-    note = f"{circumstances['date'][:10]}, {circumstances['cores']} cores, {circumstances['cpu']}"
+    machine = f"one nginx worker, {circumstances['cores']} cores, {circumstances['cpu']}"
+    note = f"Kong {circumstances['Kong']}, {machine}, {circumstances['date'][:10]}"
     for name, palette in _PICTURES.items():
         (DOCS / f"cost-{name}.svg").write_text(draw(rates, palette, note))
     replace(BENCHMARKS, "results", "\n".join(_lines(results, circumstances, seconds)))

@@ -49,7 +49,7 @@ def tables(results: Results) -> Iterator[Table]:
         yield _figures("Without Kong: two load clients, 16 requests at a time each", figures, headings)
     if results.start:
         rows = [[name, f"{value:,.0f}"] for name, value in results.start.items()]
-        yield Table("Start", ["ms"], rows)
+        yield Table("Start and size", ["median"], rows)
     if results.profile:
         title = "Where a request's CPU time goes, µs, with Kong under a profiler"
         yield Table(title, list(results.profile), list(_profile(results)))
@@ -71,12 +71,17 @@ def _with_kong(results: Results) -> Iterator[Table]:
     if results.with_kong.resident:
         yield Table("Memory, MiB at rest → under load, and CPU time at rest", *_resident(results))
     if results.with_kong.growth:
-        growth = {
-            f"{name}, {kind}": median(rounds)
+        headings = ["requests/s", "p50 ms", *_CPU, "failed"]
+        rows = [
+            [
+                f"{name}, {kind}",
+                *(_written(median(rounds), heading) for heading in headings),
+                _mib(results.with_kong.grown[kind][name]),
+            ]
             for kind, found in results.with_kong.growth.items()
             for name, rounds in found.items()
-        }
-        yield _figures("With more connections and routes, at 100 %", growth, ["requests/s", "p50 ms", *_CPU, "failed"])
+        ]
+        yield Table("With more connections and routes, at 100 %", [*headings, "MiB in all"], rows)
 
 
 def _loads(one: Loads) -> Iterator[str]:
@@ -95,9 +100,7 @@ def _resident(results: Results) -> tuple[list[str], list[list[str]]]:
         [
             name,
             *(
-                f"{one.at_rest[kind] / (1 << 20):.0f} → {one.under_load.get(kind, 0) / (1 << 20):.0f}"
-                if kind in one.at_rest
-                else ""
+                f"{_mib(one.at_rest[kind])} → {_mib(one.under_load.get(kind, 0))}" if kind in one.at_rest else ""
                 for kind in kinds
             ),
             f"{one.idle_ms:.1f}",
@@ -105,6 +108,10 @@ def _resident(results: Results) -> tuple[list[str], list[list[str]]]:
         for name, one in found.items()
     ]
     return [*(_PROCESSES[kind] for kind in kinds), "CPU ms/s"], rows
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):.0f}"
 
 
 def _figures(title: str, figures: Mapping[str, Measurement], headings: Iterable[str]) -> Table:

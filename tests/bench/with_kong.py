@@ -63,11 +63,13 @@ class WithKong:
         rates: of each subject, round by round, by rate.
         resident: of each subject.
         growth: of some subjects, round by round, by number of routes or connections.
+        grown: their resident bytes in all after that.
     """
 
     rates: dict[str, dict[str, list[Loads]]] = field(default_factory=dict)
     resident: dict[str, Resident] = field(default_factory=dict)
     growth: dict[str, dict[str, list[Measurement]]] = field(default_factory=dict)
+    grown: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 def measure(command: Path, before: Path | None, rounds: int, seconds: float, say: Callable[[str], None]) -> WithKong:
@@ -139,11 +141,13 @@ class _Run:
             run_wrk(self._gateways[name].kong.port, _WARM_UP_SECONDS, Load(routes=routes))
         for kind in loads:
             self.found.growth[kind] = {name: [] for name in _GROWN}
+            self.found.grown[kind] = {}
         for number in range(_GROWTH_ROUNDS):
             for kind, load in loads.items():
                 self._say(f"{kind}, round {number + 1} of {_GROWTH_ROUNDS}")
                 for name, rounds in self.found.growth[kind].items():
                     rounds.append(_measure(self._gateways[name], self._seconds, load))
+                    self.found.grown[kind][name] = sum(self._gateways[name].kong.resident().values())
 
 
 def _loads(gateway: Gateway, seconds: float) -> Loads:
