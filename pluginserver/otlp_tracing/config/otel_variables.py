@@ -141,7 +141,7 @@ class TracerVariables:
         """Read them."""
         problems: list[Fault] = []
         parent, rate = _sampler(environment, problems)
-        extract, inject = _propagators(environment.get("OTEL_PROPAGATORS", ""), problems)
+        extract, inject = _propagators(value_of(environment, "OTEL_PROPAGATORS"), problems)
         return cls(rate, parent, extract, inject, tuple(problems))
 
     def fill(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -168,6 +168,9 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
         remarks += _set(
             environment, ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"), "is not used: no TLS with http://"
         )
+    if variables.is_base and variables.endpoint.rstrip("/").endswith("/v1/traces"):
+        rule = f"is a base, to which /v1/traces is added: leave it out, or set {_EXPORTER}TRACES_ENDPOINT"
+        remarks.append(Fault(variables.endpoint_variable, "", rule))
     if variables.insecure and variables.endpoint.startswith("https://"):
         remarks += _set(environment, ("INSECURE",), "is not used: the endpoint starts with https://")
     if (variables.client_cert is None) != (variables.client_key is None):
@@ -198,13 +201,13 @@ def tracer_remarks(environment: Mapping[str, str], *, has_own_sidecar: bool) -> 
 
 def metric_interval_ms(environment: Mapping[str, str]) -> int | None:
     """Return the interval between two exports of metrics; None if it is unset or cannot be used."""
-    text = environment.get("OTEL_METRIC_EXPORT_INTERVAL", "").strip()
+    text = value_of(environment, "OTEL_METRIC_EXPORT_INTERVAL")
     return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LONGEST_INTERVAL_MS else None
 
 
 def _metric_problems(environment: Mapping[str, str]) -> Iterator[Fault]:
     for name, known in _METRIC_VALUES.items():
-        text = environment.get(name, "").strip().lower()
+        text = value_of(environment, name).lower()
         if text and not known and metric_interval_ms(environment) is None:
             rule = f"must be 1 to {_LONGEST_INTERVAL_MS} milliseconds; 60000 is used"
             yield Fault(name, "", rule)
@@ -219,9 +222,16 @@ def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Ite
 
 def _find(environment: Mapping[str, str], name: str, signal: Signal = "traces") -> tuple[str, str]:
     for variable in (f"{_EXPORTER}{signal.upper()}_{name}", _EXPORTER + name):
-        if value := environment.get(variable, "").strip():
+        if value := value_of(environment, variable):
             return variable, value
     return "", ""
+
+
+def value_of(environment: Mapping[str, str], variable: str) -> str:
+    """Return a variable's value without blanks and a pair of quotes around it; empty if it is unset."""
+    # Docker's --env-file hands over the quotes that a shell would remove.
+    value = environment.get(variable, "").strip()
+    return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
 def _protocol(variable: str, value: str, problems: list[Fault]) -> Protocol | None:
@@ -289,8 +299,8 @@ def _insecure(variable: str, value: str, problems: list[Fault]) -> bool:
 def _sampler(
     environment: Mapping[str, str], problems: list[Fault]
 ) -> tuple[Literal["follow", "ignore"] | None, float | None]:
-    argument = environment.get("OTEL_TRACES_SAMPLER_ARG", "").strip()
-    name = environment.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+    argument = value_of(environment, "OTEL_TRACES_SAMPLER_ARG")
+    name = value_of(environment, "OTEL_TRACES_SAMPLER").lower()
     if name and name not in _SAMPLERS:
         rule = f"must be one of {', '.join(_SAMPLERS)}; it is not used"
         problems.append(Fault("OTEL_TRACES_SAMPLER", "", rule))

@@ -72,12 +72,29 @@ def test_the_value_of_traces_comes_first() -> None:
     assert (found.compression, found.protocol) == ("none", "http/protobuf")
 
 
+def test_quotes_around_a_value_are_left_out() -> None:
+    """Docker's --env-file keeps those that a shell would remove."""
+    variables = {
+        f"{EXPORTER}HEADERS": '"x-api-key=abc"',
+        f"{EXPORTER}PROTOCOL": "'http/protobuf'",
+        f"{EXPORTER}ENDPOINT": '""',
+        f"{EXPORTER}TIMEOUT": '" 2500"',
+    }
+    found = ExporterVariables.read(variables)
+
+    assert (dict(found.headers), found.protocol) == ({"x-api-key": "abc"}, "http/protobuf")
+    assert (found.endpoint, found.timeout_s, found.problems) == ("", 2.5, ())
+    assert filled({}, OTEL_TRACES_SAMPLER='"traceidratio"', OTEL_TRACES_SAMPLER_ARG="'0.5'").sampling.rate == 0.5
+    assert filled({}, OTEL_PROPAGATORS='"b3"').propagation.extract == ("b3",)
+
+
 @pytest.mark.parametrize(
     ("environment", "named"),
     [
         ({f"{EXPORTER}ENDPOINT": "http://c:1", f"{EXPORTER}CERTIFICATE": "/ca.pem"}, f"{EXPORTER}CERTIFICATE"),
         ({f"{EXPORTER}ENDPOINT": "https://c:1", f"{EXPORTER}INSECURE": "true"}, f"{EXPORTER}INSECURE"),
         ({f"{EXPORTER}CLIENT_KEY": "/key.pem"}, f"{EXPORTER}CLIENT_KEY"),
+        ({f"{EXPORTER}ENDPOINT": "http://c:4318/v1/traces/"}, f"{EXPORTER}ENDPOINT"),
         ({"OTEL_BSP_SCHEDULE_DELAY": "1", "OTEL_SDK_DISABLED": "true"}, "OTEL_BSP_SCHEDULE_DELAY, OTEL_SDK_DISABLED"),
     ],
 )

@@ -26,11 +26,17 @@ HTTP1 = Cause(
 )
 GRPC = Cause("the port speaks gRPC, not HTTP/1.1", "set `protocol: grpc`, or the port of OTLP over HTTP, often 4318")
 NO_TLS = Cause("the port does not speak TLS", "write http:// in `endpoint`")
+TLS = Cause("the port speaks TLS alone", "write https:// in `endpoint`")
+NOT_HTTP = Cause("the port does not speak HTTP", "check host and port of `endpoint`")
 REFUSED = Cause("the connection is refused: no program listens there")
 NO_PROXY = Cause("the proxy cannot be reached", "check HTTPS_PROXY, or name the collector in NO_PROXY")
 CLOSED = Cause(
     "the collector closed the connection without an answer",
     "if this lasts, check scheme and port of `endpoint`: the port may speak TLS, or another protocol",
+)
+CLOSED_TLS = Cause(
+    CLOSED.reason,
+    "if this lasts, the collector may demand a certificate that it trusts: set `tls.client_cert` and `tls.client_key`",
 )
 
 # Of several, the first one counts.
@@ -42,6 +48,14 @@ _CAUSES: Sequence[tuple[re.Pattern[str], Cause]] = [
         ("Expected SETTINGS frame", Cause("the port does not speak gRPC")),
         ("missing selected ALPN", Cause("the port speaks TLS, and no HTTP/2", HTTP1.remedy)),
         ("WRONG_VERSION_NUMBER", NO_TLS),
+        # As nginx, Go, Apache and Tomcat answer 400; a TLS alert in the place of a status line.
+        (
+            r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled|"
+            r"requires TLS|b'\\x15\\x03",
+            TLS,
+        ),
+        ("CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|UNKNOWN_CA|BAD_CERTIFICATE", CLOSED_TLS),
+        ("Bad status line", NOT_HTTP),
         (
             "certificate has expired",
             Cause("the collector's certificate has expired", "renew the certificate at the collector"),

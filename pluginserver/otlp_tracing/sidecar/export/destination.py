@@ -9,6 +9,7 @@ Source: OpenTelemetry specification, protocol/exporter.md and configuration/sdk-
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -27,6 +28,9 @@ from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attribut
 _DEFAULT_PORTS = {("grpc", "http"): 4317, ("http/protobuf", "http"): 4318}
 _HTTPS_PORT = 443
 _TRACES_PATH = "/v1/traces"
+_CONNECTION_HEADERS = frozenset({"connection", "content-length", "te", "transfer-encoding", "upgrade"})
+# A letter of another alphabet is in an internationalized name; a `$`, `{` or `(` is a variable that nothing replaced.
+_HOST = re.compile(r"[\w.\-]+|[0-9A-Fa-f:.]+(?:%[\w.\-]+)?")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class Destination:
         # A variable's value is not part of an error: it can have a password, and Kong has not checked it.
         variable = "" if configured else variables.endpoint_variable
         headers = _headers(settings, variables)
-        if protocol == "grpc" and (faults := list(_metadata_faults(headers))):
+        field = "headers" if settings.headers else "OTEL_EXPORTER_OTLP_HEADERS"
+        if protocol == "grpc" and (faults := list(_metadata_faults(field, headers))):
             raise ConfigError(faults)
         return cls(
             endpoint=endpoint,
@@ -206,7 +211,8 @@ def _environment_endpoint(variables: ExporterVariables, protocol: Protocol, sign
     if not variables.endpoint:
         return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
     if variables.is_base and protocol != "grpc":
-        return f"{variables.endpoint.rstrip('/')}/v1/{signal}"
+        base, mark, query = variables.endpoint.partition("?")
+        return f"{base.rstrip('/')}/v1/{signal}{mark}{query}"
     return variables.endpoint
 
 
@@ -229,7 +235,7 @@ def _address(
     except ValueError:
         parts, host, port = urlsplit(""), "", None
     shown = (variable, "") if variable else ("endpoint", endpoint)
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or port == 0:
         rule = "must be http://host:port or https://host:port"
         raise ConfigError([Fault(*shown, rule + ("; an IPv6 address stands in []" if text.count(":") > 2 else ""))])
     if "@" in parts.netloc:
@@ -260,10 +266,15 @@ def _headers(settings: Settings, variables: ExporterVariables) -> tuple[tuple[st
     return variables.headers
 
 
-def _metadata_faults(headers: Iterable[tuple[str, str]]) -> Iterator[Fault]:
-    """Find headers that gRPC refuses at every attempt. Source: gRPC, PROTOCOL-HTTP2.md, "Custom-Metadata"."""
+def _metadata_faults(field: str, headers: Iterable[tuple[str, str]]) -> Iterator[Fault]:
+    """Find headers that gRPC refuses at every attempt, given in a field or a variable.
+
+    Source: gRPC, PROTOCOL-HTTP2.md, "Custom-Metadata"; RFC 9113, section 8.2.2.
+    """
     for name, value in headers:
-        if name.endswith("-bin"):
-            yield Fault("headers", name, "cannot be sent over gRPC: a name that ends in -bin has binary values there")
+        if name.startswith("grpc-") or name in _CONNECTION_HEADERS:
+            yield Fault(field, name, "cannot be sent over gRPC, which sets it itself")
+        elif name.endswith("-bin"):
+            yield Fault(field, name, "cannot be sent over gRPC: a name that ends in -bin has binary values there")
         elif not all(" " <= character <= "~" for character in value):
-            yield Fault("headers", name, "cannot be sent over gRPC: its value has a character that is not ASCII")
+            yield Fault(field, name, "cannot be sent over gRPC: its value has a character that is not ASCII")

@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.export.causes import NO_PROXY, REFUSED, cause_of
+from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, NO_PROXY, REFUSED, cause_of
 from otlp_tracing.sidecar.export.certificates import CertificateWatch
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
@@ -114,11 +114,15 @@ class GrpcTransport:
         found = _NOT_GRPC.search(error.details() or "")
         # gRPC itself translates the HTTP statuses that have a meaning for it, such as 401 and 503.
         if found and not (found[0].startswith("Received") and code in _TRANSLATED):
-            action = Action.HOLD_NOT_OTLP
+            # A proxy's bound on a request, which a smaller batch keeps.
+            is_too_large = (error.details() or "").endswith("http2 header with status: 413")
+            action = Action.SPLIT if is_too_large else Action.HOLD_NOT_OTLP
         if code == "UNAVAILABLE":  # gRPC's own, if it could not speak with the collector
             cause = cause_of(error.details() or "")
             if cause is REFUSED and self._destination.proxy:
                 cause = NO_PROXY
+            elif cause is CLOSED and self._destination.secure:
+                cause = CLOSED_TLS
         reason = cause.reason if cause else f"{code}: {details}"
         remedy = cause.remedy if cause else ""
         return ExportResult(action, reason, delay_s=delay_s, error_type=code, remedy=remedy)

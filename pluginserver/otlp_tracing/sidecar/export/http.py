@@ -6,10 +6,12 @@ Source: opentelemetry-proto, docs/specification.md (OTLP/HTTP); RFC 9110, Retry-
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 import zlib
 from collections.abc import Callable
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import aiohttp
 from google.protobuf import json_format
@@ -24,20 +26,27 @@ from otlp_tracing import __version__
 from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
-from otlp_tracing.sidecar.export.causes import GRPC, NO_PROXY, NO_TLS, Cause, cause_of
+from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, GRPC, NO_PROXY, NO_TLS, TLS, Cause, cause_of
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.result import Action, ExportResult, http_action, proxy_refusal, retry_after
+from otlp_tracing.sidecar.export.result import Action, ExportResult, http_refusal, proxy_refusal, retry_after
 
 _MAX_RESPONSE_BYTES = 64 << 10  # a message with a number and a sentence
 _DNS_SECONDS = 10  # the longest that a collector which has moved is not found
 # Level 1 takes a third of the time of zlib's usual 6, for a tenth more bytes of such messages.
 _GZIP_LEVEL, _GZIP_WINDOW = 1, 31
 _CONTENT_TYPE = "application/x-protobuf"
+# Other names of protobuf, and aiohttp's default for a response without a type.
+_PROTOBUF = frozenset({
+    _CONTENT_TYPE, "application/protobuf", "application/vnd.google.protobuf", "application/octet-stream",
+})  # fmt: skip
+_FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # these describe the body, which is made here
 _RESPONSES = {
     "traces": ExportTraceServiceResponse,
     "metrics": ExportMetricsServiceResponse,
     "logs": ExportLogsServiceResponse,
 }
+# A gateway's refusal that it sends with 200. OTLP's own response has none of these fields.
+_ERROR = re.compile(rb'"errors?"\s*:\s*(?!null|false|""|\[\s*\]|\{\s*\})|"success"\s*:\s*false')
 _HTTP2_SETTINGS = r"\x04\x00\x00\x00\x00\x00"  # as aiohttp quotes it: type, flags and stream of the first frame
 
 
@@ -55,7 +64,7 @@ class HttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._headers = CIMultiDict({"user-agent": f"otlp-tracing/{__version__}"})
-        self._headers.extend(destination.headers)
+        self._headers.extend(pair for pair in destination.headers if pair[0] not in _FRAMING)
         self._headers["content-type"] = _CONTENT_TYPE
         if destination.gzip:
             self._headers["content-encoding"] = "gzip"
@@ -80,7 +89,7 @@ class HttpTransport:
             if isinstance(error, aiohttp.ClientSSLError):
                 # A certificate may have changed, the client's or the collector's.
                 self._certificates.check_soon()
-            return _failure(error)
+            return _failure(error, is_secure=self._destination.secure)
 
     async def close(self) -> None:
         """Abort the requests under way and close every connection."""
@@ -129,9 +138,23 @@ def _result(response: aiohttp.ClientResponse, body: bytes, signal: Signal) -> Ex
             text = f"HTTP {response.status} with {response.content_type}, which is not an OTLP response"
             return _not_otlp(Cause(text), str(response.status))
         return ExportResult(Action.SUCCESS, _printable(partial.error_message), max(partial.rejected_spans, 0))
-    reason = f"HTTP {response.status}: {_details(response, body)}"
-    delay_s = retry_after(response.headers.get("Retry-After"))
-    return ExportResult(http_action(response.status), reason, delay_s=delay_s, error_type=str(response.status))
+    details = _details(response, body)
+    if response.status == 400 and (response.content_type == "text/html" or cause_of(details) is TLS):
+        # A web server's own page, and no collector's answer about spans.
+        return _not_otlp(cause_of(details) or Cause(f"HTTP 400: {details}"), "400")
+    if response.status // 100 == 3 and "Location" in response.headers:
+        return _redirection(response)
+    return http_refusal(response.status, details, retry_after(response.headers.get("Retry-After")))
+
+
+def _redirection(response: aiohttp.ClientResponse) -> ExportResult:
+    try:
+        parts = urlsplit(urljoin(str(response.url), response.headers["Location"]))
+        target = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        target = "an address that is no URL"
+    remedy = "redirections are not followed: if this address is the collector's, write it in `endpoint`"
+    return _not_otlp(Cause(f"HTTP {response.status}: it redirects to {target}", remedy), str(response.status))
 
 
 def _decode(content_type: str, body: bytes, signal: Signal) -> ExportTraceServiceResponse:
@@ -140,24 +163,32 @@ def _decode(content_type: str, body: bytes, signal: Signal) -> ExportTraceServic
     The responses of the three signals differ in the names of their fields alone, which only JSON shows.
     """
     if content_type == "application/json" and body.lstrip().startswith(b"{"):
+        if _ERROR.search(body):
+            raise DecodeError("an error in a field that OTLP does not have")
         body = json_format.Parse(body, _RESPONSES[signal](), ignore_unknown_fields=True).SerializeToString()
         return ExportTraceServiceResponse.FromString(body)
-    if body and content_type not in {_CONTENT_TYPE, "application/octet-stream"}:  # the latter is aiohttp's default
+    if body and content_type not in _PROTOBUF:
         raise DecodeError(content_type)
     return ExportTraceServiceResponse.FromString(body)
 
 
-def _failure(error: Exception) -> ExportResult:
+def _failure(error: Exception, *, is_secure: bool) -> ExportResult:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return proxy_refusal(error.status)
+    if "content-encoding" in str(error):
+        return _not_otlp(Cause("the response has a content encoding that cannot be decoded"))
     if isinstance(error, aiohttp.ClientResponseError):
-        is_grpc = _HTTP2_SETTINGS in error.message
-        return _not_otlp(GRPC) if is_grpc else _not_otlp(Cause(f"the response is not HTTP: {error.message}"))
-    cause = (
-        NO_PROXY
-        if isinstance(error, aiohttp.ClientProxyConnectionError)
-        else cause_of(str(error)) or Cause(str(error) or type(error).__name__)
-    )
+        if _HTTP2_SETTINGS in error.message:
+            return _not_otlp(GRPC)
+        first_line = error.message.partition("\n")[0].rstrip(":")
+        return _not_otlp(cause_of(error.message) or Cause(f"the response is not HTTP: {first_line}"))
+    cause = cause_of(str(error)) or Cause(str(error) or type(error).__name__)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        cause = NO_PROXY
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        cause = Cause("the response is cut off")
+    elif cause is CLOSED and is_secure:
+        cause = CLOSED_TLS
     if cause is NO_TLS:
         return _not_otlp(cause)
     return ExportResult(Action.RETRY, cause.reason, error_type="connection", remedy=cause.remedy)

@@ -64,25 +64,24 @@ _GRPC: Mapping[str, Action] = {
     "UNAUTHENTICATED": Action.HOLD_UNAUTHORIZED,
     "PERMISSION_DENIED": Action.HOLD_UNAUTHORIZED,
     "UNIMPLEMENTED": Action.HOLD_NOT_OTLP,
+    "NOT_FOUND": Action.HOLD_NOT_OTLP,
     # A collector that cannot read a request answers one of these, because of one span or of all.
     "INVALID_ARGUMENT": Action.SPLIT,
     "INTERNAL": Action.SPLIT,
     "RESOURCE_EXHAUSTED": Action.SPLIT,
 }
+# Statuses from 520 on are those of content delivery networks that do not reach the collector.
 _HTTP: Mapping[int, Action] = {
-    429: Action.RETRY,
-    502: Action.RETRY,
-    503: Action.RETRY,
-    504: Action.RETRY,
-    401: Action.HOLD_UNAUTHORIZED,
-    403: Action.HOLD_UNAUTHORIZED,
-    407: Action.HOLD_UNAUTHORIZED,
-    404: Action.HOLD_NOT_OTLP,
-    405: Action.HOLD_NOT_OTLP,
-    421: Action.HOLD_NOT_OTLP,
-    501: Action.HOLD_NOT_OTLP,
-    400: Action.SPLIT,
-    413: Action.SPLIT,
+    **dict.fromkeys((408, 425, 429, 502, 503, 504, *range(520, 600)), Action.RETRY),
+    **dict.fromkeys((401, 402, 403, 407, 451, 511), Action.HOLD_UNAUTHORIZED),
+    # Answers about the method, the path, the headers or the version of the request, whatever spans are in it.
+    **dict.fromkeys((404, 405, 406, 410, 411, 414, 415, 417, 418, 421, 426, 428, 431, 501, 505), Action.HOLD_NOT_OTLP),
+    **dict.fromkeys((400, 413, 422), Action.SPLIT),
+}
+_REMEDIES: Mapping[int, str] = {
+    402: "check the plan and the quota of the account at the backend: it wants a payment",
+    415: "check that the endpoint takes OTLP as protobuf; if it takes no gzip, set `compression: none`",
+    511: "a portal on the way wants a login: name a proxy in HTTPS_PROXY, or let the collector's host through",
 }
 
 
@@ -101,6 +100,20 @@ def grpc_action(code: str, delay_s: float | None) -> Action:
 def http_action(status: int) -> Action:
     """Return the action for an HTTP status that is not 2xx."""
     return Action.HOLD_NOT_OTLP if status // 100 == 3 else _HTTP.get(status, Action.DROP)
+
+
+def http_refusal(status: int, reason: str, delay_s: float | None = None) -> ExportResult:
+    """Return the result of an HTTP answer that is not 2xx.
+
+    Args:
+        status: of the answer.
+        reason: a few words of its body.
+        delay_s: of its Retry-After, None without one.
+    """
+    if status == 407:
+        return proxy_refusal(status)
+    text = f"HTTP {status}: {reason}"
+    return ExportResult(http_action(status), text, 0, delay_s, str(status), _REMEDIES.get(status, ""))
 
 
 def proxy_refusal(status: int) -> ExportResult:

@@ -21,6 +21,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otlp_tracing import __version__
+from otlp_tracing.config.otel_variables import value_of
 from otlp_tracing.metrics import METRICS, Metric
 from otlp_tracing.sidecar.spans.model import AttributeValue
 from otlp_tracing.sidecar.telemetry.histogram import EXPONENTIAL_SCALE, ExponentialHistogram, Histogram
@@ -58,8 +59,8 @@ class Preferences:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Preferences:
         """Read the variables; an unknown value counts as the default, as in every SDK."""
-        temporality = environment.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").strip().lower()
-        aggregation = environment.get("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "").strip().lower()
+        temporality = value_of(environment, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE").lower()
+        aggregation = value_of(environment, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION").lower()
         return cls(
             delta_histograms=temporality in {"delta", "lowmemory"},
             delta_counters=temporality == "delta",

@@ -122,6 +122,20 @@ async def test_a_certificate(days: int, host: str, is_known: bool, reason: str, 
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+async def test_a_collector_that_demands_a_certificate(protocol: str) -> None:
+    """With TLS 1.3 it hangs up after the handshake; the remedy names the setting."""
+    pair = AUTHORITY.issue("c")
+    credentials = grpc.ssl_server_credentials(
+        [(pair.key.encode(), pair.certificate.encode())], AUTHORITY.certificate.encode(), True
+    )
+    async with OtlpSink(credentials=credentials) as sink:
+        result = await exported(f"https://127.0.0.1:{sink.port}", protocol, AUTHORITY.certificate)
+
+    assert result.action is Action.RETRY
+    assert "`tls.client_cert`" in result.remedy
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 @pytest.mark.parametrize(
     ("endpoint", "reason"),
     [

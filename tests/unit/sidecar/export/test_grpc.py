@@ -32,6 +32,7 @@ HOLD = {
     "UNAUTHENTICATED": Action.HOLD_UNAUTHORIZED,
     "PERMISSION_DENIED": Action.HOLD_UNAUTHORIZED,
     "UNIMPLEMENTED": Action.HOLD_NOT_OTLP,
+    "NOT_FOUND": Action.HOLD_NOT_OTLP,
 }
 NARROW = {"INVALID_ARGUMENT", "INTERNAL", "RESOURCE_EXHAUSTED"}
 
@@ -157,6 +158,11 @@ def test_statuses_with_a_meaning_for_grpc_keep_it() -> None:
 
     unauthorized = Action.HOLD_UNAUTHORIZED
     assert actions == {"401": unauthorized, "403": unauthorized, "503": Action.RETRY}
+
+
+def test_a_proxys_bound_on_a_request_asks_for_a_smaller_one() -> None:
+    """As over HTTP, 413 is about the size of the batch: nginx has a bound of 1 MiB unless told otherwise."""
+    assert asyncio.run(_export_to(_http2_server([(":status", "413")], b""))).action is Action.SPLIT
 
 
 def test_a_port_of_another_protocol_is_held() -> None:

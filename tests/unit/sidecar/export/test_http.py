@@ -118,7 +118,17 @@ def test_compression_can_be_off() -> None:
         ({"status": 413}, ExportResult(Action.SPLIT, "HTTP 413: ")),
         ({"status": 404, "text": "x" * 5000}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 404: " + "x" * 200)),
         ({"status": 500}, ExportResult(Action.DROP, "HTTP 500: ")),
-        ({"status": 301, "headers": {"Location": "/elsewhere"}}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 301: ")),
+        ({"status": 304}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 304: ")),
+        (
+            {
+                "status": 200,
+                "body": ExportTraceServiceResponse(
+                    partial_success=ExportTracePartialSuccess(rejected_spans=2)
+                ).SerializeToString(),
+                "content_type": "application/protobuf",
+            },
+            ExportResult(Action.SUCCESS, rejected=2),
+        ),
     ],
 )
 def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: ExportResult) -> None:
@@ -144,6 +154,9 @@ def test_each_answer_means_what_otlp_says(response: dict[str, Any], answer: Expo
         {"status": 200, "text": "no JSON", "content_type": "application/json"},
         {"status": 200, "text": '{"partialSuccess": {"rejectedSpans": "all"}}', "content_type": "application/json"},
         {"status": 200, "body": b"\xff", "content_type": "application/json"},
+        {"status": 200, "text": '{"error": "no such tenant"}', "content_type": "application/json"},
+        {"status": 200, "text": '{"errors": [{"code": 7}]}', "content_type": "application/json"},
+        {"status": 200, "text": '{"success" : false}', "content_type": "application/json"},
     ],
 )
 def test_a_success_without_an_otlp_response_is_held(response: dict[str, Any]) -> None:
@@ -159,7 +172,78 @@ def test_a_success_without_an_otlp_response_is_held(response: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("greeting", "remedy"), [(b"\x00\x00\x18\x04" + bytes(29), "protocol: grpc"), (b"220 smtp ESMTP\r\n", "")]
+    ("location", "target"),
+    [
+        ("/v1/traces/", "/v1/traces/"),
+        ("https://u:s3cr3t@c.example/v1/traces?key=s3cr3t#s3cr3t", "https://c.example/v1/traces"),
+        ("//[", "an address that is no URL"),
+    ],
+)
+def test_a_redirection_is_not_followed_and_its_target_is_said(location: str, target: str) -> None:
+    """Without anything in it that may be a secret."""
+
+    async def scene(collector: Collector, transport: HttpTransport) -> None:
+        collector.response = {"status": 308, "headers": {"Location": location}}
+        result = await transport.export(b"")
+        assert (result.action, result.error_type) == (Action.HOLD_NOT_OTLP, "308")
+        assert result.reason.startswith("HTTP 308: it redirects to ")
+        assert result.reason.endswith(target)
+        assert "write it in `endpoint`" in result.remedy
+        assert "s3cr3t" not in result.reason
+        assert len(collector.requests) == 1
+
+    played(scene)
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type", "remedy"),
+    [
+        ("<title>400 The plain HTTP request was sent to HTTPS port</title>", "text/html", "write https://"),
+        ("Client sent an HTTP request to an HTTPS server.\n", "text/plain", "write https://"),
+        ("Bad Request\nThis combination of host and port requires TLS.\n", "text/plain", "write https://"),
+        ("<html>Bad Request</html>", "text/html", ""),
+    ],
+)
+def test_a_web_servers_bad_request_is_held(text: str, content_type: str, remedy: str) -> None:
+    """It is about the request and not about a span: for example plain HTTP to a port with TLS."""
+
+    async def scene(collector: Collector, transport: HttpTransport) -> None:
+        collector.response = {"status": 400, "text": text, "content_type": content_type}
+        result = await transport.export(b"")
+        assert result.action is Action.HOLD_NOT_OTLP
+        assert remedy in result.remedy
+
+    played(scene)
+
+
+def test_a_response_that_cannot_be_decoded_is_held() -> None:
+    """Sent again it would be answered in the same way, and the spans may be there twice."""
+
+    async def scene(collector: Collector, transport: HttpTransport) -> None:
+        collector.response = {"status": 200, "body": b"no gzip", "headers": {"Content-Encoding": "gzip"}}
+        result = await transport.export(b"")
+        assert result.action is Action.HOLD_NOT_OTLP
+        assert result.reason == "the response has a content encoding that cannot be decoded"
+
+    played(scene)
+
+
+def test_headers_of_the_configuration_do_not_describe_the_body() -> None:
+    """The body is made here; a length that is not its own would break every request."""
+    headers = ["content-length: 5", "Transfer-Encoding: chunked", "content-encoding: br", "content-type: text/html"]
+    ((_, sent, body),) = played(_send, headers=headers).requests
+
+    assert body == b"a request"
+    assert (sent["content-type"], sent["content-encoding"]) == ("application/x-protobuf", "gzip")
+
+
+@pytest.mark.parametrize(
+    ("greeting", "remedy"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", "write https://"),
+        (b"\x00\x00\x18\x04" + bytes(29), "protocol: grpc"),
+        (b"220 smtp ESMTP\r\n", ""),
+    ],
 )
 def test_a_port_that_does_not_speak_http_is_held(greeting: bytes, remedy: str) -> None:
     """A gRPC port is recognised by its first frame, and the remedy names the other protocol."""

@@ -7,23 +7,45 @@ from email.utils import format_datetime
 
 import pytest
 
-from otlp_tracing.sidecar.export.result import Action, grpc_action, http_action, retry_after
+from otlp_tracing.sidecar.export.result import Action, grpc_action, http_action, http_refusal, retry_after
 
 
 def test_a_status_that_is_not_in_the_table_is_final() -> None:
     """A status that OTLP does not call retryable is not retried."""
-    assert {grpc_action(code, None) for code in ("UNKNOWN", "NOT_FOUND")} == {Action.DROP}
-    assert {http_action(status) for status in (415, 422, 500, 505)} == {Action.DROP}
+    assert {grpc_action(code, None) for code in ("UNKNOWN", "ALREADY_EXISTS")} == {Action.DROP}
+    assert {http_action(status) for status in (409, 412, 500, 507)} == {Action.DROP}
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405, 421, 501])
+@pytest.mark.parametrize(
+    "status", [301, 302, 307, 308, 404, 405, 406, 410, 411, 414, 415, 417, 418, 421, 426, 428, 431, 501, 505]
+)
 def test_an_answer_of_something_else_than_otlp_is_held(status: int) -> None:
     """The endpoint is wrong and not the spans."""
     assert http_action(status) is Action.HOLD_NOT_OTLP
-    assert grpc_action("UNIMPLEMENTED", None) is Action.HOLD_NOT_OTLP
+    assert {grpc_action(code, None) for code in ("UNIMPLEMENTED", "NOT_FOUND")} == {Action.HOLD_NOT_OTLP}
 
 
-@pytest.mark.parametrize("status", [401, 403, 407])
+@pytest.mark.parametrize("status", [408, 425, 520, 523, 530])
+def test_an_answer_before_the_collector_read_the_request_is_retried(status: int) -> None:
+    """The collector, or a proxy that does not reach it, has read no span."""
+    assert http_action(status) is Action.RETRY
+
+
+def test_spans_that_cannot_be_processed_are_found() -> None:
+    """422 is about the content, as 400 is."""
+    assert {http_action(status) for status in (400, 413, 422)} == {Action.SPLIT}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(402, "quota of the account"), (407, "HTTPS_PROXY"), (415, "compression: none"), (511, "wants a login")],
+)
+def test_the_remedy_is_that_of_the_status(status: int, words: str) -> None:
+    """Where the usual one, about key or path, would send a person the wrong way."""
+    assert words in http_refusal(status, "why").remedy
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 407, 451, 511])
 def test_an_answer_about_authority_is_held(status: int) -> None:
     """The key is wrong and not the spans."""
     assert http_action(status) is Action.HOLD_UNAUTHORIZED
