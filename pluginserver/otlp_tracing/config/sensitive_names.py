@@ -15,17 +15,18 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 """Always redacted, whatever the configured names: each of these headers is a credential."""
 
 LOGIN_NAMES = (
-    "assertion", "bearer", "code_challenge", "code_verifier", "connect.sid", "device_code", "hmac",
-    "login_hint", "login_ticket", "mfa_code", "oauth_verifier", "one_time_code", "otp", "passcode", "passkey",
-    "saml_art", "saml_request", "saml_response", "samlart", "samlrequest", "samlresponse", "session_state", "sms_code",
-    "totp", "user_code", "verification_code", "2fa_code",
+    "activation_code", "assertion", "backup_code", "bearer", "code_challenge", "code_verifier", "confirmation_code",
+    "connect.sid", "csrf", "device_code", "hmac", "login_code", "login_hint", "login_ticket", "mfa_code",
+    "oauth_verifier", "one_time_code", "otp", "passcode", "passkey", "recovery_code", "saml_art", "saml_request",
+    "saml_response", "samlart", "samlrequest", "samlresponse", "security_code", "session_state", "sms_code", "totp",
+    "two_factor_code", "user_code", "verification_code", "xsrf", "2fa_code",
 )  # fmt: skip
 """Parameters of OAuth 2, OpenID Connect, SAML and one-time codes, added to the names of every configuration.
 
 Source: the IANA registry "OAuth Parameters"; OpenID Connect Core 1.0, 3.1.2; SAML 2.0 Bindings, 3.4 to 3.6.
 """
 
-LOGIN_WORDS = ("credential", "credentials", "nonce", "otc", "pass", "pin", "tgt", "wresult")
+LOGIN_WORDS = ("credential", "credentials", "cvc", "cvv", "nonce", "otc", "pass", "pin", "pw", "tgt", "wresult")
 """Also added, but only as the whole name: `pin` is sensitive, `pin_color` is not."""
 
 _CACHED_NAMES = 4096

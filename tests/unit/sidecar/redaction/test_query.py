@@ -84,6 +84,7 @@ LOGIN = [
     "code_challenge", "device_code", "user_code", "oauth_verifier", "session_state", "login_hint", "bearer",
     "credentials", "hmac", "otp", "totp", "passcode", "pin", "pass", "nonce", "tgt", "one_time_code",
     "one-time-code", "verificationCode", "mfa_code", "sms_code", "2fa_code", "connect.sid",
+    "confirmation_code", "twoFactorCode", "recovery-code", "_csrf", "XSRF-TOKEN", "pw", "cvv",
 ]  # fmt: skip
 
 

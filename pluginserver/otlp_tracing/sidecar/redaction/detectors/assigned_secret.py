@@ -15,10 +15,11 @@ from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searc
 _Value = tuple[int, int, str]  # begin, end, value
 
 # Separators of a name and its value: `"name": "x", "value": "y"` and `key="x" value="y"`; `<key>x</key><value>`; `=`,
-# `:`, `:=`, `=>`; the end of a tag; `", "`; `";s:4:` of PHP's serialize().
+# `:`, `:=`, `=>`; the end of a tag; `", "`; `";s:4:` of PHP's serialize(); the empty line of a part of a form.
 _ATTRIBUTES = r"(?:\s+[0-9A-Z_:.\-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))*"
 _PAIR = rf"{_ATTRIBUTES}\s*,?\s*[\"']?\bvalue[\"']?\s*[:=]|\s*</[^<>]*>\s*<(?:[0-9A-Z]+:)?value[^<>]*>"
-_ASSIGNS = rf"(?:{_PAIR}|\s*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"']|;s:[0-9]+:)"
+_PART = r"(?:\r?\n[0-9A-Z\-]+:[^\r\n]*)*\r?\n\r?\n"
+_ASSIGNS = rf"(?:{_PAIR}|\s*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"']|;s:[0-9]+:|{_PART})"
 _STRING = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"|'[^'\\]*(?:\\.[^'\\]*)*'"
 _CDATA = "<![CDATA["
 
@@ -35,13 +36,19 @@ class AssignedSecret:
     _name = re.compile(r"(?:<(?:[\w.\-]+:)?)?([0-9A-Za-z_.\-\[\]]+)")
     _scalar = re.compile(
         r"""(?:(?:basic|bearer|token|digest|apikey|negotiate)[ +]+)?"""
-        r"""(?:"([^"\\]*(?:\\.[^"\\]*)*\\?)|'([^'\\]*(?:\\.[^'\\]*)*\\?)|`([^`]*)"""
+        r"""(?:"{3}(.*?)(?:"{3}|$)|"([^"\\]*(?:\\.[^"\\]*)*\\?)|'([^'\\]*(?:\\.[^'\\]*)*\\?)|`([^`]*)"""
         # A list without brackets continues after a comma, unless another name follows.
         r"""|([^\s"'`&;,<>|{}()\[\]]+(?:,(?![^\s,;&=:]*[=:])[^\s"'`&;,<>|{}()\[\]]+)*))""",
         re.IGNORECASE | re.DOTALL,
     )
     _token = re.compile(rf"{_STRING}|[\[\]{{}}]", re.DOTALL)
     _attribute = re.compile(rf"([\w:.\-]+)\s*=\s*({_STRING})", re.DOTALL)
+    # The member of a list or object whose name is the string before it: `{"k": "password", "v": "x"}`.
+    _next_member = re.compile(r"[\w.\-]+[\"']\s*:\s*")
+    _member_before = re.compile(rf"\bvalue[\"']?\s*[:=]\s*({_STRING})", re.DOTALL | re.IGNORECASE)
+    # In YAML: lines with `-`, or those of a block, which are indented.
+    _lines = re.compile(r"-[ \t]+[^\n]*(?:\n[ \t]*-[ \t]+[^\n]*)*|[|>][+\-0-9]{0,2}[ \t]*\r?(?:\n[ \t]+[^\n]*)+")
+    _form_part = re.compile(r".*?(?=\r?\n--|$)", re.DOTALL)
     _separator = re.compile(r"[:=\"',]")
     _space = re.compile(r"\s*")
     # Empty; `key://…`, the scheme of a URL; a mask; a pseudonym; a placeholder.
@@ -56,12 +63,13 @@ class AssignedSecret:
         name = rf"(?:{'|'.join(names.patterns)})[0-9A-Z_.\-\[\]]*"
         tag = rf"<(?:[0-9A-Z_.\-]+:)?[0-9A-Z_.\-]*{name}(?:\s[^<>]*)?>"
         begin = rf"{name}[\"'\]]{{0,2}}{_ASSIGNS}"
+        last = rf"{name}[\"']\s*/?[>}}]"  # the name stands behind its value: `{{"value": "x", "name": "apiKey"}}`
         value, quote = _anything_but(URL_MASK), r"\s*[\"'`]*"
         self.trigger = (
-            rf"(?i){tag}|{begin}{quote}{value}|{ambiguous}{quote}(?:{LOGIN_VALUE}|{value}[^\s\"'`&;,<>]{{6}})"
+            rf"(?i){tag}|{begin}{quote}{value}|{last}|{ambiguous}{quote}(?:{LOGIN_VALUE}|{value}[^\s\"'`&;,<>]{{6}})"
         )
         self.trigger = self.trigger if names else ""
-        self._assignment = compiled(rf"(?i){tag}|[0-9A-Z_.\-]*(?:{begin}|{ambiguous})")
+        self._assignment = compiled(rf"(?i){tag}|[0-9A-Z_.\-]*(?:{begin}|{last}|{ambiguous})")
 
     def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
         """Find values."""
@@ -76,17 +84,31 @@ class AssignedSecret:
             is_sensitive = name[1] in self._names
             if not is_sensitive and name[1].lower() not in AMBIGUOUS_NAMES:
                 continue
-            is_tag = text[start] == "<"
-            for first, stop, value in (
-                self._values_of_tag(text, start, end) if is_tag else self._values(text, end, begin)
-            ):
+            for first, stop, value in self._values_at(text, start, end, begin):
                 done = max(done, stop)
                 is_secret = (is_sensitive or login.is_secret(name[1], value)) and not self._not_secret.match(value)
                 if is_secret:
                     yield Finding(first, stop, self.rule, value)
 
+    def _values_at(self, text: str, start: int, end: int, begin: int) -> Iterator[_Value]:
+        """Return the values of the name that begins at `start`, whose separator ends at `end`."""
+        if text[start] == "<":
+            yield from self._values_of_tag(text, start, end)
+            return
+        if text[end - 1] in ">}" and text[end - 2] not in "=-":
+            opening = max(text.rfind("{", 0, start), text.rfind("<", 0, start)) + 1
+            for member in self._member_before.finditer(text, opening, start):
+                yield member.start(1) + 1, member.end(1) - 1, member[1][1:-1]
+        if text[end - 1] == "\n":
+            if text.endswith('name="', 0, start) and (part := self._form_part.match(text, end)):
+                yield part.start(), part.end(), part[0]
+        elif text[end - 1] != "}":
+            yield from self._values(text, end, begin)
+
     def _values(self, text: str, end: int, begin: int) -> Iterator[_Value]:
         """Return the value that begins at an offset, behind a separator that ends at another."""
+        if text[end - 1] in "\"'" and (member := self._next_member.match(text, begin)):
+            begin = member.end()
         end_of_element = text.find("<", begin) if text[end - 1] == ">" and text[end - 2] not in "=-" else -1
         if end_of_element > 0:
             yield begin, end_of_element, text[begin:end_of_element]
@@ -95,6 +117,9 @@ class AssignedSecret:
             # Without a separator it is a placeholder: `{token}`, `{{ .Values.token }}`.
             if text[begin] == "[" or self._separator.search(text, begin + 1, stop):
                 yield begin, stop, text[begin:stop]
+        elif text[begin : begin + 1] in {"|", ">"} or ("\n" in text[end:begin] and text.startswith("-", begin)):
+            if lines := self._lines.match(text, begin):
+                yield begin, lines.end(), lines[0]
         elif value := self._scalar.match(text, begin):
             group = value.lastindex or 0
             yield value.start(group), value.end(group), value[group]

@@ -94,6 +94,16 @@ STRUCTURES = {
     "serialized by PHP": 's:8:"password";s:13:"correct horse";s:1:"c";',
     "lines of JSON": '{"password"\n:\n"correct horse",\n"c": 1}',
     "a form": "a=1&password=correct+horse&b=2",
+    "value and name members": '[{"value": "correct horse", "type": "x", "name": "apiKey"}]',
+    "value and name attributes": '<input value="correct horse" type="x" name="password">',
+    "value and name attributes, closed": "<add value='correct horse' key='password' />",
+    "members of other names": '{"field": "password", "text": "correct horse"}',
+    "three quotes": 'password = """correct horse"""',
+    "a list of YAML": "a: 1\npasswords:\n  - x\n  - correct horse\n",
+    "a block of YAML": "a: 1\npassword: |-\n  x\n  correct horse\n",
+    "a folded block of YAML": "a: 1\npassword: >\n  correct horse",
+    "a part of a form": 'form-data; name="password"\r\n\r\ncorrect horse\r\n--x',
+    "a part of a form with a type": 'form-data; name="password"\r\nContent-Type: a/b\r\n\r\ncorrect horse\r\n--x',
     "a form of lists": "a=1&user[passwords][]=correct+horse&b=2",
 }
 
@@ -133,6 +143,9 @@ def test_a_value_is_found_in_each_structure_and_escape(structure: str, escape: s
         ('{"code": "493817"}', "493817"),
         ("ticket=ST-123", "ST-123"),
         ("r=%2Fcb%3Fcode%3Dab12cd34ef%26x%3D1%26client_id%3Da", "ab12cd34ef"),
+        ('[{"value": "x", "name": "page"}, {"value": "y", "name": "token"}]', "y"),
+        ("keys:\n  - x\nother: 1", "- x"),
+        ('name="otp"\r\n\r\n123456\r\n--b\r\nname="a"\r\n\r\n1', "123456"),
     ],
 )
 def test_the_finding_is_the_value_and_no_more(text: str, secret: str) -> None:
@@ -151,6 +164,8 @@ def test_the_finding_is_the_value_and_no_more(text: str, secret: str) -> None:
         "status code: 404; state: ready; session: 5; country_code=DE; encode=utf-8-with-signature-0",
         "code=US&state=CA",
         "password: [REDACTED] token=REDACTED",
+        "about the password\n\nIt has eight characters",
+        '{"value": "x", "name": "page"}',
     ],
 )
 def test_a_text_without_a_value_is_left(text: str) -> None:
