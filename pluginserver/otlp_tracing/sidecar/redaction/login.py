@@ -7,7 +7,8 @@ import re
 # A one-time code, `code=493817`; a ticket of CAS, `ticket=ST-123` (CAS Protocol 3.0, section 3); and any value of 16
 # characters with a letter and a digit.
 _MIXED = r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z])[0-9A-Za-z_.~+/=%|:\-]"
-_RANDOM = rf"{_MIXED}{{16,}}"
+_LEAST_RANDOM = 16
+_RANDOM = rf"{_MIXED}{{{_LEAST_RANDOM},}}"
 _SECRET_VALUES = {
     "code": re.compile(rf"[0-9]{{6,8}}|{_RANDOM}"),
     "session": re.compile(rf"{_MIXED}{{8,}}"),
@@ -42,6 +43,7 @@ class LoginContext:
     def __init__(self, text: str) -> None:
         self._text = text
         self._is_login: bool | None = None
+        self._has_code = False
 
     def is_secret(self, name: str, value: str) -> bool:
         """Return whether a value is a secret.
@@ -50,8 +52,13 @@ class LoginContext:
             name: one of AMBIGUOUS_NAMES, in any case.
             value: decoded.
         """
-        if _SECRET_VALUES[name.lower()].fullmatch(value):
+        name = name.lower()
+        if _SECRET_VALUES[name].fullmatch(value):
+            # So long a code is one that _CODE finds.
+            self._has_code = self._has_code or (name == "code" and len(value) >= _LEAST_RANDOM)
             return True
+        if self._has_code and name == "state":
+            return bool(value)
         if self._is_login is None:
             text = self._text
             # Every companion has an underscore, and most callbacks have none.
