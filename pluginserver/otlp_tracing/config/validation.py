@@ -62,6 +62,34 @@ def is_vault_reference(value: object) -> bool:
     return isinstance(value, str) and value.startswith("{vault://") and value.endswith("}")
 
 
+def unresolved_references(config: Mapping[str, Any], place: str = "") -> Iterator[Fault]:
+    """Give a fault for each vault reference for which Kong has found no value: it puts an empty text there.
+
+    Args:
+        config: as Kong passes it, of any shape; `$refs` of a record has its references, by field and position.
+        place: of the record, with its point.
+    """
+    references = config.get("$refs")
+    for name, named in references.items() if isinstance(references, dict) else ():
+        values = dict(_by_position(config.get(name)))
+        for position, reference in _by_position(named):
+            if is_vault_reference(reference) and not values.get(position):
+                yield Fault(f"{place}{name}", reference, "Kong finds no value for it; set it where Kong starts")
+    for name, record in config.items():
+        if isinstance(record, dict) and name != "$refs":
+            yield from unresolved_references(record, f"{place}{name}.")
+
+
+def _by_position(value: object) -> Iterator[tuple[str, Any]]:
+    # Kong writes a list of references with gaps as an object.
+    if isinstance(value, list):
+        yield from ((str(number), item) for number, item in enumerate(value, 1))
+    elif isinstance(value, dict):
+        yield from ((str(position), item) for position, item in value.items())
+    else:
+        yield "", value
+
+
 def unknown_field(record: str, name: str, value: object, known: Iterable[str]) -> Fault:
     """Return the fault of a field that does not exist, with the name that was probably meant.
 

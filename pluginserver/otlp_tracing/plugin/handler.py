@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from otlp_tracing.config.settings import Sampling, Settings
+from otlp_tracing.config.validation import unresolved_references
 from otlp_tracing.context import hand_over_field
 from otlp_tracing.errors import ConfigError, FrameTooLarge
 from otlp_tracing.log_limit import LimitedLog
@@ -86,7 +87,8 @@ class Phases:
             records.announce(self._origin)
             self._hand_over = hand_over_field(self._origin.key, records.worker_id if allowance is not None else None)
         except (ConfigError, FrameTooLarge) as error:
-            _log.error("this configuration traces nothing: %s", error)
+            unresolved = "; ".join(map(str, unresolved_references(config)))
+            _log.error("this configuration traces nothing: %s", unresolved or error)
 
     def access(self) -> pdk.Calls:
         """Decide, tell the upstream, and remember: three calls to Kong.

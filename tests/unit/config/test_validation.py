@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.config.schema import SCHEMA
-from otlp_tracing.config.validation import complete, is_vault_reference
+from otlp_tracing.config.validation import complete, is_vault_reference, unresolved_references
 
 FIELDS: list[dict[str, dict[str, Any]]] = [
     {"name": {"type": "string", "required": True, "match": "^[a-z]+$", "err": "must be lower case"}},
@@ -195,3 +195,31 @@ def test_an_empty_string_is_a_fault() -> None:
         'name = "": must be lower case',
         'name = "": must have at least 1 characters or elements',
     ]
+
+
+REFERENCE = "{vault://env/otlp-header}"
+
+
+@pytest.mark.parametrize(
+    ("config", "fields"),
+    [
+        ({"headers": [""], "$refs": {"headers": [REFERENCE]}}, ["headers"]),
+        ({"headers": ["a: b", ""], "$refs": {"headers": {"2": REFERENCE}}}, ["headers"]),
+        ({"headers": ["a: b"], "$refs": {"headers": [REFERENCE]}}, []),
+        ({"endpoint": "", "$refs": {"endpoint": REFERENCE}}, ["endpoint"]),
+        ({"tls": {"client_key": None, "$refs": {"client_key": REFERENCE}}}, ["tls.client_key"]),
+        ({"headers": ["a: b"]}, []),
+    ],
+)
+def test_a_reference_without_a_value_is_named(config: dict[str, Any], fields: list[str]) -> None:
+    """Kong gives an empty text for it; the fault has the field and the reference."""
+    found = list(unresolved_references(config))
+
+    assert [fault.field for fault in found] == fields
+    assert all(REFERENCE in str(fault) and "Kong finds no value" in str(fault) for fault in found)
+
+
+@given(st.recursive(st.none() | st.text(max_size=3), lambda any_: st.lists(any_) | st.dictionaries(st.text(), any_)))
+def test_references_of_any_shape_are_read(references: object) -> None:
+    """Whatever Kong passes, looking at it raises nothing."""
+    assert not list(unresolved_references({"headers": [""], "$refs": references, "tls": {"$refs": references}}))

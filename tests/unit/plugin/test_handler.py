@@ -242,6 +242,13 @@ def test_a_configuration_that_cannot_work_traces_nothing(
     assert "endpoint" in caplog.text
 
 
+def test_a_secret_that_kong_does_not_find_is_named(emitter: RecordingEmitter, caplog: pytest.LogCaptureFixture) -> None:
+    """Kong 3.9 passes an empty line for a reference without a value; the log names the reference."""
+    Phases({"headers": [""], "$refs": {"headers": ["{vault://env/otlp-header}"]}}, emitter)
+
+    assert "traces nothing: headers = {vault://env/otlp-header}: Kong finds no value for it" in caplog.text
+
+
 def test_a_configuration_too_large_for_a_frame_traces_nothing(emitter: RecordingEmitter) -> None:
     """A megabyte of configuration is refused like any other that cannot work."""
     phases = Phases({"headers": [f"x: {'y' * (1 << 20)}"]}, emitter)
