@@ -29,33 +29,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.before and options.kong is None:
         parser.error("--before is measured on a Kong: it needs --kong")
     console = Console(stderr=options.json == Path("-"), width=180)
-    results = _measure(options, parts, console)
-    print_results(console, results)
-    known = circumstances(options.kong)
+    results, known = Results(), circumstances(options.kong)
+    try:
+        _measure(options, parts, console, results)
+    finally:  # a part that fails, or Ctrl-C, loses no other part
+        print_results(console, results)
+        if options.json is not None:
+            _write_json(options.json, json.dumps(as_json(results, known), indent=1) + "\n")
     if options.docs:
         write_document(results, known, options.seconds)
-    if options.json is not None:
-        text = json.dumps(as_json(results, known), indent=1) + "\n"
-        if options.json == Path("-"):
-            print(text, end="")
-        else:
-            options.json.write_text(text)
     return 0
 
 
-def _measure(options: argparse.Namespace, parts: Sequence[str], console: Console) -> Results:
+def _write_json(file: Path, text: str) -> None:
+    if file == Path("-"):
+        print(text, end="")
+    else:
+        file.write_text(text)
+
+
+def _measure(options: argparse.Namespace, parts: Sequence[str], console: Console, results: Results) -> None:
     started = time.monotonic()
 
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - started:6.0f} s  {text}", style="dim", highlight=False)
 
-    results = Results()
     if "without-kong" in parts:
         results.without_kong = without_kong.measure(options.rounds, options.seconds, say)
     if "start" in parts:
         results.start = start.measure(say)
     if options.kong is None:
-        return results
+        return
     try:
         if "with-kong" in parts:
             how = options.before, options.rounds, options.seconds
@@ -65,8 +69,9 @@ def _measure(options: argparse.Namespace, parts: Sequence[str], console: Console
         if "kills" in parts:
             results.kills = kills.measure(options.kong, options.kills, say)
     except WrkMissingError as reason:
+        if options.docs:
+            raise
         console.print(f"without Kong only: {reason}")
-    return results
 
 
 def _parser() -> argparse.ArgumentParser:
