@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _USERINFO = re.compile(r"[^/\"]*@")
+_QUERY = re.compile(r"(://[^?#\"]*)[?#][^\"]*")
 
 
 class TracingError(Exception):
@@ -33,7 +34,7 @@ class Fault:
     Args:
         field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file; empty for the
             whole.
-        value: as JSON; empty for a secret. A user and password before an `@` are not shown.
+        value: as JSON; empty for a secret. The user and password before an `@`, and the query of a URL, are not shown.
         rule: the end of a sentence: `must be between 0 and 1`.
     """
 
@@ -42,7 +43,7 @@ class Fault:
     rule: str
 
     def __str__(self) -> str:
-        value = _USERINFO.sub("…@", self.value)
+        value = _QUERY.sub(r"\1?…", _USERINFO.sub("…@", self.value))
         named = f"{self.field} = {value}" if value else self.field
         return f"{named}: {self.rule}" if named else self.rule
 

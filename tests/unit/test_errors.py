@@ -35,3 +35,12 @@ def test_a_fault_shows_no_password(value: str) -> None:
 
     assert "s3cr3t" not in shown
     assert "@" in shown
+
+
+@pytest.mark.parametrize("value", ['"https://c/v1/traces?api_key=s3cr3t"', "http://c:1?s3cr3t", "https://c/a#s3cr3t"])
+def test_a_fault_shows_no_query_of_a_url(value: str) -> None:
+    """It can have a key; the address itself is shown."""
+    shown = str(Fault("endpoint", value, "must not have a path"))
+
+    assert "s3cr3t" not in shown
+    assert "://c" in shown

@@ -264,6 +264,8 @@ def _entry_faults(entry: Mapping[str, Any], fields: FieldList) -> Iterator[Fault
             yield Fault(fault.field, "", "belongs under config: indent it further")
         elif fault.field not in _CONSUMERS or entry[fault.field] is None:
             yield fault
+    if entry.get("config") and entry.get("configFrom"):
+        yield Fault("configFrom", "", "cannot stand beside config: the Ingress Controller takes one of them")
     if "config" in entry and entry["config"] is None and "config" in known and "disabled" not in known:
         yield Fault("config", "", "is empty: indent its fields below it, or leave it out")
     if entry.get("name") != PLUGIN:

@@ -23,6 +23,9 @@ from otlp_tracing.errors import ConfigError, Fault
 
 _KEPT = ("instance_name", "enabled", "protocols", "tags", "service", "route")
 """Fields of an entry, beside its name and its configuration, that stay as they are."""
+_PATCHES = (
+    "configPatches: its paths are those of the old configuration; correct them: headers are a list of `name: value`"
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def _conversions(document: Document) -> Iterator[Conversion]:
             continue
         taken[key] = f"that replaces {entry.value['name']} in line {entry.position('')[0]}"
         made = equivalent(entry.value["name"], entry.value.get("config") or {})
-        yield Conversion(entry, made.config, made.notes)
+        yield Conversion(entry, made.config, (*made.notes, *([_PATCHES] if entry.value.get("configPatches") else ())))
 
 
 def _reason_to_leave(entry: Entry) -> str:
@@ -97,6 +100,8 @@ def _reason_to_leave(entry: Entry) -> str:
         return f"it belongs to a consumer, and {PLUGIN} runs before the consumer is known"
     if entry.value.get("protocols") == []:
         return "it runs for no protocol"
+    if entry.value.get("configFrom"):
+        return "its configuration is in a Secret, which is not in this file"
     endpoints = config if isinstance(config, dict) else {}
     if endpoints.get("logs_endpoint") and not (endpoints.get("traces_endpoint") or endpoints.get("endpoint")):
         return "it has no endpoint for traces: it sends logs alone"

@@ -8,6 +8,7 @@ kong/observability/tracing/propagation/init.lua of Kong 3.9.3, and kong/tools/qu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -73,6 +74,7 @@ _FORMS: Mapping[str, tuple[type, ...]] = {
 }  # fmt: skip
 _RETRY_SECONDS = 60
 """The default of queue.max_retry_time, which a dump always has."""
+_LONGEST_RETRY_SECONDS = 2_592_000  # the bound of batch_export.max_retry_time: 30 days
 _QUEUE_DEFAULTS = {
     "max_batch_size": (1, 200),
     "max_coalescing_delay": (1,),
@@ -109,7 +111,8 @@ def _well_formed(config: object, path: str, notes: list[str]) -> Config:
         if value is None:
             continue
         form = _FORMS.get(name)
-        if form and (not isinstance(value, form) or isinstance(value, bool)):
+        is_number = not isinstance(value, float) or math.isfinite(value)
+        if form and (not isinstance(value, form) or isinstance(value, bool) or not is_number):
             notes.append(f"{path}{name}: is not of the form that the bundled plugin takes; it is not carried over")
         elif form and name in {"queue", "propagation"}:
             found[name] = _well_formed(value, f"{name}.", notes)
@@ -133,7 +136,8 @@ def _of_opentelemetry(config: Mapping[str, Any]) -> tuple[Config, list[str]]:
             for name, value in headers.items()
             if _is_reference(str(value))
         ]
-    attributes = {"service.name": "kong", **(config.get("resource_attributes") or {})}
+    given = {key: value for key, value in (config.get("resource_attributes") or {}).items() if value is not None}
+    attributes = {"service.name": "kong", **given}
     translated["resource_attributes"] = [{"key": key, "value": str(value)} for key, value in attributes.items()]
     if config.get("sampling_rate") is not None:
         translated["sampling"] = {"rate": config["sampling_rate"]}
@@ -179,7 +183,7 @@ def _batches(config: Mapping[str, Any], translated: Config, notes: list[str]) ->
     if seconds is not None:
         batch["timeout"] = min(max(round(float(seconds) * 1000), 1), 600_000)
     if queue.get("max_retry_time", _RETRY_SECONDS) != _RETRY_SECONDS:
-        batch["max_retry_time"] = int(queue["max_retry_time"])
+        batch["max_retry_time"] = min(max(int(queue["max_retry_time"]), 0), _LONGEST_RETRY_SECONDS)
     elif "max_retry_time" in queue:
         notes.append(
             f"queue.max_retry_time: {_RETRY_SECONDS}, its default, is left out: spans wait until they are sent"

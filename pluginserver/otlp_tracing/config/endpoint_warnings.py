@@ -20,6 +20,8 @@ def endpoint_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
     path = parts.path.rstrip("/")
     if is_http and path and not path.endswith(_TRACES_PATH):
         yield "endpoint", f"the path is used as written; OTLP over HTTP usually has {_TRACES_PATH} at its end"
+    if parts.query:
+        yield "endpoint", "a key in the URL is stored in the spool: send it in headers"
     if parts.scheme == "http" and tls != type(tls)():
         yield "tls", "is not used: the endpoint starts with http://"
     if bool(tls.client_cert) != bool(tls.client_key):

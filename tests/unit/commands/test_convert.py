@@ -220,3 +220,20 @@ def test_a_manifest_stays_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixtu
     made = yaml.safe_load(capsys.readouterr().out)
     assert made["plugin"] == "otlp-tracing"
     assert {name: made[name] for name in manifest} == manifest
+
+
+def test_a_configuration_in_a_secret_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It cannot be read here, and the Ingress Controller takes no second one; patches are left to a person."""
+    manifest: dict[str, Any] = {"kind": "KongPlugin", "metadata": {"name": "trace"}, "plugin": "opentelemetry"}
+    path = tmp_path / "a.yml"
+    path.write_text(yaml.safe_dump({**manifest, "configFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}))
+    assert convert(path) == 2
+    assert "is left as it is: its configuration is in a Secret" in capsys.readouterr().out
+
+    config = {"endpoint": "http://c:4318/v1/traces"}
+    path.write_text(yaml.safe_dump({**manifest, "config": config, "configPatches": [{"path": "/headers"}]}))
+    assert convert(path) == 0
+    assert "configPatches: its paths are those of the old configuration" in capsys.readouterr().out
+
+    path.write_text(yaml.safe_dump({**manifest, "plugin": "otlp-tracing", "config": config, "configFrom": {"a": 1}}))
+    assert check([path]) == 2

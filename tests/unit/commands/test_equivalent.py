@@ -135,3 +135,28 @@ def test_no_note_has_a_password() -> None:
     made = equivalent("zipkin", {"http_endpoint": "http://u:s3cr3t@zipkin/x", "authorization: s3cr3t": 1})
 
     assert "s3cr3t" not in "".join(made.notes)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_no_queue_can_have_is_left_out(number: float) -> None:
+    """YAML has .nan and .inf, and Kong's schema takes them in some fields."""
+    queue = {"max_batch_size": number, "max_coalescing_delay": number, "max_retry_time": number}
+    found = equivalent("opentelemetry", {"endpoint": "http://c:4318", "queue": queue})
+
+    assert "batch_export" not in found.config
+    assert sum("is not of the form" in note for note in found.notes) == 3
+
+
+def test_a_retry_time_past_the_bound_is_the_bound() -> None:
+    """So the new entry passes the check."""
+    found = equivalent("opentelemetry", {"endpoint": "http://c:4318", "queue": {"max_retry_time": 1e9}})
+
+    assert found.config["batch_export"] == {"max_retry_time": 2_592_000}
+    assert faults_of({"name": "otlp-tracing", "config": found.config}) == []
+
+
+def test_a_null_attribute_is_unset() -> None:
+    """It is no text None."""
+    found = equivalent("opentelemetry", {"resource_attributes": {"a": None, "service.name": None}})
+
+    assert found.config["resource_attributes"] == [{"key": "service.name", "value": "kong"}]

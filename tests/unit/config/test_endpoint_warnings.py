@@ -22,6 +22,7 @@ def warnings(config: dict[str, Any]) -> list[str]:
         ({"endpoint": "http://c:4317/v1/traces", "protocol": "http/protobuf"}, "endpoint"),
         ({"endpoint": "https://otlp-gateway.example.net/otlp", "protocol": "http/protobuf"}, "endpoint"),
         ({"endpoint": "http://c:4317", "tls": {"ca_cert": "/ca.pem"}}, "tls"),
+        ({"endpoint": "https://c/v1/traces?api-key=x", "protocol": "http/protobuf"}, "endpoint"),
         ({"endpoint": "https://c:4317", "tls": {"client_cert": "/c.pem"}}, "tls"),
         ({"endpoint": "https://c:4317", "tls": {"ca_cert": "certs/ca.pem"}}, "tls.ca_cert"),
     ],

@@ -147,8 +147,12 @@ class Destination:
 
     @property
     def label(self) -> str:
-        """Its name on /metrics, in the log and on the page; the endpoint alone is that of traces."""
-        return self.endpoint if self.signal == "traces" else f"{self.endpoint} ({self.signal})"
+        """Its name on /metrics, in the log and on the page; the endpoint alone is that of traces.
+
+        Without the query, which can have a key.
+        """
+        shown = self.endpoint.partition("?")[0]
+        return shown if self.signal == "traces" else f"{shown} ({self.signal})"
 
     @cached_property
     def identity(self) -> bytes:

@@ -242,6 +242,13 @@ def test_a_path_of_a_signal_is_not_guessed() -> None:
         metrics_url({"endpoint": "http://c/in"})
 
 
+def test_the_label_has_no_query() -> None:
+    """It can have a key, and the label is on /metrics and in the log."""
+    found = destination({"endpoint": "https://c/v1/traces?api-key=s3cr3t", "protocol": "http/protobuf"})
+
+    assert (found.label, found.url) == ("https://c/v1/traces", "https://c:443/v1/traces?api-key=s3cr3t")
+
+
 def test_signals_are_different_destinations() -> None:
     """They differ in identity and description; that of traces is as it was before there were others."""
     settings = Settings.from_config({"endpoint": "http://c:4317"})
