@@ -439,6 +439,19 @@ def test_the_signals_of_a_connection_hold_no_secret(tls: dict[str, str] | None) 
         assert b"jane" not in message
 
 
+@pytest.mark.parametrize("number", [1e300, -(10**40), 1 << 63])
+@pytest.mark.parametrize("field", ["response.status", "response.size", "latencies.request", "upstream_status"])
+def test_a_number_out_of_range_costs_its_own_field(field: str, number: float) -> None:
+    """Another plugin wrote it: spans, log record and the metrics of all requests are sent without it."""
+    name, _, key = field.partition(".")
+    wrong = {**RECORD, "tries": [{}], name: {**RECORD.get(name, {}), key: number} if key else f"{number:.0f}"}
+    found = sent({"metrics": {"enabled": True}, "logs": {"requests": "all"}}, wrong, {**RECORD, "tries": [{}]})
+
+    assert len(found.spans()) == 4
+    assert len(found.log_records()) == 2
+    assert found.durations() == [2]
+
+
 def test_signals_are_off_by_default() -> None:
     """Without metrics.enabled and logs.requests only traces are sent."""
     found = sent({}, {"request": {"uri": "/"}})

@@ -14,14 +14,20 @@ import json
 import logging
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.log_limit import LimitedLog
 
-Number = int | float
+# An attribute has 64 bits, with a sign. A larger number, which another plugin wrote, is as one of a wrong type: one
+# of them would cost its span, its log record, or all metrics of a destination.
+_LARGEST = 1 << 62
+Number = (
+    Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
+    | Annotated[float, msgspec.Meta(ge=-float(_LARGEST), le=float(_LARGEST))]
+)
 HeaderValues = dict[str, str | list[str]]
 _NO_HEADERS = msgspec.Raw(b"{}")
 _MAX_IGNORED = 8  # fields of a wrong type in one record; each costs another pass over it

@@ -198,7 +198,7 @@ def _statuses(upstream_status: str | float | None, tries: list[Try]) -> list[int
     statuses: list[int | None] = []
     for number, attempt in enumerate(tries):
         text = texts[number].strip() if number < len(texts) else ""
-        if text.isdecimal():
+        if text.isdecimal() and len(text) <= 3:  # more digits are another plugin's
             statuses.append(int(text))
         elif attempt.state == "failed" and attempt.code in NO_ANSWER and attempt.code is not None:
             statuses.append(int(attempt.code))

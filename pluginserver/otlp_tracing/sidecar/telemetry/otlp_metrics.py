@@ -8,6 +8,7 @@ Source: opentelemetry-proto, metrics/v1/metrics.proto; OpenTelemetry specificati
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -22,11 +23,14 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otlp_tracing import __version__
 from otlp_tracing.config.otel_variables import value_of
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import METRICS, Metric
 from otlp_tracing.sidecar.spans.model import AttributeValue
 from otlp_tracing.sidecar.telemetry.histogram import EXPONENTIAL_SCALE, ExponentialHistogram, Histogram
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, Series, SeriesTable
+
+_left_out = LimitedLog(logging.getLogger("otlp_tracing.sidecar.telemetry.otlp_metrics"))
 
 # Of one message: about half a megabyte, where collectors take four, and some milliseconds of the event loop.
 MAX_POINTS = 1_000
@@ -171,7 +175,11 @@ class OtlpMetrics:
             if chunk.points >= MAX_POINTS:
                 yield chunk
                 chunk = self._new_chunk()
-            add(chunk)
+            try:
+                add(chunk)
+            except (ValueError, TypeError) as error:
+                # Of an attribute; the other series must not wait for it.
+                _left_out.warning("metric series not encoded, left out: %s", error)
         if chunk.points:
             yield chunk
 

@@ -92,6 +92,16 @@ def test_accepted_exemplars_of_durations_are_remembered(monkeypatch: pytest.Monk
     assert scene.source.sent[0][:2] == ("http.server.request.duration", 0.5)
 
 
+def test_a_series_that_cannot_be_encoded_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """It is left out of each export, and the log says so."""
+    scene = Scene()
+    scene.table.histogram(DURATION, {"http.response.status_code": 1 << 70}).observe(0.5)
+    scene.observe(0.5)
+
+    assert scene.point().count == 1
+    assert "metric series not encoded, left out: " in caplog.text
+
+
 def test_a_histogram_is_as_of_the_sdk() -> None:
     """The official encoder writes the same message for the same values, but for times, and minimum and maximum."""
     values = (0.0, 0.1, 0.3, 2.0, 70.0)
