@@ -33,6 +33,7 @@ from otlp_tracing.commands.options import (
     integer,
     text,
 )
+from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.config.otel_variables import tracer_remarks
 from otlp_tracing.errors import ConfigError, Fault
@@ -98,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
     listener, bound = _bind(options.kong_prefix, socket, wait=continues_with_faults(options))
-    for remark in tracer_remarks(os.environ, has_own_sidecar=not is_embedded):
+    for remark in [*unknown_variables(os.environ), *tracer_remarks(os.environ, has_own_sidecar=not is_embedded)]:
         _log.warning("%s", remark)
     sidecar = _sidecar_folder(folder, socket) / "sidecar.sock" if is_embedded else Path(options.sidecar)
     if shared.spool == "auto":

@@ -19,6 +19,7 @@ from otlp_tracing.commands.options import (
     add_log_file_option,
     continues_with_faults,
 )
+from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.spool.volume import spool_share
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
     auto = options.listen.parent / "spool" if options.spool == "auto" else Path(options.spool)
     spool = None if options.spool == "none" else auto
     max_bytes = spool_share(spool) if spool and options.spool_max_bytes == "auto" else options.spool_max_bytes
+    for remark in () if options.embedded else unknown_variables(os.environ):
+        _log.warning("%s", remark)
     shared, is_strict = SidecarOptions.from_namespace(options), not continues_with_faults(options)
     locked = PageOptions(is_on=False, token=os.urandom(16).hex())
     page = _read(shared.page_options, PAGE_LOCKED, locked, is_strict=is_strict)
