@@ -9,39 +9,12 @@ from otlp_tracing.commands.options import PREFIX
 from otlp_tracing.errors import Fault
 
 # A list, because `serve` does not load the other commands. A test compares it with their options.
-OF_OPTIONS = frozenset(
-    [
-        "DEBUG_TOKEN_FILE",
-        "DESCRIPTION",
-        "FORMAT",
-        "HAND_OVER",
-        "HTTP",
-        "INGEST_HTTP",
-        "INGEST_TOKEN_FILE",
-        "KONG_CONF",
-        "KONG_PREFIX",
-        "LISTEN",
-        "LOG_FILE",
-        "LOG_LEVEL",
-        "MINUTES",
-        "ON_FAULT",
-        "PAGE",
-        "PAGE_HOSTS",
-        "PAGE_TOKEN_FILE",
-        "PLUGINS",
-        "POLICY_FILE",
-        "PROTOCOL",
-        "REQUESTS",
-        "SIDECAR",
-        "SOCKET_NAME",
-        "SPOOL",
-        "SPOOL_MAX_BYTES",
-        "TIMEOUT",
-        "TRACE_URL",
-        "WAIT",
-        "WORKERS",
-    ]
-)
+OF_OPTIONS = frozenset([
+    "DEBUG_TOKEN_FILE", "DESCRIPTION", "FORMAT", "HAND_OVER", "HTTP", "INGEST_HTTP", "INGEST_TOKEN_FILE", "KONG_CONF",
+    "KONG_PREFIX", "LISTEN", "LOG_FILE", "LOG_LEVEL", "MINUTES", "ON_FAULT", "PAGE", "PAGE_HOSTS", "PAGE_TOKEN_FILE",
+    "PLUGINS", "POLICY_FILE", "PROTOCOL", "REQUESTS", "SIDECAR", "SOCKET_NAME", "SPOOL", "SPOOL_MAX_BYTES", "TIMEOUT",
+    "TRACE_URL", "WAIT", "WORKERS",
+])  # fmt: skip
 # Secrets, those of kong/image/entrypoint.sh, one between our processes, and those of the tests.
 OTHERS = frozenset(["PAGE_TOKEN", "INGEST_TOKEN", "REQUEST_DEBUG_TOKEN", "START_TIMEOUT", "HOSTED", "CACHE"])
 
