@@ -57,7 +57,7 @@ class Phases:
     """The phases of one plugin instance.
 
     A configuration that cannot work does not fail the instance, which Kong would turn into a 500 for every request of
-    the route. It traces nothing, says so once, and counts.
+    the route. Its requests are not traced, which is logged once and counted.
 
     Args:
         config: as Kong passes it at the start of an instance.
@@ -88,7 +88,7 @@ class Phases:
             self._hand_over = hand_over_field(self._origin.key, records.worker_id if allowance is not None else None)
         except (ConfigError, FrameTooLarge) as error:
             unresolved = "; ".join(map(str, unresolved_references(config)))
-            _log.error("this configuration traces nothing: %s", unresolved or error)
+            _log.error("invalid configuration, tracing disabled for this entry: %s", unresolved or error)
 
     def access(self) -> pdk.Calls:
         """Decide, tell the upstream, and remember: three calls to Kong.
@@ -102,13 +102,13 @@ class Phases:
             return
         try:
             received = pdk.headers_of((yield pdk.GET_HEADERS))
-            asks_method = asks_for_method(received)
-            if asks_method or tracer.asks_for_line(received):
+            asks_method, extracted = asks_for_method(received), tracer.boundary.extract(received)
+            if asks_method or tracer.asks_for_line(received, extracted):
                 line = RequestLine.parse(pdk.text_of((yield pdk.GET_REQUEST_LINE)))
-                context = tracer.begin(received, line.itself)
+                context = tracer.begin(received, line.itself, extracted=extracted)
                 method = line.method if asks_method else None
             else:
-                context = tracer.begin(received)
+                context = tracer.begin(received, extracted=extracted)
                 method = None
             telling = telling_header(received)
             believed = pdk.text_of((yield pdk.get_variable(f"upstream_x_forwarded_{telling}"))) if telling else ""
@@ -120,7 +120,7 @@ class Phases:
             if self._log_correlation:
                 pdk.result((yield pdk.remember_trace_id(context.trace_id.hex())))
             self._records.counters.add(REQUESTS_BEGUN)
-            answer = tracer.edge.answer(context)
+            answer = tracer.boundary.answer(context)
             if answer is not None:
                 pdk.result((yield pdk.set_response_header(*answer)))
         except Exception:

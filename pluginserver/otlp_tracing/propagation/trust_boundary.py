@@ -23,14 +23,17 @@ from otlp_tracing.config.settings import Capture, Propagation, Redaction
 from otlp_tracing.context import RequestContext, SpanContext
 from otlp_tracing.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
 
-# Of formats that are not read: where a trace began, and OpenCensus' trace context in gRPC's metadata. A believed
+# Of formats that are not read: where a trace began, and OpenCensus' trace context in gRPC's metadata. A trusted
 # caller's are an application's headers; of any other caller they are claims about its trace.
 _CLAIMS = ("x-datadog-origin", "grpc-trace-bin")
+Extracted = tuple[Caller | None, SpanContext | None]
+"""The caller to continue, and the caller's span to link to; one of them at the most."""
+
 _CLAIMED = frozenset({*(header for format_ in FORMATS.values() for header in format_.HEADERS), *_CLAIMS, "baggage"})
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class TrustBoundary:
     """The trust boundary of one plugin entry.
 
     Args:
@@ -50,8 +53,8 @@ class Edge:
     cleared: dict[str, list[str]]
 
     @classmethod
-    def of(cls, settings: Propagation, capture: Capture, redaction: Redaction | None = None) -> Edge:
-        """Make one from an entry's settings; without redaction, nothing is hidden."""
+    def of(cls, settings: Propagation, capture: Capture, redaction: Redaction | None = None) -> TrustBoundary:
+        """Make the boundary of an entry; without redaction, no baggage is hidden."""
         read = settings.extract
         if "b3" in read:
             read = (*read, "b3-single")  # extraction of b3 reads both
@@ -60,16 +63,16 @@ class Edge:
         return cls(settings, capture.baggage, _hidden(capture, redaction), read, strays, cleared)
 
     @property
-    def believes(self) -> bool:
+    def trusts_callers(self) -> bool:
         """Traces of callers are continued."""
         return self.settings.incoming == "trust"
 
-    def receive(self, received: Headers) -> tuple[Caller | None, SpanContext | None]:
-        """Return the caller to continue, and the caller's span to link to; one of them at the most."""
+    def extract(self, received: Headers) -> Extracted:
+        """Return the caller that the headers name, as far as it is trusted."""
         if self.settings.incoming == "ignore":
             return None, None
         caller = extract(received, self.settings.extract)
-        if caller is None or self.believes:
+        if caller is None or self.trusts_callers:
             return caller, None
         return None, caller.span_context()
 
@@ -82,14 +85,14 @@ class Edge:
             return members
         return tuple((name, MASK if name in self.hidden else value) for name, value in members)
 
-    def send(self, span: SpanContext, received: Headers) -> dict[str, list[str]]:
+    def inject(self, span: SpanContext, received: Headers) -> dict[str, list[str]]:
         """Return the headers of the upstream request; an empty list means that the header must be removed.
 
         Only headers that were received are removed. Injected headers have priority over cleared ones, and those over
         all others.
         """
         headers: dict[str, list[str]]
-        if self.believes:
+        if self.trusts_callers:
             headers = self._baggage(received)
             if not self.strays.isdisjoint(received):
                 headers.update(self._strays(span, received))

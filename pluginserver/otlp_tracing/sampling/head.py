@@ -9,7 +9,7 @@ from otlp_tracing.config.settings import Capture, Propagation, Redaction, Sampli
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
 from otlp_tracing.propagation import Caller, Headers
 from otlp_tracing.propagation import tracestate as trace_state
-from otlp_tracing.propagation.trust_boundary import Edge
+from otlp_tracing.propagation.trust_boundary import Extracted, TrustBoundary
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.policy import HeadPolicy
@@ -33,7 +33,7 @@ class RequestTracer:
         threshold_: of the entry's rate.
         follow_parent: obey a caller's sampled flag.
         random_bytes: a source of that many random bytes, `os.urandom` outside of tests.
-        edge: the trust boundary: trusted callers, and headers to write.
+        boundary: trusted callers, and headers to write.
         rules: asked before the entry's own rate.
         allowance: lowers the rates for the time being; None without a budget and a load.
         policy: rules of the policy file, asked before those of the entry; None without a sidecar.
@@ -43,7 +43,7 @@ class RequestTracer:
     threshold_: int
     follow_parent: bool
     random_bytes: Callable[[int], bytes]
-    edge: Edge
+    boundary: TrustBoundary
     rules: Rules
     allowance: Allowance | None = None
     policy: HeadPolicy | None = None
@@ -60,30 +60,33 @@ class RequestTracer:
         redaction: Redaction | None = None,
         policy: HeadPolicy | None = None,
     ) -> RequestTracer:
-        """Make one from an entry's settings; missing fields have the schema's defaults.
+        """Make the tracer of an entry; missing settings have the schema's defaults.
 
         Raises:
             ConfigError: for a sampling rule that cannot work.
         """
-        edge = Edge.of(propagation or Propagation(), capture or Capture(), redaction)
+        boundary = TrustBoundary.of(propagation or Propagation(), capture or Capture(), redaction)
         rules = Rules.of(sampling.rules)
         threshold_ = threshold.from_rate(sampling.rate)
         is_following = sampling.parent == "follow"
-        return cls(sampling.rate, threshold_, is_following, random_bytes, edge, rules, allowance, policy)
+        return cls(sampling.rate, threshold_, is_following, random_bytes, boundary, rules, allowance, policy)
 
-    def asks_for_line(self, headers: Headers) -> bool:
-        """Tell whether `begin` needs the method and path of a request."""
+    def asks_for_line(self, headers: Headers, extracted: Extracted) -> bool:
+        """Tell whether `begin` needs the method and path of a request; arguments as of `begin`."""
         policies = _NO_RULES if self.policy is None else self.policy.rules
         if not policies.rules and not self.rules.rules:
             return False
-        if self.follow_parent:
-            caller, _ = self.edge.receive(headers)
-            if caller is not None and caller.sampled is not None:
-                return False
-        return policies.need_line(headers) or self.rules.need_line(headers)
+        caller, _ = extracted
+        if self.follow_parent and caller is not None and caller.sampled is not None:
+            return False
+        return policies.asks_for_line(headers) or self.rules.asks_for_line(headers)
 
     def begin(
-        self, headers: Headers, ask_line: Callable[[], RequestLine] = _no_line, seed: bytes | None = None
+        self,
+        headers: Headers,
+        ask_line: Callable[[], RequestLine] = _no_line,
+        seed: bytes | None = None,
+        extracted: Extracted | None = None,
     ) -> RequestContext:
         """Decide about one request.
 
@@ -91,13 +94,14 @@ class RequestTracer:
             headers: the request's.
             ask_line: tells its method and path; called only if a rule needs them, since Kong has to be asked.
             seed: 32 bytes for the ids, of a request that may come again; None draws them.
+            extracted: the result of `boundary.extract`, if it is there already.
 
         Raises:
             Nothing of its own, whatever the headers: a malformed header starts a new trace.
         """
         # One call for all ids: every call is a system call, and 32 bytes cost the same as 8.
         random = self.random_bytes(32) if seed is None else seed
-        caller, link = self.edge.receive(headers)
+        caller, link = self.boundary.extract(headers) if extracted is None else extracted
         trace_id = (caller.trace_id if caller else b"") or _not_zero(random[:16])
         threshold_, decided_by, rule = self._choose(caller, headers, ask_line)
         sampled, members = self._decide(trace_id, caller, threshold_)
@@ -110,7 +114,7 @@ class RequestTracer:
             flags=random_flag | (FLAG_SAMPLED if sampled else 0),
             trace_state=trace_state.render(members),
             link=link,
-            baggage=self.edge.capture(headers),
+            baggage=self.boundary.capture(headers),
             decided_by=decided_by,
             rule=rule,
             probability=None if threshold_ is None else threshold.probability(threshold_),
@@ -119,7 +123,7 @@ class RequestTracer:
     def upstream_headers(self, context: RequestContext, received: Headers = _NO_HEADERS) -> dict[str, list[str]]:
         """Return the headers of the upstream request; an empty list means that a received header must be removed."""
         span = SpanContext(context.trace_id, context.upstream_span_id, context.flags, context.trace_state)
-        return self.edge.send(span, received)
+        return self.boundary.inject(span, received)
 
     def _choose(
         self, caller: Caller | None, headers: Headers, ask_line: Callable[[], RequestLine]

@@ -45,7 +45,7 @@ class RequestLine:
         return cls(method, target)
 
     def itself(self) -> RequestLine:
-        """Return it, where a function is asked for it."""
+        """Return the line, where a function must return it."""
         return self
 
 
@@ -69,7 +69,7 @@ class Rule:
 
     @classmethod
     def of(cls, rule: SamplingRule, place: str) -> Rule:
-        """Make one from the configuration.
+        """Make a rule from the configuration.
 
         Raises:
             ConfigError: for a regular expression that RE2 does not take.
@@ -115,14 +115,14 @@ class Rules:
 
     @classmethod
     def of(cls, rules: Sequence[SamplingRule], place: str = "sampling.rules") -> Rules:
-        """Make them from the configuration, in which they are at a place.
+        """Make the rules from the configuration; `place` is their field, for errors.
 
         Raises:
             ConfigError: with the first rule that cannot work.
         """
         return cls(tuple(Rule.of(rule, f"{place}[{number}]") for number, rule in enumerate(rules, 1)))
 
-    def need_line(self, headers: Headers) -> bool:
+    def asks_for_line(self, headers: Headers) -> bool:
         """Tell whether `match` needs a request's first line.
 
         Args:

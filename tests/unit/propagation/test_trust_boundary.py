@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from otlp_tracing.config.settings import Capture, Propagation, Settings
 from otlp_tracing.context import RequestContext, SpanContext
 from otlp_tracing.propagation import FORMATS, Headers
-from otlp_tracing.propagation.trust_boundary import Edge
+from otlp_tracing.propagation.trust_boundary import TrustBoundary
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 OURS = SpanContext(b"\x01" * 16, b"\x02" * 8, 1)
@@ -32,20 +32,20 @@ CALLER: Headers = {
 EVERY_TRACE_HEADER = {header for format_ in FORMATS.values() for header in format_.HEADERS}
 
 
-def edge(captured: tuple[str, ...] = (), **settings: Any) -> Edge:
-    return Edge.of(Propagation(**settings), Capture(captured))
+def boundary(captured: tuple[str, ...] = (), **settings: Any) -> TrustBoundary:
+    return TrustBoundary.of(Propagation(**settings), Capture(captured))
 
 
 def sent(received: Headers = CALLER, **settings: Any) -> dict[str, list[str]]:
-    return edge(**settings).send(OURS, received)
+    return boundary(**settings).inject(OURS, received)
 
 
 def test_formats_are_tried_in_the_order_configured() -> None:
     """The first that finds a context counts."""
     headers = {"traceparent": [f"00-{TRACE}-{SPAN}-01"], "b3": [f"{'a' * 32}-{SPAN}-0"]}
-    first, _ = edge(extract=("w3c", "b3")).receive(headers)
-    second, _ = edge(extract=("b3", "w3c")).receive(headers)
-    none, _ = edge(extract=("jaeger",)).receive(headers)
+    first, _ = boundary(extract=("w3c", "b3")).extract(headers)
+    second, _ = boundary(extract=("b3", "w3c")).extract(headers)
+    none, _ = boundary(extract=("jaeger",)).extract(headers)
 
     assert first is not None
     assert first.trace_id.hex() == TRACE
@@ -113,26 +113,26 @@ def test_a_caller_that_is_not_believed_cannot_spell_its_way_through(incoming: st
 
 def test_an_ignored_caller_is_as_good_as_none() -> None:
     """Neither a parent nor a link nor captured baggage."""
-    ignoring = edge(("a",), incoming="ignore")
+    ignoring = boundary(("a",), incoming="ignore")
 
-    assert ignoring.receive(CALLER) == (None, None)
+    assert ignoring.extract(CALLER) == (None, None)
     assert ignoring.capture(CALLER) == ()
 
 
 def test_a_restart_links_to_the_caller() -> None:
     """The caller's span, its flags and its tracestate, and no parent."""
-    caller, link = edge(incoming="restart_and_link").receive(CALLER)
+    caller, link = boundary(incoming="restart_and_link").extract(CALLER)
 
     assert caller is None
     assert link == SpanContext(bytes.fromhex(TRACE), bytes.fromhex(SPAN), 1, "v=1")
-    assert edge(incoming="restart_and_link").receive({}) == (None, None)
+    assert boundary(incoming="restart_and_link").extract({}) == (None, None)
 
 
 def test_a_caller_without_a_span_is_not_linked_to() -> None:
     """A link needs a span to point at."""
-    restarting = edge(incoming="restart_and_link", extract=("aws",))
+    restarting = boundary(incoming="restart_and_link", extract=("aws",))
 
-    assert restarting.receive(CALLER) == (None, None)
+    assert restarting.extract(CALLER) == (None, None)
 
 
 def test_baggage_is_passed_rebuilt_or_stripped() -> None:
@@ -159,7 +159,7 @@ def test_a_secrets_baggage_member_loses_its_value_at_once() -> None:
 
     def captured(**redaction: Any) -> tuple[tuple[str, str], ...]:
         settings = Settings.from_config({"redaction": redaction, "capture": {"baggage": ["api_key", "b"]}})
-        return Edge.of(settings.propagation, settings.capture, settings.redaction).capture(headers)
+        return TrustBoundary.of(settings.propagation, settings.capture, settings.redaction).capture(headers)
 
     assert captured() == captured(mode="drop") == captured(mode="hash") == (("api_key", "[REDACTED]"), ("b", "2"))
     assert captured(sensitive_keys=["b"]) == (("api_key", "hunter2"), ("b", "[REDACTED]"))
@@ -169,8 +169,8 @@ def test_a_secrets_baggage_member_loses_its_value_at_once() -> None:
 @pytest.mark.parametrize("incoming", ["trust", "restart_and_link"])
 def test_baggage_is_captured_though_it_goes_no_further(incoming: str) -> None:
     """The members named, and none where none is named."""
-    assert edge(("b", "x"), incoming=incoming, baggage="strip").capture(CALLER) == (("b", "2"),)
-    assert edge(incoming=incoming).capture(CALLER) == ()
+    assert boundary(("b", "x"), incoming=incoming, baggage="strip").capture(CALLER) == (("b", "2"),)
+    assert boundary(incoming=incoming).capture(CALLER) == ()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_client_is_told_its_trace_where_that_is_configured(
     """The bare trace id, or the metric that W3C Trace Context level 3 describes, with the SERVER span's id."""
     context = RequestContext(bytes.fromhex(TRACE), bytes.fromhex(SPAN), b"\x03" * 8, None, 3, "")
 
-    assert edge(response_header=name).answer(context) == answer
+    assert boundary(response_header=name).answer(context) == answer
 
 
 text = (
@@ -209,7 +209,7 @@ settings = st.builds(
 @given(settings, st.dictionaries(st.sampled_from([*sorted(EVERY_TRACE_HEADER), *CALLER]), st.lists(text, max_size=2)))
 def test_no_trace_header_goes_on_as_it_came(propagation: Propagation, received: dict[str, list[str]]) -> None:
     """Whatever comes and however it is configured: written from our span, removed, or of a format not read."""
-    headers = Edge.of(propagation, Capture(("a",))).send(OURS, received)
+    headers = TrustBoundary.of(propagation, Capture(("a",))).inject(OURS, received)
     ours = {("01" * 16)[:16], str(0x0101010101010101), str(0x0202020202020202)}
     read = {header for name in propagation.extract for header in FORMATS[name].HEADERS}
     touched = EVERY_TRACE_HEADER if propagation.incoming != "trust" else read

@@ -25,7 +25,7 @@ def test_a_policy_is_asked_before_the_rules_of_an_entry() -> None:
     tracer = RequestTracer.of(Sampling(0.0, rules=(own,)), random_bytes, policy=policy)
 
     def decided() -> tuple[str, str, bool]:
-        assert tracer.asks_for_line({}) is bool(policy.rules.rules)
+        assert tracer.asks_for_line({}, (None, None)) is bool(policy.rules.rules)
         context = tracer.begin({}, lambda: RequestLine("GET", "/a"))
         return context.decided_by, context.rule, context.sampled
 
