@@ -8,8 +8,8 @@ good by the next.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,20 @@ class Metric:
     buckets: tuple[float, ...] = ()
     values: tuple[str, ...] = ()
 
+
+class DeliveryMetrics(NamedTuple):
+    """The metrics of a signal's delivery, by destination."""
+
+    received: Metric
+    restored: Metric
+    exported: Metric
+    rejected: Metric
+    dropped: Metric
+    spooled: Metric
+    in_flight: Metric
+
+
+_DESTINATION = ("destination",)
 
 # Counted in the gateway's processes.
 EVENTS_FAILED = Metric(
@@ -163,62 +177,42 @@ REDACTION_ROWS_REFUSED = Metric(
     "counter",
     "Findings that /redaction does not show, there being too many routes and attributes.",
 )
-SPANS_RECEIVED = Metric(
-    "otlp_tracing_spans_received_total", "counter", "Spans taken over for delivery.", ("destination",)
+SPANS = DeliveryMetrics(
+    received=Metric("otlp_tracing_spans_received_total", "counter", "Spans taken over for delivery.", _DESTINATION),
+    restored=Metric(
+        "otlp_tracing_spans_restored_total",
+        "counter",
+        "Spans that this process found in its spool when it started.",
+        _DESTINATION,
+    ),
+    exported=Metric("otlp_tracing_spans_exported_total", "counter", "Spans that the collector accepted.", _DESTINATION),
+    rejected=Metric(
+        "otlp_tracing_spans_rejected_total",
+        "counter",
+        "Spans that the collector answered it would not take.",
+        _DESTINATION,
+    ),
+    dropped=Metric(
+        "otlp_tracing_spans_dropped_total",
+        "counter",
+        "Spans given up: spool_full, memory_full, retry_expired, too_large, bad_span, corrupt.",
+        (*_DESTINATION, "reason"),
+    ),
+    spooled=Metric("otlp_tracing_spans_spooled", "gauge", "Spans waiting to be sent.", _DESTINATION),
+    in_flight=Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent and not yet answered.", _DESTINATION),
 )
-SPANS_RESTORED = Metric(
-    "otlp_tracing_spans_restored_total",
-    "counter",
-    "Spans that this process found in its spool when it started.",
-    ("destination",),
+LOG_RECORDS = DeliveryMetrics(
+    *(
+        replace(
+            one,
+            name=one.name.replace("spans", "log_records"),
+            help=one.help.replace("Spans", "Log records").replace("bad_span", "bad_record"),
+        )
+        for one in SPANS
+    )
 )
-SPANS_EXPORTED = Metric(
-    "otlp_tracing_spans_exported_total", "counter", "Spans that the collector accepted.", ("destination",)
-)
-SPANS_REJECTED = Metric(
-    "otlp_tracing_spans_rejected_total",
-    "counter",
-    "Spans that the collector answered it would not take.",
-    ("destination",),
-)
-SPANS_DROPPED = Metric(
-    "otlp_tracing_spans_dropped_total",
-    "counter",
-    "Spans given up: spool_full, memory_full, retry_expired, too_large, bad_span, corrupt.",
-    ("destination", "reason"),
-)
-SPANS_SPOOLED = Metric("otlp_tracing_spans_spooled", "gauge", "Spans waiting to be sent.", ("destination",))
-SPANS_IN_FLIGHT = Metric("otlp_tracing_spans_in_flight", "gauge", "Spans sent and not yet answered.", ("destination",))
-LOG_RECORDS_RECEIVED = Metric(
-    "otlp_tracing_log_records_received_total", "counter", "Log records taken over for delivery.", ("destination",)
-)
-LOG_RECORDS_RESTORED = Metric(
-    "otlp_tracing_log_records_restored_total",
-    "counter",
-    "Log records that this process found in its spool when it started.",
-    ("destination",),
-)
-LOG_RECORDS_EXPORTED = Metric(
-    "otlp_tracing_log_records_exported_total", "counter", "Log records that the collector accepted.", ("destination",)
-)
-LOG_RECORDS_REJECTED = Metric(
-    "otlp_tracing_log_records_rejected_total",
-    "counter",
-    "Log records that the collector answered it would not take.",
-    ("destination",),
-)
-LOG_RECORDS_DROPPED = Metric(
-    "otlp_tracing_log_records_dropped_total",
-    "counter",
-    "Log records given up: spool_full, memory_full, retry_expired, too_large, bad_record, corrupt.",
-    ("destination", "reason"),
-)
-LOG_RECORDS_SPOOLED = Metric(
-    "otlp_tracing_log_records_spooled", "gauge", "Log records waiting to be sent.", ("destination",)
-)
-LOG_RECORDS_IN_FLIGHT = Metric(
-    "otlp_tracing_log_records_in_flight", "gauge", "Log records sent and not yet answered.", ("destination",)
-)
+"""Of access logs: as SPANS, with `log_records` for `spans`."""
+
 # By its name in the semantic conventions 1.44, docs/otel/sdk-metrics.md. The other otel.sdk.* metrics count the same
 # as our own, by exporter instead of by destination, and would only count it twice.
 EXPORT_DURATION = Metric(
@@ -254,49 +248,12 @@ SPOOL_MAX_BYTES = Metric(
     "Bound on the disk space of all destinations, beyond which the oldest traces are dropped; 0 without a spool.",
 )
 
-METRICS: tuple[Metric, ...] = (
-    EVENTS_FAILED,
-    OPTIONS_REFUSED,
-    REQUESTS_UNTRACED,
-    REQUESTS_BEGUN,
-    LISTEN_FAILED,
-    REQUESTS,
-    REQUEST_DURATION,
-    ROUTE_REQUESTS,
-    SAMPLING_PROBABILITY,
-    SAMPLING_FACTOR,
-    SAMPLING_BUDGET,
-    SAMPLING_TRACES,
-    POLICY_LOADS,
-    POLICIES,
-    CPU_LOAD,
-    NAMES_REFUSED,
-    RECORDS_REFUSED,
-    RECORDS_REPEATED,
-    NGINX_FACTS_IGNORED,
-    REDACTIONS,
-    REDACTION_ROWS_REFUSED,
-    SPANS_RECEIVED,
-    SPANS_RESTORED,
-    SPANS_EXPORTED,
-    SPANS_REJECTED,
-    SPANS_DROPPED,
-    SPANS_SPOOLED,
-    SPANS_IN_FLIGHT,
-    LOG_RECORDS_RECEIVED,
-    LOG_RECORDS_RESTORED,
-    LOG_RECORDS_EXPORTED,
-    LOG_RECORDS_REJECTED,
-    LOG_RECORDS_DROPPED,
-    LOG_RECORDS_SPOOLED,
-    LOG_RECORDS_IN_FLIGHT,
-    EXPORT_DURATION,
-    METRIC_EXPORTS,
-    DESTINATION_HELD,
-    SPOOL_DEGRADED,
-    SPOOL_BYTES,
-    SPOOL_MAX_BYTES,
+METRICS: tuple[Metric, ...] = tuple(
+    metric
+    for value in tuple(globals().values())
+    for metric in ((value,) if isinstance(value, Metric) else value if isinstance(value, DeliveryMetrics) else ())
 )
+"""All of the above, in their order."""
 
 Total = tuple[str, tuple[str, ...], int]
 """A metric's name, its label values in the declared order, the count so far."""

@@ -7,75 +7,12 @@ within one call, so the sum is right whenever it is read.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
-from otlp_tracing.metrics import (
-    DESTINATION_HELD,
-    EXPORT_DURATION,
-    LOG_RECORDS_DROPPED,
-    LOG_RECORDS_EXPORTED,
-    LOG_RECORDS_IN_FLIGHT,
-    LOG_RECORDS_RECEIVED,
-    LOG_RECORDS_REJECTED,
-    LOG_RECORDS_RESTORED,
-    LOG_RECORDS_SPOOLED,
-    SPANS_DROPPED,
-    SPANS_EXPORTED,
-    SPANS_IN_FLIGHT,
-    SPANS_RECEIVED,
-    SPANS_REJECTED,
-    SPANS_RESTORED,
-    SPANS_SPOOLED,
-    Metric,
-)
+from otlp_tracing.metrics import DESTINATION_HELD, EXPORT_DURATION, SPANS, DeliveryMetrics
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _DROP_REASONS = ("spool_full", "memory_full", "retry_expired", "too_large", "corrupt")
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The metrics of one signal.
-
-    Args:
-        not_encoded: reason of dropping one that could not be encoded.
-        noun: for one of them, in log lines.
-    """
-
-    received: Metric
-    restored: Metric
-    exported: Metric
-    rejected: Metric
-    dropped: Metric
-    spooled: Metric
-    in_flight: Metric
-    not_encoded: str
-    noun: str
-
-
-SPANS = Counted(
-    SPANS_RECEIVED,
-    SPANS_RESTORED,
-    SPANS_EXPORTED,
-    SPANS_REJECTED,
-    SPANS_DROPPED,
-    SPANS_SPOOLED,
-    SPANS_IN_FLIGHT,
-    "bad_span",
-    "span",
-)
-LOG_RECORDS = Counted(
-    LOG_RECORDS_RECEIVED,
-    LOG_RECORDS_RESTORED,
-    LOG_RECORDS_EXPORTED,
-    LOG_RECORDS_REJECTED,
-    LOG_RECORDS_DROPPED,
-    LOG_RECORDS_SPOOLED,
-    LOG_RECORDS_IN_FLIGHT,
-    "bad_record",
-    "log record",
-)
 
 
 class SpanAccounting:
@@ -87,17 +24,18 @@ class SpanAccounting:
         counted: spans or log records; below, a span can be a log record.
     """
 
-    def __init__(self, label: str, metrics: Metrics, counted: Counted = SPANS) -> None:
+    def __init__(self, label: str, metrics: Metrics, counted: DeliveryMetrics = SPANS) -> None:
         self._label = label
         self._metrics = metrics
         self._counted = counted
+        self.noun, self._not_encoded = ("span", "bad_span") if counted is SPANS else ("log record", "bad_record")
         self.received = self.restored = self.exported = self.rejected = 0
         self.spooled = self.in_flight = 0
         self.dropped: Counter[str] = Counter()
         self._held = ""
         for metric in (counted.received, counted.restored, counted.exported, counted.rejected):
             metrics.add(metric, label, amount=0)
-        for reason in (*_DROP_REASONS, counted.not_encoded):
+        for reason in (*_DROP_REASONS, self._not_encoded):
             metrics.add(self._counted.dropped, label, reason, amount=0)
         self._gauges = (
             metrics.gauge(self._counted.spooled, label, lambda: self.spooled),
@@ -105,14 +43,9 @@ class SpanAccounting:
         )
 
     @property
-    def noun(self) -> str:
-        """The word for one of the counted things, in log lines."""
-        return self._counted.noun
-
-    @property
     def nouns(self) -> str:
-        """The word for several of them."""
-        return f"{self._counted.noun}s"
+        """The word for several of the counted things, in log lines; `noun` is that for one."""
+        return f"{self.noun}s"
 
     @property
     def discrepancy(self) -> int:
@@ -129,7 +62,7 @@ class SpanAccounting:
     def receive_not_encoded(self, spans: int) -> None:
         """Count spans that came from the gateway and could not be encoded."""
         self.receive(spans)
-        self.drop(spans, self._counted.not_encoded)
+        self.drop(spans, self._not_encoded)
 
     def restore(self, spans: int) -> None:
         """Count spans that were found in the spool."""

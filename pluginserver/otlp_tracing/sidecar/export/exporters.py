@@ -21,8 +21,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.metrics import SPOOL_BYTES, SPOOL_DEGRADED, SPOOL_MAX_BYTES
-from otlp_tracing.sidecar.export.accounting import LOG_RECORDS, SPANS, SpanAccounting
+from otlp_tracing.metrics import LOG_RECORDS, SPANS, SPOOL_BYTES, SPOOL_DEGRADED, SPOOL_MAX_BYTES
+from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.destination import Destination, endpoint_key
 from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
@@ -150,14 +150,14 @@ class ExporterRegistry:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.spool.recover(), _SPOOL_SECONDS / 2)
         await self.spool.close(_SPOOL_SECONDS)
-        for counted in (SPANS, LOG_RECORDS):
-            awake = [exporter for exporter in self._awake() if exporter.accounting.noun == counted.noun]
+        for nouns in ("spans", "log records"):
+            awake = [exporter for exporter in self._awake() if exporter.accounting.nouns == nouns]
             lost = self._unspooled.spans_of({exporter.queue for exporter in awake})
             left = sum(exporter.accounting.spooled for exporter in awake)
             if left:
-                _log.info("%d %ss wait in the spool for the next start", left - lost, counted.noun)
+                _log.info("%d %s wait in the spool for the next start", left - lost, nouns)
             if lost:
-                _log.error("%ss lost: %d were in memory, and the spool takes no writes", counted.noun, lost)
+                _log.error("%s lost: %d were in memory, and the spool takes no writes", nouns, lost)
 
     def _store(
         self, unsaved: Sequence[tuple[Exporter, list[SpooledBatch]]], last_records: Mapping[bytes, int]

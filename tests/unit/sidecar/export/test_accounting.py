@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otlp_tracing.metrics import DESTINATION_HELD, SPANS_DROPPED, SPANS_EXPORTED, SPANS_REJECTED, SPANS_SPOOLED
+from otlp_tracing.metrics import DESTINATION_HELD, SPANS
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -24,10 +24,10 @@ def test_every_span_is_in_one_count() -> None:
 
     assert accounting.discrepancy == 0
     assert (accounting.exported, accounting.rejected, accounting.spooled, accounting.in_flight) == (3, 3, 6, 0)
-    assert metrics.value(SPANS_EXPORTED, destination=LABEL) == 3
-    assert metrics.value(SPANS_REJECTED, destination=LABEL) == 3
-    assert metrics.value(SPANS_DROPPED, destination=LABEL, reason="spool_full") == 2
-    assert metrics.value(SPANS_SPOOLED, destination=LABEL) == 6
+    assert metrics.value(SPANS.exported, destination=LABEL) == 3
+    assert metrics.value(SPANS.rejected, destination=LABEL) == 3
+    assert metrics.value(SPANS.dropped, destination=LABEL, reason="spool_full") == 2
+    assert metrics.value(SPANS.spooled, destination=LABEL) == 6
 
 
 def test_no_more_spans_are_rejected_than_were_sent() -> None:

@@ -12,7 +12,7 @@ import pytest
 import virtual_time
 from delivery_doubles import OK, ScriptedTransport, encoded
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.metrics import LOG_RECORDS_EXPORTED, SPANS_EXPORTED, SPANS_RECEIVED, SPANS_SPOOLED
+from otlp_tracing.metrics import LOG_RECORDS, SPANS
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.exporters import MAX_SUSPENDED, SUSPEND_SECONDS, ExporterRegistry
@@ -269,7 +269,7 @@ def test_a_quiet_destination_rests_and_comes_back() -> None:
 
             assert (life.states(), life.loops()) == ({"http://c:1": "ok"}, 1)
             assert life.with_key("").accepted == ["a", "b"]
-            assert life.metrics.value(SPANS_EXPORTED, destination="http://c:1") == 2
+            assert life.metrics.value(SPANS.exported, destination="http://c:1") == 2
 
     virtual_time.run(scene())
 
@@ -338,14 +338,14 @@ def test_a_key_that_was_changed_leaves_nothing_but_its_counts() -> None:
             await asyncio.sleep(SUSPEND_SECONDS / 4)
 
             assert len(life.exporters.status()) <= 2
-            assert life.metrics.value(SPANS_RECEIVED, destination="http://c:1") == 5
-            assert len(life.metrics._readers[SPANS_SPOOLED.name, "http://c:1"]) <= 2
+            assert life.metrics.value(SPANS.received, destination="http://c:1") == 5
+            assert len(life.metrics._readers[SPANS.spooled.name, "http://c:1"]) <= 2
             await asyncio.sleep(SUSPEND_SECONDS)
             assert life.states() == {"http://c:1": "idle"}
             life.send(life.exporters.get(destination("key 5")), "5")
             await asyncio.sleep(1)
             assert life.states() == {"http://c:1": "ok"}
-            assert life.metrics.value(SPANS_EXPORTED, destination="http://c:1") == 6
+            assert life.metrics.value(SPANS.exported, destination="http://c:1") == 6
 
     virtual_time.run(scene())
 
@@ -362,7 +362,7 @@ def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
                 await asyncio.sleep(20)
             await asyncio.sleep(SUSPEND_SECONDS + 60)
             exported = [
-                life.metrics.registry.get_sample_value(SPANS_EXPORTED.name, {"destination": one}) for one in endpoints
+                life.metrics.registry.get_sample_value(SPANS.exported.name, {"destination": one}) for one in endpoints
             ]
 
             assert list(life.states()) == endpoints[8:]
@@ -371,7 +371,7 @@ def test_the_books_of_the_last_endpoints_at_rest_are_kept() -> None:
             life.exporters.save(b"sender", 1)
             await asyncio.sleep(1)
             assert life.states()[endpoints[0]] == "ok"
-            assert life.metrics.value(SPANS_EXPORTED, destination=endpoints[0]) == 1
+            assert life.metrics.value(SPANS.exported, destination=endpoints[0]) == 1
 
     virtual_time.run(scene())
 
@@ -457,8 +457,8 @@ async def test_log_records_wait_in_the_spool_as_spans_do(tmp_path: Path) -> None
         "logs": (2, 0),
     }
     assert sorted((signal, request.count(b"record")) for signal, request in sent) == [("logs", 2), ("traces", 0)]
-    assert metrics.value(LOG_RECORDS_EXPORTED, destination="http://c:1 (logs)") == 2
-    assert metrics.value(SPANS_EXPORTED, destination="http://c:1") == 1
+    assert metrics.value(LOG_RECORDS.exported, destination="http://c:1 (logs)") == 2
+    assert metrics.value(SPANS.exported, destination="http://c:1") == 1
 
 
 class _Down(ScriptedTransport):
