@@ -194,9 +194,10 @@ def _send(
 ) -> tuple[http.client.HTTPResponse, int]:
     connection: http.client.HTTPConnection
     if url.scheme == "https":
-        context = ssl.create_default_context()
-        if not is_verified:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        # The module imports gRPC, which takes time.
+        from otlp_tracing.sidecar.export.certificates import unverified  # noqa: PLC0415
+
+        context = ssl.create_default_context() if is_verified else unverified()
         connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout, context=context)
     else:
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from otlp_tracing.config.otel_variables import signal_path
 from otlp_tracing.config.settings import Settings
-
-_TRACES_PATH = "/v1/traces"
 
 
 def endpoint_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -18,8 +17,8 @@ def endpoint_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
     if parts.port == 4317 and is_http:
         yield "endpoint", "port 4317 is usually OTLP over gRPC: set protocol to grpc, or use port 4318"
     path = parts.path.rstrip("/")
-    if is_http and path and not path.endswith(_TRACES_PATH):
-        yield "endpoint", f"the path is used as written; OTLP over HTTP usually has {_TRACES_PATH} at its end"
+    if is_http and path and not path.endswith(signal_path("traces")):
+        yield "endpoint", "the path is used as written; OTLP over HTTP usually has /v1/traces at its end"
     if parts.query:
         yield "endpoint", "a key in the URL is stored in the spool: send it in headers"
     if parts.scheme == "http" and tls != type(tls)():

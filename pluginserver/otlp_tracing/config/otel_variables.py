@@ -1,8 +1,9 @@
 """OpenTelemetry's environment variables, which fill the fields that a plugin entry leaves unset.
 
 The plugin server reads those of the head decision: TracerVariables. The sidecar reads those of the export:
-ExporterVariables. A variable for one signal (`OTEL_EXPORTER_OTLP_TRACES_…`) has priority over the one for all. An
-empty variable is unset. One that cannot be used is ignored and is a problem, which names it without its value.
+ExporterVariables and MetricVariables. A variable for one signal (`OTEL_EXPORTER_OTLP_TRACES_…`) has priority over the
+one for all. An empty variable is unset. One that cannot be used is ignored and is a problem, which names it without its
+value.
 
 Source: OpenTelemetry specification, configuration/sdk-environment-variables.md and protocol/exporter.md.
 """
@@ -12,10 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import unquote
 
 from otlp_tracing.errors import Fault
+
+T = TypeVar("T")
 
 Protocol = Literal["grpc", "http/protobuf"]
 Signal = Literal["traces", "metrics", "logs"]
@@ -31,19 +34,17 @@ _RESOURCE_NAMES = frozenset({
     "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
 })  # fmt: skip
-_METRIC_VALUES: Mapping[str, tuple[str, ...]] = {
-    "OTEL_METRIC_EXPORT_INTERVAL": (),  # a number of milliseconds
-    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": ("cumulative", "delta", "lowmemory"),
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
-        "explicit_bucket_histogram", "base2_exponential_bucket_histogram",
-    ),
-}  # fmt: skip
+_INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
+_TEMPORALITY = f"{_EXPORTER}METRICS_TEMPORALITY_PREFERENCE"
+_AGGREGATION = f"{_EXPORTER}METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
 _PREFIXES = (_EXPORTER, *(f"{_EXPORTER}{signal.upper()}_" for signal in SIGNALS))
-_SIDECAR_NAMES = frozenset({*(prefix + name for prefix in _PREFIXES for name in _EXPORTER_NAMES), *_METRIC_VALUES})
+_SIDECAR_NAMES = frozenset({
+    *(prefix + name for prefix in _PREFIXES for name in _EXPORTER_NAMES), _INTERVAL, _TEMPORALITY, _AGGREGATION,
+})  # fmt: skip
 
 _TIMEOUT_MS = (1, 600_000)
 _LONGEST_INTERVAL_MS = 86_400_000  # a day
-_DEFAULT_TIMEOUT_S = 10.0  # the specification's
+_DEFAULT_TIMEOUT_S, _DEFAULT_INTERVAL_MS = 10.0, 60_000  # the specification's
 _LIKELY_SECONDS = 100  # a timeout below it, in milliseconds, was probably meant in seconds, as Python's SDK reads it
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 _SAMPLERS: Mapping[str, tuple[Literal["follow", "ignore"], float | None]] = {
@@ -55,6 +56,8 @@ _SAMPLERS: Mapping[str, tuple[Literal["follow", "ignore"], float | None]] = {
     "parentbased_always_off": ("follow", 0.0),
     "parentbased_traceidratio": ("follow", None),
 }
+_PROTOCOLS: Mapping[str, Protocol] = {"grpc": "grpc", "http/protobuf": "http/protobuf"}
+_COMPRESSIONS: Mapping[str, Literal["gzip", "none"]] = {"gzip": "gzip", "none": "none"}
 # Formats to read and to write. Reading b3 covers both of its forms. Baggage passes through a gateway either way.
 _PROPAGATORS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tracecontext": (("w3c",), ("w3c",)),
@@ -111,9 +114,55 @@ class ExporterVariables:
             ca_cert=_find(environment, "CERTIFICATE", signal)[1] or None,
             client_cert=_find(environment, "CLIENT_CERTIFICATE", signal)[1] or None,
             client_key=_find(environment, "CLIENT_KEY", signal)[1] or None,
-            compression=_compression(*_find(environment, "COMPRESSION", signal), problems),
+            compression=_choice(*_find(environment, "COMPRESSION", signal), _COMPRESSIONS, problems),
             timeout_s=_timeout(*_find(environment, "TIMEOUT", signal), problems),
             insecure=_insecure(*_find(environment, "INSECURE", signal), problems),
+            problems=tuple(problems),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricVariables:
+    """The variables of the interval and the form of metrics.
+
+    Args:
+        interval_ms: between two exports.
+        delta_histograms: histograms have delta temporality.
+        delta_counters: the sidecar's own counters have it.
+        is_exponential: histograms are base2 exponential ones.
+        problems: variables that cannot be used.
+    """
+
+    interval_ms: int
+    delta_histograms: bool
+    delta_counters: bool
+    is_exponential: bool
+    problems: tuple[Fault, ...]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> MetricVariables:
+        """Read them; an unknown value counts as the default, as in every SDK."""
+        problems: list[Fault] = []
+        text, interval_ms = value_of(environment, _INTERVAL), _DEFAULT_INTERVAL_MS
+        if text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LONGEST_INTERVAL_MS:
+            interval_ms = int(text)
+        elif text:
+            rule = f"must be 1 to {_LONGEST_INTERVAL_MS} milliseconds; {interval_ms} is used"
+            problems.append(Fault(_INTERVAL, "", rule))
+
+        def word(name: str, *known: str) -> str:
+            value = value_of(environment, name).lower() or known[0]
+            if value not in known:
+                problems.append(Fault(name, "", f"must be one of {', '.join(known)}; {known[0]} is used"))
+            return value
+
+        temporality = word(_TEMPORALITY, "cumulative", "delta", "lowmemory")
+        aggregation = word(_AGGREGATION, "explicit_bucket_histogram", "base2_exponential_bucket_histogram")
+        return cls(
+            interval_ms,
+            delta_histograms=temporality in {"delta", "lowmemory"},
+            delta_counters=temporality == "delta",
+            is_exponential=aggregation == "base2_exponential_bucket_histogram",
             problems=tuple(problems),
         )
 
@@ -175,7 +224,7 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
         remarks += _set(environment, ("INSECURE",), "is not used: the endpoint starts with https://")
     if (variables.client_cert is None) != (variables.client_key is None):
         remarks += _set(environment, ("CLIENT_CERTIFICATE", "CLIENT_KEY"), "works only together with its pair")
-    remarks += _metric_problems(environment)
+    remarks += MetricVariables.read(environment).problems
     if not is_embedded:
         rule = "is read by the plugin server, which has an environment of its own"
         remarks += [Fault(name, "", rule) for name in _TRACER_NAMES if environment.get(name)]
@@ -199,20 +248,9 @@ def tracer_remarks(environment: Mapping[str, str], *, has_own_sidecar: bool) -> 
     return remarks
 
 
-def metric_interval_ms(environment: Mapping[str, str]) -> int | None:
-    """Return the interval between two exports of metrics; None if it is unset or cannot be used."""
-    text = value_of(environment, "OTEL_METRIC_EXPORT_INTERVAL")
-    return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LONGEST_INTERVAL_MS else None
-
-
-def _metric_problems(environment: Mapping[str, str]) -> Iterator[Fault]:
-    for name, known in _METRIC_VALUES.items():
-        text = value_of(environment, name).lower()
-        if text and not known and metric_interval_ms(environment) is None:
-            rule = f"must be 1 to {_LONGEST_INTERVAL_MS} milliseconds; 60000 is used"
-            yield Fault(name, "", rule)
-        elif text and known and text not in known:
-            yield Fault(name, "", f"must be one of {', '.join(known)}; {known[0]} is used")
+def signal_path(signal: Signal) -> str:
+    """Return the path at which a receiver of OTLP over HTTP takes a signal."""
+    return f"/v1/{signal}"
 
 
 def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Iterator[Fault]:
@@ -235,18 +273,16 @@ def value_of(environment: Mapping[str, str], variable: str) -> str:
 
 
 def _protocol(variable: str, value: str, problems: list[Fault]) -> Protocol | None:
-    match value.lower():
-        case "":
-            return None
-        case "grpc":
-            return "grpc"
-        case "http/protobuf":
-            return "http/protobuf"
-        case "http/json":
-            problems.append(Fault(variable, "", "http/json is not supported; http/protobuf is used"))
-            return "http/protobuf"
-    problems.append(Fault(variable, "", "must be grpc or http/protobuf; it is not used"))
-    return None
+    if value.lower() == "http/json":
+        problems.append(Fault(variable, "", "http/json is not supported; http/protobuf is used"))
+        return "http/protobuf"
+    return _choice(variable, value, _PROTOCOLS, problems)
+
+
+def _choice(variable: str, value: str, known: Mapping[str, T], problems: list[Fault]) -> T | None:
+    if value and value.lower() not in known:
+        problems.append(Fault(variable, "", f"must be {' or '.join(known)}; it is not used"))
+    return known.get(value.lower())
 
 
 def _headers(variable: str, value: str, problems: list[Fault]) -> tuple[tuple[str, str], ...]:
@@ -264,18 +300,6 @@ def _headers(variable: str, value: str, problems: list[Fault]) -> tuple[tuple[st
             )
         )
     return tuple(headers.items())
-
-
-def _compression(variable: str, value: str, problems: list[Fault]) -> Literal["gzip", "none"] | None:
-    match value.lower():
-        case "":
-            return None
-        case "gzip":
-            return "gzip"
-        case "none":
-            return "none"
-    problems.append(Fault(variable, "", "must be gzip or none; it is not used"))
-    return None
 
 
 def _timeout(variable: str, value: str, problems: list[Fault]) -> float:

@@ -15,13 +15,14 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from otlp_tracing.commands.doctor.findings import Finding, Masking
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
-from otlp_tracing.config.otel_variables import SIGNALS, Signal
+from otlp_tracing.config.otel_variables import SIGNALS, Signal, signal_path
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError
@@ -211,7 +212,7 @@ def _other_port(one: Candidate, host: str) -> str:
     scheme = "https" if one.destination.secure else "http"
     bracketed = f"[{host}]" if ":" in host else host
     path = urlsplit(one.destination.url).path if one.destination.protocol != "grpc" else ""
-    path = "" if path == f"/v1/{one.destination.signal}" else path
+    path = "" if path == signal_path(one.destination.signal) else path
     return one.set_command("endpoint", f"{scheme}://{bracketed}:PORT{path}", _ENDPOINT)
 
 
@@ -240,10 +241,7 @@ def _ask_tls(one: Candidate, host: str, port: int) -> Finding:
     if one.destination.protocol == "grpc":
         context.set_alpn_protocols(["h2"])
     try:
-        with (
-            socket.create_connection((host, port), _SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=host) as wrapped,
-        ):
+        with _handshake(host, port, context) as wrapped:
             certificate, version = wrapped.getpeercert() or {}, wrapped.version()
     except ssl.SSLCertVerificationError as error:
         return _untrusted(one, host, error)
@@ -258,6 +256,15 @@ def _ask_tls(one: Candidate, host: str, port: int) -> Finding:
         text = f"TLS: {version}; the certificate is not verified: insecure_skip_verify"
         return Finding("warn", one.label, text, one.set_command("tls.insecure_skip_verify", "false"))
     return _expiry(one, certificate, str(version))
+
+
+@contextmanager
+def _handshake(host: str, port: int, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+    with (
+        socket.create_connection((host, port), _SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=host) as wrapped,
+    ):
+        yield wrapped
 
 
 def _expiry(one: Candidate, certificate: Mapping[str, Any], version: str) -> Finding:
@@ -315,14 +322,10 @@ async def _ask_export(one: Candidate, send: bool) -> Finding:
 def _look_closer(one: Candidate) -> Finding | None:
     """Find out why a port closes the connection: it wants TLS, or speaks gRPC over TLS."""
     host, port = one.destination.host_and_port
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = certificates.unverified()
     context.set_alpn_protocols(["h2"])
     try:
-        with (
-            socket.create_connection((host, port), _SECONDS) as plain,
-            context.wrap_socket(plain, server_hostname=host) as wrapped,
-        ):
+        with _handshake(host, port, context) as wrapped:
             speaks_http2 = wrapped.selected_alpn_protocol() == "h2"
     except (OSError, ValueError):
         return None
@@ -385,9 +388,8 @@ def _set_protocol(one: Candidate, remedy: str) -> str:
         return one.set_command("protocol", match[1])
     if "http://" in remedy:
         return one.set_endpoint("https://", "http://")
-    path = urlsplit(one.destination.url).path.rstrip("/")
-    if one.destination.protocol != "grpc" and not path.endswith(f"/v1/{one.destination.signal}"):
+    path, usual = urlsplit(one.destination.url).path.rstrip("/"), signal_path(one.destination.signal)
+    if one.destination.protocol != "grpc" and not path.endswith(usual):
         base = one.destination.endpoint.split("?")[0].rstrip("/")
-        full = f"{base}/v1/{one.destination.signal}"
-        return one.set_command("endpoint", full, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        return one.set_command("endpoint", base + usual, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     return _other_port(one, one.destination.host_and_port[0])

@@ -108,6 +108,13 @@ def _system_authorities() -> bytes:
     return b"\n".join(found)
 
 
+def unverified() -> ssl.SSLContext:
+    """Return settings that accept any certificate."""
+    made = ssl.create_default_context()
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    return made
+
+
 def checking(authorities: str) -> ssl.SSLContext:
     """Return settings that check a server's certificate by these authorities, on every Python as gRPC does."""
     made = ssl.create_default_context(cadata=authorities)
@@ -122,13 +129,9 @@ def context(tls: Tls) -> ssl.SSLContext:
     Raises:
         ConfigError: if a file cannot be read or used.
     """
-    root = authorities(tls)
     key, certificate = client_pair(tls)
     try:
-        made = checking(root.decode())
-        if tls.insecure_skip_verify:
-            made.check_hostname = False
-            made.verify_mode = ssl.CERT_NONE
+        made = unverified() if tls.insecure_skip_verify else checking(authorities(tls).decode())
         if key and certificate:
             # OpenSSL loads a chain from a file only. The file is private, and deleted before any connection.
             with tempfile.NamedTemporaryFile(prefix="otlp-tracing-") as file:

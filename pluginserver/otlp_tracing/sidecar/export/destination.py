@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from otlp_tracing.config.otel_variables import ExporterVariables, Protocol, Signal
+from otlp_tracing.config.otel_variables import ExporterVariables, Protocol, Signal, signal_path
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
@@ -27,7 +27,6 @@ from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attribut
 # that take OTLP from the internet listen there.
 _DEFAULT_PORTS = {("grpc", "http"): 4317, ("http/protobuf", "http"): 4318}
 _HTTPS_PORT = 443
-_TRACES_PATH = "/v1/traces"
 _CONNECTION_HEADERS = frozenset({"connection", "content-length", "te", "transfer-encoding", "upgrade"})
 # A letter of another alphabet is in an internationalized name; a `$`, `{` or `(` is a variable that nothing replaced.
 _HOST = re.compile(r"[\w.\-]+|[0-9A-Fa-f:.]+(?:%[\w.\-]+)?")
@@ -204,11 +203,11 @@ def _configured_endpoint(settings: Settings, protocol: Protocol, signal: Signal)
     if protocol == "grpc" or urlsplit(settings.endpoint).path in {"", "/"}:
         return settings.endpoint
     # A path is the whole URL's, and that of traces.
-    before, found, query = settings.endpoint.partition(_TRACES_PATH)
-    if not found or query[:1] not in {"", "?"}:
-        rule = f"is required: the path of `endpoint` does not end in {_TRACES_PATH}, so that of {signal} is not known"
+    before, traces, query = settings.endpoint.partition(signal_path("traces"))
+    if not traces or query[:1] not in {"", "?"}:
+        rule = f"is required: the path of `endpoint` does not end in /v1/traces, so that of {signal} is not known"
         raise ConfigError([Fault(f"{signal}.endpoint", "", rule)])
-    return f"{before}/v1/{signal}{query}"
+    return before + signal_path(signal) + query
 
 
 def _environment_endpoint(variables: ExporterVariables, protocol: Protocol, signal: Signal) -> str:
@@ -216,7 +215,7 @@ def _environment_endpoint(variables: ExporterVariables, protocol: Protocol, sign
         return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
     if variables.is_base and protocol != "grpc":
         base, mark, query = variables.endpoint.partition("?")
-        return f"{base.rstrip('/')}/v1/{signal}{mark}{query}"
+        return base.rstrip("/") + signal_path(signal) + mark + query
     return variables.endpoint
 
 
@@ -250,7 +249,7 @@ def _address(
     bracketed = f"[{host}]" if ":" in host else host
     port = port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)
     target = f"{bracketed}:{port}"
-    path = parts.path if parts.path not in {"", "/"} else f"/v1/{signal}"
+    path = parts.path if parts.path not in {"", "/"} else signal_path(signal)
     url = urlunsplit((parts.scheme, target, path, parts.query, ""))
     proxy = proxy_of(parts.scheme, host, port, environment)
     return {"target": target, "url": url, "secure": parts.scheme == "https", "proxy": proxy}

@@ -65,10 +65,9 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
 def _shown_certificate(destination: Destination) -> tuple[bytes, str]:
     # gRPC cannot skip the check. Trusting exactly the certificate that the collector shows now has the same
     # effect until it changes. Then the next connection fails, and the transport opens a new channel.
-    unchecked = ssl.create_default_context()
-    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
     host, _ = destination.host_and_port
-    with _connection(destination) as plain, unchecked.wrap_socket(plain, server_hostname=host) as wrapped:
+    unverified = certificates.unverified()
+    with _connection(destination) as plain, unverified.wrap_socket(plain, server_hostname=host) as wrapped:
         pem = ssl.DER_cert_to_PEM_cert(wrapped.getpeercert(binary_form=True) or b"")
     context = certificates.checking(pem)
     context.check_hostname = False

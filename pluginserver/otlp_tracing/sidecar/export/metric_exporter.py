@@ -16,7 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from otlp_tracing.config.otel_variables import metric_interval_ms
+from otlp_tracing.config.otel_variables import MetricVariables
 from otlp_tracing.config.settings import MetricExport
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import METRIC_EXPORTS, NAMES_REFUSED
@@ -25,13 +25,12 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.remedies import remedy_for
 from otlp_tracing.sidecar.export.result import HOLD_REASONS, Action, ExportResult
 from otlp_tracing.sidecar.export.transport import Transport
-from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, Preferences, SentExemplar
+from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, SentExemplar
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
-_INTERVAL_MS = 60_000
 # A destination has a few megabytes at most. A gateway has some; more come from configurations that change.
 MAX_DESTINATIONS = 64
 # The places that distinguish two gateways of one service.
@@ -168,10 +167,9 @@ class MetricExporters:
         place: str = "",
     ) -> None:
         self._metrics = metrics
-        self._environment = environment
         self._transport = transport
         self._place = place
-        self._preferences = Preferences.from_environment(environment)
+        self._variables = MetricVariables.read(environment)
         self._exporters: OrderedDict[bytes, MetricExporter] = OrderedDict()  # the last one configured last
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -183,7 +181,7 @@ class MetricExporters:
             settings: of the entry.
             traces: endpoint of the entry's traces; the sidecar's own counts of it are sent too.
         """
-        interval_s = (settings.interval or metric_interval_ms(self._environment) or _INTERVAL_MS) / 1000
+        interval_s = (settings.interval or self._variables.interval_ms) / 1000
         exporter = self._exporters.get(destination.identity)
         if exporter is None:
             exporter = self._exporters[destination.identity] = self._create(destination, interval_s)
@@ -213,14 +211,14 @@ class MetricExporters:
 
     def _create(self, destination: Destination, interval_s: float) -> MetricExporter:
         table = SeriesTable(
-            is_exponential=self._preferences.is_exponential,
+            is_exponential=self._variables.is_exponential,
             on_refused=lambda: self._metrics.add(NAMES_REFUSED, "metric_series"),
         )
         endpoints: set[str] = set()
         resource = dict(destination.resource_attributes)
         # Without it, two gateways would write the same series.
         resource.setdefault("service.instance.id", self._instance_id(resource))
-        source = OtlpMetrics(table, self._metrics, endpoints, resource, preferences=self._preferences)
+        source = OtlpMetrics(table, self._metrics, endpoints, resource, variables=self._variables)
         return MetricExporter(
             destination,
             table,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from otlp_tracing.config.otel_variables import signal_path
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.result import Action
 
@@ -15,7 +16,8 @@ def remedy_for(action: Action, destination: Destination) -> str:
     if action is not Action.HOLD_NOT_OTLP:
         return ""
     if destination.protocol == "grpc":
-        return "check host and port of `endpoint`, and that the collector has a traces pipeline with an OTLP receiver"
-    path = urlsplit(destination.url).path.rstrip("/")
-    hint = f", here probably {path}/v1/traces" if not path.endswith("/v1/traces") else ""
-    return f"check `endpoint`: OTLP over HTTP is usually at the path /v1/traces{hint}"
+        pipeline = f"a {destination.signal} pipeline with an OTLP receiver"
+        return f"check host and port of `endpoint`, and that the collector has {pipeline}"
+    path, usual = urlsplit(destination.url).path.rstrip("/"), signal_path(destination.signal)
+    hint = f", here probably {path}{usual}" if not path.endswith(usual) else ""
+    return f"check `endpoint`: OTLP over HTTP is usually at the path {usual}{hint}"

@@ -22,7 +22,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from otlp_tracing import __version__
-from otlp_tracing.config.otel_variables import value_of
+from otlp_tracing.config.otel_variables import MetricVariables
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import METRICS, Metric
 from otlp_tracing.sidecar.spans.model import AttributeValue
@@ -44,32 +44,6 @@ _NOT_SENT = frozenset({"service", "route", "entry"})
 _SCOPE = InstrumentationScope(name="otlp_tracing", version=__version__)
 _SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _CUMULATIVE, _DELTA = pb.AGGREGATION_TEMPORALITY_CUMULATIVE, pb.AGGREGATION_TEMPORALITY_DELTA
-
-
-@dataclass(frozen=True)
-class Preferences:
-    """The form of the metrics, by the standard variables.
-
-    Args:
-        delta_histograms: histograms have delta temporality.
-        delta_counters: the sidecar's own counters have it.
-        is_exponential: histograms are base2 exponential ones.
-    """
-
-    delta_histograms: bool
-    delta_counters: bool
-    is_exponential: bool
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Preferences:
-        """Read the variables; an unknown value counts as the default, as in every SDK."""
-        temporality = value_of(environment, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE").lower()
-        aggregation = value_of(environment, "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION").lower()
-        return cls(
-            delta_histograms=temporality in {"delta", "lowmemory"},
-            delta_counters=temporality == "delta",
-            is_exponential=aggregation == "base2_exponential_bucket_histogram",
-        )
 
 
 class SentExemplar(NamedTuple):
@@ -139,7 +113,7 @@ class OtlpMetrics:
         metrics: the sidecar's own counts.
         endpoints: of the destination; counts of other endpoints are not sent to it.
         resource: its attributes.
-        preferences: temporality and aggregation.
+        variables: temporality and aggregation.
         now_ns: nanoseconds since 1970.
     """
 
@@ -150,14 +124,14 @@ class OtlpMetrics:
         endpoints: Set[str],
         resource: Mapping[str, AttributeValue],
         *,
-        preferences: Preferences,
+        variables: MetricVariables,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._table = table
         self._metrics = metrics
         self._endpoints = endpoints
         self._resource = Resource(attributes=_key_values(resource))
-        self._preferences = preferences
+        self._variables = variables
         self._now_ns = now_ns
         self._started_ns = now_ns()
         self.sent: deque[SentExemplar] = deque(maxlen=_MAX_SENT)
@@ -194,7 +168,7 @@ class OtlpMetrics:
                 yield partial(self._add_series, instrument=instrument, series=one)
 
     def _add_series(self, chunk: Chunk, instrument: Instrument, series: Series) -> None:
-        histogram, is_delta = series.histogram, self._preferences.delta_histograms
+        histogram, is_delta = series.histogram, self._variables.delta_histograms
         state = total = _State.of(histogram, self._now_ns())
         start_ns = series.started_ns
         if is_delta and (before := self._accepted.get(series)) is not None:
@@ -257,7 +231,7 @@ class OtlpMetrics:
         now_ns, key = self._now_ns(), (metric.name, repr(labels))
         start_ns, before = self._started_ns, 0.0
         if metric.kind == "counter":
-            is_delta = self._preferences.delta_counters
+            is_delta = self._variables.delta_counters
             if is_delta:
                 start_ns, before = self._accepted_counters.get(key, (start_ns, before))
             message.sum.is_monotonic = True

@@ -13,10 +13,11 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 
-from otlp_tracing.metrics import CPU_LOAD, RECORDS_REFUSED, ROUTE_REQUESTS, SPANS_EXPORTED
+from otlp_tracing.config.otel_variables import MetricVariables
+from otlp_tracing.metrics import CPU_LOAD, RECORDS_REFUSED, ROUTE_REQUESTS, SPANS
 from otlp_tracing.sidecar.telemetry import otlp_metrics
 from otlp_tracing.sidecar.telemetry.histogram import Exemplar
-from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, Preferences
+from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, SeriesTable
 
@@ -29,15 +30,15 @@ class Scene:
 
     def __init__(self, **variables: str) -> None:
         self.now = 0
-        preferences = Preferences.from_environment(variables)
-        self.table = SeriesTable(is_exponential=preferences.is_exponential, now_ns=lambda: self.now)
+        read = MetricVariables.read(variables)
+        self.table = SeriesTable(is_exponential=read.is_exponential, now_ns=lambda: self.now)
         self.metrics = Metrics()
         self.source = OtlpMetrics(
             self.table,
             self.metrics,
             {"http://c:1"},
             {"service.name": "kong"},
-            preferences=preferences,
+            variables=read,
             now_ns=lambda: self.now,
         )
 
@@ -195,7 +196,7 @@ def test_own_counts_are_sent() -> None:
     """Counters and gauges of the sidecar; those of other destinations and of single routes are not."""
     scene = Scene()
     for endpoint in ("http://c:1", "http://other:1"):
-        scene.metrics.add(SPANS_EXPORTED, endpoint, amount=3)
+        scene.metrics.add(SPANS.exported, endpoint, amount=3)
     scene.metrics.add(ROUTE_REQUESTS, "s", "r", "rate")
     scene.metrics.add(RECORDS_REFUSED, "bad_frame", amount=2)
     scene.metrics.set(CPU_LOAD, 0.5)
