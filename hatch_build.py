@@ -52,7 +52,7 @@ COMPILED = (
     "sidecar/redaction/scan/layers.py",
     "sidecar/redaction/scan/scan.py",
     "sidecar/otlp/*.py",
-    "sidecar/logs/*.py",
+    "sidecar/access_logs/*.py",
     "sidecar/telemetry/counter_family.py",
     "sidecar/telemetry/connection_metrics.py",
     "sidecar/telemetry/histogram.py",

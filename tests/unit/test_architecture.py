@@ -90,13 +90,13 @@ SIDECAR_MAY_IMPORT = {
     "spans": {"ingest"},
     "redaction": {"spans", "telemetry"},
     "otlp": {"spans"},
-    "logs": {"ingest", "otlp", "spans"},
+    "access_logs": {"ingest", "otlp", "spans"},
     "spool": set(),
     "export": {"otlp", "spans", "spool", "telemetry"},
     "live": {"ingest", "outcome", "redaction", "spans", "tail", "telemetry"},
     "pipeline": {
         *("ingest", "route_table", "outcome", "telemetry", "tail"),
-        *("spans", "redaction", "otlp", "logs", "export", "live"),
+        *("spans", "redaction", "otlp", "access_logs", "export", "live"),
     },
     "service": {"ingest", "telemetry", "tail", "spool", "export", "live", "pipeline"},
 }

@@ -27,8 +27,8 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import FieldList, complete, is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
+from otlp_tracing.sidecar.access_logs.body import Body
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.logs.body import Body
 from otlp_tracing.sidecar.redaction.redactor import Redactor, redaction_warnings
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods

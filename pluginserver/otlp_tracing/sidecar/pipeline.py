@@ -19,6 +19,8 @@ from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import NAMES_REFUSED, NGINX_FACTS_IGNORED, RECORDS_REFUSED, RECORDS_REPEATED, REQUESTS, Total
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
+from otlp_tracing.sidecar.access_logs.access_log import AccessLog
+from otlp_tracing.sidecar.access_logs.body import Body
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
@@ -27,8 +29,6 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, li
 from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
-from otlp_tracing.sidecar.logs.access_log import AccessLog
-from otlp_tracing.sidecar.logs.body import Body
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.outcome import OutcomeObserver, RequestOutcome
 from otlp_tracing.sidecar.redaction.redactor import Action, Redactor, shared_redactor
@@ -302,25 +302,29 @@ class Pipeline:
         return encoded
 
     def _decide(self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext) -> TailDecision:
-        if self._policy.session is not None or self._policy.tail.rules or entry.tail_rules.rules:
-            rule = self._match_rule(entry, record, context)
-            if rule is not None:
-                return decide_by_rule(context, rule)
-        if context.sampled:
+        has_rules = self._policy.session is not None or self._policy.tail.rules or entry.tail_rules.rules
+        if context.sampled and not has_rules:
             return TailDecision(context)
         reason = keep_reason(record, entry.keep)
+        rule = self._match_rule(entry, record, context, is_kept=reason is not None) if has_rules else None
+        if rule is not None:
+            return decide_by_rule(context, rule)
+        if context.sampled:
+            return TailDecision(context)
         if reason is None and self._route_minimum.is_rare(key, _route_id(record), context, self._clock()):
             reason = "rare"
         return TailDecision(context, reason)
 
-    def _match_rule(self, entry: Entry, record: RequestRecord, context: RequestContext) -> FinishedRule | None:
+    def _match_rule(
+        self, entry: Entry, record: RequestRecord, context: RequestContext, *, is_kept: bool
+    ) -> FinishedRule | None:
         """Return the rule on the finished request that decides: a debug session's, or another if keep does not."""
         request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
         session = self._policy.session
         if session is not None and session.rule.matches(request):
             self._policy.keep_by_session(session)
             return session.rule
-        if keep_reason(record, entry.keep) is not None:
+        if is_kept:
             return None
         return self._policy.tail.match(request) or entry.tail_rules.match(request)
 

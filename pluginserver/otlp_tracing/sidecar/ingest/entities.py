@@ -1,14 +1,16 @@
-"""The names and tags of Kong's entities that a record belongs to: of its route, service and consumer."""
+"""The names and tags of Kong's entities that a record belongs to: of its route, service and consumer.
+
+A tag is a text; one of the form `key:value` is a pair, by a custom of Kong's users.
+
+Source: kong/db/schema/typedefs.lua of Kong 3.9.1: tags are a set of strings, or null.
+"""
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.ingest.log_record import LogRecord, Route, Service
-from otlp_tracing.sidecar.ingest.tags import tags_of
+from otlp_tracing.sidecar.ingest.log_record import Consumer, LogRecord, Route, Service
 
-
-def all_tags(log: LogRecord) -> list[str]:
-    """Return the tags of the route, the service and the consumer."""
-    return [*tags_of(log.route), *tags_of(log.service), *tags_of(log.consumer)]
+MAX_TAGS = 64
+"""Tags that are read of an entity. Kong has no bound; tags that people write are far fewer."""
 
 
 def names_of(entity: Route | Service | None) -> list[str]:
@@ -20,3 +22,25 @@ def consumer_names(log: LogRecord) -> list[str]:
     """Return the consumer's user name, custom id and id; none without a consumer."""
     one = log.consumer
     return [name for name in (one.username, one.custom_id, one.id) if name] if one is not None else []
+
+
+def all_tags(log: LogRecord) -> list[str]:
+    """Return the tags of the route, the service and the consumer."""
+    return [*tags_of(log.route), *tags_of(log.service), *tags_of(log.consumer)]
+
+
+def tags_of(entity: Route | Service | Consumer | None) -> list[str]:
+    """Return the tags of an entity; empty without one, and for anything else than a list of texts."""
+    tags = entity.tags if entity is not None else None
+    if not tags or not isinstance(tags, list):
+        return []
+    return [tag for tag in tags[:MAX_TAGS] if isinstance(tag, str)]
+
+
+def tag_value(tags: list[str], key: str) -> str | None:
+    """Return the value of the first tag `key:value`; None without one."""
+    for tag in tags:
+        name, colon, value = tag.partition(":")
+        if colon and name == key:
+            return value
+    return None

@@ -9,16 +9,16 @@ Source: nginx, ngx_http_upstream_next; semantic conventions 1.44, docs/http/http
 
 from __future__ import annotations
 
+from otlp_tracing.sidecar.ingest.entities import tag_value, tags_of
 from otlp_tracing.sidecar.ingest.log_record import Service
 from otlp_tracing.sidecar.ingest.request_record import NO_ANSWER, RequestRecord
-from otlp_tracing.sidecar.ingest.tags import tag_value, tags_of
-from otlp_tracing.sidecar.spans.client_side import DEFAULT_PORTS
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.legacy_semconv import client_names
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version
+from otlp_tracing.sidecar.spans.server_address import DEFAULT_PORTS
 
 _PEER = "service.peer.name"
 _SCHEMES = {"grpc": "http", "grpcs": "https", "ws": "http", "wss": "https"}

@@ -13,9 +13,9 @@ from urllib.parse import unquote_plus
 
 from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.errors import Fault
+from otlp_tracing.sidecar.ingest.entities import tag_value, tags_of
 from otlp_tracing.sidecar.ingest.log_record import Consumer
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
-from otlp_tracing.sidecar.ingest.tags import tag_value, tags_of
 from otlp_tracing.sidecar.spans.http_route import path_captures
 from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
-from otlp_tracing.sidecar.spans.client_side import client_side_address
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
@@ -18,6 +17,7 @@ from otlp_tracing.sidecar.spans.kong_entities import entity_attributes
 from otlp_tracing.sidecar.spans.legacy_semconv import server_names
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.spans.server_address import server_address
 
 
 def server_attributes(record: RequestRecord, route: str | None, call: Call | None, rules: SpanRules) -> Attributes:
@@ -31,7 +31,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
     """
     log = record.log
     request = log.request
-    scheme, address, port = client_side_address(record)
+    scheme, address, port = server_address(record)
     nginx = record.nginx
     attributes = present({
         **rules.methods.attributes(record.method),

@@ -5,16 +5,18 @@ Only attributes with few values can be part of it: a backend keeps an index for 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable
 from typing import Final
 
+from otlp_tracing.config.validation import did_you_mean
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.model import Attributes
 
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+"""Splits a template into literal texts at even places and names of attributes between them."""
+
 _METHOD: Final = "http.request.method"
 _BOUNDED: Final = (
     _METHOD, "http.route", "kong.route.name", "kong.service.name", "kong.workspace.name", "rpc.method",
@@ -33,14 +35,12 @@ class SpanName:
     """
 
     def __init__(self, template: str, own: Iterable[str] = ()) -> None:
-        # Literal texts at even places, names between them.
-        self._parts: Final = _PLACEHOLDER.split(template)
+        self._parts: Final = PLACEHOLDER.split(template)
         known = [*_BOUNDED, *own]
         for name in self._parts[1::2]:
             if name not in known:
-                close = difflib.get_close_matches(name, known, 1)
-                meant = f"did you mean {{{close[0]}}}?" if close else f"there are {', '.join(known)}"
-                rule = f"{{{name}}} cannot be part of a name; {meant}"
+                meant = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                rule = f"{{{name}}} cannot be part of a name{meant}"
                 raise ConfigError([Fault("span.name", json.dumps(template), rule)])
 
     def text(self, attributes: Attributes, method: str) -> str:

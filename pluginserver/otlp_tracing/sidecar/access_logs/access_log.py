@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from otlp_tracing.config.settings import LogExport
+from otlp_tracing.sidecar.access_logs.body import REQUEST_MS, Body
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
-from otlp_tracing.sidecar.logs.body import REQUEST_MS, Body
 from otlp_tracing.sidecar.otlp.encoder import Severity, encode_log
 from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
 

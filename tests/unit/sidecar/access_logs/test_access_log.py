@@ -1,4 +1,4 @@
-"""Promises of sidecar/logs/access_log.py."""
+"""Promises of sidecar/access_logs/access_log.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.sidecar.logs.access_log import AccessLog, severity
-from otlp_tracing.sidecar.logs.body import Body
+from otlp_tracing.sidecar.access_logs.access_log import AccessLog, severity
+from otlp_tracing.sidecar.access_logs.body import Body
 from otlp_tracing.sidecar.otlp.encoder import SCHEMA_URL, encode_resource, request
 from spans_of import CONTEXT, GRPC, record_of, spans_of
 

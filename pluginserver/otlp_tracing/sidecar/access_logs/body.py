@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable
 
 from otlp_tracing.config.settings import SpanAttribute
+from otlp_tracing.config.validation import did_you_mean
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue
+from otlp_tracing.sidecar.spans.span_name import PLACEHOLDER
 
 REQUEST_MS = "kong.latency.request_ms"
 """The attribute with the duration, which a span has in its times."""
 
-_NAME = re.compile(r"\{([^{}]*)\}")
 _KNOWN = (
     "http.request.method", "http.request.method_original", "http.route", "http.request.size",
     "http.response.status_code", "http.response.size", "url.scheme", "url.path", "url.query", "server.address",
@@ -41,14 +40,12 @@ class Body:
     """
 
     def __init__(self, template: str | None, own: Iterable[SpanAttribute] = ()) -> None:
-        # Literal texts at even places, names between them.
-        self._parts = _NAME.split(template or "")
+        self._parts = PLACEHOLDER.split(template or "")
         names = self._parts[1::2]
         known = [*_KNOWN, *(one.name for one in own)]
         if unknown := [name for name in names if name not in known and not name.startswith(_CAPTURED)]:
-            close = difflib.get_close_matches(unknown[0], known, 1)
-            rule = f"did you mean {{{close[0]}}}?" if close else "write names of attributes in the braces"
-            raise ConfigError([Fault("logs.body", f"{{{unknown[0]}}}", f"no log record has this attribute; {rule}")])
+            meant = did_you_mean(unknown[0], known) or "; write names of attributes in the braces"
+            raise ConfigError([Fault("logs.body", f"{{{unknown[0]}}}", f"no log record has this attribute{meant}")])
 
     def text(self, attributes: Attributes) -> str:
         """Return the text for a record; its attributes are redacted, so the text is."""

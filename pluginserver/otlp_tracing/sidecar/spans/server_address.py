@@ -17,7 +17,7 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def client_side_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
+def server_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
     """Return scheme, host and port; without a host in the request, those that Kong gives."""
     scheme, _, rest = record.log.request.url.partition("://")
     scheme = scheme or "http"

@@ -1,4 +1,4 @@
-"""Promises of sidecar/logs/body.py."""
+"""Promises of sidecar/access_logs/body.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.logs.body import Body
+from otlp_tracing.sidecar.access_logs.body import Body
 
 
 def test_names_in_braces_are_values() -> None:
@@ -38,7 +38,7 @@ def test_there_may_be_no_text(template: str | None) -> None:
     ("template", "message"),
     [
         ("{http.method}", "http.route"),
-        ("a {url.pth} b", r"\{url.pth\}: no log record has this attribute; did you mean \{url.path\}"),
+        ("a {url.pth} b", r"\{url.pth\}: no log record has this attribute; did you mean url.path"),
         ("{}", "no log record has this attribute; write names of attributes in the braces"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Promises of sidecar/spans/client_side.py."""
+"""Promises of sidecar/spans/server_address.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.sidecar.spans.client_side import client_side_address
+from otlp_tracing.sidecar.spans.server_address import server_address
 from spans_of import record_of
 
 BALANCER = {
@@ -45,11 +45,11 @@ def test_a_trusted_balancers_headers_count(
         otlp_tracing={"forwarded": forwarded},
     )
 
-    assert client_side_address(record) == expected
+    assert server_address(record) == expected
 
 
 def test_a_request_that_access_has_not_seen_has_kongs_own() -> None:
     """Then it is not known whether Kong trusts the peer."""
     record = record_of(request={"url": "https://internal:8443/a", "headers": BALANCER})
 
-    assert client_side_address(record) == ("https", "internal", 443)
+    assert server_address(record) == ("https", "internal", 443)
