@@ -22,7 +22,7 @@ DECIDED_BY = ("parent", "policy", "rule", "rate", "budget", "load")
 TAIL_RULE = "tail_rule"
 """The reason of a trace that a rule on the finished request keeps."""
 
-MAX_RULE_NAME = 128  # characters; a name of more is somebody else's text
+MAX_RULE_NAME = 128  # characters; a longer name is not read
 
 LOG_FIELD = "otlp_tracing"
 """The field of Kong's log record that carries a RequestContext."""
@@ -128,11 +128,11 @@ class RequestContext:
         self.sampled = bool(flags & FLAG_SAMPLED)
 
     def lowered(self, trace_state: str, probability: float | None) -> RequestContext:
-        """Return it with another statement of its probability."""
+        """Return the context with another statement of its probability."""
         return self._with(trace_state, self.rule, probability)
 
     def ruled(self, rule: str) -> RequestContext:
-        """Return it with the name of another rule."""
+        """Return the context with the name of another rule."""
         return self._with(self.trace_state, rule, self.probability)
 
     def _with(self, trace_state: str, rule: str, probability: float | None) -> RequestContext:
@@ -151,7 +151,7 @@ class RequestContext:
         )
 
     def to_log_field(self) -> dict[str, Any]:
-        """Write it as Kong's log record carries it: hexadecimal ids, nothing that is unset."""
+        """Return the context as Kong's log record carries it: hexadecimal ids, no unset field."""
         field: dict[str, Any] = {
             "trace_id": self.trace_id.hex(),
             "span_id": self.span_id.hex(),
@@ -237,7 +237,7 @@ class RequestNotes:
         self.forwarded = forwarded
 
     def to_log_field(self) -> dict[str, Any]:
-        """Write them as Kong's log record carries them."""
+        """Return the notes as Kong's log record carries them."""
         field: dict[str, Any] = {"forwarded": self.forwarded} if self.forwarded else {}
         if self.method:
             field["method"] = self.method

@@ -19,12 +19,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LONGEST_SHOWN = 80  # characters
 _USERINFO = re.compile(r"[^/\"]*@")
 _QUERY = re.compile(r"(://[^?#\"]*)[?#][^\"]*")
 
 
 class TracingError(Exception):
     """The root of every exception that this package raises on purpose."""
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text, long enough to find it, for one line."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class Fault:
     Args:
         field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file; empty for the
             whole.
-        value: as JSON; empty for a secret. The user and password before an `@`, and the query of a URL, are not shown.
+        value: as JSON; empty for a secret. The user and password before an `@`, the query of a URL, and the end of a long
+            value are not shown.
         rule: the end of a sentence: `must be between 0 and 1`.
     """
 
@@ -43,7 +50,7 @@ class Fault:
     rule: str
 
     def __str__(self) -> str:
-        value = _QUERY.sub(r"\1?…", _USERINFO.sub("…@", self.value))
+        value = cut(_QUERY.sub(r"\1?…", _USERINFO.sub("…@", self.value)))
         named = f"{self.field} = {value}" if value else self.field
         return f"{named}: {self.rule}" if named else self.rule
 

@@ -1,4 +1,4 @@
-"""Our unix sockets: they belong to the owner alone, and know the user at the other end.
+"""Unix sockets that only their owner can open, and the check of the user at the other end.
 
 Linux only: SO_PEERCRED.
 """

@@ -13,7 +13,7 @@ import yaml
 from checkout import CHECKOUT
 from misspelling import with_one_wrong
 from otlp_tracing.commands.check import check
-from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, page_options
+from otlp_tracing.sidecar.live.http.options import page_options
 from ship.tools import go_tool, kubernetes_schemas
 
 FOLDER = CHECKOUT / "kong" / "kubernetes"
@@ -166,12 +166,12 @@ def test_the_page_is_there_with_a_token(pod: Manifest) -> None:
     (sidecar,) = pod["initContainers"]
     variables = {variable["name"]: variable for variable in sidecar["env"]}
     host, _, port = variables["OTLP_TRACING_HTTP"]["value"].rpartition(":")
-    token = variables[TOKEN_VARIABLE]["valueFrom"]["secretKeyRef"]
+    token = variables["OTLP_TRACING_PAGE_TOKEN"]["valueFrom"]["secretKeyRef"]
 
     assert port == "9464"
-    assert token == {"name": "kong-secrets", "key": TOKEN_VARIABLE, "optional": True}
+    assert token == {"name": "kong-secrets", "key": "OTLP_TRACING_PAGE_TOKEN", "optional": True}
     assert not page_options("auto", host, {}).is_on
-    assert page_options("auto", host, {TOKEN_VARIABLE: "sixteen-or-more-characters"}).is_on
+    assert page_options("auto", host, {"OTLP_TRACING_PAGE_TOKEN": "sixteen-or-more-characters"}).is_on
 
 
 def test_selectors_meet_the_pods(manifests: dict[str, Manifest]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otlp_tracing import __version__
+from otlp_tracing.config.tokens import read_token
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.logs.file import CONTAINER, LogFile
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 PREFIX = "OTLP_TRACING_"
 TRACE_ID = "{trace_id}"
 _NAME_RULE = "must be a file's name, relative to Kong's prefix"
-_LONGEST_SHOWN = 80  # characters of a refused value
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*\]?")
 _HOST_NAMES = rf"\s*|\s*(?:{_HOST_NAME.pattern})\s*(?:,\s*(?:{_HOST_NAME.pattern})?\s*)*"
 _UNITS = {"": 0, "KiB": 10, "MiB": 20, "GiB": 30}
@@ -103,13 +103,9 @@ class OptionParser(argparse.ArgumentParser):
             return kind(value)
         except ValueError as error:
             source = value.variable if isinstance(value, _FromVariable) else name
-            self.faults.append(Fault(source, "" if value == _NO_VALUE else _shown(value), str(error)))
+            shown = value if value and value.isprintable() else json.dumps(value)
+            self.faults.append(Fault(source, "" if value == _NO_VALUE else shown, str(error)))
             return None if default is None else kind(default)
-
-
-def _shown(value: str) -> str:
-    text = value if value and value.isprintable() else json.dumps(value)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 class Address(NamedTuple):
@@ -222,10 +218,8 @@ def readable_file(value: str) -> Path:
 def token_file(value: str) -> str:
     """Read the path of a file with a token, or nothing; the token has to be one that can be used."""
     if value:
-        from otlp_tracing.sidecar.live.http.options import read_token  # noqa: PLC0415 - a worker loads no sidecar
-
         try:
-            read_token({}, value)
+            read_token("page", {}, value)
         except ConfigError as error:
             raise ValueError(error.faults[0].rule) from error
     return value

@@ -39,7 +39,6 @@ _STATUS = re.compile(r"[1-5][0-9]{2}")
 _WORDS = re.compile(r"([/?&=;,:@()\s]+)")
 _SEPARATOR = re.compile(r"^###.*$", re.MULTILINE)
 _MOST_BYTES = 4 << 20  # of a file of samples: thousands of requests
-_LONGEST_SHOWN = 80  # characters of a wrong value: enough to find it, in one line
 _SHAPE = "must be a list of {request: GET /path, headers: {…}, response: {status: …, headers: {…}}, route: …}"
 
 
@@ -178,8 +177,7 @@ def _texts(place: str, headers: object) -> dict[str, str]:
 
 
 def _shown(value: object) -> str:
-    text = str(value) if isinstance(value, list | dict) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+    return str(value) if isinstance(value, list | dict) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:

@@ -40,7 +40,7 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import make_private, reason
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
-from otlp_tracing.kong_server.heartbeat import HeartbeatTable
+from otlp_tracing.kong_server.heartbeat import MAX_SLOTS, HeartbeatTable
 from otlp_tracing.kong_server.supervisor import Child
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
@@ -53,7 +53,6 @@ _log = logging.getLogger("otlp_tracing.commands.serve")
 _cannot_listen = LimitedLog(_log)
 _BIND_SECONDS = 1.0
 _SECRET_FILES = ("OTLP_HEADER_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE")  # kong/image/entrypoint.sh
-MAX_WORKERS = 64  # kong_server/instances.py keeps six bits of every number for the worker's slot
 EXAMPLE = "otlp-tracing serve --kong-prefix /usr/local/kong"
 
 
@@ -69,7 +68,7 @@ def add_options(parser: OptionParser) -> None:
         "embedded: start a sidecar and keep it alive; otherwise the socket of a sidecar that runs",
     )
     parser.option(
-        "--workers", integer(1, MAX_WORKERS, "auto"), "auto", "auto|N", "worker processes; auto: one for each core"
+        "--workers", integer(1, MAX_SLOTS, "auto"), "auto", "auto|N", "worker processes; auto: one for each core"
     )
     parser.option(
         "--description",
@@ -228,7 +227,7 @@ def _variable(fault: Fault) -> str:
 
 
 def _worker_count(workers: int | str) -> int:
-    return workers if isinstance(workers, int) else min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return workers if isinstance(workers, int) else min(len(os.sched_getaffinity(0)), MAX_SLOTS)
 
 
 def _child(worker: WorkerOptions, log: Sequence[str], environment: dict[str, str]) -> Child:

@@ -16,8 +16,8 @@ from urllib.error import HTTPError
 
 from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions
 from otlp_tracing.commands.screen import Cell, Screen, printable
+from otlp_tracing.config.tokens import read_token
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.sidecar.live.http.options import read_token
 
 EXAMPLE = "otlp-tracing status --http 127.0.0.1:9464"
 _SECONDS = 5.0
@@ -43,7 +43,7 @@ def add_options(parser: OptionParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask a sidecar, show its answer, and return the exit code."""
-    token = read_token(os.environ, options.page_token_file)
+    token = read_token("page", os.environ, options.page_token_file)
     return status(options.http, as_json=options.json, token=token)
 
 

@@ -13,7 +13,7 @@ class WorkerOptions:
     """The options of one worker process, handed over as one JSON argument.
 
     Args:
-        slot: its place in the table and in the lists, 0 to MAX_WORKERS - 1.
+        slot: its place in the table and in the lists, 0 to MAX_SLOTS - 1.
         listener: inherited descriptor of Kong's socket.
         table: inherited descriptor of the heartbeat table.
         inboxes: inherited descriptors, one of each worker.

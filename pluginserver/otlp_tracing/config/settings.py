@@ -383,7 +383,7 @@ class Redaction:
         "Unset: hash works as mask.", encrypted=True, referenceable=True)] = None
     dry_run: Annotated[bool, about(
         "Only report the findings of detectors and patterns, and leave the values. Sensitive names, headers with "
-        "credentials and userinfo in URLs are redacted all the same.")] = False
+        "credentials and userinfo in URLs are redacted in a dry run too.")] = False
 
     def mode_of(self, rule: str) -> RedactionMode:
         """Return the mode for the findings of a detector or an own pattern; of several entries the last counts."""

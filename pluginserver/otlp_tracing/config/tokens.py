@@ -1,4 +1,4 @@
-"""Reads a token that protects one of the sidecar's ports, from a file or a variable; never from an argument."""
+"""The tokens of the sidecar's ports, each from a file or a variable; other users could read an argument."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from otlp_tracing.errors import ConfigError, Fault
 _SHORTEST_TOKEN = 16  # characters; 64 bits at the least, if they are random hexadecimal digits
 
 
-def read_token(environment: Mapping[str, str], variable: str, token_file: str, option: str) -> str | None:
-    """Return a token from its file or its variable; None without one.
+def read_token(port: str, environment: Mapping[str, str], token_file: str = "") -> str | None:
+    """Return the token of a port from its file or its variable; None without one.
 
     Args:
+        port: `page`, with OTLP_TRACING_PAGE_TOKEN and --page-token-file; or `ingest`.
         environment: may hold the variable.
-        variable: its name.
         token_file: path of a file that holds the token instead; empty without one.
-        option: the name of the option with that path, for messages.
 
     Raises:
         ConfigError: for a file that cannot be read, or a token that is too short or has other characters.
     """
-    source = option if token_file else variable
+    variable = f"OTLP_TRACING_{port.upper()}_TOKEN"
+    source = f"--{port}-token-file" if token_file else variable
     try:
         token = Path(token_file).read_text(encoding="ascii").strip() if token_file else environment.get(variable)
     except (OSError, UnicodeDecodeError) as error:

@@ -18,12 +18,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from otlp_tracing.errors import Fault
+from otlp_tracing.errors import Fault, cut
 
 FieldList = Sequence[Mapping[str, Mapping[str, Any]]]
 """Fields in order, as Kong writes them: a list of maps with one entry each, name to definition."""
-
-_LONGEST_SHOWN = 80  # of a value, or of a name that is not known
 
 _MISSING = object()  # Kong fills in a missing record, and refuses null in its place
 
@@ -99,7 +97,7 @@ def unknown_field(record: str, name: str, value: object, known: Iterable[str]) -
     others = f"; there are {', '.join(known)}"
     if value is None:
         return Fault(record, "", f"has an unknown field without a value{others}")
-    return Fault(_join(record, _cut(name)), "", f"no such field{did_you_mean(name, known) or others}")
+    return Fault(_join(record, cut(name)), "", f"no such field{did_you_mean(name, known) or others}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -223,12 +221,7 @@ def _join(path: str, name: str) -> str:
 
 def _shown(value: object) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        return json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError):
         # YAML has dates as keys, and integers of more digits than Python writes.
         return ""
-    return _cut(text)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 3] + "…"

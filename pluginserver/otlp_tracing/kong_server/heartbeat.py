@@ -16,6 +16,7 @@ import struct
 import time
 from collections.abc import Callable
 
+MAX_SLOTS = 64  # workers of one server; six bits of an instance's number
 _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 
 # The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes ten times in it.
@@ -45,11 +46,11 @@ class HeartbeatTable:
         return cls(descriptor, slots)
 
     def write(self, slot: int, pid: int, now: float) -> None:
-        """Say that a worker moves; pid 0 empties the slot, and `now` is then the time of its last sign."""
+        """Write a heartbeat; pid 0 empties the slot, and `now` is then the time of the last heartbeat."""
         _SLOT.pack_into(self._memory, slot * _SLOT.size, pid, now)
 
     def read(self, slot: int) -> tuple[int, float]:
-        """Return a slot's pid, 0 if no worker serves, and the time of its last sign."""
+        """Return a slot's pid, 0 if no worker serves, and the time of the last heartbeat."""
         pid, seconds = _SLOT.unpack_from(self._memory, slot * _SLOT.size)
         return int(pid), float(seconds)
 
@@ -58,11 +59,11 @@ class HeartbeatTable:
         return all(self.read(slot)[0] for slot in range(self.slots))
 
     def last_heartbeat(self) -> float:
-        """Return when a worker of the group, here or gone, has last shown that it moves; 0 if none ever has."""
+        """Return the time of the last heartbeat of any worker, also of one that has ended; 0 before the first."""
         return max(self.read(slot)[1] for slot in range(self.slots))
 
     def is_alive(self, slot: int, now: float) -> bool:
-        """Tell whether a worker serves this slot and has shown it lately."""
+        """Tell whether a worker serves this slot, by a fresh heartbeat."""
         pid, seconds = self.read(slot)
         return pid != 0 and now - seconds < STALE_SECONDS / 2
 
@@ -93,10 +94,10 @@ class Watchdog:
         self._stale: set[int] = set()
 
     def check(self) -> list[int]:
-        """Look at every slot, if it is time to; return the pids that were killed.
+        """Check every slot, at most ten times a second; return the pids that were killed.
 
-        A slot has to be stale in two looks that follow each other: after a pause of the whole machine
-        everyone is, and moves before the second.
+        A slot must be stale in two checks in a row: after a pause of the whole machine all slots are stale, and the
+        workers write their heartbeats before the second check.
         """
         now = self._clock()
         if now < self._looked_at + LOOK_SECONDS:

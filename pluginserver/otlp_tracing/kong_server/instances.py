@@ -16,9 +16,7 @@ from typing import Any
 from kong_pdk.module import Module
 
 from otlp_tracing.errors import TracingError
-
-MAX_SLOTS = 64  # workers of one server; six bits of a number
-
+from otlp_tracing.kong_server.heartbeat import MAX_SLOTS
 
 Calls = Generator[tuple[Any, ...], tuple[Any, Any], None]
 """An event of a plugin: yields its calls to Kong's PDK, method and arguments, and is sent `(data, error)` for each."""
@@ -42,7 +40,7 @@ def slot_of(number: int) -> int:
 
 
 def numbers(slot: int) -> Iterator[int]:
-    """Yield numbers of a slot, each once: below 2^31 for the first hundred million."""
+    """Return the numbers of a slot's instances, each once; the first hundred million are below 2^31."""
     return itertools.count(random.SystemRandom().randrange(1 << 24) * MAX_SLOTS + slot, MAX_SLOTS)
 
 
@@ -64,7 +62,7 @@ class Instances:
         return len(self._instances)
 
     def start(self, name: str, config: str | bytes) -> tuple[int, Any]:
-        """Start one; return its number and its configuration.
+        """Start an instance; return its number and its configuration.
 
         Raises:
             RefusalError: if there is no such plugin, or its configuration is no JSON.
@@ -82,7 +80,7 @@ class Instances:
         return number, document
 
     def close(self, number: int) -> None:
-        """Forget one.
+        """Forget an instance.
 
         Raises:
             NoInstanceError: if it is not here.

@@ -45,7 +45,7 @@ class Lifecycle:
         self._supervisor: int | None = os.getppid()
 
     def publish_socket(self) -> None:
-        """Put the group's socket where Kong connects, now that somebody serves it."""
+        """Move the group's socket to the path that Kong connects to, because a worker serves it now."""
         with contextlib.suppress(OSError):
             if identity(self._waiting) == self._bound:
                 self._waiting.replace(self._path)

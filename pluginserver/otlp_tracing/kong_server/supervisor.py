@@ -1,9 +1,8 @@
 """Keeps the processes of one plugin server alive: its workers, and whatever serves beside them.
 
-Binds Kong's socket before anything else, so that nothing ever finds it missing, and hands it to the
-workers as an inherited descriptor: it outlives them, and they outlive this process (lifecycle.py). Ends
-with Kong, and when another group has taken the socket over; takes its children along.
-Must import nothing that takes time.
+Binds Kong's socket before anything else, so that the path always leads to a listener. The workers inherit the socket:
+it outlives them, and they outlive this process (lifecycle.py). The supervisor ends with Kong, and when another group
+has taken the socket over; it ends its children first. It must import nothing that takes time.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     """Listen on a unix socket for Kong's path.
 
     While another group serves the path, the socket waits beside it: the first of this group's workers that
-    serves puts it there (Lifecycle.publish_socket), in one step, so that the path always leads to somebody.
+    serves puts it there (Lifecycle.publish_socket), in one step, so that the path always leads to a listener.
 
     Returns:
         The socket, and its identity.
@@ -59,7 +58,7 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
     temporary = pending_path(path, os.getpid())
     try:
         refuse_other_file(path)
-        _clear_what_died_waiting(path)
+        _remove_abandoned_sockets(path)
         listener = listen_owner_only(temporary, _BACKLOG)
         bound = identity(temporary)
         assert bound is not None
@@ -84,7 +83,7 @@ def _connect(path: Path) -> int:
         return probe.connect_ex(str(path))
 
 
-def _clear_what_died_waiting(path: Path) -> None:
+def _remove_abandoned_sockets(path: Path) -> None:
     """Remove the sockets of groups that ended while they waited for their place.
 
     Such a group has neither its supervisor, which a pid namespace of its own could hide, nor a listener, which is
@@ -105,7 +104,7 @@ class Child:
     Args:
         role: its kind, for the log.
         command: its command line.
-        environment: added to ours.
+        environment: added to that of the supervisor.
         descriptors: inherited.
         slot: of a worker, in the slot table; None for others.
     """
@@ -128,7 +127,7 @@ class Child:
         return min(_RESPAWN_SECONDS * longer, _MAX_RESPAWN_SECONDS)
 
     def start_if_due(self, now: float) -> None:
-        """Start it unless it runs: at once if it had run for a while, otherwise a pause after the last start."""
+        """Start the process unless it runs: at once if it had run for a while, otherwise after a pause."""
         if self.process is not None or now < self.started_at + self.pause:
             return
         self.started_at = now
@@ -146,7 +145,7 @@ class Child:
             _log.error("the %s cannot be started, trying again: %s", self.role, error.strerror)
 
     def note_end(self, table: HeartbeatTable, now: float) -> None:
-        """Say it and forget the process, if it has ended."""
+        """Log the end of the process and forget it, if it has ended."""
         if self.process is None or self.process.poll() is None:
             return
         lasted, code = now - self.started_at, self.process.returncode
@@ -163,7 +162,7 @@ class Child:
         if self.slot is None or self.process is None or now < self.started_at + self.start_seconds:
             return
         if table.read(self.slot)[0] != self.process.pid:
-            _log.warning("the %s (pid %d) did not serve in %g s", self.role, self.process.pid, self.start_seconds)
+            _log.warning("%s killed: pid %d did not serve within %g s", self.role, self.process.pid, self.start_seconds)
             self.start_seconds = min(2 * self.start_seconds, _MAX_START_SECONDS)
             self.process.kill()
 
@@ -194,7 +193,7 @@ def supervise(
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     while True:
         for pid in watchdog.check():
-            _log.warning("the worker with pid %d did not move; killed", pid)
+            _log.warning("worker killed: pid %d sent no heartbeat", pid)
         for child in children:
             child.note_end(table, clock())
             child.end_if_stuck_at_start(table, clock())
@@ -205,7 +204,7 @@ def supervise(
         if received is not None and received.si_signo in _END_SIGNALS:
             break
         if kong is not None and not is_running(kong):
-            _log.info("the process that started this one is gone; ending")
+            _log.info("ending: the process that started this one has ended")
             break
         if is_superseded(bound, path, waiting):
             _log.info("another plugin server has taken %s over; making room", path)

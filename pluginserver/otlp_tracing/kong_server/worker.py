@@ -47,13 +47,13 @@ _OUT_OF_DESCRIPTORS_SECONDS = 0.01  # the listener stays ready: without a pause 
 
 
 class BackgroundTask(Protocol):
-    """Something of the plugin's that wants a turn in the loop now and then."""
+    """Work of the plugin that has a turn in the loop from time to time."""
 
     def pump(self) -> float:
-        """Do all work that needs no waiting; return the seconds until the next turn is wanted."""
+        """Do all work that needs no waiting; return the seconds until the next turn."""
 
     def urgency(self) -> float | None:
-        """Return the seconds within which a turn is wanted sooner than `pump` said; None if it is not."""
+        """Return the seconds until a turn that is due earlier than `pump` returned; None without one."""
 
 
 OpenSession = Callable[[bytes, PreferredWorker | None], RpcSession]
@@ -205,7 +205,7 @@ class Worker:
             try:
                 client, _ = self._listener.accept()
             except OSError as error:
-                # BlockingIOError: another worker was faster. Else: out of descriptors, or the client is gone.
+                # BlockingIOError: another worker was faster. Otherwise: no descriptor left, or the client disconnected.
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
                     time.sleep(_OUT_OF_DESCRIPTORS_SECONDS)
                 return
@@ -305,7 +305,7 @@ class Worker:
         try:
             answer = session.receive(data, settle=settle)
         except WireError as error:
-            _closed.warning("closed a connection: %s", error)
+            _closed.warning("connection closed: %s", error)
             self._close(connection)
             return
         if isinstance(answer, bytes):

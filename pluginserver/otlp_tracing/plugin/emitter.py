@@ -1,4 +1,4 @@
-"""The way to the sidecar: the only socket that the gateway's side opens.
+"""The connection to the sidecar: the only socket that the gateway's side opens.
 
 Keeps every record until the sidecar has acknowledged it, in a ring of bounded size. A full ring drops its oldest
 record. Never blocks: `submit` only queues, `pump` writes and reads as much as the socket allows at once. The sidecar's
@@ -74,7 +74,7 @@ class Origin:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Origin:
-        """Make one from the configuration that Kong passed.
+        """Make the origin of an entry from the configuration that Kong passed.
 
         Raises:
             FrameTooLarge: for a configuration that no frame can hold.
@@ -183,7 +183,7 @@ class Emitter:
         """Connect, write and read as far as possible without waiting.
 
         Returns:
-            Seconds after which it wants to be called again, if nothing is submitted before.
+            Seconds after which it must be called again, or earlier if a record is submitted.
         """
         with self._lock:
             now = self._clock()
@@ -254,7 +254,7 @@ class Emitter:
         self._lost_at = None
         if self._said_lost:
             self._said_lost = False
-            _log.info("the sidecar at %s is there again", self._path)
+            _log.info("sidecar connected again: %s", self._path)
 
     def _disconnect(self, error: Exception | None) -> None:
         if self._socket:
@@ -273,7 +273,7 @@ class Emitter:
             self._lost_at = now
         elif not self._said_lost and now >= self._lost_at + _SAY_LOST_SECONDS:
             self._said_lost = True
-            _log.warning("the sidecar at %s is not there (%s); records are kept and sent later", self._path, error)
+            _log.warning("sidecar not reachable: %s: %s; records are kept and sent later", self._path, error)
 
     def _write(self) -> None:
         while self._socket and self._is_writing:

@@ -1,7 +1,7 @@
 """The notes of `access` on a request: facts that Kong's log record loses.
 
 nginx answers an error of its own (502, 504, …) as a GET for its error page. Over HTTP/1 Kong reads the method of the
-request all the same, over HTTP/2 its record shows that GET. A plugin that translates (grpc-gateway) leaves the method,
+request even so; over HTTP/2 its record shows that GET. A plugin that translates (grpc-gateway) leaves the method,
 content type and length of the call that it makes. The record has X-Forwarded-Proto, -Host and -Port as the peer sent
 them, whether Kong trusts the peer or not. So Kong is asked for the header that it sends upstream.
 

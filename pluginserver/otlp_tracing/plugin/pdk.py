@@ -21,7 +21,7 @@ Call = tuple[Any, ...]
 Calls = Generator[Call, Any, None]
 """A phase: yields its calls, and is sent the answer to each."""
 
-# Kong reads 100 headers unless told otherwise; a trace header behind the hundredth is one all the same.
+# Kong reads 100 headers unless told otherwise, and a trace header can come after the hundredth.
 GET_HEADERS: Final = ("kong.request.get_headers", 1000)
 """Read the request's headers. Phase: access."""
 

@@ -47,7 +47,7 @@ class _Credit:
 
 
 class Allowance:
-    """One entry's, in one process.
+    """The lowered rates of one entry in one process.
 
     Until the sidecar has said more, the process takes itself for one of as many as there are processors.
 

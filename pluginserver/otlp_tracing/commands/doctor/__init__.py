@@ -28,7 +28,7 @@ from otlp_tracing.commands.doctor.surroundings import Surroundings, look_around
 from otlp_tracing.commands.documents import read_content
 from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_plugins_option, path, readable_file
 from otlp_tracing.commands.status import unit_of
-from otlp_tracing.sidecar.live.http.options import read_token
+from otlp_tracing.config.tokens import read_token
 
 EXAMPLE = "otlp-tracing doctor kong.yml --kong-conf /etc/kong/kong.conf"
 _WELL = frozenset({"ok", "idle"})
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         prefix=options.kong_prefix,
         kong_conf=options.kong_conf,
         address=options.http,
-        token=read_token(os.environ, options.page_token_file),
+        token=read_token("page", os.environ, options.page_token_file),
     )
     masking.add_variables(found.sidecar_environment)
     return show(_findings(options, found, masking), masking, as_json=options.json)

@@ -12,8 +12,6 @@ PATH = "/otlp-tracing/records"
 """Path of the listener; `check` recognizes an http-log for the sidecar by it."""
 
 TOKEN_HEADER = "X-OTLP-Tracing-Token"  # noqa: S105  # the name of it
-TOKEN_VARIABLE = "OTLP_TRACING_INGEST_TOKEN"  # noqa: S105  # likewise
-_TOKEN_OPTION = "--ingest-token-file"  # noqa: S105  # likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,8 @@ def ingest_options(host: str, port: int, environment: Mapping[str, str], token_f
     Raises:
         ConfigError: without a token, or for one that cannot be used.
     """
-    token = read_token(environment, TOKEN_VARIABLE, token_file, _TOKEN_OPTION)
+    token = read_token("ingest", environment, token_file)
     if token is None:
-        rule = f"needs a token: name its file with {_TOKEN_OPTION}, or set {TOKEN_VARIABLE}"
+        rule = "needs a token: name its file with --ingest-token-file, or set OTLP_TRACING_INGEST_TOKEN"
         raise ConfigError([Fault("--ingest-http", f"{host}:{port}", rule)])
     return IngestOptions(host, port, token)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal
 
 from otlp_tracing.config.sensitive_names import MASK
-from otlp_tracing.config.settings import Redaction
+from otlp_tracing.config.settings import Redaction, RedactionMode
 from otlp_tracing.sidecar.redaction.detectors.credentials import URL_MASK, Userinfo
 from otlp_tracing.sidecar.redaction.pseudonyms import Pseudonyms
 from otlp_tracing.sidecar.redaction.scan.finding import BUDGET_RULE
-
-Mode = Literal["mask", "hash", "drop"]
 
 _MAX_RULES = 256  # detectors, and as many patterns as fit into the bound on their size
 _USERINFO = "REDACTED:REDACTED"
@@ -30,13 +27,13 @@ class Replacements:
         pseudonyms: None without a key; then the mode hash masks.
     """
 
-    def __init__(self, mode: Callable[[str], Mode], pseudonyms: Pseudonyms | None) -> None:
+    def __init__(self, mode: Callable[[str], RedactionMode], pseudonyms: Pseudonyms | None) -> None:
         self._mode = mode
         self._pseudonyms = pseudonyms
 
     @classmethod
     def from_settings(cls, redaction: Redaction) -> Replacements:
-        """Make them from an entry's settings.
+        """Make the replacements of an entry.
 
         Raises:
             ConfigError: for an invalid key.

@@ -18,7 +18,7 @@ from otlp_tracing.sidecar.telemetry.histogram_family import HistogramFamily
 _log = logging.getLogger("otlp_tracing.sidecar.telemetry.registry")
 
 _MAX_SENDERS = 1024  # processes of the gateway remembered; a worker that is respawned is a new one
-_MAX_REPORTED = 256  # label combinations taken from reports; ours have a few dozen
+_MAX_REPORTED = 256  # label combinations taken from reports; workers send a few dozen
 
 
 class Metrics:
@@ -46,7 +46,7 @@ class Metrics:
         """Show the value of `read` at each scrape; for one label value, the sum of its readers.
 
         Returns:
-            To be called when `read` shall not be asked any more.
+            A function that ends this: `read` is not called any more.
         """
         readers = self._readers.setdefault((metric.name, label_value), [])
         readers.append(read)
@@ -84,7 +84,7 @@ class Metrics:
         return self._histograms[metric.name].labels(*label_values)
 
     def value(self, metric: Metric, **labels: str) -> float:
-        """Return a series' value, 0 where it is not there."""
+        """Return the value of a series, 0 without it."""
         return self.registry.get_sample_value(metric.name, labels) or 0.0
 
     def samples(self, metric: Metric) -> list[tuple[dict[str, str], float]]:

@@ -110,7 +110,7 @@ class SeriesTable:
         """Have `count` called before the series are read, to count values that it has put aside.
 
         Returns:
-            To be called when it shall not be called any more.
+            A function that ends this: `count` is not called any more.
         """
         self._counting.append(count)
         return lambda: self._counting.remove(count)

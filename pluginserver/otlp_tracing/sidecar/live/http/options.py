@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from otlp_tracing.config import tokens
 from otlp_tracing.config.loopback import is_loopback
-
-TOKEN_VARIABLE = "OTLP_TRACING_PAGE_TOKEN"  # noqa: S105  # the name of it
+from otlp_tracing.config.tokens import read_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +48,7 @@ def page_options(
     Raises:
         ConfigError: as read_token.
     """
-    token = read_token(environment, token_file)
+    token = read_token("page", environment, token_file)
     is_on = mode == "on" or (mode == "auto" and (token is not None or is_loopback(http_host)))
     names = frozenset(name.strip().lower() for name in hosts.split(",") if name.strip())
     return PageOptions(is_on, token, names, trace_url)
-
-
-def read_token(environment: Mapping[str, str], token_file: str = "") -> str | None:
-    """Return the page's token from its file or TOKEN_VARIABLE; None without one.
-
-    Raises:
-        ConfigError: as tokens.read_token.
-    """
-    return tokens.read_token(environment, TOKEN_VARIABLE, token_file, "--page-token-file")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.live.http.options import TOKEN_VARIABLE, PageOptions, page_options
+from otlp_tracing.sidecar.live.http.options import PageOptions, page_options
 
 TOKEN = "0123456789abcdef"
 
@@ -28,7 +28,7 @@ TOKEN = "0123456789abcdef"
 )
 def test_the_address_decides_in_mode_auto(mode: str, host: str, token: str, is_on: bool) -> None:
     """The page is on for a loopback address, or with a token."""
-    assert page_options(mode, host, {TOKEN_VARIABLE: token}).is_on is is_on
+    assert page_options(mode, host, {"OTLP_TRACING_PAGE_TOKEN": token}).is_on is is_on
 
 
 def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_token_may_be_in_a_file(tmp_path: Path) -> None:
 def test_a_weak_token_is_refused_without_showing_it(token: str) -> None:
     """The message has the rule, but not the token."""
     with pytest.raises(ConfigError, match="16 or more") as error:
-        page_options("auto", "127.0.0.1", {TOKEN_VARIABLE: token})
+        page_options("auto", "127.0.0.1", {"OTLP_TRACING_PAGE_TOKEN": token})
 
     assert token not in str(error.value)
 
