@@ -40,8 +40,8 @@ class Fault:
     Args:
         field: its path: `sampling.rate`, `headers[1]`; or the name of an option, a variable or a file; empty for the
             whole.
-        value: as JSON; empty for a secret. The user and password before an `@`, the query of a URL, and the end of a long
-            value are not shown.
+        value: as JSON; empty for a secret. The user and password before an `@`, the query of a URL, and the end of a
+            long value are not shown.
         rule: the end of a sentence: `must be between 0 and 1`.
     """
 
