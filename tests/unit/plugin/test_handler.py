@@ -246,7 +246,7 @@ def test_a_secret_that_kong_does_not_find_is_named(emitter: RecordingEmitter, ca
     """Kong 3.9 passes an empty line for a reference without a value; the log names the reference."""
     Phases({"headers": [""], "$refs": {"headers": ["{vault://env/otlp-header}"]}}, emitter)
 
-    assert "traces nothing: headers = {vault://env/otlp-header}: Kong finds no value for it" in caplog.text
+    assert "disabled for this entry: headers = {vault://env/otlp-header}: Kong finds no value for it" in caplog.text
 
 
 def test_a_configuration_too_large_for_a_frame_traces_nothing(emitter: RecordingEmitter) -> None:
