@@ -156,10 +156,12 @@ def web_server(status: int, body: bytes = b"") -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            is_good = status == 404 and self.path == "/otlp/v1/traces"
+            is_good = status in {308, 404} and self.path == "/otlp/v1/traces"
             self.send_response(200 if is_good else status)
             content = b"" if is_good else body
             self.send_header("Content-Length", str(len(content)))
+            if status == 308:
+                self.send_header("Location", "/otlp/v1/traces")
             self.end_headers()
             self.wfile.write(content)
 
@@ -376,6 +378,30 @@ def wrong_path(machine: Machine, planted: contextlib.ExitStack) -> None:
     machine.yml(f"http://{planted.enter_context(web_server(404))}/otlp", "protocol: http/protobuf")
 
 
+def answering(machine: Machine, planted: contextlib.ExitStack, status: int, body: bytes = b"") -> None:
+    machine.yml(f"http://{planted.enter_context(web_server(status, body))}", "protocol: http/protobuf")
+
+
+def redirection(machine: Machine, planted: contextlib.ExitStack) -> None:
+    answering(machine, planted, 308)
+
+
+def plain_to_a_web_server_with_tls(machine: Machine, planted: contextlib.ExitStack) -> None:
+    answering(machine, planted, 400, b"Client sent an HTTP request to an HTTPS server.")
+
+
+def no_gzip(machine: Machine, planted: contextlib.ExitStack) -> None:
+    answering(machine, planted, 415)
+
+
+def refusing_proxy(machine: Machine, planted: contextlib.ExitStack) -> None:
+    answering(machine, planted, 407)
+
+
+def no_quota(machine: Machine, planted: contextlib.ExitStack) -> None:
+    answering(machine, planted, 402)
+
+
 # Each fault, a word of its finding, a part of the command; True if the command as printed removes the finding.
 FAULTS: list[tuple[Plant, str, str, bool]] = [
     (another_plugin_file, "has version 0.0.9", "pip install --force-reinstall otlp-tracing==", False),
@@ -417,6 +443,11 @@ FAULTS: list[tuple[Plant, str, str, bool]] = [
     (no_authority_file, "tls.ca_cert: cannot be read", "ca_cert: /PATH/TO/", False),
     (refused_key, "HTTP 401: no such key: …", 'x-api-key: KEY"', False),
     (wrong_path, "HTTP 404", "/otlp/v1/traces", True),
+    (redirection, "HTTP 308: it redirects to http://127.0.0.1:", "/otlp/v1/traces", True),
+    (plain_to_a_web_server_with_tls, "the port speaks TLS alone", "endpoint: https://127.0.0.1", False),
+    (no_gzip, "HTTP 415", "compression: none", False),
+    (refusing_proxy, "the proxy answers HTTP 407", "export HTTPS_PROXY=", False),
+    (no_quota, "HTTP 402", "otlp-tracing status", False),
 ]
 
 

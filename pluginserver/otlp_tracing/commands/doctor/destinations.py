@@ -44,6 +44,7 @@ _EXPIRED, _OTHER_NAME = 10, frozenset({62, 64})
 _PORTS = {"grpc": 4317, "http/protobuf": 4318}
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _WITH_KONG_YML = "otlp-tracing doctor KONG_YML"
+_REDIRECTION = re.compile(r"it redirects to (https?://\S+)")
 _VAULT = re.compile(r"\{vault://env/([^/?}]+)\}")
 
 
@@ -360,6 +361,8 @@ def _refusal(one: Candidate, result: ExportResult, send: bool) -> Finding:
     destination = one.destination
     remedy = result.remedy or remedy_for(result.action, destination)
     text = f"OTLP: {result.reason}" + (f": {remedy}" if remedy else "")
+    if command := _command_of(one, result):
+        return Finding("FAIL", one.label, text, command)
     if result.action is Action.HOLD_UNAUTHORIZED:
         if one.lacks_headers:
             why = "not asked: the values of `headers` are not known here, and without them the answer is"
@@ -370,6 +373,21 @@ def _refusal(one: Candidate, result: ExportResult, send: bool) -> Finding:
     if not send and result.action in {Action.SPLIT, Action.DROP}:
         return Finding("note", one.label, f"{text}; it refuses an export without spans: try --send")
     return Finding("FAIL", one.label, text, "otlp-tracing status")
+
+
+def _command_of(one: Candidate, result: ExportResult) -> str:
+    """Return the command of a remedy that is about neither key nor path; empty for another."""
+    if target := _REDIRECTION.search(result.reason):
+        return one.set_command("endpoint", target[1], _ENDPOINT)
+    if "compression: none" in result.remedy:
+        return one.set_command("compression", "none")
+    if "https://" in result.remedy:
+        return one.set_endpoint("http://", "https://")
+    if "HTTPS_PROXY" in result.remedy:
+        return "export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+    if "quota" in result.remedy:
+        return "otlp-tracing status"
+    return one.set_command("tls.client_cert", "/PATH/TO/CLIENT.pem") if "tls.client_cert" in result.remedy else ""
 
 
 def _set_key(one: Candidate) -> str:
