@@ -18,9 +18,8 @@ OF_OPTIONS = frozenset([
 # Secrets, those of kong/image/entrypoint.sh, one between our processes, and those of the tests.
 OTHERS = frozenset(["PAGE_TOKEN", "INGEST_TOKEN", "REQUEST_DEBUG_TOKEN", "START_TIMEOUT", "HOSTED", "CACHE"])
 
-
-# Kubernetes sets these for a Service with the name otlp-tracing.
-_OF_KUBERNETES = re.compile(r"SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?")
+# Kubernetes sets these for each Service of the namespace whose name begins with otlp-tracing.
+_OF_KUBERNETES = re.compile(r"(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)")
 
 
 def unknown_variables(names: Iterable[str]) -> Iterator[Fault]:

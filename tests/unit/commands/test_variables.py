@@ -14,8 +14,12 @@ from otlp_tracing.commands.options import PREFIX, OptionParser
 from otlp_tracing.commands.parser import COMMANDS
 from otlp_tracing.commands.variables import OF_OPTIONS, unknown_variables
 
-SERVICE = dict.fromkeys(["OTLP_TRACING_SERVICE_HOST", "OTLP_TRACING_PORT", "OTLP_TRACING_PORT_9464_TCP_ADDR"], "z")
-"""Kubernetes sets these for a Service with the name otlp-tracing."""
+SERVICES = {
+    f"OTLP_TRACING_{service}{name}": "z"
+    for service in ("", "SIDECAR_")
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_9464_TCP_ADDR")
+}
+"""Kubernetes sets these for Services with the names otlp-tracing and otlp-tracing-sidecar."""
 SHIPPED = [
     path
     for path in [CHECKOUT / "Dockerfile.kong", *(CHECKOUT / "kong").rglob("*")]
@@ -44,7 +48,7 @@ def test_every_option_has_its_variable_in_the_list() -> None:
 )
 def test_a_misspelt_variable_is_named(name: str, words: str) -> None:
     """With the one that was probably meant; variables of others are left alone."""
-    (fault,) = unknown_variables({name: "secret", "OTLP_TRACING_HTTP": "x", "KONG_PREFIX": "y", **SERVICE})
+    (fault,) = unknown_variables({name: "secret", "OTLP_TRACING_HTTP": "x", "KONG_PREFIX": "y", **SERVICES})
 
     assert fault.field == name
     assert words in str(fault)
