@@ -192,4 +192,4 @@ def test_the_image_runs_on_a_real_kong(real_kong: Path, kong_image: Image, tmp_p
 def kongs_libraries() -> dict[str, Path]:
     """Return libraries that a Kong built here may need and a bare Debian has not."""
     folder = Path(f"/usr/lib/{os.uname().machine}-linux-gnu")
-    return {name: folder / name for name in ("libyaml-0.so.2", "libpcre.so.3") if (folder / name).exists()}
+    return {name: folder / name for name in ("libyaml-0.so.2", "libpcre.so.3", "libz.so") if (folder / name).exists()}
