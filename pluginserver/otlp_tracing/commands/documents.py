@@ -332,13 +332,30 @@ class _Finder:
             for one in node.fields["items"][1].items:
                 if isinstance(one.value, dict):
                     self.manifest(one)
-        if value.get("kind") in _MANIFESTS and self._is_wanted(str(value.get("plugin"))):
+        if not self._is_wanted(str(value.get("plugin"))):
+            return
+        self._metadata_faults(node)
+        if value.get("kind") not in _MANIFESTS:
+            self.fault(node.fields.get("kind", (node,))[0], "kind", f"must be one of: {', '.join(sorted(_MANIFESTS))}")
+        else:
             metadata = value.get("metadata")
             name = metadata.get("name", "?") if isinstance(metadata, dict) else "?"
             entry = {"name": value.get("plugin")} | {
                 key: one for key, one in value.items() if key not in {"plugin", "kind", "apiVersion", "metadata"}
             }
             self.document.entries.append(Entry(f"{value['kind']} {name}", entry, node, (), value))
+
+    def _metadata_faults(self, node: Node) -> None:
+        # `global: true` is a boolean in YAML.
+        metadata = node.fields["metadata"][1] if "metadata" in node.fields else node
+        for kind in ("labels", "annotations"):
+            for name, (key, one) in metadata.fields[kind][1].fields.items() if kind in metadata.fields else ():
+                if not isinstance(one.value, str):
+                    self.fault(key, f"metadata.{kind}.{name}", "must be a text: put it in quotes")
+        patches = node.fields["configPatches"][1].items if "configPatches" in node.fields else ()
+        for number, patch in enumerate(patches, 1):
+            if "path" in patch.fields and not str(patch.value["path"]).startswith("/"):
+                self.fault(patch.fields["path"][0], f"configPatches[{number}].path", "must begin with /")
 
 
 def _second(name: str, line: int) -> str:

@@ -356,3 +356,24 @@ def test_no_file_gives_a_traceback_or_a_secret(
     assert main([*options, str(tmp_path / name)]) in {0, 2}
     captured = capsys.readouterr()
     assert SECRET not in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "field"),
+    [
+        ("kind: KongClusterPlugin", "kind: KongClusterPlgin", "kind: must be one of: KongClusterPlugin, KongPlugin"),
+        ("kind: KongClusterPlugin\n", "", "kind: must be one of"),
+        ('global: "true"', "global: true", "metadata.labels.global: must be a text: put it in quotes"),
+        ("path: /headers", "path: headers", "configPatches[1].path: must begin with /"),
+    ],
+)
+def test_a_manifest_around_the_entry_is_checked(
+    right: str, wrong: str, field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the cluster would refuse, or would not take for a plugin, is named."""
+    text = (CHECKOUT / "kong" / "ingress-controller" / "plugin.yaml").read_text()
+    assert right in text
+    (tmp_path / "plugin.yaml").write_text(text.replace(right, wrong, 1))
+
+    assert check([tmp_path / "plugin.yaml"]) == 2
+    assert field in "".join(capsys.readouterr())
