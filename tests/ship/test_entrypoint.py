@@ -19,7 +19,7 @@ SERVER_SCRIPT = ENTRYPOINT.with_name("server.sh")
 # Each writes its start and its end. `exit` in the file `orders` lets the next plugin server end at once with that code.
 SERVER = """#!/bin/bash
 case $1 in
-    probe) echo probed >>{calls}; exit 0 ;;
+    probe) until grep -q server {calls}; do sleep 0.05; done 2>/dev/null; echo probed >>{calls}; exit 0 ;;
 esac
 code=$(cat {orders} 2>/dev/null) && exit "$code"
 trap 'echo server ended >>{calls}; exit 0' TERM
@@ -179,9 +179,7 @@ def test_kong_comes_after_the_plugin_server_and_ends_before_it(image: Image) -> 
     assert image.process
     assert image.process.wait(10) == 7
 
-    started = [line.split()[0] for line in image.lines()[:3]]
-    assert sorted(started[:2]) == ["probed", "server"]
-    assert started[2] == "kong"
+    assert [line.split()[0] for line in image.lines()[:3]] == ["server", "probed", "kong"]
     assert image.lines()[-2:] == ["kong ended by QUIT", "server ended"]
 
 
