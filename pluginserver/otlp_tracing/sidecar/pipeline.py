@@ -357,7 +357,7 @@ class Pipeline:
         for fault in rules.faults:
             _log.error("invalid configuration, this part of the spans is left out: %s", fault)
         scope = entry_scope(document)
-        self._configure_metrics(key, settings, destination.endpoint, rules, redactor)
+        self._configure_metrics(key, settings, destination.address, rules, redactor)
         return Entry(
             name,
             scope,

@@ -145,13 +145,14 @@ class Destination:
         return host.strip("[]"), int(port)
 
     @property
-    def label(self) -> str:
-        """Its name on /metrics, in the log and on the page; the endpoint alone is that of traces.
+    def address(self) -> str:
+        """The endpoint without its query, which can have a key."""
+        return self.endpoint.partition("?")[0]
 
-        Without the query, which can have a key.
-        """
-        shown = self.endpoint.partition("?")[0]
-        return shown if self.signal == "traces" else f"{shown} ({self.signal})"
+    @property
+    def label(self) -> str:
+        """Its name on /metrics, in the log and on the page; the address alone is that of traces."""
+        return self.address if self.signal == "traces" else f"{self.address} ({self.signal})"
 
     @cached_property
     def identity(self) -> bytes:

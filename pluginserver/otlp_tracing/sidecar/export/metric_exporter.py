@@ -44,7 +44,7 @@ class MetricExporter:
         destination: where to send.
         table: the series of requests.
         source: makes the messages.
-        endpoints: those of the entries; the counts of other endpoints are not sent.
+        addresses: those of the entries' destinations; the counts of other ones are not sent.
         metrics: where exports are counted.
         interval_s: seconds between two exports.
         transport: to the destination.
@@ -55,7 +55,7 @@ class MetricExporter:
         destination: Destination,
         table: SeriesTable,
         source: OtlpMetrics,
-        endpoints: set[str],
+        addresses: set[str],
         *,
         metrics: Metrics,
         interval_s: float,
@@ -64,7 +64,7 @@ class MetricExporter:
         self._destination = destination
         self.table = table
         self._source = source
-        self.endpoints = endpoints
+        self.addresses = addresses
         self._metrics = metrics
         self.interval_s = interval_s
         self._transport = transport
@@ -74,12 +74,12 @@ class MetricExporter:
         self._remedy = ""
         self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log)
         self._exporting = asyncio.Lock()
-        self._task = asyncio.create_task(self._run(), name=f"export metrics to {destination.endpoint}")
+        self._task = asyncio.create_task(self._run(), name=f"export metrics to {destination.address}")
 
     async def export(self) -> None:
         """Send all current values; an export that fails is logged and counted."""
         async with self._exporting:
-            label = self._destination.endpoint
+            label = self._destination.address
             for chunk in self._source.chunks():
                 result = await self._transport.export(chunk.request.SerializeToString())
                 self._metrics.add(METRIC_EXPORTS, label, result.error_type)
@@ -123,7 +123,7 @@ class MetricExporter:
         self._failed.warning(
             "export %s: %s: metrics: %s%s",
             "unauthorized" if result.action is Action.HOLD_UNAUTHORIZED else "failed",
-            self._destination.endpoint,
+            self._destination.address,
             result.reason,
             f". {remedy}" if remedy else "",
         )
@@ -145,7 +145,7 @@ class MetricExporter:
             try:
                 await self.export()
             except Exception as error:
-                _log.exception("internal error in the export of metrics to %s", self._destination.endpoint)
+                _log.exception("internal error in the export of metrics to %s", self._destination.address)
                 self._backoff.record_failure(f"{type(error).__name__}: {error}")
 
 
@@ -179,14 +179,14 @@ class MetricExporters:
         Args:
             destination: of metrics.
             settings: of the entry.
-            traces: endpoint of the entry's traces; the sidecar's own counts of it are sent too.
+            traces: address of the entry's traces; the sidecar's own counts of it are sent too.
         """
         interval_s = (settings.interval or self._variables.interval_ms) / 1000
         exporter = self._exporters.get(destination.identity)
         if exporter is None:
             exporter = self._exporters[destination.identity] = self._create(destination, interval_s)
         exporter.interval_s = interval_s
-        exporter.endpoints |= {destination.endpoint, traces}
+        exporter.addresses |= {destination.address, traces}
         self._exporters.move_to_end(destination.identity)
         if len(self._exporters) > MAX_DESTINATIONS:
             _, unused = self._exporters.popitem(last=False)
@@ -214,16 +214,16 @@ class MetricExporters:
             is_exponential=self._variables.is_exponential,
             on_refused=lambda: self._metrics.add(NAMES_REFUSED, "metric_series"),
         )
-        endpoints: set[str] = set()
+        addresses: set[str] = set()
         resource = dict(destination.resource_attributes)
         # Without it, two gateways would write the same series.
         resource.setdefault("service.instance.id", self._instance_id(resource))
-        source = OtlpMetrics(table, self._metrics, endpoints, resource, variables=self._variables)
+        source = OtlpMetrics(table, self._metrics, addresses, resource, variables=self._variables)
         return MetricExporter(
             destination,
             table,
             source,
-            endpoints,
+            addresses,
             metrics=self._metrics,
             interval_s=interval_s,
             transport=self._transport(destination),

@@ -111,7 +111,7 @@ class OtlpMetrics:
     Args:
         table: the series of requests.
         metrics: the sidecar's own counts.
-        endpoints: of the destination; counts of other endpoints are not sent to it.
+        addresses: of the destination; counts of other addresses are not sent to it.
         resource: its attributes.
         variables: temporality and aggregation.
         now_ns: nanoseconds since 1970.
@@ -121,7 +121,7 @@ class OtlpMetrics:
         self,
         table: SeriesTable,
         metrics: Metrics,
-        endpoints: Set[str],
+        addresses: Set[str],
         resource: Mapping[str, AttributeValue],
         *,
         variables: MetricVariables,
@@ -129,7 +129,7 @@ class OtlpMetrics:
     ) -> None:
         self._table = table
         self._metrics = metrics
-        self._endpoints = endpoints
+        self._addresses = addresses
         self._resource = Resource(attributes=_key_values(resource))
         self._variables = variables
         self._now_ns = now_ns
@@ -222,7 +222,7 @@ class OtlpMetrics:
             if metric.kind != "histogram" and not _NOT_SENT & set(metric.labels):
                 for labels, value in self._metrics.samples(metric):
                     # The name of a signal that is not traces follows the endpoint.
-                    if "destination" not in labels or labels["destination"].partition(" ")[0] in self._endpoints:
+                    if "destination" not in labels or labels["destination"].partition(" ")[0] in self._addresses:
                         yield partial(self._add_own, metric=metric, labels=labels, value=value)
 
     def _add_own(self, chunk: Chunk, metric: Metric, labels: Mapping[str, str], value: float) -> None:

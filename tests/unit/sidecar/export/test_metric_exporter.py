@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 import virtual_time
-from otlp_tracing.config.settings import Settings
+from otlp_tracing.config.settings import MetricExport, Settings
 from otlp_tracing.metrics import METRIC_EXPORTS
 from otlp_tracing.sidecar.export import metric_exporter
 from otlp_tracing.sidecar.export.destination import Destination
@@ -129,6 +129,30 @@ def test_a_refused_key_is_not_tried_without_a_reason() -> None:
         table.histogram(DURATION, {}).observe(1)
         await asyncio.sleep(60)
         assert collector.counts()[0] == 2
+
+    staged(scene)
+
+
+def test_a_key_in_the_url_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    """Not in the log, the state or the counts; and the sidecar's own counts of that destination are sent."""
+
+    async def scene(stage: Stage) -> None:
+        stage.exporters.table(
+            Destination.from_settings(
+                Settings.from_config({"endpoint": "http://c:4318/v1/traces?key=geheim", "protocol": "http/protobuf"}),
+                {},
+                signal="metrics",
+            ),
+            MetricExport(interval=1000),
+        ).histogram(DURATION, {}).observe(1)
+        (collector,) = stage.collectors
+        await asyncio.sleep(2.5)
+        assert "http://c:4318/v1/metrics" in str(collector.messages[-1])  # the first message is counted after it
+        collector.answer = ExportResult(Action.RETRY, "down", error_type="UNAVAILABLE")
+        await asyncio.sleep(5)
+        shown = f"{caplog.text}{stage.exporters.status()}{stage.metrics.samples(METRIC_EXPORTS)}{collector.messages}"
+        assert "down" in shown
+        assert "geheim" not in shown
 
     staged(scene)
 
