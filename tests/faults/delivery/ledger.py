@@ -28,6 +28,7 @@ class Ledger:
         self._refused: dict[int, set[int]] = {run.name: set() for run in runs}
         self._lock = threading.Lock()
         self.faults: list[str] = []
+        self.fault_count = 0
         self.arrived = 0
         self.repeated = 0
         self.shortest_ns = 1 << 63  # of all spans
@@ -106,5 +107,6 @@ class Ledger:
         times[place] = min(255, times[place] + 1)
 
     def _fault(self, text: str) -> None:
+        self.fault_count += 1
         if len(self.faults) < _MAX_FAULTS:
             self.faults.append(text)
