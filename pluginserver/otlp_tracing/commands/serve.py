@@ -118,6 +118,7 @@ def run(options: argparse.Namespace) -> None:
                 socket=str(socket),
                 bound=bound,
                 kong_pid=os.getppid(),
+                supervisor_pid=os.getpid(),
                 plugins=str(options.plugins or plugin_folder()),
                 refused=[fault.field for fault in faults] if slot == 0 else [],
             ),
@@ -127,7 +128,9 @@ def run(options: argparse.Namespace) -> None:
         for slot in range(count)
     ]
     if is_embedded:
-        command = command_line("sidecar", "--embedded", "--listen", str(sidecar), *shared.to_argv(), *log)
+        command = command_line(
+            "sidecar", "--embedded", str(os.getpid()), "--listen", str(sidecar), *shared.to_argv(), *log
+        )
         is_locked = any("PAGE_TOKEN" in _variable(fault) for fault in faults)
         # Without the token that was meant, no client may see the data of requests.
         environment = {f"{PREFIX}PAGE_TOKEN": os.urandom(16).hex()} if is_locked else {}

@@ -35,7 +35,7 @@ def add_options(parser: OptionParser) -> None:
     parser.option(
         "--listen", absolute_path, "/usr/local/kong/otlp-tracing/sidecar.sock", "PATH", "unix socket that takes records"
     )
-    parser.add_argument("--embedded", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--embedded", type=int, metavar="PID", help=argparse.SUPPRESS)
     SidecarOptions.add_to(parser)
     add_log_file_option(parser)
 

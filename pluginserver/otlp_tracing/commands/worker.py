@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     worker: WorkerOptions = options.worker
     WARNINGS.process = f"worker {worker.slot}"
     _raise_descriptor_limit()
-    lifecycle = Lifecycle(Path(worker.socket), worker.bound, watch(worker.kong_pid))
+    lifecycle = Lifecycle(Path(worker.socket), worker.bound, watch(worker.kong_pid), worker.supervisor_pid)
     lifecycle.end_on_signals()
     emitter = process_emitter()
     for name in worker.refused:

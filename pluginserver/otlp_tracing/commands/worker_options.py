@@ -21,6 +21,7 @@ class WorkerOptions:
         socket: path that Kong connects to.
         bound: device and inode of that socket when the group bound it.
         kong_pid: process that started the group.
+        supervisor_pid: the group's `serve`.
         plugins: folder of the plugin file.
         refused: options that could not be used, which this worker counts.
     """
@@ -33,6 +34,7 @@ class WorkerOptions:
     socket: str
     bound: tuple[int, int]
     kong_pid: int
+    supervisor_pid: int
     plugins: str
     refused: Sequence[str]
 

@@ -34,15 +34,16 @@ class Lifecycle:
         path: of Kong's socket.
         bound: identity of the socket at the path when this group bound it.
         kong: pidfd of the process that started the group; None without one to follow.
+        supervisor: pid of the group's `serve`, which may have ended before this process could look.
     """
 
-    def __init__(self, path: Path, bound: tuple[int, int], kong: int | None) -> None:
+    def __init__(self, path: Path, bound: tuple[int, int], kong: int | None, supervisor: int) -> None:
         self._path = path
         self._bound = bound
-        self._waiting = pending_path(path, os.getppid())
+        self._waiting = pending_path(path, supervisor)
         self._kong = kong
         self._told_to_end = False
-        self._supervisor: int | None = os.getppid()
+        self._supervisor: int | None = supervisor
 
     def publish_socket(self) -> None:
         """Move the group's socket to the path that Kong connects to, because a worker serves it now."""

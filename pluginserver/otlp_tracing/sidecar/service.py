@@ -66,7 +66,7 @@ class ServiceOptions:
         http_port: likewise; 0 takes a free one.
         spool: folder of the spool; None keeps everything in memory.
         spool_max_bytes: disk space of all destinations together; None without a bound.
-        embedded: started by `serve`: it ends with its parent.
+        embedded: pid of the `serve` that started it, with which it ends; None without one.
         page: the live page's.
         ingest: where Kong's own queue brings records; None if it does not.
         policy_file: watched for policies; None without one.
@@ -77,7 +77,7 @@ class ServiceOptions:
     http_port: int
     spool: Path | None = None
     spool_max_bytes: int | None = None
-    embedded: bool = False
+    embedded: int | None = None
     page: PageOptions = field(default_factory=PageOptions)
     ingest: IngestOptions | None = None
     policy_file: Path | None = None
@@ -93,7 +93,10 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     metrics = Metrics()
     warnings = RecentWarnings()
     WARNINGS.pass_on_to(warnings.add)
-    for remark in (*exporter_remarks(environment, is_embedded=options.embedded), *proxy_problems(environment)):
+    for remark in (
+        *exporter_remarks(environment, is_embedded=options.embedded is not None),
+        *proxy_problems(environment),
+    ):
         _log.warning("%s", remark)
     exporters = ExporterRegistry(metrics, environment, options.spool, spool_max_bytes=options.spool_max_bytes)
     # Not before the spool is open: records that an earlier process had spooled must not be processed twice.
@@ -179,15 +182,15 @@ def _stop_event(options: ServiceOptions) -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    parent = os.getppid()
 
     def look() -> None:
-        if os.getppid() != parent:
+        # It may have ended before this process could look.
+        if os.getppid() != options.embedded:
             stop.set()
         else:
             loop.call_later(0.5, look)
 
-    if options.embedded:
+    if options.embedded is not None:
         look()
     return stop
 
@@ -203,7 +206,9 @@ async def _serve_http(runner: web.AppRunner, options: ServiceOptions, metrics: M
         host, port = runner.addresses[0][:2]
         return f"health and metrics{' and the live page' if options.page.is_on else ''} at http://{host}:{port}"
 
-    await _Listening("--http", options.http_host, options.http_port, metrics, is_embedded=options.embedded).run(start)
+    await _Listening(
+        "--http", options.http_host, options.http_port, metrics, is_embedded=options.embedded is not None
+    ).run(start)
 
 
 async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, metrics: Metrics) -> None:
@@ -215,7 +220,7 @@ async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, me
         bound, at = await server.start(host, port)
         return f"taking records of Kong's queue at http://{bound}:{at}{PATH}"
 
-    await _Listening("--ingest-http", host, port, metrics, is_embedded=options.embedded).run(start)
+    await _Listening("--ingest-http", host, port, metrics, is_embedded=options.embedded is not None).run(start)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from otlp_tracing.commands.worker_options import WorkerOptions
 
 def test_a_workers_options_survive_the_command_line() -> None:
     """Descriptors, the socket and its identity are read as they were written, in one argument."""
-    options = WorkerOptions(1, 3, 4, [5, 6], [7, 8], "/a b/s", (64, 1234567), 1, "/plugins", ["--http"])
+    options = WorkerOptions(1, 3, 4, [5, 6], [7, 8], "/a b/s", (64, 1234567), 1, 2, "/plugins", ["--http"])
 
     assert WorkerOptions.from_json(options.to_json()) == options
 

@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 def lifecycle(path: Path, kong: int | None = None) -> Lifecycle:
     bound = identity(path)
     assert bound is not None
-    return Lifecycle(path, bound, kong)
+    return Lifecycle(path, bound, kong, os.getppid())
 
 
 def test_a_worker_serves_while_nothing_changes(path: Path) -> None:
@@ -54,13 +54,30 @@ def test_a_worker_ends_with_kong(path: Path) -> None:
     assert watch(kong.pid) is None
 
 
+def test_a_worker_that_starts_late_notices_that_its_supervisor_is_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It closes the supervisor's output, which it inherited: Kong waits for its end before it starts another one."""
+    released: list[bool] = []
+    monkeypatch.setattr("otlp_tracing.kong_server.lifecycle._release_output", lambda: released.append(True))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    bound = identity(path)
+    assert bound is not None
+    worker = Lifecycle(path, bound, None, ended.pid)
+
+    assert worker.state() is WorkerState.SERVING
+    assert worker.state() is WorkerState.SERVING
+    assert released == [True]
+
+
 def test_a_group_in_waiting_serves_until_it_takes_its_place(path: Path) -> None:
     """Its socket is beside the path while another group serves, and then at it."""
     waiting = pending_path(path, os.getppid())
     waiting.touch()
     bound = identity(waiting)
     assert bound is not None
-    worker = Lifecycle(path, bound, None)
+    worker = Lifecycle(path, bound, None, os.getppid())
     assert worker.state() is WorkerState.SERVING
     worker.publish_socket()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import time
@@ -125,7 +126,7 @@ class Group:
             open_session=lambda _first, preferred_worker: MsgPackSession(events, preferred_worker),
             sweep=events.free_abandoned,
             background_task=self.pumped,
-            lifecycle=Lifecycle(self.path, self.bound, None),
+            lifecycle=Lifecycle(self.path, self.bound, None, os.getppid()),
             late_seconds=self._late_seconds,
         )
 

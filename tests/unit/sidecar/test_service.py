@@ -54,3 +54,13 @@ def test_a_stop_is_no_error(tmp_path: Path) -> None:
 
     assert process.returncode == 0
     assert not [line for line in lines if "exception" in line or "Traceback" in line], lines
+
+
+def test_a_sidecar_ends_if_its_supervisor_has_ended_first(tmp_path: Path) -> None:
+    """`serve` may be killed while the sidecar still starts: without it, the sidecar would hold Kong's pipe for ever."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    arguments = ["--embedded", str(ended.pid), "--listen", str(tmp_path / "sidecar.sock"), "--http", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "otlp_tracing", "sidecar", *arguments, "--spool", str(tmp_path / "spool")]
+
+    assert subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
