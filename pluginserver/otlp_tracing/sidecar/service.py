@@ -82,6 +82,11 @@ class ServiceOptions:
     ingest: IngestOptions | None = None
     policy_file: Path | None = None
 
+    @property
+    def is_embedded(self) -> bool:
+        """A `serve` has started it."""
+        return self.embedded is not None
+
 
 async def run(options: ServiceOptions, environment: Mapping[str, str] = os.environ) -> None:
     """Run until SIGTERM or SIGINT.
@@ -94,7 +99,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     warnings = RecentWarnings()
     WARNINGS.pass_on_to(warnings.add)
     for remark in (
-        *exporter_remarks(environment, is_embedded=options.embedded is not None),
+        *exporter_remarks(environment, is_embedded=options.is_embedded),
         *proxy_problems(environment),
     ):
         _log.warning("%s", remark)
@@ -190,7 +195,7 @@ def _stop_event(options: ServiceOptions) -> asyncio.Event:
         else:
             loop.call_later(0.5, look)
 
-    if options.embedded is not None:
+    if options.is_embedded:
         look()
     return stop
 
@@ -206,9 +211,8 @@ async def _serve_http(runner: web.AppRunner, options: ServiceOptions, metrics: M
         host, port = runner.addresses[0][:2]
         return f"health and metrics{' and the live page' if options.page.is_on else ''} at http://{host}:{port}"
 
-    await _Listening(
-        "--http", options.http_host, options.http_port, metrics, is_embedded=options.embedded is not None
-    ).run(start)
+    listening = _Listening("--http", options.http_host, options.http_port, metrics, is_embedded=options.is_embedded)
+    await listening.run(start)
 
 
 async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, metrics: Metrics) -> None:
@@ -220,7 +224,7 @@ async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, me
         bound, at = await server.start(host, port)
         return f"taking records of Kong's queue at http://{bound}:{at}{PATH}"
 
-    await _Listening("--ingest-http", host, port, metrics, is_embedded=options.embedded is not None).run(start)
+    await _Listening("--ingest-http", host, port, metrics, is_embedded=options.is_embedded).run(start)
 
 
 @dataclass(frozen=True)
