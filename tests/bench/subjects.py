@@ -23,6 +23,7 @@ from e2e.kong_process import NAME
 from e2e.ports import HOST, free_port
 from e2e.waiting import wait_for
 from otlp_tracing.paths import command_line
+from otlp_tracing.sidecar.ingest.options import PATH, TOKEN_HEADER
 
 # The last records of a load wait so long, and their CPU time belongs to its requests.
 _QUEUE_SECONDS = 1.2  # Kong's queues send a batch after one second
@@ -149,8 +150,8 @@ class _Declarations:
             "max_retry_time": 600,
             "max_retry_delay": 5,
         }
-        endpoint = f"http://{HOST}:{self._ingest}/otlp-tracing/records"
-        config = {"http_endpoint": endpoint, "headers": {"X-OTLP-Tracing-Token": _TOKEN}, "queue": queue}
+        endpoint = f"http://{HOST}:{self._ingest}{PATH}"
+        config = {"http_endpoint": endpoint, "headers": {TOKEN_HEADER: _TOKEN}, "queue": queue}
         return {"name": "http-log", "config": config}
 
 

@@ -51,7 +51,7 @@ def tables(results: Results) -> Iterator[Table]:
         rows = [[name, f"{value:,.0f}"] for name, value in results.start.items()]
         yield Table("Start and size", ["median"], rows)
     if results.profile:
-        title = "Where a request's CPU time goes, µs, with Kong under a profiler"
+        title = "CPU time of a request by part, µs, with Kong under a profiler"
         yield Table(title, list(results.profile), list(_profile(results)))
     if results.kills:
         headings = ["kills", "requests", "requests/s", "failed", "failed a kill"]

@@ -25,7 +25,7 @@ from bench.subjects import (
 from bench.wrk import ALONE, FULL, Load, Said, half_load, run_wrk
 
 RATES = {"100 %": 1.0, "10 %": 0.1, "1 %": 0.01, "0 %": 0.0}
-_GROWN = (NO_PLUGIN, MSGPACK, PROTOBUF_QUEUE)  # every part of ours is in one of them
+_GROWN = (NO_PLUGIN, MSGPACK, PROTOBUF_QUEUE)  # they have both protocols and both hand-overs
 _GROWTH: Mapping[int, Mapping[str, Load]] = {
     100: {
         "1 connection": Load(connections=1, routes=100),

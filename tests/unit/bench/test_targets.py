@@ -44,7 +44,7 @@ def test_an_added_latency_is_compared_with_that_of_zipkin() -> None:
 
 
 def test_another_build_is_compared_only_where_it_ran() -> None:
-    """With `--before` each protocol and hand-over has a ratio at 100, 10 and 0 %; without it there is none."""
+    """Each protocol and hand-over has a ratio at 100, 10 and 0 %, but only with `--before`."""
     slow = {MSGPACK_BEFORE: [loads(600)] * 3}
 
     with_it = [one for text, one in ratios(slow, before=True).items() if text.endswith("/ before")]

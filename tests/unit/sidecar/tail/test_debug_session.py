@@ -32,7 +32,7 @@ def test_its_state_is_for_a_person() -> None:
 
 
 def test_the_value_of_a_secret_header_is_not_shown() -> None:
-    """Whoever sees the page would have the key otherwise."""
+    """A reader of the page must not see a key."""
     match = {"headers": ["authorization: Bearer s3cret", "X-Api-Key: s3cret", "x-plan: gold"], "paths": None}
     debug = Debug(json.dumps(match).encode(), 60, 10)
     session = DebugSession(debug, WorkerLink(b"person00", lambda _: None), ManualClock())
