@@ -35,6 +35,7 @@ COMPILED = (
     "kong_server/worker.py",
     "kong_server/protocol/*.py",
     "sidecar/ingest/frame_handler.py",
+    "sidecar/ingest/grpc_status.py",
     "sidecar/ingest/nginx_facts.py",
     "sidecar/ingest/request_record.py",
     "sidecar/outcome.py",

@@ -24,7 +24,7 @@ from otlp_tracing.sidecar.access_logs.body import Body
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
-from otlp_tracing.sidecar.ingest.repetitions import Repetitions
+from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, lines
 from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
 from otlp_tracing.sidecar.live.recorder import Recorder
@@ -98,7 +98,7 @@ class Pipeline:
         random_bytes: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
-        repetitions: Repetitions | None = None,
+        repetitions: RepeatedRequests | None = None,
         metric_exporters: MetricExporters | None = None,
         policy: PolicyFile | None = None,
     ) -> None:

@@ -27,7 +27,7 @@ from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.http_listener import BatchListener, IngestServer
 from otlp_tracing.sidecar.ingest.options import PATH, IngestOptions
 from otlp_tracing.sidecar.ingest.receiver import Receiver
-from otlp_tracing.sidecar.ingest.repetitions import Repetitions
+from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
 from otlp_tracing.sidecar.live.http.app import Health, create_app
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
@@ -109,7 +109,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     recorder = Recorder() if options.page.is_on else None
     rates = SamplingController(metrics, time.monotonic)
     policy = PolicyFile(options.policy_file, metrics, rates.send_policy, folder=options.spool)
-    repetitions = Repetitions() if options.ingest else None
+    repetitions = RepeatedRequests() if options.ingest else None
     metric_exporters = MetricExporters(metrics, environment, new_transport, str(options.listen))
     pipeline = Pipeline(
         metrics,

@@ -4,44 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.handoff.frames import RATES_SINCE, Config, Debug, Decoder, Frame, Hello, Record, Totals, Warnings
 from otlp_tracing.logs.lines import LogLine
-from otlp_tracing.metrics import Total
+from otlp_tracing.sidecar.ingest.record_sink import RecordSink
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 
 _MAX_WORKERS = 1024  # workers remembered, to recognize records that they send twice
-
-
-class RecordSink(Protocol):
-    """Processes records; the pipeline."""
-
-    def configure(self, key: bytes, config: bytes) -> None:
-        """Register a plugin entry's configuration."""
-
-    def knows(self, key: bytes) -> bool:
-        """Tell whether an entry's configuration is registered."""
-
-    def take(self, key: bytes, log: bytes, worker_id: bytes) -> None:
-        """Process one request's record."""
-
-    def flush(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
-        """Make the records up to a number safe; return a future that is done then, None if they are."""
-
-    async def room(self) -> None:
-        """Wait while there is no room for more."""
-
-    def reject(self, reason: str) -> None:
-        """Count a record, or the rest of a connection, that is rejected."""
-
-    def report(self, worker_id: bytes, totals: Sequence[Total]) -> None:
-        """Add the counts of a worker since its start."""
-
-    def last_number(self, worker_id: bytes) -> int:
-        """Return the number of a worker's last record that an earlier sidecar made safe; otherwise 0."""
 
 
 class RateSender(Protocol):

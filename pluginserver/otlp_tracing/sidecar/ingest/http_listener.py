@@ -2,7 +2,7 @@
 
 A batch is answered with 200 once its spans are safe in the spool, as the records of the unix socket are acknowledged.
 Kong's queue repeats a batch with any other answer, or without one. What came before is recognized: by request while
-this process runs (repetitions.py), and by batch after a restart.
+this process runs (repeated_requests.py), and by batch after a restart (repeated_batches.py).
 
 A record names its plugin entry by a digest. Its configuration comes over the unix socket, from the plugin server. A
 batch with a record of an unknown entry is answered with 503 for a while, so that Kong repeats it.
@@ -13,12 +13,10 @@ Source: kong/plugins/http-log/handler.lua, kong/tools/queue.lua of Kong 3.4.2 an
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -27,6 +25,8 @@ from otlp_tracing.errors import WireError
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.ingest.log_batch import split
 from otlp_tracing.sidecar.ingest.options import PATH, TOKEN_HEADER, IngestOptions
+from otlp_tracing.sidecar.ingest.record_sink import QueueSink
+from otlp_tracing.sidecar.ingest.repeated_batches import RepeatedBatches
 from otlp_tracing.sidecar.ingest.scopes import UNNAMED
 
 _log = logging.getLogger("otlp_tracing.sidecar.ingest.http_listener")
@@ -49,25 +49,6 @@ _ENTRY_SECONDS = 30.0
 _START_SECONDS = 10.0
 _MAX_MISSING = 1024  # unknown entries that are waited for
 
-_SPOOLED_BATCHES = 256  # remembered in the spool; every nginx worker has one unanswered
-_BATCH_ID = b"kong-queue"  # ten bytes; the ids of workers have eight
-
-
-class QueueSink(Protocol):
-    """Processes records; the pipeline."""
-
-    def take_queued(self, log: bytes, seed: bytes, *, is_last: bool) -> bytes | None:
-        """Process a record; return the key of its entry if that is unknown and the record was not processed."""
-
-    def flush(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
-        """Make the records safe that were taken; return a future that is done then, None if they are."""
-
-    async def room(self) -> None:
-        """Wait while there is no room for more."""
-
-    def reject(self, reason: str) -> None:
-        """Count what is rejected."""
-
 
 class BatchListener:
     """Answers the requests of http-log.
@@ -89,8 +70,7 @@ class BatchListener:
         self._sink = sink
         self._token = options.token.encode()
         self._clock = clock
-        self._spooled = spooled
-        self._batches = 0
+        self._repeated = RepeatedBatches(spooled, self._token)
         self._places = asyncio.Semaphore(_MAX_BATCHES)
         self._missing_since: dict[bytes, float] = {UNNAMED: clock()}
         self._refused = LimitedLog(_log)
@@ -131,9 +111,8 @@ class BatchListener:
             return self._refuse(400, "bad_batch", str(error))
 
     async def _take_batch(self, body: bytes) -> web.Response:
-        digest = hashlib.blake2b(body, digest_size=8, key=self._token[:64]).digest()
-        number = int.from_bytes(digest, "big") >> 1  # SQLite's integers have 63 bits
-        if self._is_spooled(number):
+        digest = self._repeated.digest(body)
+        if self._repeated.is_repeated(digest):
             return web.Response(text="taken before\n")
         records, broken = split(body)
         for _ in range(broken):
@@ -147,9 +126,7 @@ class BatchListener:
                 if at and at % _SLICE == 0:
                     await asyncio.sleep(0)
                 missing += not self._take(record, digest + at.to_bytes(4, "big"))
-            # A batch that comes again, to bring the missing ones, must not be taken for one that is done.
-            self._batches += not missing
-            safe = self._sink.flush(self._batch_id(), 0 if missing else number)
+            safe = self._sink.flush(*self._repeated.take(digest, is_whole=not missing))
             if safe is not None:
                 await asyncio.wait_for(asyncio.shield(safe), _WAIT_SECONDS)
         except asyncio.TimeoutError:
@@ -173,13 +150,6 @@ class BatchListener:
             return False
         self._sink.take_queued(record, seed, is_last=True)
         return True
-
-    def _is_spooled(self, number: int) -> bool:
-        # An earlier process has stored a few at the most, and a spool that was locked is read later than at the start.
-        return any(one == number and name.startswith(_BATCH_ID) for name, one in self._spooled.items())
-
-    def _batch_id(self) -> bytes:
-        return _BATCH_ID + bytes([self._batches % _SPOOLED_BATCHES])
 
     def _refuse(self, status: int, reason: str, text: str) -> web.Response:
         self._refused.warning("batch refused: %s", text)

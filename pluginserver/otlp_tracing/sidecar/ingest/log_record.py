@@ -116,7 +116,7 @@ class Try(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The route that matched; for its tags see tags.py."""
+    """The route that matched; for its tags see entities.py."""
 
     id: str | None = None
     name: str | None = None
@@ -126,7 +126,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Service(msgspec.Struct, frozen=True):
-    """The service behind the route; for its tags see tags.py."""
+    """The service behind the route; for its tags see entities.py."""
 
     id: str | None = None
     name: str | None = None
@@ -137,7 +137,7 @@ class Service(msgspec.Struct, frozen=True):
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """The authenticated consumer; for its tags see tags.py."""
+    """The authenticated consumer; for its tags see entities.py."""
 
     id: str | None = None
     username: str | None = None

@@ -20,7 +20,8 @@ from otlp_tracing.folders import make_private, reason
 from otlp_tracing.handoff.frames import Ack, Decoder, encode
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import LogLine
-from otlp_tracing.sidecar.ingest.frame_handler import DebugSessions, FrameHandler, RateSender, RecordSink
+from otlp_tracing.sidecar.ingest.frame_handler import DebugSessions, FrameHandler, RateSender
+from otlp_tracing.sidecar.ingest.record_sink import RecordSink
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_foreign_peer
 

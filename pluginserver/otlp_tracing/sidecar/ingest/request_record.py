@@ -10,7 +10,7 @@ writes the same codes into `upstream_status`. An upstream can answer with these 
 does not have the source of the answer: there a last 502 or 504 without the upstream's Server header is no answer.
 
 Source: nginx, ngx_http_upstream_next; kong/runloop/handler.lua, which calls a last try failed on any status above 499
-once the retries are used up; gRPC, doc/PROTOCOL-HTTP2.md; semantic conventions 1.44, docs/rpc/grpc.md.
+once the retries are used up.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otlp_tracing.config.settings import GRPC_CODES
 from otlp_tracing.context import RequestNotes, is_grpc
+from otlp_tracing.sidecar.ingest.grpc_status import is_server_error, status_name
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_headers, decode_log
 from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
 
 NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
 """`error.type` of a try without an answer, by nginx's status."""
-
-_SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 
 
 class RequestRecord:
@@ -123,7 +121,7 @@ class RequestRecord:
         self.received_call = received
         self.sent_call = sent
         self.grpc_status = grpc_status
-        if received is not None and grpc_status in _SERVER_ERRORS:
+        if received is not None and is_server_error(grpc_status):
             self.error_type = grpc_status
         else:
             self.error_type = _error_type(status, is_connection=log.session is not None)
@@ -134,9 +132,7 @@ class RequestRecord:
         code = self.nginx.grpc_status if self.nginx is not None else None
         if b"grpc-status" in bytes(self.log.response.headers):
             code = first_line(self.response_headers, "grpc-status")
-        if code is None or not code.isdecimal():
-            return None
-        return GRPC_CODES[int(code)] if len(code) < 3 and int(code) < len(GRPC_CODES) else "UNKNOWN"
+        return status_name(code)
 
     @property
     def duration_ms(self) -> float:

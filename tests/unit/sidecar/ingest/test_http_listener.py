@@ -20,9 +20,10 @@ from otlp_tracing.context import hand_over_field
 from otlp_tracing.metrics import RECORDS_REFUSED, RECORDS_REPEATED
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import http_listener
-from otlp_tracing.sidecar.ingest.http_listener import BatchListener, IngestServer, QueueSink
+from otlp_tracing.sidecar.ingest.http_listener import BatchListener, IngestServer
 from otlp_tracing.sidecar.ingest.options import PATH, TOKEN_HEADER, IngestOptions
-from otlp_tracing.sidecar.ingest.repetitions import Repetitions
+from otlp_tracing.sidecar.ingest.record_sink import QueueSink
+from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
 from otlp_tracing.sidecar.pipeline import Pipeline
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -242,7 +243,7 @@ class Stage:
         self.metrics, self.transport = Metrics(), ScriptedTransport()
         self.exporters = ExporterRegistry(self.metrics, {}, None, lambda _destination: self.transport)
         rates = SamplingController(self.metrics, ManualClock())
-        self.pipeline = Pipeline(self.metrics, {}, self.exporters, rates, repetitions=Repetitions())
+        self.pipeline = Pipeline(self.metrics, {}, self.exporters, rates, repetitions=RepeatedRequests())
 
     def count(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(name, labels) or 0

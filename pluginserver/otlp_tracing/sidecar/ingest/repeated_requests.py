@@ -6,7 +6,7 @@ from __future__ import annotations
 _MOST = 65_536
 
 
-class Repetitions:
+class RepeatedRequests:
     """The requests of late, by the id of their SERVER span: the last 65,536, and up to as many before them."""
 
     def __init__(self, most: int = _MOST) -> None:
