@@ -13,8 +13,8 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from otlp_tracing.commands.documents import Document, Entry
-from otlp_tracing.commands.kongs_queue import Scope
+from otlp_tracing.commands.kong_files.documents import Document, Entry
+from otlp_tracing.commands.kong_files.scope import Scope
 from otlp_tracing.errors import Fault
 from otlp_tracing.paths import NGINX_FACTS
 from otlp_tracing.sidecar.ingest.nginx_facts import LOG_FIELD, VERSION

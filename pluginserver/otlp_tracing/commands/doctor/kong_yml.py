@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.commands.check import inspect
+from otlp_tracing.commands.check.findings import text_of
+from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, is_for_sidecar, queue_findings
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME
-from otlp_tracing.commands.documents import Document, Entry, read_documents
-from otlp_tracing.commands.findings import text_of
-from otlp_tracing.commands.kong_entities import STREAM_PROTOCOLS
-from otlp_tracing.commands.kongs_queue import HTTP_LOG, is_for_sidecar, queue_findings
+from otlp_tracing.commands.kong_files.documents import Document, Entry, read_documents
+from otlp_tracing.commands.kong_files.entities import STREAM_PROTOCOLS
+from otlp_tracing.commands.kong_files.nodes import Node
 from otlp_tracing.commands.nginx_snippet import DUMP, PRE_FUNCTION, has_snippet, snippet_findings
-from otlp_tracing.commands.nodes import Node
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
 

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from otlp_tracing.commands.check import PLUGIN, faults_of
-from otlp_tracing.commands.documents import read_documents
+from otlp_tracing.commands.kong_files.documents import read_documents
 from otlp_tracing.commands.screen import Cell, Screen, printable
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext

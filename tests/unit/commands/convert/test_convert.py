@@ -1,4 +1,4 @@
-"""Promises of commands/convert.py, which is `check --from`."""
+"""Promises of commands/convert/__init__.py, which is `check --from`."""
 
 from __future__ import annotations
 

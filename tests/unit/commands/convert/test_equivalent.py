@@ -1,4 +1,4 @@
-"""Promises of commands/equivalent.py."""
+"""Promises of commands/convert/equivalent.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from otlp_tracing.commands.check import faults_of
-from otlp_tracing.commands.equivalent import BUNDLED, equivalent
+from otlp_tracing.commands.convert.equivalent import BUNDLED, equivalent
 
 OPENTELEMETRY: dict[str, Any] = {
     "traces_endpoint": "http://collector:4318/v1/traces",

@@ -1,4 +1,4 @@
-"""Promises of commands/kong_yaml.py; test_check.py compares it with real Kongs on a thousand files."""
+"""Promises of commands/kong_files/yaml_parser.py; test_check.py compares it with real Kongs on a thousand files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.commands.kong_yaml import read_yaml
-from otlp_tracing.commands.nodes import Node, UnreadableError
+from otlp_tracing.commands.kong_files.nodes import Node, UnreadableError
+from otlp_tracing.commands.kong_files.yaml_parser import read_yaml
 
 
 def value_of(text: str) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.commands.preview import Sample, read_samples, show
+from otlp_tracing.commands.check.redaction_preview import Sample, read_samples, show
 from otlp_tracing.commands.screen import Screen
 from otlp_tracing.errors import ConfigError
 

@@ -13,7 +13,7 @@ from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import NoReturn
 
-from otlp_tracing.commands.nodes import DEEPEST, Node, UnreadableError
+from otlp_tracing.commands.kong_files.nodes import DEEPEST, Node, UnreadableError
 
 _QUOTE = '"'
 

@@ -1,4 +1,4 @@
-"""Promises of commands/kongs_queue.py, through `check`."""
+"""Promises of commands/check/http_log_pairs.py, through `check`."""
 
 from __future__ import annotations
 

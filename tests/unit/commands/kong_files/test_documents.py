@@ -1,10 +1,10 @@
-"""Promises of commands/documents.py; test_check.py has the files that are refused."""
+"""Promises of commands/kong_files/documents.py; test_check.py has the files that are refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from otlp_tracing.commands.documents import Entry, read_documents
+from otlp_tracing.commands.kong_files.documents import Entry, read_documents
 
 
 def entries_of(folder: Path, text: str) -> list[Entry]:

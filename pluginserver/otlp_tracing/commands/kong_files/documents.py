@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.kong_entities import DECK_SECTIONS, DECLARATION, NESTING
-from otlp_tracing.commands.kong_json import read_json
-from otlp_tracing.commands.kong_yaml import IS_KONG_CONF, read_yaml
-from otlp_tracing.commands.nodes import Node, UnreadableError
+from otlp_tracing.commands.kong_files.entities import DECK_SECTIONS, DECLARATION, NESTING
+from otlp_tracing.commands.kong_files.json_parser import read_json
+from otlp_tracing.commands.kong_files.nodes import Node, UnreadableError
+from otlp_tracing.commands.kong_files.yaml_parser import IS_KONG_CONF, read_yaml
 from otlp_tracing.config.validation import complete, did_you_mean
 from otlp_tracing.errors import ConfigError, Fault
 

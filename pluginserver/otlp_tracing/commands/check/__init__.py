@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
-from otlp_tracing.commands.findings import PRINTERS, Finding, text_of
-from otlp_tracing.commands.kong_entities import DECK_FIELDS, ENTRY, MANIFEST
-from otlp_tracing.commands.kongs_queue import HTTP_LOG, queue_findings
+from otlp_tracing.commands.check.findings import PRINTERS, Finding, text_of
+from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
+from otlp_tracing.commands.check.policy_file import policy_file_findings, policy_findings
+from otlp_tracing.commands.kong_files.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
+from otlp_tracing.commands.kong_files.entities import DECK_FIELDS, ENTRY, MANIFEST
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.options import OptionParser, choice
-from otlp_tracing.commands.policy_findings import policy_file_findings, policy_findings
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.policies import is_policy_file
 from otlp_tracing.config.schema import SCHEMA
@@ -88,7 +88,7 @@ def add_options(parser: OptionParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check, convert, or show redaction; return the exit code."""
     if options.redaction is not None:
-        from otlp_tracing.commands.preview import show  # noqa: PLC0415 - it imports this module
+        from otlp_tracing.commands.check.redaction_preview import show  # noqa: PLC0415 - it imports this module
 
         if len(options.files) > 1:
             raise ConfigError([Fault("check", "", "takes one kong.yml with --redaction")])

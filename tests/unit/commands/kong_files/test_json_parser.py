@@ -1,4 +1,4 @@
-"""Promises of commands/kong_json.py; test_check.py compares it with real Kongs."""
+"""Promises of commands/kong_files/json_parser.py; test_check.py compares it with real Kongs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.commands.kong_json import read_json
-from otlp_tracing.commands.nodes import UnreadableError
+from otlp_tracing.commands.kong_files.json_parser import read_json
+from otlp_tracing.commands.kong_files.nodes import UnreadableError
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(1 << 50), 1 << 50) | st.floats(allow_nan=False) | st.text(),

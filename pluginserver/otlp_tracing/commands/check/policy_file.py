@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from otlp_tracing.commands.findings import Finding, text_of
-from otlp_tracing.commands.nodes import Node
+from otlp_tracing.commands.check.findings import Finding, text_of
+from otlp_tracing.commands.kong_files.nodes import Node
 from otlp_tracing.config.policies import parse_policies, read_policies
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.tail.policy_file import read_policy_file

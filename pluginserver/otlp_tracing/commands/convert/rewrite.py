@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from otlp_tracing.commands.documents import Entry
-from otlp_tracing.commands.kong_yaml import write_yaml
-from otlp_tracing.commands.nodes import Node
+from otlp_tracing.commands.kong_files.documents import Entry
+from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.yaml_parser import write_yaml
 from otlp_tracing.errors import ConfigError, Fault
 
 Edit = tuple[int, int, str]

@@ -1,4 +1,4 @@
-"""Promises of commands/check.py and commands/documents.py: every fault, at its place, and no secret."""
+"""Promises of commands/check and commands/kong_files: every fault, at its place, and no secret."""
 
 from __future__ import annotations
 

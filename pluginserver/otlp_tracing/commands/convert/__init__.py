@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.commands.check import PLUGIN, faults_of
-from otlp_tracing.commands.documents import Document, Entry, read_content, read_documents
-from otlp_tracing.commands.equivalent import BUNDLED, Config, equivalent
-from otlp_tracing.commands.kong_yaml import write_yaml
-from otlp_tracing.commands.rewrite import Replacement, rewritten
+from otlp_tracing.commands.convert.equivalent import BUNDLED, Config, equivalent
+from otlp_tracing.commands.convert.rewrite import Replacement, rewritten
+from otlp_tracing.commands.kong_files.documents import Document, Entry, read_content, read_documents
+from otlp_tracing.commands.kong_files.yaml_parser import write_yaml
 from otlp_tracing.commands.screen import printable
 from otlp_tracing.errors import ConfigError, Fault
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from otlp_tracing.commands.nodes import DEEPEST, Node, UnreadableError
+from otlp_tracing.commands.kong_files.nodes import DEEPEST, Node, UnreadableError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml, which Kong has too. Without it PyYAML's own parser, which takes a tab in fewer places."""

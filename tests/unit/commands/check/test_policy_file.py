@@ -1,4 +1,4 @@
-"""Promises of commands/policy_findings.py, as `check` shows them."""
+"""Promises of commands/check/policy_file.py, as `check` shows them."""
 
 from __future__ import annotations
 
