@@ -12,19 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.doctor.destinations import Candidate, ask_destinations, candidates, of_sidecar
+from otlp_tracing.commands.doctor.candidates import Candidate, candidates, of_sidecar
+from otlp_tracing.commands.doctor.destinations import ask_destinations
+from otlp_tracing.commands.doctor.discovery import Surroundings, look_around
 from otlp_tracing.commands.doctor.findings import Finding, Masking, show
 from otlp_tracing.commands.doctor.installation import ask_installation
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
 from otlp_tracing.commands.doctor.kong_yml import read_entries
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
+from otlp_tracing.commands.doctor.sidecar_port import ask_port
 from otlp_tracing.commands.doctor.sidecar_questions import (
+    ask_folder,
     ask_requests,
-    ask_sidecar_process,
     ask_spool,
     fetch_delivery,
 )
-from otlp_tracing.commands.doctor.surroundings import Surroundings, look_around
 from otlp_tracing.commands.kong_files.documents import read_content
 from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_plugins_option, path, readable_file
 from otlp_tracing.commands.status import unit_of
@@ -80,7 +82,8 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
     yield from ask_installation(options.plugins)
     yield from ask_kong_conf(found)
     yield from ask_socket(found)
-    yield from ask_sidecar_process(found)
+    yield from ask_folder(found)
+    yield from ask_port(found)
     kong_yml = options.kong_yml or _declarative_config(found)
     entries, about = read_entries(kong_yml) if kong_yml else ([], [])
     report, reason = fetch_delivery(found)

@@ -20,9 +20,9 @@ from typing import NoReturn
 
 from otlp_tracing import __version__
 from otlp_tracing.commands import serve
+from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings, program
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import NAME, KongConf, server_setting
-from otlp_tracing.commands.doctor.surroundings import SHIPPED_SOCKET, Surroundings, program
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
 

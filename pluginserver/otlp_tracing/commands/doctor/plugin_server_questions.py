@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from otlp_tracing.commands.doctor.discovery import Surroundings
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.surroundings import Surroundings
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
 from otlp_tracing.folders import user_name

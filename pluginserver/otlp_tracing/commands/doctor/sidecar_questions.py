@@ -7,59 +7,25 @@ import shlex
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from otlp_tracing.commands.doctor.discovery import Surroundings
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.kong_conf import NAME, server_setting
+from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
-from otlp_tracing.commands.doctor.surroundings import UNIT, Surroundings
-from otlp_tracing.commands.options import Address
-from otlp_tracing.commands.probe import ask_sidecar
 from otlp_tracing.commands.status import fetch, fetch_report
-from otlp_tracing.errors import ConfigError, WireError
+from otlp_tracing.errors import ConfigError
 from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 
 _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
 
 
-def ask_sidecar_process(found: Surroundings) -> Iterator[Finding]:
-    """Tell whether the sidecar answers, as which user, and whether its folder and spool are usable."""
-    yield from _ask_folder(found, found.prefix / NAME)
-    try:
-        ask_sidecar(found.address)
-    except WireError as error:
-        text = f"another program has the port {found.address}, or answers there: {error}"
-        yield Finding("FAIL", "sidecar", text, _other_port(found))
-        return
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        if not found.workers and found.sidecar is None:
-            text = f"not asked: no sidecar answers at {found.address} ({reason}); name another address with --http"
-            yield Finding("note", "sidecar", text)
-        else:
-            text = f"the plugin server runs, and no sidecar answers at {found.address} ({reason})"
-            by_hand = found.command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
-            yield Finding("FAIL", "sidecar", text, by_hand)
-        return
-    sidecar, worker = found.sidecar, next(iter(found.workers), None)
-    if sidecar is not None and worker is not None and sidecar.uid not in {0, worker.uid}:
-        text = (
-            f"runs as {user_name(sidecar.uid)}, and the plugin server as {user_name(worker.uid)}: it refuses records "
-            "of another user"
-        )
-        user = shlex.quote(user_name(worker.uid))
-        command = found.command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
-        yield Finding("FAIL", "sidecar", text, f"runuser -u {user} -- {command}")
-    else:
-        who = f", runs as {user_name(sidecar.uid)} (pid {sidecar.pid})" if sidecar else ""
-        yield Finding("ok", "sidecar", f"answers at http://{found.address}{who}")
-
-
-def _ask_folder(found: Surroundings, folder: Path) -> Iterator[Finding]:
+def ask_folder(found: Surroundings) -> Iterator[Finding]:
+    """Tell whether the sidecar can use its folder, and nobody else can."""
+    folder = found.prefix / NAME
     try:
         status = folder.stat()
     except OSError:
@@ -112,19 +78,6 @@ def _mend_spool(found: Surroundings) -> str:
     if os.statvfs(place).f_flag & os.ST_RDONLY:
         return f"mount -o remount,rw {quoted}"
     return f"df -h {quoted}"
-
-
-def _other_port(found: Surroundings) -> str:
-    other = Address(found.address.host, found.address.port + 1 if found.address.port < 65_535 else 9464)
-    start = found.conf and found.server and server_setting(found.server, "start_cmd")
-    if found.conf and start and "serve" in found.conf.get(start):
-        return found.conf.append_command(start, f"--http {other}")
-    if UNIT.is_file():
-        lines = shlex.quote(f"[Service]\\nEnvironment=OTLP_TRACING_HTTP={other}\\n")
-        folder = f"{UNIT}.d"
-        restart = f"systemctl daemon-reload && {found.start_command}"
-        return f"mkdir -p {folder} && printf {lines} >{folder}/http.conf && {restart}"
-    return f"export OTLP_TRACING_HTTP={other}"
 
 
 def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:

@@ -5,6 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Kind(Enum):
+    """The kinds of cause for which `doctor` knows the command that mends them."""
+
+    OTHER = auto()
+    SPEAKS_HTTP1 = auto()
+    SPEAKS_GRPC = auto()
+    SPEAKS_NO_TLS = auto()
+    SPEAKS_TLS = auto()
+    CLOSED = auto()
+    WANTS_CLIENT_CERTIFICATE = auto()
+    WANTS_NO_GZIP = auto()
+    WANTS_PAYMENT = auto()
+    PROXY = auto()
+    REDIRECTION = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,29 +31,38 @@ class Cause:
     Args:
         reason: the sentence.
         remedy: the setting to change; empty if the collector may recover by itself.
+        kind: for a program.
     """
 
     reason: str
     remedy: str = ""
+    kind: Kind = Kind.OTHER
 
 
 HTTP1 = Cause(
     "the port speaks HTTP/1.1, not gRPC",
     "set `protocol: http/protobuf`, or the port of OTLP over gRPC, often 4317",
+    Kind.SPEAKS_HTTP1,
 )
-GRPC = Cause("the port speaks gRPC, not HTTP/1.1", "set `protocol: grpc`, or the port of OTLP over HTTP, often 4318")
-NO_TLS = Cause("the port does not speak TLS", "write http:// in `endpoint`")
-TLS = Cause("the port speaks TLS alone", "write https:// in `endpoint`")
+GRPC = Cause(
+    "the port speaks gRPC, not HTTP/1.1",
+    "set `protocol: grpc`, or the port of OTLP over HTTP, often 4318",
+    Kind.SPEAKS_GRPC,
+)
+NO_TLS = Cause("the port does not speak TLS", "write http:// in `endpoint`", Kind.SPEAKS_NO_TLS)
+TLS = Cause("the port speaks TLS alone", "write https:// in `endpoint`", Kind.SPEAKS_TLS)
 NOT_HTTP = Cause("the port does not speak HTTP", "check host and port of `endpoint`")
 REFUSED = Cause("the connection is refused: no program listens there")
-NO_PROXY = Cause("the proxy cannot be reached", "check HTTPS_PROXY, or name the collector in NO_PROXY")
+NO_PROXY = Cause("the proxy cannot be reached", "check HTTPS_PROXY, or name the collector in NO_PROXY", Kind.PROXY)
 CLOSED = Cause(
     "the collector closed the connection without an answer",
     "if this lasts, check scheme and port of `endpoint`: the port may speak TLS, or another protocol",
+    Kind.CLOSED,
 )
 CLOSED_TLS = Cause(
     CLOSED.reason,
     "if this lasts, the collector may demand a certificate that it trusts: set `tls.client_cert` and `tls.client_key`",
+    Kind.WANTS_CLIENT_CERTIFICATE,
 )
 
 # Of several, the first one counts.
@@ -46,7 +72,7 @@ _CAUSES: Sequence[tuple[re.Pattern[str], Cause]] = [
         # The first letters of `HTTP/1.1 …`, or of an HTML page, in the place of a frame's type.
         (r"http1\.x serv|got frame type (?:79|80)\b", HTTP1),
         ("Expected SETTINGS frame", Cause("the port does not speak gRPC")),
-        ("missing selected ALPN", Cause("the port speaks TLS, and no HTTP/2", HTTP1.remedy)),
+        ("missing selected ALPN", Cause("the port speaks TLS, and no HTTP/2", HTTP1.remedy, HTTP1.kind)),
         ("WRONG_VERSION_NUMBER", NO_TLS),
         # As nginx, Go, Apache and Tomcat answer 400; a TLS alert in the place of a status line.
         (

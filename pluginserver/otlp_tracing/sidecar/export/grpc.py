@@ -22,7 +22,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, NO_PROXY, REFUSED, cause_of
+from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, NO_PROXY, REFUSED, Cause, cause_of
 from otlp_tracing.sidecar.export.certificates import CertificateWatch
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
@@ -110,7 +110,7 @@ class GrpcTransport:
         if refused := _PROXY_REFUSAL.search(error.details() or ""):
             return proxy_refusal(int(refused[1]))
         delay_s = _retry_delay(error)
-        action, cause = grpc_action(code, delay_s), None
+        action, cause = grpc_action(code, delay_s), Cause(f"{code}: {details}")
         found = _NOT_GRPC.search(error.details() or "")
         # gRPC itself translates the HTTP statuses that have a meaning for it, such as 401 and 503.
         if found and not (found[0].startswith("Received") and code in _TRANSLATED):
@@ -118,14 +118,12 @@ class GrpcTransport:
             is_too_large = (error.details() or "").endswith("http2 header with status: 413")
             action = Action.SPLIT if is_too_large else Action.HOLD_NOT_OTLP
         if code == "UNAVAILABLE":  # gRPC's own, if it could not speak with the collector
-            cause = cause_of(error.details() or "")
+            cause = cause_of(error.details() or "") or cause
             if cause is REFUSED and self._destination.proxy:
                 cause = NO_PROXY
             elif cause is CLOSED and self._destination.secure:
                 cause = CLOSED_TLS
-        reason = cause.reason if cause else f"{code}: {details}"
-        remedy = cause.remedy if cause else ""
-        return ExportResult(action, reason, delay_s=delay_s, error_type=code, remedy=remedy)
+        return ExportResult.failed(action, cause, code, delay_s)
 
     def _discard(self, channel: grpc.aio.Channel | None) -> None:
         if channel is None or channel is not self._channel:

@@ -11,6 +11,7 @@ import ssl
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import aiohttp
@@ -26,7 +27,7 @@ from otlp_tracing import __version__
 from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
-from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, GRPC, NO_PROXY, NO_TLS, TLS, Cause, cause_of
+from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, GRPC, NO_PROXY, NO_TLS, TLS, Cause, Kind, cause_of
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.result import Action, ExportResult, http_refusal, proxy_refusal, retry_after
 
@@ -154,7 +155,9 @@ def _redirection(response: aiohttp.ClientResponse) -> ExportResult:
     except ValueError:
         target = "an address that is no URL"
     remedy = "redirections are not followed: if this address is the collector's, write it in `endpoint`"
-    return _not_otlp(Cause(f"HTTP {response.status}: it redirects to {target}", remedy), str(response.status))
+    cause = Cause(f"HTTP {response.status}: it redirects to {target}", remedy, Kind.REDIRECTION)
+    location = _printable(target) if target.startswith(("http://", "https://")) else ""
+    return replace(_not_otlp(cause, str(response.status)), location=location)
 
 
 def _decode(content_type: str, body: bytes, signal: Signal) -> ExportTraceServiceResponse:
@@ -191,11 +194,11 @@ def _failure(error: Exception, *, is_secure: bool) -> ExportResult:
         cause = CLOSED_TLS
     if cause is NO_TLS:
         return _not_otlp(cause)
-    return ExportResult(Action.RETRY, cause.reason, error_type="connection", remedy=cause.remedy)
+    return ExportResult.failed(Action.RETRY, cause, "connection")
 
 
 def _not_otlp(cause: Cause, error_type: str = "response") -> ExportResult:
-    return ExportResult(Action.HOLD_NOT_OTLP, _printable(cause.reason), error_type=error_type, remedy=cause.remedy)
+    return ExportResult.failed(Action.HOLD_NOT_OTLP, replace(cause, reason=_printable(cause.reason)), error_type)
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:

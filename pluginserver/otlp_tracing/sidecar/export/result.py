@@ -15,6 +15,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import time
 
+from otlp_tracing.sidecar.export.causes import Cause, Kind
+
 _MAX_DELAY_SECONDS = 3600.0  # a longer delay that a collector asks for is shortened to an hour
 
 
@@ -44,6 +46,8 @@ class ExportResult:
         delay_s: seconds that the collector asks to wait; None if it does not.
         error_type: one word for a failure: the name of a gRPC status, an HTTP status, timeout or connection.
         remedy: the setting to change, as a sentence; empty for the usual one, see remedies.py.
+        kind: of the cause.
+        location: URL of a redirection; otherwise empty.
     """
 
     action: Action
@@ -52,6 +56,13 @@ class ExportResult:
     delay_s: float | None = None
     error_type: str = ""
     remedy: str = ""
+    kind: Kind = Kind.OTHER
+    location: str = ""
+
+    @classmethod
+    def failed(cls, action: Action, cause: Cause, error_type: str, delay_s: float | None = None) -> ExportResult:
+        """Return the result of an attempt that failed for a cause."""
+        return cls(action, cause.reason, 0, delay_s, error_type, cause.remedy, cause.kind)
 
 
 _GRPC: Mapping[str, Action] = {
@@ -78,10 +89,16 @@ _HTTP: Mapping[int, Action] = {
     **dict.fromkeys((404, 405, 406, 410, 411, 414, 415, 417, 418, 421, 426, 428, 431, 501, 505), Action.HOLD_NOT_OTLP),
     **dict.fromkeys((400, 413, 422), Action.SPLIT),
 }
-_REMEDIES: Mapping[int, str] = {
-    402: "check the plan and the quota of the account at the backend: it wants a payment",
-    415: "check that the endpoint takes OTLP as protobuf; if it takes no gzip, set `compression: none`",
-    511: "a portal on the way wants a login: name a proxy in HTTPS_PROXY, or let the collector's host through",
+_REMEDIES: Mapping[int, tuple[str, Kind]] = {
+    402: ("check the plan and the quota of the account at the backend: it wants a payment", Kind.WANTS_PAYMENT),
+    415: (
+        "check that the endpoint takes OTLP as protobuf; if it takes no gzip, set `compression: none`",
+        Kind.WANTS_NO_GZIP,
+    ),
+    511: (
+        "a portal on the way wants a login: name a proxy in HTTPS_PROXY, or let the collector's host through",
+        Kind.PROXY,
+    ),
 }
 
 
@@ -112,8 +129,8 @@ def http_refusal(status: int, reason: str, delay_s: float | None = None) -> Expo
     """
     if status == 407:
         return proxy_refusal(status)
-    text = f"HTTP {status}: {reason}"
-    return ExportResult(http_action(status), text, 0, delay_s, str(status), _REMEDIES.get(status, ""))
+    cause = Cause(f"HTTP {status}: {reason}", *_REMEDIES.get(status, ()))
+    return ExportResult.failed(http_action(status), cause, str(status), delay_s)
 
 
 def proxy_refusal(status: int) -> ExportResult:
@@ -126,7 +143,7 @@ def proxy_refusal(status: int) -> ExportResult:
     if action not in HOLD_REASONS:
         action = Action.RETRY
     remedy = "check the proxy in HTTPS_PROXY and its password, or name the collector in NO_PROXY"
-    return ExportResult(action, f"the proxy answers HTTP {status}", error_type=str(status), remedy=remedy)
+    return ExportResult.failed(action, Cause(f"the proxy answers HTTP {status}", remedy, Kind.PROXY), str(status))
 
 
 def retry_after(value: str | None) -> float | None:

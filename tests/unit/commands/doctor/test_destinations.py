@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.commands.doctor.destinations import Candidate, ask_destinations, candidates, of_sidecar
+from otlp_tracing.commands.doctor.candidates import Candidate, candidates, of_sidecar
+from otlp_tracing.commands.doctor.destinations import ask_destinations
 from otlp_tracing.commands.doctor.findings import Masking
 from otlp_tracing.commands.doctor.kong_yml import read_entries
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otlp_tracing.commands.doctor.discovery import look_around, server_name
 from otlp_tracing.commands.doctor.kong_conf import parse, read_kong_conf
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
-from otlp_tracing.commands.doctor.sidecar_questions import ask_sidecar_process
-from otlp_tracing.commands.doctor.surroundings import look_around, server_name
+from otlp_tracing.commands.doctor.sidecar_port import ask_port
+from otlp_tracing.commands.doctor.sidecar_questions import ask_folder
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=400)
 LINES = st.lists(
@@ -57,7 +58,7 @@ def test_any_text_gives_findings(text: str) -> None:
         file = Path(folder, "kong.conf")
         file.write_text(text)
         found = look_around(prefix=None, kong_conf=file, address=None, token=None)
-        findings = [*ask_kong_conf(found), *ask_socket(found), *ask_sidecar_process(found)]
+        findings = [*ask_kong_conf(found), *ask_socket(found), *ask_folder(found), *ask_port(found)]
 
     assert found.conf is not None
     assert all(name and value == value.strip() for name, value in found.conf.values.items())
