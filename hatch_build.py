@@ -56,6 +56,7 @@ COMPILED = (
     "sidecar/access_logs/*.py",
     "sidecar/telemetry/counter_family.py",
     "sidecar/telemetry/connection_metrics.py",
+    "sidecar/telemetry/exemplars.py",
     "sidecar/telemetry/histogram.py",
     "sidecar/telemetry/registry.py",
     "sidecar/telemetry/request_duration.py",

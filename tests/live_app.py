@@ -16,7 +16,7 @@ from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
-from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
+from otlp_tracing.sidecar.telemetry.exemplars import SentExemplar
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from spans_of import CONTEXT, ENTRY_KEY, outcome_of, spans_of
 

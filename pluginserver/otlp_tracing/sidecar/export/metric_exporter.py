@@ -25,7 +25,8 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.remedies import remedy_for
 from otlp_tracing.sidecar.export.result import HOLD_REASONS, Action, ExportResult
 from otlp_tracing.sidecar.export.transport import Transport
-from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics, SentExemplar
+from otlp_tracing.sidecar.telemetry.exemplars import SentExemplar
+from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import SeriesTable
 

@@ -12,7 +12,8 @@ from typing import Final
 from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.spans.connection import bytes_of, protocol_of, shared_attributes
 from otlp_tracing.sidecar.spans.model import Attributes, present
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar, Histogram
+from otlp_tracing.sidecar.telemetry.exemplars import exemplar_of
+from otlp_tracing.sidecar.telemetry.histogram import Histogram
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, SeriesTable
 
 _SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 3600, 21600)  # to six hours: pools of database clients
@@ -45,7 +46,7 @@ class ConnectionMetrics:
 
     def record(self, outcome: RequestOutcome) -> None:
         """Record one connection; a kept one becomes an exemplar."""
-        record, context = outcome.record, outcome.context
+        record = outcome.record
         session = record.log.session
         assert session is not None
         key = (outcome.route, protocol_of(record), record.status)
@@ -61,12 +62,8 @@ class ConnectionMetrics:
             len(record.tries),
         )
         for histogram, value in zip(series, values, strict=True):
-            if value is None:
-                continue
-            if outcome.spans:
-                histogram.observe(value, Exemplar(value, self._now_ns(), context.trace_id, context.span_id))
-            else:
-                histogram.observe(value)
+            if value is not None:
+                histogram.observe(value, exemplar_of(outcome, value, self._now_ns))
 
     def forget(self) -> None:
         """Forget the series, because their table has."""

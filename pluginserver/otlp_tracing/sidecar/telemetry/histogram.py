@@ -11,30 +11,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from otlp_tracing.sidecar.telemetry.exemplars import Exemplar
+
 EXPONENTIAL_SCALE = 4
-
-
-class Exemplar:
-    """A value of a kept trace.
-
-    Args:
-        value: in the unit of the values that were counted.
-        unix_ns: when it was, in nanoseconds since 1970.
-        trace_id: 16 bytes.
-        span_id: 8 bytes.
-    """
-
-    __slots__ = ("span_id", "trace_id", "unix_ns", "value")
-    value: Final[float]
-    unix_ns: Final[int]
-    trace_id: Final[bytes]
-    span_id: Final[bytes]
-
-    def __init__(self, value: float, unix_ns: int, trace_id: bytes, span_id: bytes) -> None:
-        self.value = value
-        self.unix_ns = unix_ns
-        self.trace_id = trace_id
-        self.span_id = span_id
 
 
 class Histogram:

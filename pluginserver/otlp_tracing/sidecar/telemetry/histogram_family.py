@@ -10,7 +10,8 @@ from prometheus_client.core import Exemplar as ShownExemplar
 from prometheus_client.core import HistogramMetricFamily
 
 from otlp_tracing.metrics import Metric
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar, Histogram
+from otlp_tracing.sidecar.telemetry.exemplars import Exemplar
+from otlp_tracing.sidecar.telemetry.histogram import Histogram
 
 
 class HistogramFamily:

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -26,6 +25,7 @@ from otlp_tracing.config.otel_variables import MetricVariables
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import METRICS, Metric
 from otlp_tracing.sidecar.spans.model import AttributeValue
+from otlp_tracing.sidecar.telemetry.exemplars import SentExemplar
 from otlp_tracing.sidecar.telemetry.histogram import EXPONENTIAL_SCALE, ExponentialHistogram, Histogram
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, Series, SeriesTable
@@ -44,20 +44,6 @@ _NOT_SENT = frozenset({"service", "route", "entry"})
 _SCOPE = InstrumentationScope(name="otlp_tracing", version=__version__)
 _SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 _CUMULATIVE, _DELTA = pb.AGGREGATION_TEMPORALITY_CUMULATIVE, pb.AGGREGATION_TEMPORALITY_DELTA
-
-
-class SentExemplar(NamedTuple):
-    """An exemplar that a collector has accepted.
-
-    Args:
-        metric: name of the metric.
-        value: in the metric's unit.
-        trace_id: 16 bytes.
-    """
-
-    metric: str
-    value: float
-    trace_id: bytes
 
 
 @dataclass

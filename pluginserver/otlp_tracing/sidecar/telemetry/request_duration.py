@@ -1,9 +1,8 @@
 """Rates, errors and durations of all requests, counted before sampling, so that they are true at any rate.
 
-The labels have the values of the span attributes (`kong.service.name`, `kong.route.name`, …). An exemplar leads from a
-bucket to a trace that exists, since only kept traces become exemplars.
+The labels have the values of the span attributes (`kong.service.name`, `kong.route.name`, …).
 
-Source: OpenMetrics 1.0, exemplars; semantic conventions 1.44, http.server.request.duration.
+Source: semantic conventions 1.44, http.server.request.duration.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
 from otlp_tracing.sidecar.outcome import RequestOutcome
 from otlp_tracing.sidecar.route_table import OTHER, RouteKey, RouteTable
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar, Histogram
+from otlp_tracing.sidecar.telemetry.exemplars import exemplar_of
+from otlp_tracing.sidecar.telemetry.histogram import Histogram
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 # A series is a route, a method, a class of statuses and a source. Each has seventeen lines on /metrics, 34,000 in all:
@@ -43,7 +43,7 @@ class RequestDuration:
 
     def observe(self, outcome: RequestOutcome) -> None:
         """Count one request; a kept one becomes an exemplar."""
-        record, context = outcome.record, outcome.context
+        record = outcome.record
         if record.log.session is not None:
             return  # a connection lasts as long as its client wants
         status = record.status
@@ -55,10 +55,7 @@ class RequestDuration:
         )
         series = self._series.get(labels) or self._new_series(labels)
         seconds = record.duration_ms / 1000
-        if outcome.spans:
-            series.observe(seconds, Exemplar(seconds, time.time_ns(), context.trace_id, context.span_id))
-        else:
-            series.observe(seconds)
+        series.observe(seconds, exemplar_of(outcome, seconds, time.time_ns))
 
     def _new_series(self, labels: tuple[str, ...]) -> Histogram:
         if len(self._series) >= self._max_series and labels[:2] != OTHER:

@@ -1,7 +1,7 @@
 """OTLP metrics of all requests, recorded before sampling, so that they are true at any rate.
 
 A request's series is found by the few values that its attributes are made of. The attributes themselves are made, and
-redacted, once a series. Exemplars are kept traces alone.
+redacted, once a series.
 
 Source: semantic conventions 1.44, docs/http/http-metrics.md and docs/rpc/rpc-metrics.md.
 """
@@ -24,7 +24,7 @@ from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version, route_of
 from otlp_tracing.sidecar.spans.timing import span_times
 from otlp_tracing.sidecar.telemetry.connection_metrics import ConnectionMetrics
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar
+from otlp_tracing.sidecar.telemetry.exemplars import Exemplar, exemplar_of
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, SeriesTable
 
 # The advice of the semantic conventions for the durations of HTTP and RPC.
@@ -154,7 +154,7 @@ class EntryMetrics:
             if len(series.values) >= _TOGETHER:
                 series.count()
         if series.rpc is not None:
-            series.rpc.observe(duration, self._exemplar(outcome, duration))
+            series.rpc.observe(duration, exemplar_of(outcome, duration, self._now_ns))
         if tries and single is None:
             self._record_tries(outcome)
         if log.ai is not None:
@@ -218,17 +218,12 @@ class EntryMetrics:
             if count is not None:
                 # A call takes a second or so: its series need no cache.
                 attributes = self._redact(present({"gen_ai.token.type": kind, **shared}))
-                self._table.histogram(TOKENS, attributes).observe(count, self._exemplar(outcome, count))
+                self._table.histogram(TOKENS, attributes).observe(count, exemplar_of(outcome, count, self._now_ns))
 
     def _model(self, record: RequestRecord, model: str | None) -> str | None:
         # A route without a model in its configuration takes the client's.
         owner = record.service
         return model if model is not None and self._rules.names.admit("gen_ai.model", owner, model) else None
-
-    def _exemplar(self, outcome: RequestOutcome, value: float) -> Exemplar | None:
-        if not outcome.spans:
-            return None
-        return Exemplar(value, self._now_ns(), outcome.context.trace_id, outcome.context.span_id)
 
     def _series_of(self, outcome: RequestOutcome) -> _Request:
         record = outcome.record

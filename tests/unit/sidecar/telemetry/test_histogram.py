@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar, ExponentialHistogram, Histogram
+from otlp_tracing.sidecar.telemetry.exemplars import Exemplar
+from otlp_tracing.sidecar.telemetry.histogram import ExponentialHistogram, Histogram
 
 
 @pytest.mark.parametrize(("value", "bucket"), [(0, 0), (1, 0), (1.01, 1), (5, 1), (5.01, 2), (1e9, 2)])

@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 from otlp_tracing.config.otel_variables import MetricVariables
 from otlp_tracing.metrics import CPU_LOAD, RECORDS_REFUSED, ROUTE_REQUESTS, SPANS
 from otlp_tracing.sidecar.telemetry import otlp_metrics
-from otlp_tracing.sidecar.telemetry.histogram import Exemplar
+from otlp_tracing.sidecar.telemetry.exemplars import Exemplar
 from otlp_tracing.sidecar.telemetry.otlp_metrics import OtlpMetrics
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.series_table import Instrument, SeriesTable

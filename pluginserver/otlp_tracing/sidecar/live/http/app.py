@@ -15,7 +15,7 @@ from otlp_tracing.sidecar.live.http.auth import Handler, add_security_headers, a
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.http.page import MAX_BODY, Page
 from otlp_tracing.sidecar.live.recorder import Recorder
-from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
+from otlp_tracing.sidecar.telemetry.exemplars import SentExemplar
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 

@@ -21,7 +21,7 @@ from otlp_tracing.sidecar.live.http.trace_json import trace
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.traces import RecentTrace
 from otlp_tracing.sidecar.live.what_if import evaluate_rules
-from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
+from otlp_tracing.sidecar.telemetry.exemplars import SentExemplar
 
 STATIC = Path(__file__).parent / "static"
 MAX_BODY = 64 << 10  # of a what-if request; real rules are far smaller

@@ -14,7 +14,7 @@ from live_app import (
     try_rules,
 )
 from otlp_tracing.sidecar.live.http.page import MAX_BODY, STATIC
-from otlp_tracing.sidecar.telemetry.otlp_metrics import SentExemplar
+from otlp_tracing.sidecar.telemetry.exemplars import SentExemplar
 
 
 def test_every_file_of_the_page_is_served_once() -> None:
