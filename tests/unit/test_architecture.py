@@ -153,6 +153,15 @@ def test_the_request_path_loads_no_sdk(module: str) -> None:
     assert not [name for name in loaded if name in heavy or name.startswith("opentelemetry")]
 
 
+@pytest.mark.parametrize("module", ["otlp_tracing.commands.trace", "otlp_tracing.commands.status"])
+def test_commands_that_a_person_waits_for_load_no_grpc(module: str) -> None:
+    """GRPC and aiohttp take half a second to load, and only commands that export need them."""
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    assert not {"grpc", "aiohttp"} & set(loaded)
+
+
 def test_kong_is_named_in_one_module_only() -> None:
     """No module but plugin/pdk.py calls `kong.*`; the doubles in testing/ answer such calls."""
     callers = []

@@ -17,6 +17,7 @@ from otlp_tracing.commands.options import OptionParser, readable_file, seconds
 from otlp_tracing.commands.screen import Screen, printable
 from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.export.certificates import unverified
 from otlp_tracing.sidecar.spans.request_debug import OUTPUT_HEADER, DebugOutput, Step
 
 EXAMPLE = "otlp-tracing trace GET http://127.0.0.1:8000/users/42"
@@ -194,9 +195,6 @@ def _send(
 ) -> tuple[http.client.HTTPResponse, int]:
     connection: http.client.HTTPConnection
     if url.scheme == "https":
-        # The module imports gRPC, which takes time.
-        from otlp_tracing.sidecar.export.certificates import unverified  # noqa: PLC0415
-
         context = ssl.create_default_context() if is_verified else unverified()
         connection = http.client.HTTPSConnection(url.hostname or "", url.port, timeout=timeout, context=context)
     else:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from otlp_tracing.commands.options import PREFIX
+from otlp_tracing.config.validation import did_you_mean
 from otlp_tracing.errors import Fault
 
 # A list, because `serve` does not load the other commands. A test compares it with their options.
@@ -27,8 +28,4 @@ def unknown_variables(names: Iterable[str]) -> Iterator[Fault]:
     for name in sorted(names):
         short = name.removeprefix(PREFIX)
         if short != name and short not in OF_OPTIONS | OTHERS and not _OF_KUBERNETES.fullmatch(short):
-            from difflib import get_close_matches  # noqa: PLC0415 - seldom needed, and `serve` starts fast
-
-            close = get_close_matches(short, OF_OPTIONS | OTHERS, 1)
-            hint = f"; is {PREFIX}{close[0]} meant?" if close else ""
-            yield Fault(name, "", f"nothing reads this variable{hint}")
+            yield Fault(name, "", f"nothing reads this variable{did_you_mean(short, OF_OPTIONS | OTHERS, PREFIX)}")

@@ -100,12 +100,19 @@ def unknown_field(record: str, name: str, value: object, known: Iterable[str]) -
     return Fault(_join(record, cut(name)), "", f"no such field{did_you_mean(name, known) or others}")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence with the known name that is like this one; empty if none is."""
-    import difflib  # noqa: PLC0415 - a worker, which starts with a configuration that Kong has checked, needs none
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return the end of a sentence with the known name that is like this one; empty if none is.
 
-    close = difflib.get_close_matches(name.lower(), list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
+    Args:
+        name: as given; capitals do not matter.
+        known: names without `prefix`.
+        prefix: of the shown name.
+    """
+    import difflib  # noqa: PLC0415 - seldom needed, and `serve` and the workers start fast without it
+
+    names = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), names, 1)
+    return f"; did you mean {prefix}{names[close[0]]}?" if close else ""
 
 
 def _complete_record(fields: FieldList, config: object, path: str, faults: list[Fault]) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def test_every_option_has_its_variable_in_the_list() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("OTLP_TRACING_WORKRES", "is OTLP_TRACING_WORKERS meant?"),
-        ("OTLP_TRACING_HTP", "is OTLP_TRACING_HTTP meant?"),
+        ("OTLP_TRACING_WORKRES", "did you mean OTLP_TRACING_WORKERS?"),
+        ("OTLP_TRACING_HTP", "did you mean OTLP_TRACING_HTTP?"),
         ("OTLP_TRACING_ZZZZ", "nothing reads this variable"),
     ],
 )

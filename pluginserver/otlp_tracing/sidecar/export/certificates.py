@@ -10,9 +10,8 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-
-import grpc
 
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
@@ -21,7 +20,6 @@ from otlp_tracing.sidecar.export.destination import is_text
 _CHECK_SECONDS = 10.0
 _CERTIFICATE = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _GRPC_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
-_GRPC_ROOTS = Path(grpc.__file__).parent / "_cython" / "_credentials" / "roots.pem"
 
 
 class CertificateWatch:
@@ -93,7 +91,7 @@ def authorities(tls: Tls) -> bytes:
     Raises:
         ConfigError: if `ca_cert` cannot be read.
     """
-    return read(tls.ca_cert, "tls.ca_cert") or _system_authorities() or _GRPC_ROOTS.read_bytes()
+    return read(tls.ca_cert, "tls.ca_cert") or _system_authorities() or _grpc_roots().read_bytes()
 
 
 def _system_authorities() -> bytes:
@@ -106,6 +104,14 @@ def _system_authorities() -> bytes:
         with contextlib.suppress(OSError):
             found.update(dict.fromkeys(_CERTIFICATE.findall(file.read_bytes())))
     return b"\n".join(found)
+
+
+def _grpc_roots() -> Path:
+    # Found, not imported: `otlp-tracing trace` needs this module, and starts fast without gRPC.
+    package = find_spec("grpc")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent / "_cython" / "_credentials" / "roots.pem"
 
 
 def unverified() -> ssl.SSLContext:
