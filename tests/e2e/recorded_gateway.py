@@ -54,7 +54,7 @@ def recorded_declaration(ports: RecordedPorts, endpoint: str) -> Mapping[str, An
         _service("auth", ports.echo, plugins=[key_auth]),
         _service("rl", ports.echo, plugins=[rate_limiting]),
         _service("retry", 80, host="retry.upstream", retries=3),
-        _service("slow", ports.streaming, read_timeout=1000, retries=0),
+        _service("slow", ports.streaming, read_timeout=2000, retries=0),
         _service("stream", ports.streaming, route={"response_buffering": False}),
         _service("ws", ports.websocket),
         _grpc_service("grpc", "/", ports.grpc),

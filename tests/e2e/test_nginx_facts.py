@@ -77,8 +77,9 @@ def test_nginx_knows_the_times_and_the_version(gateway: RunningGateway, spans_at
 
     assert server.attributes["network.protocol.version"] == "1.1"
     assert server.attributes["kong.latency.access_ms"] >= 200
-    assert client.attributes["nginx.upstream_connect_time"] < 1
-    assert client.attributes["nginx.upstream_response_time"] < 1
+    # In seconds: a part of the span, whatever the machine's speed. nginx rounds to a millisecond.
+    took = (client.end_unix_ns - client.start_unix_ns) / 1e9 + 0.002
+    assert client.attributes["nginx.upstream_connect_time"] <= client.attributes["nginx.upstream_response_time"] <= took
     assert [span.name for span in internal if span.name != "kong.body_filter"] == ["kong.access"]
     assert internal[0].end_unix_ns - internal[0].start_unix_ns >= 195_000_000
 

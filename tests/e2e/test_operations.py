@@ -71,16 +71,14 @@ def test_metrics_count_requests_and_spans(
 
 def test_the_bundled_prometheus_plugin_counts_beside_us(gateway: RunningGateway, spans_at_sink: SinkReader) -> None:
     """A route's requests are in Kong's own metrics as well."""
-    labels = {"route": "api-route", "service": "api-service", "code": "200"}
-    before = samples(gateway.status_url, "kong_http_requests_total", **labels)
+    # A code that no other test causes: Kong adds its workers' counts up once a second, those of earlier tests too.
+    labels = {"route": "api-route", "service": "api-service", "code": "410"}
     caller = Caller.new()
 
-    gateway.get("/api/1", [caller.header()])
+    gateway.get("/api/status/410", [caller.header()])
 
     wait_for_trace(spans_at_sink, caller.trace_id)
-    wait_for(
-        lambda: samples(gateway.status_url, "kong_http_requests_total", **labels) == before + 1, 10, "one request more"
-    )
+    wait_for(lambda: samples(gateway.status_url, "kong_http_requests_total", **labels) == 1, 10, "the request")
 
 
 def test_other_log_plugins_get_the_trace_id(gateway: RunningGateway, spans_at_sink: SinkReader, log_file: Path) -> None:

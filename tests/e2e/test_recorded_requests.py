@@ -27,7 +27,9 @@ from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 _CURL = ("User-Agent", "curl/7.88.1")
 _OPEN_SECONDS = 0.9  # of the WebSocket
-_PATIENCE_SECONDS = 0.5  # of the client that closes its connection
+# Of the client that closes its connection: far more than the 0.4 s of the try that the recording asks for, and far
+# less than the read timeout of 2 s.
+_PATIENCE_SECONDS = 1.2
 
 _NOT_MADE_AGAIN = {
     "10-plugin-exit-418": "the recorded plugin's own answer, which ours never gives",

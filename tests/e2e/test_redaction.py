@@ -120,13 +120,15 @@ def test_canaries_come_out_nowhere(
         sink.sink.default_answer = ScriptedAnswer()
     wait_for_trace(spans_at_sink, callers[0].trace_id)
     wait_for_trace(spans_at_sink, callers[-1].trace_id)
+    wait_for(
+        lambda: sum(bool(trace(spans_at_sink, caller.trace_id)) for caller in callers) >= 10, _SECONDS, "their spans"
+    )
     shown = _shown(gateway, callers)
     exports = [received.message.SerializeToString() for received in sink.sink.requests]
     everything: Sequence[bytes] = [*exports, *spooled, *shown, *_files(gateway.prefix), _log(gateway)]
 
     assert [canaries.seen_in(text) for text in everything if canaries.seen_in(text)] == []
     assert b"REDACTED" in b"".join(exports)
-    assert sum(bool(trace(spans_at_sink, caller.trace_id)) for caller in callers) >= 10
 
 
 def _wait_for_spooled(gateway: RunningGateway) -> list[bytes]:
