@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import random
 import socket
 
@@ -11,7 +13,8 @@ HOST = "127.0.0.1"
 _RANGE = range(18_000, 32_000)
 # For as long as this process lives: a given port is listened on only later, and other test runs look for ports as
 # well.
-_claims: list[socket.socket] = []
+_claims = contextlib.ExitStack()
+atexit.register(_claims.close)
 
 
 def free_port() -> int:
@@ -26,7 +29,7 @@ def free_port() -> int:
         except OSError:
             claim.close()
         else:
-            _claims.append(claim)
+            _claims.enter_context(claim)
             return port
     raise OSError("no port is free on loopback")
 
