@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from e2e.gateways import RunningGateway
 from page.browser import opened
 from page.shop import requests_of_a_shop
+from page.views import VIEWS, show
 
 WIDTHS = {"wide": 1440, "narrow": 400}
 
@@ -89,8 +90,8 @@ def test_nothing_is_lost_without_width(browser: Browser, gateway: RunningGateway
     """On a phone nothing scrolls sideways, and a trace takes the place of the list until it is closed."""
     with opened(browser, viewport={"width": 360, "height": 700}) as (page, _):
         page.goto(gateway.sidecar_url)
-        for view in ("Routes", "Delivery", "Redaction", "Log", "Try it", "Traces"):
-            page.get_by_role("link", name=view, exact=True).click()
+        for view in VIEWS:
+            show(page, view)
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.locator(".trace").first.click()
         expect(page.locator(".waterfall")).to_be_visible()

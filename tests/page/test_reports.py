@@ -102,7 +102,7 @@ def test_the_log_has_the_last_warnings(browser: Browser, gateway_without_collect
         page.goto(f"{gateway_without_collector.sidecar_url}/#log")
 
         line = page.get_by_role("row", name="export failed").first
-        expect(line).to_contain_text("sidecar", timeout=20_000)
+        expect(line).to_contain_text("sidecar")
         expect(line).to_contain_text("warning")
 
 

@@ -66,9 +66,17 @@ def test_the_number_is_what_the_gateway_would_keep(page: Page, gateway: RunningG
     expect(page.locator('[data-figure="kept"]')).to_have_text(str(len(kept | set(failed))))
     expect(page.get_by_role("row", name="rule none of these")).to_contain_text("5")
     trial = answered.value.json()
-    spans_per_second = 2 * len(kept | set(failed)) / trial["seconds"]
-    assert number(tried(page, "Spans/s")) == pytest.approx(spans_per_second, rel=0.06)
-    assert number(tried(page, "Per day")) == pytest.approx(spans_per_second * 86400 * trial["bytes_per_span"], rel=0.06)
+    requests = len(kept | set(failed))
+    assert 2 * requests <= trial["spans"] <= 3 * requests  # on a slow machine one more, for Kong's time
+    spans_per_second = trial["spans"] / trial["seconds"]
+    a_day = spans_per_second * 86400 * trial["bytes_per_span"]
+
+    def is_shown() -> bool:
+        return number(tried(page, "Spans/s")) == pytest.approx(spans_per_second, rel=0.06) and number(
+            tried(page, "Per day")
+        ) == pytest.approx(a_day, rel=0.06)
+
+    wait_for(is_shown, 20, f"{spans_per_second} spans/s, {a_day} bytes a day")
 
 
 def test_faults_are_all_said(page: Page, gateway: RunningGateway) -> None:
