@@ -179,6 +179,7 @@ def test_a_killed_plugin_server_costs_no_request(gateway: Gateway, sink: Threade
         try:
             kill_and_wait(gateway, {"serve", "worker", "sidecar"})
             kill_and_wait(gateway, {"serve"})
+            wait_for(lambda: len(answers) > 100, 60, "the load goes on")
         finally:
             stop.set()
             load.join()
@@ -186,7 +187,6 @@ def test_a_killed_plugin_server_costs_no_request(gateway: Gateway, sink: Threade
         fetch(f"http://{HOST}:{gateway.proxy}", "/api/users/1", [caller.header()])
 
         assert wait_for_trace(SinkReader(sink), caller.trace_id, 2)
-        assert len(answers) > 100
         assert set(answers) == {200}
         assert gateway.output().count("plugin server ended with 137") == 2
         assert "making room" not in gateway.output().split("plugin server ended")[0]

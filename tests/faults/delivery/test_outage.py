@@ -126,6 +126,9 @@ def test_a_small_volume_is_never_full(
         scene.relay.refuse()
         with scene.producer.sending(rate):
             time.sleep(seconds(600, 10))  # the fault lasts as long
+            wait_for(
+                lambda: sum(scene.sidecar.books(scene.destination).dropped.values()), 600, "the spool is at its bound"
+            )
         scene.producer.wait_until_acknowledged()
         assert not scene.sidecar.is_degraded
         scene.relay.listen()

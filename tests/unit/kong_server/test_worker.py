@@ -51,12 +51,14 @@ class Pumped:
         self.turns = 0
         self.stall = threading.Event()
         self.stalled = threading.Event()
+        self.asked = threading.Event()
 
     def pump(self) -> float:
         self.turns += 1
         if self.stall.is_set():
             self.stall.clear()
             self.stalled.set()
+            self.asked.wait(10)  # the stall begins for whatever was sent until now
             time.sleep(2 * LATE_SECONDS)
         return 0.05
 
@@ -74,8 +76,11 @@ class Client:
         self._unpacker = msgpack.Unpacker(unicode_errors="surrogateescape")
 
     def call(self, method: str, argument: Any) -> Any:
-        self.socket.sendall(msgpack.packb([0, 1, method, [argument]], unicode_errors="surrogateescape"))
+        self.ask(method, argument)
         return self.read()
+
+    def ask(self, method: str, argument: Any) -> None:
+        self.socket.sendall(msgpack.packb([0, 1, method, [argument]], unicode_errors="surrogateescape"))
 
     def read(self) -> Any:
         while True:
@@ -281,7 +286,10 @@ def test_what_waited_too_long_is_not_answered(tmp_path: Path, connected: bool) -
         if not connected:
             client = Client(group.path)
 
-        assert client.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"}) is None
+        client.ask("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"})
+        group.pumped.asked.set()
+
+        assert client.read() is None
         client.socket.close()
         other, _ = served(group.path)
         other.socket.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery_doubles import OK, ScriptedTransport, encoded
+from delivery_doubles import OK, ScriptedTransport, encoded, until
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export import send_queue as backlog
 from otlp_tracing.sidecar.export.backoff import RetryBackoff
@@ -83,10 +83,7 @@ async def _lives(folder: Path, chance: random.Random, bound: int) -> None:
         if life == _LIVES - 1:
             transport.answer = lambda _: OK
             delivery.backoff.retry_now()
-            for _ in range(2000):
-                if delivery.is_empty:
-                    break
-                await asyncio.sleep(0.005)
+            await until(lambda: delivery.is_empty)  # noqa: B023 - called in this life
         await exporters.close(chance.choice((0.0, 0.05)))
         status = delivery.status()
         totals += Counter({key: status[key] for key in ("exported", "rejected")})

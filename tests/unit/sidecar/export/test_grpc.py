@@ -213,11 +213,8 @@ def test_a_failed_connection_is_a_result() -> None:
         answer = await transport.export(REQUEST)
         assert answer.action is Action.RETRY
         await sink.start(port)
-        for _ in range(100):
-            if (await transport.export(REQUEST)).action is Action.SUCCESS:
-                return
+        while (await transport.export(REQUEST)).action is not Action.SUCCESS:  # pytest's timeout ends it
             await asyncio.sleep(0.05)
-        raise AssertionError("not within five seconds")
 
     played(scene)
 

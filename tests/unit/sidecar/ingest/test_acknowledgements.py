@@ -83,7 +83,7 @@ class Peer:
     def send(self, *numbers: int) -> None:
         self.writer.write(b"".join(encode(Record(number, KEY, LOG)) for number in numbers))
 
-    async def acknowledged(self, seconds: float = 5.0) -> int | None:
+    async def acknowledged(self, seconds: float = 60.0) -> int | None:
         """Return the latest acknowledgement, None if the time is over or the connection ends."""
         while True:
             try:
@@ -163,7 +163,7 @@ def test_records_are_gathered_between_two_reads(tmp_path: Path) -> None:
     """Those that come one by one meanwhile have one acknowledgement."""
 
     async def scene() -> None:
-        async with running(tmp_path, 0.5) as sidecar:
+        async with running(tmp_path, 2.0) as sidecar:
             peer = await Peer.connect(sidecar)
             peer.send(1)
             assert await peer.acknowledged() == 1

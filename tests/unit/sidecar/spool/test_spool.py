@@ -64,7 +64,8 @@ def test_the_first_failure_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFi
     async def scene() -> None:
         (tmp_path / "spool").write_text("a file")
         async with SpoolLife(tmp_path / "spool"):
-            await asyncio.sleep(0.1)
+            await until(lambda: caplog.records)
+            await asyncio.sleep(0.1)  # in which it would be said again
         assert [one.message.partition(":")[0] for one in caplog.records if one.levelname == "ERROR"] == [
             "spool write failed"
         ]
