@@ -32,7 +32,7 @@ begins a sampled trace, and its id is printed."""
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1024}")
-_KONG = re.compile(r"\bkong/(\d+)\.(\d+)\S*", re.IGNORECASE)
+_KONG = re.compile(r"\bkong/([0-9]{1,3})\.([0-9]{1,3})\b", re.IGNORECASE)
 _FIRST_VERSION = (3, 5)
 _MOST_BODY = 64 << 20
 _NARROWEST_BAR = 10
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     begun = time.monotonic()
     try:
         answer, size = _send(url, options.method, headers, body, options.timeout, is_verified=not options.insecure)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no name of a host
         print(f"otlp-tracing: no answer from {url.netloc}: {error or type(error).__name__}", file=sys.stderr)
         return 1
     took_ms = (time.monotonic() - begun) * 1000
@@ -148,7 +148,8 @@ def _url(text: str) -> SplitResult:
 def _headers(text: str) -> list[tuple[str, str]]:
     lines = [text]
     if text.startswith("@"):
-        lines = [line for line in _read(text[1:], "-H").decode("latin-1").splitlines() if line.strip()]
+        content = _read(text[1:], "-H").decode("utf-8", "surrogateescape")
+        lines = [line.rstrip("\r") for line in content.split("\n") if line.strip()]
     found = []
     for line in lines:
         match = _HEADER.fullmatch(line)
@@ -200,21 +201,30 @@ def _send(
     else:
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=timeout)
     names = {name.lower() for name, _ in headers}
+    ends_at = time.monotonic() + timeout
     try:
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.putrequest(method, target, skip_host="host" in names, skip_accept_encoding=True)
         for name, value in headers:
-            connection.putheader(name, value.encode("latin-1", "replace"))
+            connection.putheader(name, value.encode("utf-8", "surrogateescape"))
         if body is not None and "content-length" not in names:
             connection.putheader("Content-Length", str(len(body)))
         connection.endheaders(body)
         answer = connection.getresponse()
-        size = 0
-        while chunk := answer.read(1 << 16):
-            size += len(chunk)
-        return answer, size
+        return answer, _size(answer, ends_at)
     finally:
         connection.close()
+
+
+def _size(answer: http.client.HTTPResponse, ends_at: float) -> int:
+    """Read the body, and return its size in bytes; that of its beginning if it has no end in time, as a stream."""
+    size = 0
+    while chunk := answer.read1(1 << 16):
+        size += len(chunk)
+        if time.monotonic() >= ends_at:
+            print("otlp-tracing: warning: the answer did not end in time; the rest is not read", file=sys.stderr)
+            break
+    return size
 
 
 def _reason(answer: http.client.HTTPResponse, output: DebugOutput, *, has_token: bool) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,6 +28,7 @@ class Gateway:
     def __init__(self) -> None:
         self.headers: Mapping[str, str] = {"Via": "1.1 kong/3.9.3", "X-Kong-Request-Debug-Output": OUTPUT}
         self.seen: dict[str, Any] = {}
+        self.is_endless = False
         gateway = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,6 +44,10 @@ class Gateway:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(b"hello")
+                with contextlib.suppress(OSError):  # the client has gone
+                    while gateway.is_endless:
+                        self.wfile.write(b"data: 1\n\n")
+                        time.sleep(0.05)
 
             do_GET = do_POST = _answer  # noqa: N815 - the names that http.server calls
 
@@ -122,6 +129,7 @@ def test_the_token_can_be_in_the_environment(gateway: Gateway, monkeypatch: pyte
         ({"Via": "kong/3.4.2"}, "Kong 3.4 has no request debugging: it needs Kong 3.5 or newer"),
         ({"Server": "kong/3.4.2"}, "Kong 3.4 has no request debugging: it needs Kong 3.5 or newer"),
         ({"Via": "1.1 kong/3.9.3"}, "no debug output: Kong gives it to its own machine, otherwise with the token"),
+        ({"Server": f"kong/{'9' * 5000}.1"}, "no debug output: Kong gives it to its own machine"),
         ({OUTPUT_HEADER: '{"truncated": true}'}, "Kong's output is over 2 KiB, and is cut for other machines"),
     ],
 )
@@ -164,10 +172,38 @@ def test_a_wrong_argument_has_one_sentence(
     assert "secret" not in text
 
 
-def test_no_answer_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    """A port on which no Kong listens."""
-    assert main(["trace", "GET", "http://127.0.0.1:1/"]) == 1
-    assert capsys.readouterr().err.startswith("otlp-tracing: no answer from 127.0.0.1:1: ")
+@pytest.mark.parametrize("host", ["127.0.0.1:1", f"{'a' * 70}.test", "a..b"])
+def test_no_answer_is_one_sentence(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    """A port on which no Kong listens, and hosts that cannot be names."""
+    assert main(["trace", "GET", f"http://{host}/"]) == 1
+
+    text = capsys.readouterr().err
+    assert text.startswith(f"otlp-tracing: no answer from {host}: ")
+    assert len(text.splitlines()) == 1
+
+
+def test_headers_are_sent_as_they_are_written(gateway: Gateway, tmp_path: Path) -> None:
+    """In UTF-8, from the command line and from a file; a letter's byte that Latin-1 calls a line end ends no line."""
+    file = tmp_path / "headers"
+    file.write_text("X-City: Århus\r\nX-B: 2\n", "utf-8")
+
+    assert main(["trace", "GET", gateway.url, "-H", f"@{file}", "-H", "X-Sea: Øresund"]) == 0
+    assert [gateway.seen[name].encode("latin-1").decode() for name in ("x-city", "x-b", "x-sea")] == [
+        "Århus",
+        "2",
+        "Øresund",
+    ]
+
+
+def test_an_answer_without_an_end_is_drawn(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stream of events is read for the time of --timeout; the waterfall is in the headers."""
+    gateway.is_endless = True
+
+    assert main(["trace", "GET", gateway.url, "--timeout", "1"]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.err == "otlp-tracing: warning: the answer did not end in time; the rest is not read\n"
+    assert "upstream" in printed.out
 
 
 def test_the_waterfall_keeps_to_its_width() -> None:
