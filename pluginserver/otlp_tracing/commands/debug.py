@@ -82,7 +82,7 @@ def conditions(options: argparse.Namespace) -> dict[str, list[Any]]:
         raise ConfigError([Fault("debug", "", 'needs a condition, such as --consumer NAME, or --path "*" for all')])
     match = {_CONDITIONS[name][0]: values for name, values in given.items()}
     if "statuses" in match:
-        match["statuses"] = [int(one) if one.isdecimal() else one for one in match["statuses"]]
+        match["statuses"] = [int(one) if one.isdecimal() and len(one) < 4 else one for one in match["statuses"]]
     try:
         check_patterns(read_match(match))
     except ConfigError as error:
