@@ -16,11 +16,17 @@ REQUEST_MS = "kong.latency.request_ms"
 _KNOWN = (
     "http.request.method", "http.request.method_original", "http.route", "http.request.size",
     "http.response.status_code", "http.response.size", "url.scheme", "url.path", "url.query", "server.address",
-    "server.port", "client.address", "user_agent.original", "network.protocol.version", "error.type", "rpc.method",
-    "rpc.response.status_code", "tls.protocol.version", "tls.cipher", "kong.request.id", "kong.route.id",
+    "server.port", "client.address", "user_agent.original", "network.protocol.version", "network.transport",
+    "network.type", "error.type", "rpc.system.name", "rpc.method", "rpc.method_original", "rpc.response.status_code",
+    "tls.protocol.name", "tls.protocol.version", "tls.cipher", "tls.client.subject", "tls.client.issuer",
+    "tls.client.hash.sha1", "nginx.ssl_server_name", "nginx.ssl_client_verify", "kong.request.id", "kong.route.id",
     "kong.route.name", "kong.service.id", "kong.service.name", "kong.consumer.id", "kong.consumer.username",
     "kong.workspace.id", "kong.workspace.name", "kong.response.source", "kong.latency.kong_ms",
-    "kong.latency.proxy_ms", "kong.latency.receive_ms", REQUEST_MS,
+    "kong.latency.proxy_ms", "kong.latency.receive_ms", "kong.latency.rewrite_ms", "kong.latency.access_ms",
+    "kong.latency.balancer_ms", "kong.latency.header_filter_ms", "kong.latency.body_filter_ms",
+    "kong.connection.protocol", "kong.connection.status", "kong.connection.received_bytes",
+    "kong.connection.sent_bytes", "kong.upstream.address", "kong.upstream.port", "kong.upstream.tries",
+    "otlp_tracing.sampling.reason", "otlp_tracing.sampling.rule", "otlp_tracing.sampling.probability", REQUEST_MS,
 )  # fmt: skip
 _CAPTURED = ("http.request.header.", "http.response.header.", "baggage.")
 _UNKNOWN = "-"  # as in nginx's logs

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from nginx_records import recorded
 from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.access_logs.body import Body
+from otlp_tracing.sidecar.ingest.request_record import decode
+from otlp_tracing.sidecar.spans.assemble import server_span
+from spans_of import CONTEXT, rules_of
 
 
 def test_names_in_braces_are_values() -> None:
@@ -26,6 +32,20 @@ def test_own_attributes_can_be_named() -> None:
     own = SpanAttribute("app.tenant", "literal", value="acme")
 
     assert Body("{app.tenant}", [own]).text({"app.tenant": "acme"}) == "acme"
+
+
+def test_every_attribute_of_a_log_record_can_be_named() -> None:
+    """Those of requests with nginx's facts, of gRPC calls, and of connections, over TLS and in plain text."""
+    connection = {
+        "session": {"status": 502, "received": 1, "sent": 1, "server_port": 1, "tls": {"version": "TLSv1.3"}},
+        "tries": [{"ip": "10.0.0.1", "port": 1}],
+        "client_ip": "10.0.0.9",
+        "latencies": {"session": 1, "kong": 1},
+    }
+    names = ("plain", "long_phases", "grpc_resource_exhausted", "client_certificate")
+    for record in (decode(json.dumps(one).encode()) for one in (connection, *(recorded("3.9", one) for one in names))):
+        for name in server_span(record, CONTEXT, rules_of()).attributes:
+            assert Body(f"{{{name}}}").text({name: "x"}) == "x"
 
 
 @pytest.mark.parametrize("template", [None, ""])
