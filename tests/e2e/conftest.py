@@ -41,6 +41,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the test of an outage its time beside the limit of every test."""
+    for item in items:
+        if item.path.name == "test_outage.py":
+            limit = float(config.getini("timeout")) + 2 * config.getoption("--outage-seconds")
+            item.add_marker(pytest.mark.timeout(limit))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show the end of every running gateway's log with a failure."""
