@@ -47,7 +47,10 @@ _BASIS: dict[str, Any] = {
 
 def record_of(**fields: Any) -> RequestRecord:
     """Return a plain record with some fields of its own; records in it are merged."""
-    basis = dict(_BASIS)
+    # The record of a connection has no request and no response.
+    basis = {
+        name: one for name, one in _BASIS.items() if "session" not in fields or name not in {"request", "response"}
+    }
     for name, value in fields.items():
         basis[name] = basis[name] | value if isinstance(basis.get(name), dict) and value is not None else value
     return decode(msgspec.json.encode(basis))

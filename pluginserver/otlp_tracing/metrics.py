@@ -160,6 +160,20 @@ RECORDS_REPEATED = Metric(
     "counter",
     "Records that came again, and were counted and sent once; only looked for with --ingest-http.",
 )
+RECORD_FIELDS_IGNORED = Metric(
+    "otlp_tracing_record_fields_ignored_total",
+    "counter",
+    "Fields of Kong's log record that were left out, because another plugin wrote a wrong type or number.",
+    ("field",),
+)
+_SETTINGS = ("span.attributes", "span.name", "logs.body", "logs", "metrics")
+SETTINGS_REFUSED = Metric(
+    "otlp_tracing_settings_refused_total",
+    "counter",
+    f"Settings of an entry that cannot be used, so that this part alone is left out: {', '.join(_SETTINGS)}.",
+    ("setting",),
+    values=_SETTINGS,
+)
 NGINX_FACTS_IGNORED = Metric(
     "otlp_tracing_nginx_facts_ignored_total",
     "counter",

@@ -16,7 +16,16 @@ from otlp_tracing.config.settings import Keep, Settings, entry_name, entry_scope
 from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.metrics import NAMES_REFUSED, NGINX_FACTS_IGNORED, RECORDS_REFUSED, RECORDS_REPEATED, REQUESTS, Total
+from otlp_tracing.metrics import (
+    NAMES_REFUSED,
+    NGINX_FACTS_IGNORED,
+    RECORD_FIELDS_IGNORED,
+    RECORDS_REFUSED,
+    RECORDS_REPEATED,
+    REQUESTS,
+    SETTINGS_REFUSED,
+    Total,
+)
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.access_logs.access_log import AccessLog
@@ -167,7 +176,7 @@ class Pipeline:
             return
         self._entries.move_to_end(key)
         try:
-            self._process(key, entry, decode(log), worker_id)
+            self._process(key, entry, decode(log, self._ignore_field), worker_id)
         except Exception as error:
             # Raised further, an internal error would end the connection, and the worker would send the record again.
             self._reject_record(error)
@@ -184,7 +193,7 @@ class Pipeline:
             The key of its entry if that is not known, and the record was not processed.
         """
         try:
-            record = decode(log)
+            record = decode(log, self._ignore_field)
             if record.log.started_at is None:
                 raise WireError("not a log record: it has no started_at")
             named, worker_id = handed_over_by(record.log.otlp_tracing)
@@ -284,6 +293,13 @@ class Pipeline:
         for observer in self._observers:
             observer.observe(outcome)
 
+    def _ignore_field(self, field: str) -> None:
+        self._metrics.add(RECORD_FIELDS_IGNORED, field)
+
+    def _refuse_setting(self, setting: str, consequence: str, error: object) -> None:
+        _log.error("invalid configuration, %s: %s", consequence, error)
+        self._metrics.add(SETTINGS_REFUSED, setting)
+
     def _count_ignored(self, facts: Sequence[str]) -> None:
         _ignored.warning(
             "nginx facts ignored: %s; compare the pre-function entry by `otlp-tracing check`", ", ".join(facts)
@@ -355,7 +371,8 @@ class Pipeline:
         )
         rules = SpanRules.from_settings(settings, self._methods, self._names)
         for fault in rules.faults:
-            _log.error("invalid configuration, this part of the spans is left out: %s", fault)
+            setting = "span.name" if fault.field == "span.name" else "span.attributes"
+            self._refuse_setting(setting, "this part of the spans is left out", fault)
         scope = entry_scope(document)
         self._configure_metrics(key, settings, destination.address, rules, redactor)
         return Entry(
@@ -376,12 +393,12 @@ class Pipeline:
         try:
             body = Body(settings.logs.body, settings.span.attributes)
         except ConfigError as error:
-            _log.error("invalid configuration, log records have no text: %s", error)
+            self._refuse_setting("logs.body", "log records have no text", error)
             body = Body(None)
         try:
             destination = Destination.from_settings(settings, self._environment, self._detected, "logs")
         except ConfigError as error:
-            _log.error("invalid configuration, no logs are sent for this entry: %s", error)
+            self._refuse_setting("logs", "no logs are sent for this entry", error)
             return None
         self._exporters.get(destination)
         return AccessLog(settings.logs, body), destination
@@ -399,7 +416,7 @@ class Pipeline:
         try:
             destination = Destination.from_settings(settings, self._environment, self._detected, "metrics")
         except ConfigError as error:
-            _log.error("invalid configuration, no metrics are sent for this entry: %s", error)
+            self._refuse_setting("metrics", "no metrics are sent for this entry", error)
             return
         table = self._metric_exporters.table(destination, settings.metrics, traces)
         self._request_metrics.configure(key, EntryMetrics(table, rules, redact, settings.metrics.attributes))

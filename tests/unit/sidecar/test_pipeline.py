@@ -20,7 +20,7 @@ from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
 from otlp_tracing.context import RequestContext
 from otlp_tracing.handoff.frames import Debug
-from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORDS_REFUSED, REQUESTS
+from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORD_FIELDS_IGNORED, RECORDS_REFUSED, REQUESTS, SETTINGS_REFUSED
 from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -481,6 +481,30 @@ def test_a_body_with_an_unknown_name_costs_no_log_record(caplog: pytest.LogCaptu
 
     assert [record.HasField("body") for record in found.log_records()] == [False]
     assert "log records have no text: logs.body = {url.pth}" in caplog.text
+
+
+def test_what_is_left_out_is_counted() -> None:
+    """A field of a wrong type, and a part of an entry that cannot be used; the request counts in full."""
+    config = {
+        "span": {"name": "{url.pth}", "attributes": [{"name": "url.path", "source": "literal", "value": "1"}]},
+        "logs": {"requests": "all", "body": "{url.pth}"},
+    }
+    counted: dict[str, float] = {}
+
+    async def run() -> None:
+        metrics, collector = Metrics(), Collector()
+        exporters = ExporterRegistry(metrics, {}, None, collector.transport)
+        stage = Pipeline(metrics, {}, exporters, SamplingController(metrics, ManualClock()))
+        stage.configure(KEY, json.dumps(config).encode())
+        stage.take(KEY, b'{"request":{"uri":"/"},"session":{"user":"ann"},"service":7}')
+        stage.flush(b"w", 1)
+        for metric in (RECORD_FIELDS_IGNORED, SETTINGS_REFUSED):
+            counted.update({str(*labels.values()): value for labels, value in metrics.samples(metric) if value})
+        await exporters.close(1)
+        assert [len(collector.spans()), len(collector.log_records())] == [1, 1]
+
+    virtual_time.run(run())
+    assert counted == {"session": 1, "service": 1, "span.name": 1, "span.attributes": 1, "logs.body": 1}
 
 
 def test_a_part_of_the_spans_that_is_faulty_costs_that_part_alone(caplog: pytest.LogCaptureFixture) -> None:

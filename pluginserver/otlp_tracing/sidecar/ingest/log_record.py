@@ -14,6 +14,7 @@ import json
 import logging
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -31,7 +32,7 @@ Number = (
 HeaderValues = dict[str, str | list[str]]
 _NO_HEADERS = msgspec.Raw(b"{}")
 _MAX_IGNORED = 8  # fields of a wrong type in one record; each costs another pass over it
-_FIELD = re.compile(r"at `\$\.([^`\[]+)")  # in msgspec's errors; the elements of a list are not told apart
+_FIELD = re.compile(r"at `\$\.([^`\[]+)")  # in msgspec's errors, without the place in a list
 _ESSENTIAL = frozenset({"request", "response", "latencies"})  # a record in which one is no object is not Kong's
 _ignored = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.log_record"))
 
@@ -182,22 +183,29 @@ class LogRecord(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(LogRecord)
 
 
-def decode_log(log: bytes) -> LogRecord:
+def decode_log(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> LogRecord:
     """Read a record as Kong wrote it.
 
     A string that is not UTF-8 is read as Latin-1, and only that one. A field of a wrong type is left out: another
-    plugin can set any field (kong.log.set_serialize_value), and Kong's own types differ between versions.
+    plugin can set any field (kong.log.set_serialize_value), and Kong's own types differ between versions. A `session`
+    beside a request is such a plugin's too.
+
+    Args:
+        log: the record.
+        on_ignored: is called with the name of each field that is left out.
 
     Raises:
         WireError: the bytes are not a log record.
     """
     try:
         log.decode()
-        return _decoder.decode(log)
-    except (UnicodeDecodeError, msgspec.ValidationError):
-        return _decode_again(log)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise WireError(f"not a log record: {error}") from error
+        record = _decoder.decode(log)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        record = _decode_again(log, on_ignored)
+    if record.session is not None and record.request.uri:
+        on_ignored("session")
+        return msgspec.structs.replace(record, session=None)
+    return record
 
 
 def decode_headers(headers: msgspec.Raw) -> dict[str, Any]:
@@ -210,15 +218,15 @@ def decode_headers(headers: msgspec.Raw) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _decode_again(log: bytes) -> LogRecord:
+def _decode_again(log: bytes, on_ignored: Callable[[str], None]) -> LogRecord:
     try:
         document = json.loads(log.decode("utf-8", "surrogateescape"), parse_float=_finite, parse_constant=_finite)
-        return _decode_valid(_repaired(document))
+        return _decode_valid(_repaired(document), on_ignored)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise WireError(f"not a log record: {error}") from error
 
 
-def _decode_valid(document: Any) -> LogRecord:
+def _decode_valid(document: Any, on_ignored: Callable[[str], None]) -> LogRecord:
     for _ in range(_MAX_IGNORED + 1):
         try:
             return _decoder.decode(msgspec.json.encode(document))
@@ -227,7 +235,11 @@ def _decode_valid(document: Any) -> LogRecord:
             if field is None or field[1] in _ESSENTIAL:
                 raise
             _ignored.warning("log record field ignored: %s", error)
-            _remove(document, field[1].split("."))
+            on_ignored(field[1])
+            if field[1] == "tries" and "[" in str(error):
+                _repair_tries(document["tries"])
+            else:
+                _remove(document, field[1].split("."))
     raise WireError(f"not a log record: more than {_MAX_IGNORED} fields have a wrong type")
 
 
@@ -235,6 +247,19 @@ def _remove(document: dict[str, Any], path: list[str]) -> None:
     for name in path[:-1]:
         document = document[name]
     del document[path[-1]]
+
+
+def _repair_tries(tries: list[Any]) -> None:
+    """Remove a field of a wrong type from each try; one that is no object stays as a try without facts."""
+    for number, attempt in enumerate(tries):
+        try:
+            msgspec.convert(attempt, Try)
+        except msgspec.ValidationError as error:
+            field = _FIELD.search(str(error))
+            if field is None:
+                tries[number] = {}
+            else:
+                del attempt[field[1]]
 
 
 def _finite(text: str) -> float:
@@ -258,7 +283,10 @@ def _repaired(value: Any) -> Any:
 def _text(value: str) -> str:
     if value.isascii():
         return value
-    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        raw = value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a character, as \ud83d
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     try:
         return raw.decode()
     except UnicodeDecodeError:

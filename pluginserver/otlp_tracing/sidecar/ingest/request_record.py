@@ -15,7 +15,7 @@ once the retries are used up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from otlp_tracing.context import RequestNotes, is_grpc
@@ -25,6 +25,7 @@ from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
 
 NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
 """`error.type` of a try without an answer, by nginx's status."""
+_SOURCES = frozenset({"upstream", "kong"})
 
 
 class RequestRecord:
@@ -82,8 +83,8 @@ class RequestRecord:
         tries = log.tries if isinstance(log.tries, list) else []
         path, _, query = request.uri.partition("?")
         statuses = _statuses(log.upstream_status, tries)
-        source = log.source if log.source is not None else _source(statuses, self.response_headers)
-        status = int((log.response.status if log.session is None else log.session.status) or 0)
+        source = log.source if log.source in _SOURCES else _source(statuses, self.response_headers)
+        status = _status(log.response.status if log.session is None else log.session.status)
         notes = RequestNotes.from_log_field(log.otlp_tracing)
         method = sent_method = request.method
         received = sent = None
@@ -157,13 +158,13 @@ class RequestRecord:
         return headers
 
 
-def decode(log: bytes) -> RequestRecord:
-    """Read a record as Kong wrote it.
+def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> RequestRecord:
+    """Read a record as Kong wrote it; the arguments are those of decode_log.
 
     Raises:
         WireError: the bytes are not a log record.
     """
-    return RequestRecord(decode_log(log))
+    return RequestRecord(decode_log(log, on_ignored))
 
 
 def first_line(headers: Mapping[str, Any], name: str) -> str | None:
@@ -178,6 +179,11 @@ def lines(headers: Mapping[str, Any], name: str) -> list[str]:
     """Return all lines of a header; the name in lower case."""
     value = headers.get(name)
     return [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
+
+
+def _status(status: float | None) -> int:
+    # Any other number is another plugin's, and each would be a series of the metrics.
+    return int(status) if status is not None and 0 <= status < 1000 else 0
 
 
 def _error_type(status: int, *, is_connection: bool) -> str | None:

@@ -19,9 +19,8 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def server_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
     """Return scheme, host and port; without a host in the request, those that Kong gives."""
-    scheme, _, rest = record.log.request.url.partition("://")
-    scheme = scheme or "http"
-    authority = rest.partition("/")[0]
+    scheme = own_scheme(record)
+    authority = record.log.request.url.partition("://")[2].partition("/")[0]
     if authority.startswith("kong:"):
         # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
         authority = authority[len("kong") :]
@@ -37,6 +36,12 @@ def server_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
         host = _forwarded(record, "host") or host
     address, port = _host_and_port(host, scheme)
     return scheme, address, int(forwarded_port) if _is_port(forwarded_port) else port
+
+
+def own_scheme(record: RequestRecord) -> str:
+    """Return the scheme that Kong was asked with, http or https."""
+    scheme = record.log.request.url.partition("://")[0]
+    return scheme if scheme in DEFAULT_PORTS else "http"
 
 
 def _forwarded(record: RequestRecord, name: str) -> str:

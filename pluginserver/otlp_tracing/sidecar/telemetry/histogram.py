@@ -89,8 +89,9 @@ class ExponentialHistogram(Histogram):
     def observe(self, value: float, exemplar: Exemplar | None = None) -> None:
         """Count a value that is not negative."""
         bucket = 0
-        if value > 0:
-            bucket = math.ceil(math.log2(value * self.factor) * (1 << EXPONENTIAL_SCALE)) - 1
+        scaled = value * self.factor
+        if scaled > 0:
+            bucket = math.ceil(math.log2(scaled) * (1 << EXPONENTIAL_SCALE)) - 1
             self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
         else:
             self.zeros += 1

@@ -22,6 +22,7 @@ from otlp_tracing.sidecar.spans.grpc import Call, grpc_call
 from otlp_tracing.sidecar.spans.model import Attributes, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version, route_of
+from otlp_tracing.sidecar.spans.server_address import own_scheme
 from otlp_tracing.sidecar.spans.timing import span_times
 from otlp_tracing.sidecar.telemetry.connection_metrics import ConnectionMetrics
 from otlp_tracing.sidecar.telemetry.exemplars import Exemplar, exemplar_of
@@ -288,7 +289,7 @@ class EntryMetrics:
         }
         http = present({
             "http.request.method": self._rules.methods.attributes(record.method)["http.request.method"],
-            "url.scheme": record.log.request.url.partition("://")[0] or "http",
+            "url.scheme": own_scheme(record),
             "http.route": route_of(record, self._rules.names) if outcome.route != OTHER else None,
             "http.response.status_code": record.status or None,
             "network.protocol.version": protocol_version(record, call),

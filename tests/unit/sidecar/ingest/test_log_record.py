@@ -52,6 +52,39 @@ def test_a_field_of_a_wrong_type_costs_that_field_alone(field: bytes) -> None:
     assert (record.request.uri, record.client_ip) == ("/a", "10.0.0.1")
 
 
+def test_a_wrong_field_of_a_try_costs_that_field_alone() -> None:
+    """Each try keeps its other facts, and one that is no object stays a try, so that statuses belong to their tries."""
+    ignored: list[str] = []
+    tries = b'{"ip":"10.0.0.1","port":"x","code":[]},5,null,{"ip":7,"port":80},{"ip":"10.0.0.2","port":81}'
+    record = decode_log(b'{"tries":[%b]}' % tries, ignored.append)
+
+    assert isinstance(record.tries, list)
+    assert [(one.ip, one.port) for one in record.tries] == [
+        ("10.0.0.1", None),
+        (None, None),
+        (None, None),
+        (None, 80),
+        ("10.0.0.2", 81),
+    ]
+    assert set(ignored) == {"tries"}
+
+
+def test_a_session_beside_a_request_is_another_plugins() -> None:
+    """A record of a connection has no request: the request stays one, and the field is named."""
+    ignored: list[str] = []
+
+    assert decode_log(b'{"request":{"uri":"/a"},"session":{"user":"ann"}}', ignored.append).session is None
+    assert decode_log(b'{"session":{"status":200}}', ignored.append).session is not None
+    assert ignored == ["session"]
+
+
+def test_half_a_character_costs_that_character_alone() -> None:
+    """JSON can escape the half of a pair; UTF-8 has no bytes for it."""
+    record = decode_log(b'{"client_ip":"a\\ud83d","request":{"uri":"/\\ud83d\\ude00"}}')
+
+    assert (record.client_ip, record.request.uri) == ("a\ufffd", "/\U0001f600")
+
+
 def test_a_field_that_is_ignored_is_named_without_its_value(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

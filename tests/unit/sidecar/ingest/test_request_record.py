@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from otlp_tracing.sidecar.ingest.request_record import decode, first_line, lines
-from spans_of import GRPC
+from spans_of import GRPC, record_of
 
 FAILED = {"tries": [{"state": "failed", "code": 502}], "upstream_status": "502"}
 
@@ -121,3 +121,20 @@ def test_headers_are_read_by_line() -> None:
         ["d"],
         [],
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "source", "status"),
+    [
+        ({"source": "cache"}, "upstream", 200),
+        ({"source": "x" * 99, "tries": []}, "kong", 200),
+        ({"response": {"status": 1 << 40}}, "upstream", 0),
+        ({"response": {"status": -7}}, "upstream", 0),
+        ({"response": {"status": 999}}, "upstream", 999),
+    ],
+)
+def test_a_source_and_a_status_are_bounded(fields: dict[str, Any], source: str, status: int) -> None:
+    """Each value of another plugin would be a series of the metrics, here and on /metrics."""
+    record = record_of(**{"tries": [{}], "upstream_status": "200", "source": "upstream", **fields})
+
+    assert (record.source, record.status) == (source, status)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.sidecar.spans.server_address import server_address
+from otlp_tracing.sidecar.spans.server_address import own_scheme, server_address
 from spans_of import record_of
 
 BALANCER = {
@@ -53,3 +53,11 @@ def test_a_request_that_access_has_not_seen_has_kongs_own() -> None:
     record = record_of(request={"url": "https://internal:8443/a", "headers": BALANCER})
 
     assert server_address(record) == ("https", "internal", 443)
+
+
+@pytest.mark.parametrize("url", ["", "/a?token=secret", "ftp://gw/a", "HTTP-1://gw", "http:/gw", "://"])
+def test_a_scheme_is_one_of_https_two(url: str) -> None:
+    """Another plugin can write the URL of the record; a scheme is an attribute of metrics."""
+    record = record_of(request={"url": url, "headers": {}})
+
+    assert server_address(record)[0] == own_scheme(record) == "http"

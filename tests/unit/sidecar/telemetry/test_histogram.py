@@ -46,6 +46,14 @@ def test_values_can_be_counted_together(values: list[float], make: Callable[[], 
         assert (together.buckets, together.zeros) == (single.buckets, single.zeros)
 
 
+def test_the_smallest_number_is_counted() -> None:
+    """In seconds, a millisecond value as small as a float can be is 0."""
+    histogram = ExponentialHistogram(0.001)
+    histogram.observe(5e-324)
+
+    assert (histogram.count, histogram.zeros) == (1, 1)
+
+
 def test_values_may_have_another_unit() -> None:
     """Milliseconds fall into buckets of seconds."""
     histogram = Histogram((0.1, 1), factor=0.001)
