@@ -41,6 +41,7 @@ from otlp_tracing.folders import make_private, reason
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import MAX_SLOTS, HeartbeatTable
+from otlp_tracing.kong_server.lifecycle import is_running, watch_starter
 from otlp_tracing.kong_server.supervisor import Child
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
@@ -88,6 +89,11 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: if the socket cannot be bound, or the page's token cannot be used.
     """
+    try:
+        kong = watch_starter()
+    except ProcessLookupError:
+        _log.info("ending: the process that started this one has ended")
+        return
     is_embedded = options.sidecar == "embedded"
     folder = options.kong_prefix / "otlp-tracing"
     socket = options.kong_prefix / options.socket_name
@@ -97,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
     faults += _secret_faults()
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
-    listener, bound = _bind(options.kong_prefix, socket, wait=continues_with_faults(options))
+    listener, bound = _bind(options.kong_prefix, socket, kong, wait=continues_with_faults(options))
     for remark in [*unknown_variables(os.environ), *tracer_remarks(os.environ, has_own_sidecar=not is_embedded)]:
         _log.warning("%s", remark)
     sidecar = _sidecar_folder(folder, socket) / "sidecar.sock" if is_embedded else Path(options.sidecar)
@@ -117,7 +123,7 @@ def run(options: argparse.Namespace) -> None:
                 outboxes=[writing.fileno() for _, writing in inboxes],
                 socket=str(socket),
                 bound=bound,
-                kong_pid=os.getppid(),
+                kong=kong,
                 supervisor_pid=os.getpid(),
                 plugins=str(options.plugins or plugin_folder()),
                 refused=[fault.field for fault in faults] if slot == 0 else [],
@@ -138,24 +144,25 @@ def run(options: argparse.Namespace) -> None:
     from otlp_tracing.plugin.warning_sender import WarningSender  # noqa: PLC0415 - after the socket is bound
 
     try:
-        supervisor.supervise(children, table, socket, bound, pump=WarningSender(sidecar, WARNINGS).pump)
+        pump = WarningSender(sidecar, WARNINGS).pump
+        supervisor.supervise(children, table, socket, bound, kong=kong, pump=pump)
     finally:
         for one in (listener, *itertools.chain(*inboxes)):
             one.close()
 
 
-def _bind(prefix: Path, socket: Path, *, wait: bool) -> tuple[Socket, tuple[int, int]]:
+def _bind(prefix: Path, socket: Path, kong: int | None, *, wait: bool) -> tuple[Socket, tuple[int, int]]:
     """Listen for Kong, and make the folder of a socket that is deeper in the prefix.
 
     Args:
         prefix: Kong's.
         socket: Kong's path.
+        kong: pidfd of the process that started this one.
         wait: try again each second: Kong would only start this process again, and Kong 3.4 gives up after 20 s.
 
     Raises:
         ConfigError: if it cannot be bound.
     """
-    parent = os.getppid()
     while True:
         try:
             if prefix.is_dir():
@@ -166,7 +173,7 @@ def _bind(prefix: Path, socket: Path, *, wait: bool) -> tuple[Socket, tuple[int,
             failed = ConfigError([Fault("--kong-prefix", str(socket), rule)])
         except ConfigError as error:
             failed = error
-        if not wait or os.getppid() != parent:
+        if not wait or (kong is not None and not is_running(kong)):
             raise failed
         _cannot_listen.error("no plugin server, trying again: %s", failed)
         time.sleep(_BIND_SECONDS)
@@ -239,6 +246,9 @@ def _child(worker: WorkerOptions, log: Sequence[str], environment: dict[str, str
         f"worker {worker.slot}",
         command_line("worker", worker.to_json(), *log),
         environment=environment,
-        descriptors=[worker.listener, worker.table, *worker.inboxes, *worker.outboxes],
+        descriptors=[
+            *(worker.listener, worker.table, *worker.inboxes, *worker.outboxes),
+            *([] if worker.kong is None else [worker.kong]),
+        ],
         slot=worker.slot,
     )

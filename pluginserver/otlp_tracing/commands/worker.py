@@ -15,7 +15,7 @@ from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.kong_server.fd_passing import WorkerPeers
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.instances import Instances
-from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, watch
+from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState
 from otlp_tracing.kong_server.loader import load
 from otlp_tracing.kong_server.protocol.detection import speaks_msgpack
 from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     worker: WorkerOptions = options.worker
     WARNINGS.process = f"worker {worker.slot}"
     _raise_descriptor_limit()
-    lifecycle = Lifecycle(Path(worker.socket), worker.bound, watch(worker.kong_pid), worker.supervisor_pid)
+    lifecycle = Lifecycle(Path(worker.socket), worker.bound, worker.kong, worker.supervisor_pid)
     lifecycle.end_on_signals()
     emitter = process_emitter()
     for name in worker.refused:

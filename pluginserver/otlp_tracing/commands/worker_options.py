@@ -20,7 +20,7 @@ class WorkerOptions:
         outboxes: likewise.
         socket: path that Kong connects to.
         bound: device and inode of that socket when the group bound it.
-        kong_pid: process that started the group.
+        kong: inherited pidfd of the process that started the group; None without one to follow.
         supervisor_pid: the group's `serve`.
         plugins: folder of the plugin file.
         refused: options that could not be used, which this worker counts.
@@ -33,7 +33,7 @@ class WorkerOptions:
     outboxes: Sequence[int]
     socket: str
     bound: tuple[int, int]
-    kong_pid: int
+    kong: int | None
     supervisor_pid: int
     plugins: str
     refused: Sequence[str]

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import os
 import select
 import signal
+import stat
 from pathlib import Path
 
 
@@ -90,17 +92,42 @@ def is_superseded(bound: tuple[int, int], path: Path, waiting: Path) -> bool:
     return identity(path) != bound and identity(waiting) != bound
 
 
-def watch(pid: int) -> int | None:
-    """Return a pidfd; None if the process is gone."""
+def watch_starter() -> int | None:
+    """Return a pidfd of the process that started this one; None where the kernel gives none.
+
+    Raises:
+        ProcessLookupError: if that process has ended: getppid() names another one then.
+    """
+    pid = os.getppid()
     try:
-        return os.pidfd_open(pid)
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
     except OSError:
-        return None
+        descriptor = None
+    # Kong can end before the first line of this process runs. Its end of the output's pipe is closed then.
+    if os.getppid() != pid or _is_unread(1) or _is_unread(2):
+        if descriptor is not None:
+            os.close(descriptor)
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return descriptor
 
 
 def is_running(descriptor: int) -> bool:
     """Tell whether a process still runs; a pidfd becomes readable when it ends."""
     return not select.select([descriptor], [], [], 0)[0]
+
+
+def _is_unread(descriptor: int) -> bool:
+    """Tell whether a descriptor is a pipe without a reader."""
+    try:
+        if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+            return False
+    except OSError:
+        return False
+    poller = select.poll()
+    poller.register(descriptor, 0)
+    return any(events & select.POLLERR for _, events in poller.poll(0))
 
 
 def _release_output() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable, Watchdog
-from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, pending_path, watch
+from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, pending_path
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
@@ -173,6 +173,7 @@ def supervise(
     path: Path,
     bound: tuple[int, int],
     *,
+    kong: int | None,
     pump: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -185,10 +186,11 @@ def supervise(
         table: of the workers' slots.
         path: of Kong's socket; another socket there means another group.
         bound: identity of this group's.
+        kong: pidfd of the process that started this one; None without one to follow.
         pump: called ten times a second; must not block.
         clock: monotonic seconds.
     """
-    kong, watchdog = watch(os.getppid()), Watchdog(table, None)
+    watchdog = Watchdog(table, None)
     waiting = pending_path(path, os.getpid())
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     while True:

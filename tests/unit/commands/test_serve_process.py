@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -235,3 +236,30 @@ def test_a_taken_port_costs_no_span(prefix: Path) -> None:
         metrics = wait_for(served.metrics, _SECONDS, "the page has its port")
 
         assert 'otlp_tracing_listen_failed_total{option="--http"} 0.0' not in metrics
+
+
+def test_it_ends_if_kong_ended_before_it_could_look(prefix: Path) -> None:
+    """Its parent is another process then, such as init; a plugin server of no Kong would stay for ever."""
+    kong = """
+import os, subprocess, sys
+_, output = os.pipe()
+print(subprocess.Popen([*sys.argv[1:]], stdout=output, stderr=output).pid)
+"""
+    command = [sys.executable, "-m", "otlp_tracing", "serve", "--kong-prefix", str(prefix), "--workers", "1"]
+    printed = subprocess.run(
+        [sys.executable, "-c", kong, *command], capture_output=True, text=True, check=True, timeout=_SECONDS
+    ).stdout
+
+    def has_ended() -> bool:
+        try:
+            state = Path("/proc", printed.strip(), "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        return state == "Z"
+
+    try:
+        wait_for(has_ended, _SECONDS, "serve ends")
+    finally:
+        if not has_ended():
+            os.kill(int(printed), signal.SIGTERM)
+    assert not (prefix / "otlp-tracing.socket").exists()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, identity, pending_path, watch
+from e2e.waiting import wait_for
+from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, identity, pending_path
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_a_successor_sends_a_worker_into_retirement(path: Path) -> None:
 def test_a_worker_ends_with_kong(path: Path) -> None:
     """Whatever else is the case."""
     kong = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    worker = lifecycle(path, watch(kong.pid))
+    worker = lifecycle(path, os.pidfd_open(kong.pid))
     assert worker.state() is WorkerState.SERVING
     kong.kill()
     kong.wait()
@@ -51,7 +52,6 @@ def test_a_worker_ends_with_kong(path: Path) -> None:
     kong.stdin.close()
 
     assert worker.state() is WorkerState.STOPPING
-    assert watch(kong.pid) is None
 
 
 def test_a_worker_that_starts_late_notices_that_its_supervisor_is_gone(
@@ -84,3 +84,35 @@ def test_a_group_in_waiting_serves_until_it_takes_its_place(path: Path) -> None:
     assert identity(path) == bound
     assert worker.state() is WorkerState.SERVING
     assert not waiting.exists()
+
+
+_REPORT = """
+import os, sys, time
+from otlp_tracing.kong_server.lifecycle import is_running, watch_starter
+if {waits}:
+    while os.getppid() == int(sys.argv[2]):
+        time.sleep(0.01)
+try:
+    found = "running" if is_running(watch_starter()) else "ended"
+except ProcessLookupError:
+    found = "gone"
+open(sys.argv[1], "w").write(found)
+"""
+_STARTER = """
+import os, subprocess, sys, time
+reader, writer = os.pipe()
+subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2], str(os.getpid())], stdout=writer)
+if sys.argv[3] == "stays":
+    os.close(writer)
+    os.read(reader, 1)
+"""
+
+
+@pytest.mark.parametrize(("starter", "found"), [("stays", "running"), ("ends", "gone")])
+def test_a_starter_that_has_ended_is_not_mistaken_for_its_heir(starter: str, found: str, tmp_path: Path) -> None:
+    """Kong can end before the first line of the process runs: the parent is another one then, which never ends."""
+    report = tmp_path / "report"
+    program = _REPORT.format(waits=starter == "ends")
+    subprocess.run([sys.executable, "-c", _STARTER, program, str(report), starter], check=True, timeout=30)
+
+    assert wait_for(lambda: report.exists() and report.read_text(), 30, "the process reports") == found

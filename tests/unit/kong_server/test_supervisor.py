@@ -40,11 +40,13 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable
+from otlp_tracing.kong_server.lifecycle import watch_starter
 from otlp_tracing.kong_server.supervisor import Child, bind, supervise
 path = Path({folder!r}, "kong.socket")
 (listener, bound), table = bind(path), HeartbeatTable.create(1)
 command = [sys.executable, "-c", {child!r}, {folder!r} + "/pids", str(table.descriptor)]
-supervise([Child("worker 0", command, descriptors=[table.descriptor], slot=0)], table, path, bound)
+worker = Child("worker 0", command, descriptors=[table.descriptor], slot=0)
+supervise([worker], table, path, bound, kong=watch_starter())
 """
 
 
