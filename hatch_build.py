@@ -38,6 +38,7 @@ COMPILED = (
     "sidecar/ingest/grpc_status.py",
     "sidecar/ingest/nginx_facts.py",
     "sidecar/ingest/request_record.py",
+    "sidecar/ingest/start_time.py",
     "sidecar/outcome.py",
     "sidecar/pipeline.py",
     "sidecar/route_table.py",

@@ -36,6 +36,7 @@ from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, lines
 from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
+from otlp_tracing.sidecar.ingest.start_time import with_start_time
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
@@ -176,7 +177,8 @@ class Pipeline:
             return
         self._entries.move_to_end(key)
         try:
-            self._process(key, entry, decode(log, self._ignore_field), worker_id)
+            record = decode(log, self._ignore_field)
+            self._process(key, entry, with_start_time(record, time.time() * 1000, self._ignore_field), worker_id)
         except Exception as error:
             # Raised further, an internal error would end the connection, and the worker would send the record again.
             self._reject_record(error)
@@ -196,6 +198,7 @@ class Pipeline:
             record = decode(log, self._ignore_field)
             if record.log.started_at is None:
                 raise WireError("not a log record: it has no started_at")
+            record = with_start_time(record, time.time() * 1000, self._ignore_field)
             named, worker_id = handed_over_by(record.log.otlp_tracing)
             key = named
             if key is None or (is_last and key not in self._entries):
