@@ -23,20 +23,26 @@ from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRec
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 # Varints of lengths under 16 KiB, as most are: looking one up is much faster than computing it.
-_LENGTHS = tuple(bytes((size,)) if size < 0x80 else bytes((size & 0x7F | 0x80, size >> 7)) for size in range(0x4000))
-_TIMES = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_nano, 7 and 8, with their tags
-_LOG_TIMES = struct.Struct("<BQBQ")  # LogRecord.time_unix_nano and observed_time_unix_nano, 1 and 11
-_LOG_FLAGS = struct.Struct("<BI")  # LogRecord.flags, 8
-_FLAGS = struct.Struct("<HI")  # Span.flags, 16, with its tag of two bytes
+_LENGTHS: Final = [
+    bytes((size,)) if size < 0x80 else bytes((size & 0x7F | 0x80, size >> 7)) for size in range(0x4000)
+]
+_TIMES: Final = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_nano, 7 and 8, with their tags
+_LOG_TIMES: Final = struct.Struct("<BQBQ")  # LogRecord.time_unix_nano and observed_time_unix_nano, 1 and 11
+_LOG_FLAGS: Final = struct.Struct("<BI")  # LogRecord.flags, 8
+_FLAGS: Final = struct.Struct("<HI")  # Span.flags, 16, with its tag of two bytes
 # There are some eighty names of attributes, and few values are longer: some megabytes at the worst.
-_MAX_NAMES, _MAX_SIZE = 256, 256
-_FIXED32 = struct.Struct("<I")
-_DOUBLE = struct.Struct("<d")
-_KINDS: Mapping[str, bytes] = {"internal": b"\x30\x01", "server": b"\x30\x02", "client": b"\x30\x03"}  # Span.kind, 6
-_ERROR = b"\x7a\x02\x18\x02"  # Span.status, 15: code (3) ERROR
-_FLAGS_TAG = 0x0185
+_MAX_NAMES: Final = 256
+_MAX_SIZE: Final = 256
+_MAX_VARINT: Final = 10  # bytes
+_FIXED32: Final = struct.Struct("<I")
+_DOUBLE: Final = struct.Struct("<d")
+_KINDS: Final[dict[str, bytes]] = {"internal": b"\x30\x01", "server": b"\x30\x02", "client": b"\x30\x03"}  # Span.kind, 6
+_ERROR: Final = b"\x7a\x02\x18\x02"  # Span.status, 15: code (3) ERROR
+_FLAGS_TAG: Final = 0x0185
 # Bits 0 to 7 are the W3C flags, 8 says that 9 has a meaning, 9 that the parent is remote.
-_HAS_IS_REMOTE, _IS_REMOTE, _TRACE_FLAGS = 0x100, 0x200, 0xFF
+_HAS_IS_REMOTE: Final = 0x100
+_IS_REMOTE: Final = 0x200
+_TRACE_FLAGS: Final = 0xFF
 
 
 Severity = tuple[int, str]
@@ -114,7 +120,7 @@ def encode_log(span: SpanRecord, attributes: Attributes, severity: Severity, bod
 
 def encode_resource(attributes: Mapping[str, AttributeValue]) -> bytes:
     """Encode a resource, as the field of a ResourceSpans that it becomes."""
-    return _field(b"\x0a", _RESOURCE_ATTRIBUTES.encode(attributes))
+    return _field(b"\x0a", _RESOURCE_ATTRIBUTES.encode(dict(attributes)))
 
 
 def request(resource: bytes, spans: Iterable[bytes]) -> bytes:
@@ -155,66 +161,88 @@ def _link(link: SpanContext) -> bytes:
     return ids + _text(b"\x1a", link.trace_state) + b"\x35" + _FIXED32.pack(flags)
 
 
+class _Name:
+    """An attribute's name: the bytes of a KeyValue before its value, which depend on the value's kind and size.
+
+    Args:
+        tag: of the attributes' field.
+        key: the name.
+    """
+
+    __slots__ = ("_key", "_tag", "double", "numbers", "texts")
+    texts: Final[list[bytes]]
+    numbers: Final[list[bytes]]
+    double: Final[bytes]
+
+    def __init__(self, tag: bytes, key: str) -> None:
+        self._tag: Final = tag
+        self._key: Final = _text(b"\x0a", key)
+        self.texts = [b""] * _MAX_SIZE
+        self.numbers = [self.before(b"\x18", size) for size in range(_MAX_VARINT + 1)]
+        self.double = self.before(b"\x21", _DOUBLE.size)
+
+    def before_text(self, size: int) -> bytes:
+        """Return the bytes before a text of so many bytes."""
+        if size >= _MAX_SIZE:
+            return self.before(b"\x0a" + _length(size), size)
+        before = self.texts[size]
+        if not before:
+            before = self.texts[size] = self.before(b"\x0a" + _length(size), size)
+        return before
+
+    def before(self, value: bytes, size: int) -> bytes:
+        """Return the bytes before a value.
+
+        Args:
+            value: tag of the AnyValue's field, and the length if it has one.
+            size: of the rest of the value, in bytes.
+        """
+        pair = self._key + b"\x12" + _length(len(value) + size) + value
+        return self._tag + _length(len(pair) + size) + pair
+
+
 class _AttributeEncoder:
-    """Writes attributes. The bytes before a value depend on its name and its size, and are made once.
+    """Writes attributes.
 
     Args:
         tag: of the attributes' field.
     """
 
-    __slots__ = ("_before_doubles", "_before_numbers", "_before_texts", "_tag")
+    __slots__ = ("_names", "_tag")
     _tag: Final[bytes]
-    _before_texts: Final[dict[str, dict[int, bytes]]]
-    _before_numbers: Final[dict[str, dict[int, bytes]]]
-    _before_doubles: Final[dict[str, dict[int, bytes]]]
+    _names: Final[dict[str, _Name]]
 
     def __init__(self, tag: bytes) -> None:
         self._tag = tag
-        self._before_texts = {}
-        self._before_numbers = {}
-        self._before_doubles = {}
+        self._names = {}
 
-    def encode(self, attributes: Mapping[str, AttributeValue]) -> bytes:
+    def encode(self, attributes: Attributes) -> bytes:
         """Write all attributes."""
-        pieces = []
+        pieces: list[bytes] = []
         for key, value in attributes.items():
+            name = self._names.get(key)
+            if name is None:
+                name = self._add(key)
             if type(value) is str:
                 text = value.encode()
-                pieces.append(self._before(self._before_texts, key, b"\x0a", len(text)))
+                pieces.append(name.before_text(len(text)))
                 pieces.append(text)
             elif type(value) is int:
                 number = _LENGTHS[value] if 0 <= value < 0x4000 else _varint(value)
-                pieces.append(self._before(self._before_numbers, key, b"\x18", len(number)))
+                pieces.append(name.numbers[len(number)])
                 pieces.append(number)
             elif type(value) is float:
-                pieces.append(self._before(self._before_doubles, key, b"\x21", 8))
+                pieces.append(name.double)
                 pieces.append(_DOUBLE.pack(value))
             else:
                 pieces.append(_field(self._tag, _text(b"\x0a", key) + _field(b"\x12", _any_value(value))))
         return b"".join(pieces)
 
-    def _before(self, known: dict[str, dict[int, bytes]], key: str, kind: bytes, size: int) -> bytes:
-        """Return the bytes of a KeyValue before its value.
-
-        Args:
-            known: those of this kind, by name and size.
-            key: name of the attribute.
-            kind: tag of the AnyValue's field.
-            size: of the value, in bytes.
-        """
-        by_size = known.get(key)
-        if by_size is None:
-            by_size = {}
-            if len(known) < _MAX_NAMES:
-                known[key] = by_size
-        before = by_size.get(size)
-        if before is None:
-            value = kind + _length(size) if kind == b"\x0a" else kind
-            before = _text(b"\x0a", key) + b"\x12" + _length(len(value) + size) + value
-            before = self._tag + _length(len(before) + size) + before
-            if size < _MAX_SIZE:
-                by_size[size] = before
-        return before
+    def _add(self, key: str) -> _Name:
+        name = _Name(self._tag, key)
+        if len(self._names) < _MAX_NAMES:
+            self._names[key] = name
+        return name
 
 
 def _any_value(value: AttributeValue) -> bytes:
@@ -232,8 +260,6 @@ def _any_value(value: AttributeValue) -> bytes:
     raise TypeError(f"an attribute cannot be {type(value).__name__}")
 
 
-# Span names and most tracestates repeat; the longest tracestate has 16 KiB: 8 MiB at the worst.
-@lru_cache(maxsize=512)
 def _text(tag: bytes, text: str) -> bytes:
     return _field(tag, text.encode()) if text else b""
 
@@ -261,5 +287,5 @@ def _varint(number: int) -> bytes:
 _SPAN_ATTRIBUTES: Final = _AttributeEncoder(b"\x4a")
 _LOG_ATTRIBUTES: Final = _AttributeEncoder(b"\x32")
 _RESOURCE_ATTRIBUTES: Final = _AttributeEncoder(b"\x0a")
-_SCOPE = _field(b"\x0a", _text(b"\x0a", "otlp_tracing") + _text(b"\x12", __version__))
-_SCHEMA = _text(b"\x1a", SCHEMA_URL)
+_SCOPE: Final = _field(b"\x0a", _text(b"\x0a", "otlp_tracing") + _text(b"\x12", __version__))
+_SCHEMA: Final = _text(b"\x1a", SCHEMA_URL)
