@@ -6,21 +6,23 @@ Counting needs no clock: the same value costs the same on every machine, and a t
 
 from __future__ import annotations
 
-SEARCH = 750
+from typing import Final
+
+SEARCH: Final = 750
 """Starting one search, from Python into RE2 and back: some 3 µs."""
-CANDIDATE = 1_000
+CANDIDATE: Final = 1_000
 """Examining one match: a checksum, a header decoded, a finding reported."""
-ESCAPE = 100
+ESCAPE: Final = 100
 """Decoding one escape."""
-PARAMETER = 100
+PARAMETER: Final = 100
 """A query parameter with a cached name. A new name costs ten times as much, once."""
-NAMES_BUDGET_PER_KIB = 45_000
+NAMES_BUDGET_PER_KIB: Final = 45_000
 """Bound for a KiB of a query, by name: 45 sensitive parameters, or a few hundred others."""
-VALUE_BUDGET_PER_KIB = 60_000
+VALUE_BUDGET_PER_KIB: Final = 60_000
 """Bound for a KiB of a value, for the detectors: a quarter of a millisecond."""
-PATTERNS_BUDGET_PER_KIB = 144_000
+PATTERNS_BUDGET_PER_KIB: Final = 144_000
 """Bound for a KiB, for the user's patterns: with the two above, a millisecond."""
-SPAN_BUDGET = 1_000_000
+SPAN_BUDGET: Final = 1_000_000
 """Four milliseconds. A usual span has one KiB of strings and costs a hundredth of it."""
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 
 from otlp_tracing.config.sensitive_names import SensitiveNames
 from otlp_tracing.config.settings import Redaction, SpanAttribute
@@ -39,19 +39,19 @@ from otlp_tracing.sidecar.redaction.string_kinds import (
     StringKind,
     StringKinds,
 )
-from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRecord
 
 _log = logging.getLogger("otlp_tracing.sidecar.redaction")
 
 # nginx accepts 8 KiB for a request line or a header by default; a longer string than half of it tells a reader
 # nothing. The last 512 characters before the cut are scanned and removed: a secret that the cut divides is
 # recognized by its beginning.
-_MAX_LENGTH = 4096
-_KEPT_LENGTH = _MAX_LENGTH - 512
-_CUT_MARK = "…"
+_MAX_LENGTH: Final = 4096
+_KEPT_LENGTH: Final = _MAX_LENGTH - 512
+_CUT_MARK: Final = "…"
 # Appended at the cut. If the authority after `//` reaches up to there, it is longer than a host can be (RFC 1035: 253
 # characters), so it is a user or a password, and its `@` was cut off.
-_USERINFO_END = "@"
+_USERINFO_END: Final = "@"
 LENGTH_RULE = "length"
 """The rule of a string that is cut because of its length."""
 
@@ -119,8 +119,11 @@ class Redactor:
                 attributes = _with_value(attributes, name, redacted)
         texts = _texts_of(span, attributes)
         cut: dict[int, str] = {}
-        if len(max(texts, key=len)) > _MAX_LENGTH:
-            cut = {index: text for index, text in enumerate(texts) if len(text) > _MAX_LENGTH}
+        for text in texts:
+            if len(text) > _MAX_LENGTH:
+                cut = {index: text for index, text in enumerate(texts) if len(text) > _MAX_LENGTH}
+                break
+        if cut:
             for index, text in cut.items():
                 texts[index] = text[:_MAX_LENGTH] + _USERINFO_END
         found = self._scan.find(texts, budget)
@@ -226,7 +229,7 @@ def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Dete
     yield AssignedSecret(sensitive, frozenset(redaction.safe_query))
 
 
-def _texts_of(span: SpanRecord, attributes: Mapping[str, AttributeValue]) -> list[str]:
+def _texts_of(span: SpanRecord, attributes: Attributes) -> list[str]:
     texts = [span.name, span.trace_state]
     for link in span.links:
         texts.append(link.trace_state)  # compiled, a comprehension costs a call
@@ -238,7 +241,7 @@ def _texts_of(span: SpanRecord, attributes: Mapping[str, AttributeValue]) -> lis
     return texts
 
 
-def _names_of_texts(span: SpanRecord, attributes: Mapping[str, AttributeValue]) -> list[str]:
+def _names_of_texts(span: SpanRecord, attributes: Attributes) -> list[str]:
     names = [SPAN_NAME, TRACE_STATE, *[TRACE_STATE] * len(span.links)]
     for name, value in attributes.items():
         names += [name] * (len(value) if isinstance(value, list) else int(isinstance(value, str)))
@@ -246,8 +249,8 @@ def _names_of_texts(span: SpanRecord, attributes: Mapping[str, AttributeValue]) 
 
 
 def _with_value(
-    attributes: Mapping[str, AttributeValue], name: str, value: AttributeValue | None
-) -> dict[str, AttributeValue]:
+    attributes: Attributes, name: str, value: AttributeValue | None
+) -> Attributes:
     changed = dict(attributes)
     if value is None:
         del changed[name]
@@ -257,7 +260,7 @@ def _with_value(
 
 
 def _with_texts(
-    span: SpanRecord, attributes: Mapping[str, AttributeValue], replaced: Mapping[int, str | None]
+    span: SpanRecord, attributes: Attributes, replaced: Mapping[int, str | None]
 ) -> SpanRecord:
     """Return the span with some of its strings replaced, by index; None drops one."""
     index = 2 + len(span.links)

@@ -10,12 +10,11 @@ Source: nginx, ngx_http_upstream_next; semantic conventions 1.44, docs/http/http
 from __future__ import annotations
 
 from otlp_tracing.sidecar.ingest.entities import tag_value, tags_of
-from otlp_tracing.sidecar.ingest.log_record import Service
 from otlp_tracing.sidecar.ingest.request_record import NO_ANSWER, RequestRecord
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.legacy_semconv import client_names
-from otlp_tracing.sidecar.spans.model import Attributes, present
+from otlp_tracing.sidecar.spans.model import Attributes, add_text, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version
 from otlp_tracing.sidecar.spans.server_address import DEFAULT_PORTS
@@ -36,7 +35,7 @@ def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules
     last = len(record.tries) - 1
     spans = []
     for number, attempt in enumerate(record.tries):
-        attributes = dict(shared)
+        attributes = shared if number == last else dict(shared)
         if attempt.ip:
             attributes["network.peer.address"] = attempt.ip
         if attempt.port:
@@ -62,28 +61,23 @@ def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules
 
 
 def _upstream_attributes(record: RequestRecord, call: Call | None, rules: SpanRules) -> Attributes:
+    attributes = rules.methods.attributes(record.sent_method)
     service = record.log.service
-    url = None
-    if service is not None and service.host:
-        scheme = _SCHEMES.get(service.protocol or "", service.protocol or "http")
-        host = f"[{service.host}]" if ":" in service.host else service.host
-        port = f":{int(service.port)}" if service.port and service.port != DEFAULT_PORTS.get(scheme) else ""
-        url = f"{scheme}://{host}{port}{record.log.upstream_uri or '/'}"
-    return present({
-        **rules.methods.attributes(record.sent_method),
-        "server.address": service.host if service else None,
-        "server.port": int(service.port) if service and service.port else None,
-        "url.full": url,
-        _PEER: _peer_name(service),
-        **(call.attributes() if call else {}),
-    })  # fmt: skip
-
-
-def _peer_name(service: Service | None) -> str | None:
-    # A service calls itself by its own `service.name`, which need not be the name that Kong has for it.
-    if service is None:
-        return None
-    return tag_value(tags_of(service), _PEER) or service.name
+    if service is not None:
+        add_text(attributes, "server.address", service.host)
+        port = int(service.port) if service.port else None
+        if port is not None:
+            attributes["server.port"] = port
+        if service.host:
+            scheme = _SCHEMES.get(service.protocol or "", service.protocol or "http")
+            host = f"[{service.host}]" if ":" in service.host else service.host
+            shown = f":{port}" if port is not None and port != DEFAULT_PORTS.get(scheme) else ""
+            attributes["url.full"] = f"{scheme}://{host}{shown}{record.log.upstream_uri or '/'}"
+        # A service calls itself by its own `service.name`, which need not be the name that Kong has for it.
+        add_text(attributes, _PEER, tag_value(tags_of(service), _PEER) or service.name)
+    if call is not None:
+        attributes.update(present(call.attributes()))
+    return attributes
 
 
 def try_outcome(record: RequestRecord, call: Call | None, number: int) -> tuple[int | None, str | None]:

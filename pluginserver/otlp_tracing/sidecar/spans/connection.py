@@ -12,7 +12,7 @@ from __future__ import annotations
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
-from otlp_tracing.sidecar.spans.kong_entities import entity_attributes
+from otlp_tracing.sidecar.spans.kong_entities import add_entities
 from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
@@ -84,7 +84,6 @@ def _attributes(record: RequestRecord) -> Attributes:
         "network.type": ("ipv6" if ":" in client else "ipv4") if client else None,
         "client.address": client,
         "server.port": bytes_of(session.server_port) or None,
-        **entity_attributes(log),
         "kong.connection.received_bytes": bytes_of(session.received),
         "kong.connection.sent_bytes": bytes_of(session.sent),
         "kong.upstream.address": last.ip if last else None,
@@ -92,6 +91,7 @@ def _attributes(record: RequestRecord) -> Attributes:
         "kong.upstream.tries": len(record.tries),
         "kong.latency.kong_ms": bytes_of(log.latencies.kong),
     })  # fmt: skip
+    add_entities(attributes, log)
     if session.tls is not None:
         attributes.update(tls_attributes(session.tls))
     return attributes

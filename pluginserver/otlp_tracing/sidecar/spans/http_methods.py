@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from otlp_tracing.context import is_method
+from otlp_tracing.sidecar.spans.model import Attributes
 
 _DEFAULT = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 _VARIABLE = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"
@@ -29,7 +30,7 @@ class HttpMethods:
         """Return a method as span names and labels show it."""
         return method if method in self._known else "HTTP"
 
-    def attributes(self, method: str) -> dict[str, str]:
+    def attributes(self, method: str) -> Attributes:
         """Return the attributes of a request's method.
 
         Args:
@@ -38,5 +39,7 @@ class HttpMethods:
         """
         if method in self._known:
             return {"http.request.method": method}
-        original = {"http.request.method_original": method} if is_method(method) else {}
-        return {"http.request.method": "_OTHER", **original}
+        attributes: Attributes = {"http.request.method": "_OTHER"}
+        if is_method(method):
+            attributes["http.request.method_original"] = method
+        return attributes

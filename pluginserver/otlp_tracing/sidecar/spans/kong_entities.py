@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.spans.model import Attributes, add_text
 
 
-def entity_attributes(log: LogRecord) -> dict[str, str | None]:
-    """Return ids and names of route, service, consumer and workspace, None for those that the record does not have."""
+def add_entities(attributes: Attributes, log: LogRecord) -> None:
+    """Add ids and names of route, service, consumer and workspace, those that the record has."""
     route, service, consumer = log.route, log.service, log.consumer
-    return {
-        "kong.route.id": route.id if route else None,
-        "kong.route.name": route.name if route else None,
-        "kong.service.id": service.id if service else None,
-        "kong.service.name": service.name if service else None,
-        "kong.consumer.id": consumer.id if consumer else None,
-        "kong.consumer.username": consumer.username if consumer else None,
-        "kong.workspace.id": log.workspace,
-        "kong.workspace.name": log.workspace_name,
-    }
+    if route is not None:
+        add_text(attributes, "kong.route.id", route.id)
+        add_text(attributes, "kong.route.name", route.name)
+    if service is not None:
+        add_text(attributes, "kong.service.id", service.id)
+        add_text(attributes, "kong.service.name", service.name)
+    if consumer is not None:
+        add_text(attributes, "kong.consumer.id", consumer.id)
+        add_text(attributes, "kong.consumer.username", consumer.username)
+    add_text(attributes, "kong.workspace.id", log.workspace)
+    add_text(attributes, "kong.workspace.name", log.workspace_name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,9 +12,21 @@ Attributes = dict[str, AttributeValue]
 Kind = Literal["server", "client", "internal"]
 
 
-def present(attributes: Mapping[str, AttributeValue | None]) -> Attributes:
+def present(attributes: dict[str, AttributeValue | None]) -> Attributes:
     """Return the attributes that have a value."""
     return {name: value for name, value in attributes.items() if value is not None and value != ""}
+
+
+def add_text(attributes: Attributes, name: str, text: str | None) -> None:
+    """Add an attribute that has a text."""
+    if text:
+        attributes[name] = text
+
+
+def add_number(attributes: Attributes, name: str, number: float | None) -> None:
+    """Add an attribute with a whole number that is not negative; Kong writes -1 where there is none."""
+    if number is not None and number >= 0:
+        attributes[name] = number if isinstance(number, int) else int(number)
 
 
 @dataclass(slots=True, init=False)
@@ -44,7 +55,7 @@ class SpanRecord:
     kind: Final[Kind]
     start_unix_ns: Final[int]
     end_unix_ns: Final[int]
-    attributes: Final[Mapping[str, AttributeValue]]
+    attributes: Final[Attributes]
     flags: Final[int]
     trace_state: Final[str]
     is_error: Final[bool]
@@ -60,7 +71,7 @@ class SpanRecord:
         kind: Kind,
         start_unix_ns: int,
         end_unix_ns: int,
-        attributes: Mapping[str, AttributeValue],
+        attributes: Attributes,
         flags: int,
         trace_state: str,
         is_error: bool,
@@ -79,7 +90,7 @@ class SpanRecord:
         self.is_error = is_error
         self.links = links
 
-    def with_attributes(self, attributes: Mapping[str, AttributeValue]) -> SpanRecord:
+    def with_attributes(self, attributes: Attributes) -> SpanRecord:
         """Return the span with other attributes; dataclasses.replace takes four times as long."""
         return SpanRecord(
             self.trace_id,

@@ -13,9 +13,9 @@ from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.http_route import http_route
-from otlp_tracing.sidecar.spans.kong_entities import entity_attributes
+from otlp_tracing.sidecar.spans.kong_entities import add_entities
 from otlp_tracing.sidecar.spans.legacy_semconv import server_names
-from otlp_tracing.sidecar.spans.model import Attributes, present
+from otlp_tracing.sidecar.spans.model import Attributes, add_number, add_text, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server_address import server_address
 
@@ -29,36 +29,32 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         call: the gRPC call that the request is, if it is one.
         rules: of the plugin entry.
     """
-    log = record.log
-    request = log.request
+    log, nginx = record.log, record.nginx
+    request, latencies = log.request, log.latencies
     scheme, address, port = server_address(record)
-    nginx = record.nginx
-    attributes = present({
-        **rules.methods.attributes(record.method),
-        "url.scheme": scheme,
-        "url.path": record.path,
-        "url.query": record.query,
-        "http.route": route,
-        "server.address": address,
-        "server.port": port,
-        "client.address": log.client_ip,
-        "user_agent.original": first_line(record.request_headers, "user-agent"),
-        "http.response.status_code": record.status or None,
-        "network.protocol.version": (nginx and nginx.protocol_version) or protocol_version(record, call),
-        "error.type": record.error_type,
-        "kong.request.id": request.id,
-        **entity_attributes(log),
-        "kong.response.source": record.source,
-    })  # fmt: skip
-    for name, number in (
-        ("http.request.size", request.size),
-        ("http.response.size", log.response.size),
-        ("kong.latency.kong_ms", log.latencies.kong),
-        ("kong.latency.proxy_ms", log.latencies.proxy),
-        ("kong.latency.receive_ms", log.latencies.receive),
-    ):
-        if number is not None and number >= 0:  # -1: the request never went upstream
-            attributes[name] = int(number)
+    attributes = rules.methods.attributes(record.method)
+    attributes["url.scheme"] = scheme
+    add_text(attributes, "url.path", record.path)
+    add_text(attributes, "url.query", record.query)
+    add_text(attributes, "http.route", route)
+    add_text(attributes, "server.address", address)
+    if port is not None:
+        attributes["server.port"] = port
+    add_text(attributes, "client.address", log.client_ip)
+    add_text(attributes, "user_agent.original", first_line(record.request_headers, "user-agent"))
+    if record.status:
+        attributes["http.response.status_code"] = record.status
+    version = nginx.protocol_version if nginx is not None else None
+    add_text(attributes, "network.protocol.version", version or protocol_version(record, call))
+    add_text(attributes, "error.type", record.error_type)
+    add_text(attributes, "kong.request.id", request.id)
+    add_entities(attributes, log)
+    add_text(attributes, "kong.response.source", record.source)
+    add_number(attributes, "http.request.size", request.size)
+    add_number(attributes, "http.response.size", log.response.size)
+    add_number(attributes, "kong.latency.kong_ms", latencies.kong)
+    add_number(attributes, "kong.latency.proxy_ms", latencies.proxy)
+    add_number(attributes, "kong.latency.receive_ms", latencies.receive)
     if request.tls is not None:
         attributes.update(tls_attributes(request.tls))
     if nginx is not None:

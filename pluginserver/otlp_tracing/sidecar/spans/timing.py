@@ -75,7 +75,9 @@ def _try_start_ns(attempt: Try) -> int:
 
 
 def _ns(milliseconds: float | None) -> int:
-    return int(min(max(milliseconds or 0, 0), _LATEST_MS) * _MS)
+    if not milliseconds or milliseconds < 0:
+        return 0
+    return int((milliseconds if milliseconds < _LATEST_MS else _LATEST_MS) * _MS)
 
 
 def connection_times(log: LogRecord) -> tuple[int, int]:

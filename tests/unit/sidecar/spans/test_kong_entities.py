@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from otlp_tracing.sidecar.ingest.log_record import Consumer, LogRecord, Route, Service
-from otlp_tracing.sidecar.spans.kong_entities import entity_attributes
+from otlp_tracing.sidecar.spans.kong_entities import add_entities
+from otlp_tracing.sidecar.spans.model import Attributes
 
 
 def test_each_entity_gives_its_id_and_its_name() -> None:
@@ -16,7 +17,10 @@ def test_each_entity_gives_its_id_and_its_name() -> None:
         workspace_name="default",
     )
 
-    assert entity_attributes(log) == {
+    attributes: Attributes = {}
+    add_entities(attributes, log)
+
+    assert attributes == {
         "kong.route.id": "r",
         "kong.route.name": "users-route",
         "kong.service.id": "s",
@@ -28,6 +32,9 @@ def test_each_entity_gives_its_id_and_its_name() -> None:
     }
 
 
-def test_an_entity_that_is_not_there_has_no_value() -> None:
+def test_an_entity_that_is_not_there_has_no_attribute() -> None:
     """A request without a route has neither a service nor a consumer."""
-    assert set(entity_attributes(LogRecord()).values()) == {None}
+    attributes: Attributes = {}
+    add_entities(attributes, LogRecord())
+
+    assert not attributes

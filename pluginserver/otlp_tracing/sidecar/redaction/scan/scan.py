@@ -7,6 +7,7 @@ only if one matches is each string scanned.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import re2
 
@@ -26,13 +27,14 @@ from otlp_tracing.sidecar.redaction.scan.layers import layers
 from otlp_tracing.sidecar.redaction.scan.pattern_scan import PatternScan
 from otlp_tracing.sidecar.redaction.scan.patterns import Patterns
 
-_SEPARATOR = "\n"
+_SEPARATOR: Final = "\n"
 # Kong's request id: 32 hexadecimal digits, in which no detector finds anything. Each id takes a new path through the
 # automaton, and costs RE2 more than all other strings of a span.
-_ID_LENGTH = 32
+_ID_LENGTH: Final = 32
 # Most strings of a span repeat: names, ids of routes, user agents. Those without a finding are remembered, so that a
 # span with one finding costs a scan of few strings. 1,024 of 128 characters take 200 KiB for each set of settings.
-_MAX_CLEAN, _LONGEST_CLEAN = 1024, 128
+_MAX_CLEAN: Final = 1024
+_LONGEST_CLEAN: Final = 128
 
 
 class Scan:
@@ -57,7 +59,7 @@ class Scan:
         self._triggers.Compile()
         self._clean: dict[str, None] = {}
 
-    def find(self, texts: Sequence[str], budget: CostBudget) -> dict[int, list[Finding]]:
+    def find(self, texts: list[str], budget: CostBudget) -> dict[int, list[Finding]]:
         """Find everything in the strings of a span.
 
         Args:
