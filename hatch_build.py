@@ -62,6 +62,7 @@ COMPILED = (
     "sidecar/telemetry/registry.py",
     "sidecar/telemetry/request_duration.py",
     "sidecar/telemetry/request_metrics.py",
+    "sidecar/live/rate_limiter.py",
     "sidecar/live/recorder.py",
     "sidecar/live/routes.py",
 )

@@ -13,23 +13,23 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-FLAG_SAMPLED = 0x01
+FLAG_SAMPLED: Final = 0x01
 FLAG_RANDOM = 0x02
 
-DECIDED_BY = ("parent", "policy", "rule", "rate", "budget", "load")
+DECIDED_BY: Final = ("parent", "policy", "rule", "rate", "budget", "load")
 """The kinds of a head decision. `budget` and `load` have lowered the configured rate."""
 
 TAIL_RULE = "tail_rule"
 """The reason of a trace that a rule on the finished request keeps."""
 
-MAX_RULE_NAME = 128  # characters; a longer name is not read
+MAX_RULE_NAME: Final = 128  # characters; a longer name is not read
 
 LOG_FIELD = "otlp_tracing"
 """The field of Kong's log record that carries a RequestContext."""
 
 # 32 members of 513 characters and the commas between them: the most that the W3C's grammar allows.
-_TRACE_STATE = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
-_METHOD = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,64}")  # the longest registered one has 17 characters
+_TRACE_STATE: Final = re.compile(r"[\x20-\x7e]{0,16447}", re.ASCII)
+_METHOD: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]{1,64}")  # the longest registered one has 17 characters
 _LONGEST_BAGGAGE = 8192  # the largest size of a request's captured baggage, all of it
 _MOST_BAGGAGE = 180
 _NO_TRACE: Final = bytes(16)
@@ -193,7 +193,7 @@ class RequestContext:
         if ids is None or flags is None or trace_state is None:
             return None
         decided_by, rule, probability = get("decided_by"), get("rule"), get("probability")
-        return cls(
+        return RequestContext(
             ids[:16],
             ids[16:24],
             ids[24:],
@@ -208,7 +208,7 @@ class RequestContext:
         )
 
 
-FORWARDED = ("host", "proto", "port")
+FORWARDED: Final = ("host", "proto", "port")
 """The headers X-Forwarded-Host, -Proto and -Port."""
 
 
@@ -255,7 +255,7 @@ class RequestNotes:
         method, grpc, body = log_field.get("method"), log_field.get("grpc"), log_field.get("body")
         known = method if isinstance(method, str) and is_method(method) else None
         forwarded = log_field.get("forwarded")
-        return cls(
+        return RequestNotes(
             known,
             is_grpc=grpc is True,
             has_body=body is True,

@@ -9,8 +9,8 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.route_table import RouteKey
 
-NOT_SAMPLED = "not_sampled"
-DROPPED_LATER = "dropped_later"
+NOT_SAMPLED: Final = "not_sampled"
+DROPPED_LATER: Final = "dropped_later"
 
 
 class RequestOutcome:
@@ -31,8 +31,8 @@ class RequestOutcome:
     """
 
     __slots__ = (
-        "context", "decision", "entry_key", "entry_name", "kept_for", "log_record", "probability", "record", "route",
-        "spans", "worker_id",
+        "context", "decision", "entry_key", "entry_name", "is_kept", "kept_for", "log_record", "probability", "record",
+        "route", "spans", "worker_id",
     )  # fmt: skip
     entry_key: Final[bytes]
     entry_name: Final[str]
@@ -44,6 +44,8 @@ class RequestOutcome:
     kept_for: Final[str | None]
     spans: Final[Sequence[bytes]]
     log_record: Final[bytes]
+    is_kept: Final[bool]
+    """The trace is exported."""
     decision: str
     """`parent`, `policy`, `rule`, `rate`, `budget`, `load` (the head kept it), `error`, `retry`, `slow`, `status`,
     `rare`, `tail_rule` (the tail kept it), `not_sampled` or `dropped_later` (the head kept it, and a tail rule did
@@ -74,7 +76,8 @@ class RequestOutcome:
         self.kept_for = kept_for
         self.spans = spans
         self.log_record = log_record
-        if kept_for:
+        self.is_kept = kept_for is not None or (context.sampled and not is_dropped_later)
+        if kept_for is not None:
             self.decision = kept_for
         elif is_dropped_later:
             self.decision = DROPPED_LATER
@@ -83,11 +86,6 @@ class RequestOutcome:
             self.decision = context.decided_by or "rate"
         else:
             self.decision = NOT_SAMPLED
-
-    @property
-    def is_kept(self) -> bool:
-        """The trace is exported."""
-        return self.decision not in {NOT_SAMPLED, DROPPED_LATER}
 
 
 class OutcomeObserver(Protocol):

@@ -17,6 +17,7 @@ OTHER: RouteKey = ("_OTHER", "_OTHER")
 # Up to eleven series each on /metrics (a megabyte in all) and 30 kB on the page: far more than a dashboard shows.
 MAX_ROUTES = 500
 _IDLE_SECONDS = 600.0  # twice the window of the page
+_PRECISION_SECONDS = 1.0  # a busy route is noted once a second
 
 
 class RouteTable:
@@ -47,7 +48,10 @@ class RouteTable:
     def key(self, service: str, route: str) -> RouteKey:
         """Return the key of a request's route; OTHER if there is no room for it."""
         key, now = (service, route), self._clock()
-        if key not in self._seen_at and len(self._seen_at) >= self._max_routes and not self._evict(now):
+        seen_at = self._seen_at.get(key)
+        if seen_at is not None and now - seen_at < _PRECISION_SECONDS:
+            return key
+        if seen_at is None and len(self._seen_at) >= self._max_routes and not self._evict(now):
             self._on_refused()
             return OTHER
         self._seen_at[key] = now

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from otlp_tracing.sidecar.live.rate_limiter import RateLimiter
+
 # Three minutes at any rate, by the next bound; some 8 MiB, and half a second to try rules on.
 MAX_REQUESTS = 20_000
 # Failed and other requests each; a share estimated from a minute of such a sample is good to a few per cent.
@@ -76,39 +78,13 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
     redact: Callable[[str], str]
 
 
-class _RateLimiter:
-    """Selects one request in n; n follows from the rate of the second before."""
-
-    __slots__ = ("_one_in", "_pending", "_second", "_seen")
-
-    def __init__(self) -> None:
-        self._one_in = 1
-        self._pending = self._second = self._seen = 0
-
-    def weight(self, now: float) -> int:
-        """Count one request; return the number that it represents, 0 if it is not selected."""
-        second = int(now)
-        if second != self._second:
-            self._one_in = max(1, -(-self._seen // MAX_PER_SECOND)) if second == self._second + 1 else 1
-            self._second, self._seen = second, 0
-        self._seen += 1
-        if self._seen > self._one_in * MAX_PER_SECOND:
-            # The load has risen since the second before.
-            self._one_in += 1
-        self._pending += 1
-        if self._pending < self._one_in:
-            return 0
-        weight, self._pending = self._pending, 0
-        return weight
-
-
 class RecentRequests:
     """A ring of recent requests."""
 
     def __init__(self, max_requests: int = MAX_REQUESTS) -> None:
         self._ring: deque[RecentRequest] = deque(maxlen=max_requests)
-        self._failed = _RateLimiter()
-        self._others = _RateLimiter()
+        self._failed = RateLimiter(MAX_PER_SECOND)
+        self._others = RateLimiter(MAX_PER_SECOND)
         self.seen = 0
         self.kept = 0
 

@@ -24,6 +24,7 @@ from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.tail.rules import FinishedRule
 
 _RARE_SECONDS = 60.0
+_PRECISION_SECONDS = 1.0  # a busy route is noted once a second
 # As many routes as a large gateway has, a megabyte. A new route past the bound is not kept for being rare, which also
 # bounds the number of traces kept for that reason.
 MAX_RARE_ROUTES = 4096
@@ -123,10 +124,14 @@ class RouteMinimum:
 
     def kept(self, entry: bytes, route: str, now: float) -> None:
         """Remember that a trace of a route is kept; arguments as of is_rare."""
+        key = entry, route
+        kept_at = self._kept_at.get(key)
+        if kept_at is not None and now - kept_at < _PRECISION_SECONDS:
+            return
         self._expire(now)
-        if (entry, route) in self._kept_at or len(self._kept_at) < self._max_routes:
-            self._kept_at[entry, route] = now
-            self._kept_at.move_to_end((entry, route))
+        if key in self._kept_at or len(self._kept_at) < self._max_routes:
+            self._kept_at[key] = now
+            self._kept_at.move_to_end(key)
 
     def _expire(self, now: float) -> None:
         while self._kept_at and next(iter(self._kept_at.values())) <= now - _RARE_SECONDS:

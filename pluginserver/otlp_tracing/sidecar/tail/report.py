@@ -39,7 +39,7 @@ class _Row:
             self.by_probability += 1
             if outcome.context.sampled and outcome.is_kept and probability > 0:
                 self.estimate += 1 / probability
-                self.variance += (1 - probability) / probability**2
+                self.variance += (1 - probability) / (probability * probability)
         self.dropped_later += outcome.decision == DROPPED_LATER
         if outcome.is_kept:
             self.kept[outcome.decision] += 1
@@ -77,7 +77,8 @@ class SamplingReport:
         if row is None:
             row = self._rows[outcome.route] = _Row()
         row.count(outcome)
-        self._metrics.add(ROUTE_REQUESTS, *outcome.route, outcome.decision)
+        service, route = outcome.route
+        self._metrics.add(ROUTE_REQUESTS, service, route, outcome.decision)
 
     def routes(self) -> list[Mapping[str, object]]:
         """Return a row for each route, those with the most requests first."""
