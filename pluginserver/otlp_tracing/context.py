@@ -183,16 +183,12 @@ class RequestContext:
         """
         if not isinstance(log_field, dict):
             return None
-        get = log_field.get
-        ids = _ids(get("trace_id"), get("span_id"), get("upstream_span_id"))
-        flags, trace_state, parent_span_id = (
-            _flags(get("flags")),
-            _trace_state(get("trace_state", "")),
-            get("parent_span_id"),
-        )
+        ids = _ids(log_field.get("trace_id"), log_field.get("span_id"), log_field.get("upstream_span_id"))
+        flags, trace_state = _flags(log_field.get("flags")), _trace_state(log_field.get("trace_state", ""))
         if ids is None or flags is None or trace_state is None:
             return None
-        decided_by, rule, probability = get("decided_by"), get("rule"), get("probability")
+        parent_span_id, rule = log_field.get("parent_span_id"), log_field.get("rule")
+        decided_by, probability = log_field.get("decided_by"), log_field.get("probability")
         return RequestContext(
             ids[:16],
             ids[16:24],

@@ -180,7 +180,15 @@ class LogRecord(msgspec.Struct, frozen=True):
     otlp_tracing_nginx: Any = None
 
 
+class ShownHeaders(msgspec.Struct, frozen=True):
+    """The request headers that every span shows; each a text, or a list if it came more than once."""
+
+    host: Any = None
+    user_agent: Any = msgspec.field(default=None, name="user-agent")
+
+
 _decoder = msgspec.json.Decoder(LogRecord)
+_shown_decoder = msgspec.json.Decoder(ShownHeaders)
 
 
 def decode_log(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> LogRecord:
@@ -216,6 +224,14 @@ def decode_headers(headers: msgspec.Raw) -> dict[str, Any]:
         return {}
     # Lua's empty table is a list to some of its JSON encoders, and an object to others.
     return decoded if isinstance(decoded, dict) else {}
+
+
+def decode_shown(headers: msgspec.Raw) -> ShownHeaders:
+    """Read the headers that every span shows, at a third of the cost of all."""
+    try:
+        return _shown_decoder.decode(headers)
+    except (msgspec.DecodeError, RecursionError):
+        return ShownHeaders()
 
 
 def _decode_again(log: bytes, on_ignored: Callable[[str], None]) -> LogRecord:

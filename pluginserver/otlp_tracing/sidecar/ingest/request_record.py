@@ -20,7 +20,14 @@ from typing import Any, Final
 
 from otlp_tracing.context import RequestNotes, is_grpc
 from otlp_tracing.sidecar.ingest.grpc_status import is_server_error, status_name
-from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try, decode_headers, decode_log
+from otlp_tracing.sidecar.ingest.log_record import (
+    LogRecord,
+    ShownHeaders,
+    Try,
+    decode_headers,
+    decode_log,
+    decode_shown,
+)
 from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
 
 NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
@@ -53,9 +60,9 @@ class RequestRecord:
     """
 
     __slots__ = (
-        "_request_headers", "_response_headers", "duration_ms", "error_type", "forwarded", "grpc_status", "log",
-        "method", "nginx", "path", "query", "received_call", "route", "sent_call", "sent_method", "service", "source",
-        "status", "statuses", "tries",
+        "_request_headers", "_response_headers", "_shown", "duration_ms", "error_type", "forwarded", "grpc_status",
+        "log", "method", "nginx", "path", "query", "received_call", "route", "sent_call", "sent_method", "service",
+        "source", "status", "statuses", "tries",
     )  # fmt: skip
 
     log: Final[LogRecord]
@@ -77,12 +84,12 @@ class RequestRecord:
     service: Final[str]
     route: Final[str]
 
-    def __init__(self, log: LogRecord, *, mentions_grpc: bool = True) -> None:
-        # `mentions_grpc` is False for a record without this word, as most are: three searches less.
+    def __init__(self, log: LogRecord) -> None:
         request, service, route = log.request, log.service, log.route
         self.log = log
         self._request_headers: dict[str, Any] | None = None
         self._response_headers: dict[str, Any] | None = None
+        self._shown: ShownHeaders | None = None
         tries = log.tries if isinstance(log.tries, list) else []
         path, _, query = request.uri.partition("?")
         statuses = _statuses(log.upstream_status, tries)
@@ -92,7 +99,7 @@ class RequestRecord:
         method = sent_method = request.method
         received = sent = None
         self.nginx = NginxFacts(log.otlp_tracing_nginx) if log.otlp_tracing_nginx is not None else None
-        grpc_status = self._grpc_status(mentions_header=mentions_grpc)
+        grpc_status = self._grpc_status()
         if notes is not None and notes.method is not None:
             method = notes.method
             if sent_method == "GET" and source == "kong":  # the GET for nginx's error page
@@ -100,7 +107,7 @@ class RequestRecord:
         elif status == 413 and method == "GET" and source == "kong" and route is None:
             # nginx refuses a body before `access`, which then notes nothing; over HTTP/2 any method is a GET here.
             method = ""
-        if mentions_grpc and is_grpc(first_line(self.request_headers, "content-type") or ""):
+        if b"grpc" in bytes(request.headers) and is_grpc(first_line(self.request_headers, "content-type") or ""):
             # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of a
             # request that was none. The call's path is not in the record.
             is_call = path.count("/") == 2
@@ -121,24 +128,37 @@ class RequestRecord:
         self.status = status
         self.tries = tries
         self.statuses = statuses
-        took_ms = log.latencies.request if log.session is None else log.latencies.session
-        self.duration_ms = took_ms if took_ms is not None and took_ms > 0 else 0
+        self.duration_ms = _duration_ms(log)
         self.source = source
         self.received_call = received
         self.sent_call = sent
         self.grpc_status = grpc_status
-        if received is not None and is_server_error(grpc_status):
-            self.error_type = grpc_status
-        else:
-            self.error_type = _error_type(status, is_connection=log.session is not None)
+        is_failed_call = received is not None and is_server_error(grpc_status)
+        self.error_type = grpc_status if is_failed_call else _error_type(status, is_connection=log.session is not None)
         self.service = (service.name or service.id or "") if service else ""
         self.route = (route.name or route.id or "") if route else ""
 
-    def _grpc_status(self, *, mentions_header: bool) -> str | None:
+    def _grpc_status(self) -> str | None:
         code = self.nginx.grpc_status if self.nginx is not None else None
-        if mentions_header and b"grpc-status" in bytes(self.log.response.headers):
+        if b"grpc-status" in bytes(self.log.response.headers):
             code = first_line(self.response_headers, "grpc-status")
         return status_name(code)
+
+    @property
+    def host(self) -> str | None:
+        """The Host header that the upstream saw."""
+        return _first(self._shown_headers().host)
+
+    @property
+    def user_agent(self) -> str | None:
+        """The User-Agent header that the upstream saw."""
+        return _first(self._shown_headers().user_agent)
+
+    def _shown_headers(self) -> ShownHeaders:
+        shown = self._shown
+        if shown is None:
+            shown = self._shown = decode_shown(self.log.request.headers)
+        return shown
 
     @property
     def request_headers(self) -> dict[str, Any]:
@@ -163,21 +183,29 @@ def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> Re
     Raises:
         WireError: the bytes are not a log record.
     """
-    return RequestRecord(decode_log(log, on_ignored), mentions_grpc=b"grpc" in log)
+    return RequestRecord(decode_log(log, on_ignored))
 
 
 def first_line(headers: Mapping[str, Any], name: str) -> str | None:
     """Return a header's first line; the name in lower case."""
-    value = headers.get(name)
-    if isinstance(value, list):
-        value = value[0] if value else None
-    return value if isinstance(value, str) else None
+    return _first(headers.get(name))
 
 
 def lines(headers: Mapping[str, Any], name: str) -> list[str]:
     """Return all lines of a header; the name in lower case."""
     value = headers.get(name)
     return [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
+
+
+def _first(value: object) -> str | None:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return value if isinstance(value, str) else None
+
+
+def _duration_ms(log: LogRecord) -> float:
+    took_ms = log.latencies.request if log.session is None else log.latencies.session
+    return took_ms if took_ms is not None and took_ms > 0 else 0
 
 
 def _status(status: float | None) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
 from otlp_tracing.sidecar.ingest.entities import all_tags, consumer_names
-from otlp_tracing.sidecar.ingest.request_record import first_line, lines
+from otlp_tracing.sidecar.ingest.request_record import lines
 from otlp_tracing.sidecar.live.requests import MAX_PATH, RecentRequest, RecentRequests
 from otlp_tracing.sidecar.live.routes import RecentRoutes
 from otlp_tracing.sidecar.live.traces import RecentTraces
@@ -78,7 +78,7 @@ class Recorder:
             route=outcome.route[1],
             method=record.method,
             path=record.path[:MAX_PATH],
-            host=first_line(record.request_headers, "host") or "",
+            host=record.host or "",
             headers=headers,
             status=record.status,
             duration_ms=duration_ms,

@@ -23,9 +23,7 @@ from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRec
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
 # Varints of lengths under 16 KiB, as most are: looking one up is much faster than computing it.
-_LENGTHS: Final = [
-    bytes((size,)) if size < 0x80 else bytes((size & 0x7F | 0x80, size >> 7)) for size in range(0x4000)
-]
+_LENGTHS: Final = [bytes((size,)) if size < 0x80 else bytes((size & 0x7F | 0x80, size >> 7)) for size in range(0x4000)]
 _TIMES: Final = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_nano, 7 and 8, with their tags
 _LOG_TIMES: Final = struct.Struct("<BQBQ")  # LogRecord.time_unix_nano and observed_time_unix_nano, 1 and 11
 _LOG_FLAGS: Final = struct.Struct("<BI")  # LogRecord.flags, 8
@@ -36,7 +34,11 @@ _MAX_SIZE: Final = 256
 _MAX_VARINT: Final = 10  # bytes
 _FIXED32: Final = struct.Struct("<I")
 _DOUBLE: Final = struct.Struct("<d")
-_KINDS: Final[dict[str, bytes]] = {"internal": b"\x30\x01", "server": b"\x30\x02", "client": b"\x30\x03"}  # Span.kind, 6
+_KINDS: Final[dict[str, bytes]] = {
+    "internal": b"\x30\x01",
+    "server": b"\x30\x02",
+    "client": b"\x30\x03",
+}  # Span.kind, 6
 _ERROR: Final = b"\x7a\x02\x18\x02"  # Span.status, 15: code (3) ERROR
 _FLAGS_TAG: Final = 0x0185
 # Bits 0 to 7 are the W3C flags, 8 says that 9 has a meaning, 9 that the parent is remote.

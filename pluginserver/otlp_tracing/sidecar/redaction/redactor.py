@@ -248,9 +248,7 @@ def _names_of_texts(span: SpanRecord, attributes: Attributes) -> list[str]:
     return names
 
 
-def _with_value(
-    attributes: Attributes, name: str, value: AttributeValue | None
-) -> Attributes:
+def _with_value(attributes: Attributes, name: str, value: AttributeValue | None) -> Attributes:
     changed = dict(attributes)
     if value is None:
         del changed[name]
@@ -259,9 +257,7 @@ def _with_value(
     return changed
 
 
-def _with_texts(
-    span: SpanRecord, attributes: Attributes, replaced: Mapping[int, str | None]
-) -> SpanRecord:
+def _with_texts(span: SpanRecord, attributes: Attributes, replaced: Mapping[int, str | None]) -> SpanRecord:
     """Return the span with some of its strings replaced, by index; None drops one."""
     index = 2 + len(span.links)
     links = tuple(

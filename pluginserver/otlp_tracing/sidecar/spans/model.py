@@ -25,8 +25,11 @@ def add_text(attributes: Attributes, name: str, text: str | None) -> None:
 
 def add_number(attributes: Attributes, name: str, number: float | None) -> None:
     """Add an attribute with a whole number that is not negative; Kong writes -1 where there is none."""
-    if number is not None and number >= 0:
-        attributes[name] = number if isinstance(number, int) else int(number)
+    if isinstance(number, int):
+        if number >= 0:
+            attributes[name] = number
+    elif number is not None and number >= 0:
+        attributes[name] = int(number)
 
 
 @dataclass(slots=True, init=False)

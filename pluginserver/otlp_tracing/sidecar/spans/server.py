@@ -7,7 +7,7 @@ Source: OpenTelemetry semantic conventions 1.44, docs/http/http-spans.md; kong/p
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
@@ -41,7 +41,7 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
     if port is not None:
         attributes["server.port"] = port
     add_text(attributes, "client.address", log.client_ip)
-    add_text(attributes, "user_agent.original", first_line(record.request_headers, "user-agent"))
+    add_text(attributes, "user_agent.original", record.user_agent)
     if record.status:
         attributes["http.response.status_code"] = record.status
     version = nginx.protocol_version if nginx is not None else None

@@ -19,12 +19,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def server_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
     """Return scheme, host and port; without a host in the request, those that Kong gives."""
-    scheme = own_scheme(record)
-    authority = record.log.request.url.partition("://")[2].partition("/")[0]
-    if authority.startswith("kong:"):
-        # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
-        authority = authority[len("kong") :]
-    host = first_line(record.request_headers, "host") or authority
+    scheme, host = own_scheme(record), record.host
+    if not host:
+        host = record.log.request.url.partition("://")[2].partition("/")[0]
+        if host.startswith("kong:"):
+            # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
+            host = host[len("kong") :]
     if not record.forwarded:
         return scheme, *_host_and_port(host, scheme)
     forwarded_port = _forwarded(record, "port")

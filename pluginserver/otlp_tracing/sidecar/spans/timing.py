@@ -15,9 +15,9 @@ from typing import Final
 
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try
 
-_MS = 1_000_000
-_US = 1_000
-_LATEST_MS = (1 << 62) // _MS  # the year 2116, far below the maximum of OTLP: a record can contain any number
+_MS: Final = 1_000_000
+_US: Final = 1_000
+_LATEST_NS: Final = 1 << 62  # the year 2116, far below the maximum of OTLP: a record can contain any number
 
 
 class SpanTimes:
@@ -68,16 +68,19 @@ def _try_start_ns(attempt: Try) -> int:
     start = attempt.balancer_start_ns
     if not start:
         return _ns(attempt.balancer_start)
-    if not 0 < start < _LATEST_MS * _MS:
-        return 0
     # Kong writes 16 digits (before 3.6: 14) and a float adds noise below them: so round to the microsecond.
-    return start if isinstance(start, int) else (int(start) + _US // 2) // _US * _US
+    start_ns = start if isinstance(start, int) else (int(start) + _US // 2) // _US * _US
+    return start_ns if 0 < start_ns < _LATEST_NS else 0
 
 
 def _ns(milliseconds: float | None) -> int:
-    if not milliseconds or milliseconds < 0:
+    if isinstance(milliseconds, int):  # as Kong writes it; compiled, a number of either type takes three times as long
+        nanoseconds = milliseconds * _MS
+    else:
+        nanoseconds = int(milliseconds * _MS) if milliseconds else 0
+    if nanoseconds < 0:
         return 0
-    return int((milliseconds if milliseconds < _LATEST_MS else _LATEST_MS) * _MS)
+    return nanoseconds if nanoseconds < _LATEST_NS else _LATEST_NS
 
 
 def connection_times(log: LogRecord) -> tuple[int, int]:
