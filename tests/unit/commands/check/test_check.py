@@ -314,7 +314,7 @@ def test_findings_are_written_for_programs(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out.startswith(f"::error file={file},line=4,col=5::global: protocol")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(
         [

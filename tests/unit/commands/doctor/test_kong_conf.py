@@ -50,7 +50,7 @@ def test_a_file_is_read_as_kong_reads_it(text: str, values: dict[str, str]) -> N
     assert parse(text) == values
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LINES)
 def test_any_text_gives_findings(text: str) -> None:
     """No kong.conf ends in an exception."""

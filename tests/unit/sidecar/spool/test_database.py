@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -190,6 +190,4 @@ TestSpoolFile = SpoolFile.TestCase
 TestSpoolFile.settings = settings(
     max_examples=int(os.environ.get("SPOOL_SEQUENCES", "20")),
     stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.sidecar.otlp.encoder import encode_span
@@ -29,7 +29,6 @@ def test_lone_surrogates_are_replaced() -> None:
     assert result.attributes == {"a": "? [REDACTED]"}
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["url.query", "url.path", "url.full", "a"]), st.text(max_size=200)))
 def test_any_string_gives_a_valid_span(attributes: dict[str, str]) -> None:
     """The span can be encoded."""
