@@ -118,7 +118,7 @@ def serve(
         yield Served(prefix, port, process, log)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture
