@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.options import OptionParser, absolute_path, integer, text
+from otlp_tracing.commands.option_kinds import absolute_path, integer, text
+from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.config.policies import read_match
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.folders import user_name

@@ -6,13 +6,13 @@ import argparse
 import json
 import sys
 
+from otlp_tracing.commands.option_kinds import choice
 from otlp_tracing.commands.options import (
     PREFIX,
     OptionParser,
     add_hand_over_option,
     add_on_fault_option,
     add_plugins_option,
-    choice,
 )
 from otlp_tracing.config.json_schema import json_schema
 from otlp_tracing.config.lua_schema import lua_schema

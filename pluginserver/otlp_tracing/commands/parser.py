@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from otlp_tracing import __version__
-from otlp_tracing.commands.options import OptionParser, log_level
+from otlp_tracing.commands.option_kinds import log_level
+from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.paths import build_flavor
 

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_socket_options, seconds
+from otlp_tracing.commands.option_kinds import Address, seconds
+from otlp_tracing.commands.options import OptionParser, SidecarOptions, add_socket_options
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
 

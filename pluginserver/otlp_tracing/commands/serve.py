@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - the name of a path here
 
+from otlp_tracing.commands.option_kinds import description, integer, text
 from otlp_tracing.commands.options import (
     NO_QUEUE,
     PAGE_LOCKED,
@@ -29,9 +30,6 @@ from otlp_tracing.commands.options import (
     add_plugins_option,
     add_socket_options,
     continues_with_faults,
-    description,
-    integer,
-    text,
 )
 from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.commands.worker_options import WorkerOptions

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from otlp_tracing.commands.option_kinds import absolute_path
 from otlp_tracing.commands.options import (
     NO_QUEUE,
     PAGE_LOCKED,
     OptionParser,
     SidecarOptions,
-    absolute_path,
     add_log_file_option,
     continues_with_faults,
 )

@@ -14,7 +14,8 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 
-from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions
+from otlp_tracing.commands.option_kinds import Address
+from otlp_tracing.commands.options import OptionParser, SidecarOptions
 from otlp_tracing.commands.screen import Cell, Screen, printable
 from otlp_tracing.config.tokens import read_token
 from otlp_tracing.errors import ConfigError, Fault

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from otlp_tracing.commands.options import OptionParser, readable_file, seconds
+from otlp_tracing.commands.option_kinds import readable_file, seconds
+from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.commands.screen import Screen, printable
 from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.errors import ConfigError, Fault

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from aiohttp import web
 from otlp_tracing.config.otel_variables import exporter_remarks
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
-from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry, new_transport
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.export.proxies import proxy_problems
@@ -29,6 +27,7 @@ from otlp_tracing.sidecar.ingest.options import PATH, IngestOptions
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
 from otlp_tracing.sidecar.live.http.app import Health, create_app
+from otlp_tracing.sidecar.live.http.http_port import HttpPort
 from otlp_tracing.sidecar.live.http.options import PageOptions
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.pipeline import Pipeline
@@ -50,10 +49,6 @@ _SHOWN_WARNINGS = 10  # beside the state of delivery; /log has all
 
 # Enough to answer a scrape in progress; streams to open pages end at once.
 _HTTP_STOP_SECONDS = 1.0
-
-# When a Kong reload runs two server groups side by side, the port is free within ten seconds.
-_PORT_SECONDS = 1.0
-_TAKEN_SECONDS = 15.0  # a port that is taken for longer than a reload is worth a warning
 
 
 @dataclass(frozen=True)
@@ -211,8 +206,8 @@ async def _serve_http(runner: web.AppRunner, options: ServiceOptions, metrics: M
         host, port = runner.addresses[0][:2]
         return f"health and metrics{' and the live page' if options.page.is_on else ''} at http://{host}:{port}"
 
-    listening = _Listening("--http", options.http_host, options.http_port, metrics, is_embedded=options.is_embedded)
-    await listening.run(start)
+    port = HttpPort("--http", options.http_host, options.http_port, metrics, is_embedded=options.is_embedded)
+    await port.run(start)
 
 
 async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, metrics: Metrics) -> None:
@@ -224,40 +219,4 @@ async def _serve_ingest(server: IngestServer | None, options: ServiceOptions, me
         bound, at = await server.start(host, port)
         return f"taking records of Kong's queue at http://{bound}:{at}{PATH}"
 
-    await _Listening("--ingest-http", host, port, metrics, is_embedded=options.is_embedded).run(start)
-
-
-@dataclass(frozen=True)
-class _Listening:
-    """Listens on an HTTP port, and tries until that works: the records of the unix socket need no port.
-
-    Args:
-        option: that names the port.
-        host: its address.
-        port: likewise.
-        metrics: count the attempts that failed.
-        is_embedded: another group of Kong's may have the port until a reload is over.
-    """
-
-    option: str
-    host: str
-    port: int
-    metrics: Metrics
-    is_embedded: bool
-
-    async def run(self, start: Callable[[], Awaitable[str]]) -> None:
-        """Listen; `start` does it, and returns the log line for it. It raises OSError."""
-        began, limited = time.monotonic(), LimitedLog(_log)
-        while True:
-            try:
-                _log.info(await start())
-            except OSError as error:
-                self.metrics.add(LISTEN_FAILED, self.option)
-                is_taken = error.errno == errno.EADDRINUSE
-                rule = f"is taken by another process; name another with {self.option}" if is_taken else error.strerror
-                is_reload = is_taken and self.is_embedded and time.monotonic() < began + _TAKEN_SECONDS
-                say = limited.info if is_reload else limited.warning
-                say("cannot listen, trying again: %s = %s:%d: %s", self.option, self.host, self.port, rule)
-                await asyncio.sleep(_PORT_SECONDS)
-            else:
-                return
+    await HttpPort("--ingest-http", host, port, metrics, is_embedded=options.is_embedded).run(start)

@@ -28,7 +28,7 @@ from e2e.processes import end
 from e2e.waiting import wait_for
 from otlp_tracing.cli import main
 from otlp_tracing.commands.doctor import kong_questions
-from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar
 from otlp_tracing.handoff.frames import Config, Hello, Record, encode
 from otlp_tracing.kong_server.loader import describe, load

@@ -11,7 +11,7 @@ import pytest
 
 from otlp_tracing.cli import main
 from otlp_tracing.commands import probe
-from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar, wait_for_answer
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import encode_error

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.screen import Screen
 from otlp_tracing.commands.status import show, status
 from otlp_tracing.errors import ConfigError

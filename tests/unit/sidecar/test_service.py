@@ -13,13 +13,14 @@ from aiohttp import web
 
 from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar import service
+from otlp_tracing.sidecar.live.http import http_port
 from otlp_tracing.sidecar.service import ServiceOptions
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 
 async def test_the_page_waits_for_its_port(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A port that another process has is tried again, without an end and without growth; it is logged and counted."""
-    monkeypatch.setattr(service, "_PORT_SECONDS", 0.001)
+    monkeypatch.setattr(http_port, "_PORT_SECONDS", 0.001)
     metrics = Metrics()
     runner = web.AppRunner(web.Application())
     await runner.setup()

@@ -7,7 +7,8 @@ and an OTLP receiver for the spans of all of them. Each trace is printed as an i
 import argparse
 import sys
 
-from otlp_tracing.commands.options import OptionParser, integer
+from otlp_tracing.commands.option_kinds import integer
+from otlp_tracing.commands.options import OptionParser
 from otlp_tracing_devtools.demo.signals import EarlySignals
 
 EXAMPLE = "otlp-tracing demo --requests 20 --exit"

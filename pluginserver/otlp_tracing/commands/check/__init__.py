@@ -19,7 +19,8 @@ from otlp_tracing.commands.check.policy_file import policy_file_findings, policy
 from otlp_tracing.commands.kong_files.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
 from otlp_tracing.commands.kong_files.entities import DECK_FIELDS, ENTRY, MANIFEST
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
-from otlp_tracing.commands.options import OptionParser, choice
+from otlp_tracing.commands.option_kinds import choice
+from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.policies import is_policy_file
 from otlp_tracing.config.schema import SCHEMA

@@ -28,7 +28,8 @@ from otlp_tracing.commands.doctor.sidecar_questions import (
     fetch_delivery,
 )
 from otlp_tracing.commands.kong_files.documents import read_content
-from otlp_tracing.commands.options import Address, OptionParser, SidecarOptions, add_plugins_option, path, readable_file
+from otlp_tracing.commands.option_kinds import Address, path, readable_file
+from otlp_tracing.commands.options import OptionParser, SidecarOptions, add_plugins_option
 from otlp_tracing.commands.status import unit_of
 from otlp_tracing.config.tokens import read_token
 

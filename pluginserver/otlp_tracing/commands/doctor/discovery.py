@@ -20,7 +20,7 @@ from otlp_tracing.commands.doctor.kong_conf import (
     server_setting,
 )
 from otlp_tracing.commands.doctor.processes import Process, running
-from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
 
 SHIPPED_SOCKET = Path("otlp-tracing.run/plugin-server.sock")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from otlp_tracing.commands.doctor.discovery import UNIT, Surroundings
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_conf import server_setting
-from otlp_tracing.commands.options import Address
+from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_sidecar
 from otlp_tracing.errors import WireError
 from otlp_tracing.folders import user_name

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from otlp_tracing.config.otel_variables import ExporterVariables, Protocol, Sign
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.sidecar.export.grpc_metadata import metadata_faults
 from otlp_tracing.sidecar.export.proxies import proxy_of
 from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
@@ -27,7 +28,6 @@ from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attribut
 # that take OTLP from the internet listen there.
 _DEFAULT_PORTS = {("grpc", "http"): 4317, ("http/protobuf", "http"): 4318}
 _HTTPS_PORT = 443
-_CONNECTION_HEADERS = frozenset({"connection", "content-length", "te", "transfer-encoding", "upgrade"})
 # A letter of another alphabet is in an internationalized name; a `$`, `{` or `(` is a variable that nothing replaced.
 _HOST = re.compile(r"[\w.\-]+|[0-9A-Fa-f:.]+(?:%[\w.\-]+)?")
 
@@ -90,7 +90,7 @@ class Destination:
         variable = "" if configured else variables.endpoint_variable
         headers = _headers(settings, variables)
         field = "headers" if settings.headers else "OTEL_EXPORTER_OTLP_HEADERS"
-        if protocol == "grpc" and (faults := list(_metadata_faults(field, headers))):
+        if protocol == "grpc" and (faults := list(metadata_faults(field, headers))):
             raise ConfigError(faults)
         return cls(
             endpoint=endpoint,
@@ -268,17 +268,3 @@ def _headers(settings: Settings, variables: ExporterVariables) -> tuple[tuple[st
         lines = (line.partition(":") for line in settings.headers if not is_vault_reference(line))
         return tuple((name.strip().lower(), value.strip()) for name, _, value in lines)
     return variables.headers
-
-
-def _metadata_faults(field: str, headers: Iterable[tuple[str, str]]) -> Iterator[Fault]:
-    """Find headers that gRPC refuses at every attempt, given in a field or a variable.
-
-    Source: gRPC, PROTOCOL-HTTP2.md, "Custom-Metadata"; RFC 9113, section 8.2.2.
-    """
-    for name, value in headers:
-        if name.startswith("grpc-") or name in _CONNECTION_HEADERS:
-            yield Fault(field, name, "cannot be sent over gRPC, which sets it itself")
-        elif name.endswith("-bin"):
-            yield Fault(field, name, "cannot be sent over gRPC: a name that ends in -bin has binary values there")
-        elif not all(" " <= character <= "~" for character in value):
-            yield Fault(field, name, "cannot be sent over gRPC: its value has a character that is not ASCII")

@@ -6,7 +6,6 @@ Source: opentelemetry-proto, docs/specification.md (OTLP/HTTP); RFC 9110, Retry-
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 import time
 import zlib
@@ -15,13 +14,9 @@ from dataclasses import replace
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import aiohttp
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 from multidict import CIMultiDict
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing import __version__
 from otlp_tracing.config.otel_variables import Signal
@@ -29,25 +24,14 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, GRPC, NO_PROXY, NO_TLS, TLS, Cause, Kind, cause_of
 from otlp_tracing.sidecar.export.destination import Destination
+from otlp_tracing.sidecar.export.otlp_response import PROTOBUF, decode_response
 from otlp_tracing.sidecar.export.result import Action, ExportResult, http_refusal, proxy_refusal, retry_after
 
 _MAX_RESPONSE_BYTES = 64 << 10  # a message with a number and a sentence
 _DNS_SECONDS = 10  # the longest that a collector which has moved is not found
 # Level 1 takes a third of the time of zlib's usual 6, for a tenth more bytes of such messages.
 _GZIP_LEVEL, _GZIP_WINDOW = 1, 31
-_CONTENT_TYPE = "application/x-protobuf"
-# Other names of protobuf, and aiohttp's default for a response without a type.
-_PROTOBUF = frozenset({
-    _CONTENT_TYPE, "application/protobuf", "application/vnd.google.protobuf", "application/octet-stream",
-})  # fmt: skip
 _FRAMING = ("content-encoding", "content-length", "transfer-encoding")  # these describe the body, which is made here
-_RESPONSES = {
-    "traces": ExportTraceServiceResponse,
-    "metrics": ExportMetricsServiceResponse,
-    "logs": ExportLogsServiceResponse,
-}
-# A gateway's refusal that it sends with 200. OTLP's own response has none of these fields.
-_ERROR = re.compile(rb'"errors?"\s*:\s*(?!null|false|""|\[\s*\]|\{\s*\})|"success"\s*:\s*false')
 _HTTP2_SETTINGS = r"\x04\x00\x00\x00\x00\x00"  # as aiohttp quotes it: type, flags and stream of the first frame
 
 
@@ -66,7 +50,7 @@ class HttpTransport:
         self._opening = asyncio.Lock()
         self._headers = CIMultiDict({"user-agent": f"otlp-tracing/{__version__}"})
         self._headers.extend(pair for pair in destination.headers if pair[0] not in _FRAMING)
-        self._headers["content-type"] = _CONTENT_TYPE
+        self._headers["content-type"] = PROTOBUF
         if destination.gzip:
             self._headers["content-encoding"] = "gzip"
 
@@ -134,8 +118,8 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _result(response: aiohttp.ClientResponse, body: bytes, signal: Signal) -> ExportResult:
     if response.status // 100 == 2:
         try:
-            partial = _decode(response.content_type, body, signal).partial_success
-        except (DecodeError, json_format.ParseError, UnicodeDecodeError):
+            partial = decode_response(response.content_type, body, signal).partial_success
+        except DecodeError:
             text = f"HTTP {response.status} with {response.content_type}, which is not an OTLP response"
             return _not_otlp(Cause(text), str(response.status))
         return ExportResult(Action.SUCCESS, _printable(partial.error_message), max(partial.rejected_spans, 0))
@@ -158,21 +142,6 @@ def _redirection(response: aiohttp.ClientResponse) -> ExportResult:
     cause = Cause(f"HTTP {response.status}: it redirects to {target}", remedy, Kind.REDIRECTION)
     location = _printable(target) if target.startswith(("http://", "https://")) else ""
     return replace(_not_otlp(cause, str(response.status)), location=location)
-
-
-def _decode(content_type: str, body: bytes, signal: Signal) -> ExportTraceServiceResponse:
-    """Decode a response; an empty one is valid, whatever its content type (the body of a 204, for example).
-
-    The responses of the three signals differ in the names of their fields alone, which only JSON shows.
-    """
-    if content_type == "application/json" and body.lstrip().startswith(b"{"):
-        if _ERROR.search(body):
-            raise DecodeError("an error in a field that OTLP does not have")
-        body = json_format.Parse(body, _RESPONSES[signal](), ignore_unknown_fields=True).SerializeToString()
-        return ExportTraceServiceResponse.FromString(body)
-    if body and content_type not in _PROTOBUF:
-        raise DecodeError(content_type)
-    return ExportTraceServiceResponse.FromString(body)
 
 
 def _failure(error: Exception, *, is_secure: bool) -> ExportResult:
@@ -202,7 +171,7 @@ def _not_otlp(cause: Cause, error_type: str = "response") -> ExportResult:
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:
-    if response.content_type == _CONTENT_TYPE:
+    if response.content_type == PROTOBUF:
         try:
             return _printable(Status.FromString(body).message)
         except DecodeError:

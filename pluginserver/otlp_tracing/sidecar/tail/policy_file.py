@@ -1,7 +1,7 @@
 """Watches the policy file: a good one replaces the policies in force, a wrong one is reported and changes nothing.
 
-A sidecar that starts with a wrong file takes the copy of the last good one (policy_copy.py). One that starts without
-the file has no policies.
+A sidecar that starts with a wrong file takes the copy of the last good one (last_good_policy.py). One that starts
+without the file has no policies.
 
 A changed file counts once it has stayed the same from one look to the next, since an editor or a copy may still be
 writing it. `look` reads the file, so it belongs into a thread; `apply` belongs into the loop.
@@ -26,7 +26,7 @@ from otlp_tracing.metrics import POLICIES, POLICY_LOADS
 from otlp_tracing.sampling.policy import HeadPolicy
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.sidecar.tail.debug_session import DebugSession
-from otlp_tracing.sidecar.tail.policy_copy import LastGood, PolicyCopy
+from otlp_tracing.sidecar.tail.last_good_policy import LastGood, PolicyCopy
 from otlp_tracing.sidecar.tail.rules import TailRules, check_patterns
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 

@@ -20,7 +20,7 @@ from otlp_tracing.handoff.frames import Ack, Debug, Decoder, Policy
 from otlp_tracing.metrics import POLICIES, POLICY_LOADS
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.sidecar.tail.debug_session import MAX_SESSION_REQUESTS, MAX_SESSION_SECONDS
-from otlp_tracing.sidecar.tail.policy_copy import NAME, LastGood, PolicyCopy
+from otlp_tracing.sidecar.tail.last_good_policy import NAME, LastGood, PolicyCopy
 from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.tail.rules import check_patterns
 from otlp_tracing.sidecar.telemetry.registry import Metrics

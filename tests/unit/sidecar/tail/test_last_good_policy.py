@@ -1,4 +1,4 @@
-"""Promises of sidecar/tail/policy_copy.py."""
+"""Promises of sidecar/tail/last_good_policy.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.sidecar.tail.policy_copy import NAME, LastGood, PolicyCopy
+from otlp_tracing.sidecar.tail.last_good_policy import NAME, LastGood, PolicyCopy
 
 FILE = Path("/etc/policies.yml")
 VERSION = LastGood(b"policies: []\n# \xff\n", 1_000.5)

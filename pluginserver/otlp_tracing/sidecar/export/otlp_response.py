@@ -1,0 +1,54 @@
+"""The response to an export over HTTP: protobuf or JSON, with the number of spans that the collector did not take.
+
+A response with 200 that is neither, such as a web page, means that the endpoint does not speak OTLP.
+
+Source: opentelemetry-proto, docs/specification.md (OTLP/HTTP Response, Partial Success).
+"""
+
+from __future__ import annotations
+
+import re
+
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from otlp_tracing.config.otel_variables import Signal
+
+PROTOBUF = "application/x-protobuf"
+"""The content type of requests, and of most responses."""
+
+# Other names of protobuf, and aiohttp's default for a response without a type.
+_PROTOBUF_TYPES = frozenset({
+    PROTOBUF, "application/protobuf", "application/vnd.google.protobuf", "application/octet-stream",
+})  # fmt: skip
+_RESPONSES = {
+    "traces": ExportTraceServiceResponse,
+    "metrics": ExportMetricsServiceResponse,
+    "logs": ExportLogsServiceResponse,
+}
+# A gateway's refusal that it sends with 200. OTLP's own response has none of these fields.
+_ERROR = re.compile(rb'"errors?"\s*:\s*(?!null|false|""|\[\s*\]|\{\s*\})|"success"\s*:\s*false')
+
+
+def decode_response(content_type: str, body: bytes, signal: Signal) -> ExportTraceServiceResponse:
+    """Decode a response; an empty one is valid, whatever its content type (the body of a 204, for example).
+
+    The responses of the three signals differ in the names of their fields alone, which only JSON shows.
+
+    Raises:
+        DecodeError: if it is no OTLP response, such as a web page.
+    """
+    if content_type == "application/json" and body.lstrip().startswith(b"{"):
+        if _ERROR.search(body):
+            raise DecodeError("an error in a field that OTLP does not have")
+        try:
+            body = json_format.Parse(body, _RESPONSES[signal](), ignore_unknown_fields=True).SerializeToString()
+        except (json_format.ParseError, UnicodeDecodeError) as error:
+            raise DecodeError(str(error)) from error
+        return ExportTraceServiceResponse.FromString(body)
+    if body and content_type not in _PROTOBUF_TYPES:
+        raise DecodeError(content_type)
+    return ExportTraceServiceResponse.FromString(body)
