@@ -135,8 +135,6 @@ class Exporter:
 
     def submit(self, spans: list[bytes]) -> None:
         """Take the encoded spans of one request over. They are safe once take_unsaved() is stored."""
-        self._used_at = self._loop.time()
-        self.accounting.receive(len(spans))
         self._unsaved.append(spans)
 
     def count_unencodable(self, spans: int) -> None:
@@ -144,8 +142,10 @@ class Exporter:
         self.accounting.receive_not_encoded(spans)
 
     def take_unsaved(self) -> list[SpooledBatch]:
-        """Return the submitted spans that were not returned before, as batches of whole requests."""
+        """Count and return the submitted spans that were not returned before, as batches of whole requests."""
         requests, self._unsaved = self._unsaved, []
+        self._used_at = self._loop.time()
+        self.accounting.receive(sum(map(len, requests)))
         return join_requests(requests, self.destination.batch_export.send_batch_size, self._spool.now_ms())
 
     def suspend(self) -> Transport | None:

@@ -223,6 +223,8 @@ def _statuses(upstream_status: str | float | None, tries: list[Try]) -> list[int
     # nginx's $upstream_status: a status a try, with a comma between, a colon after an internal redirect.
     if isinstance(upstream_status, int | float):
         upstream_status = str(int(upstream_status))
+    if upstream_status and len(upstream_status) == 3 and upstream_status.isdecimal() and len(tries) == 1:
+        return [int(upstream_status)]  # as nearly all are
     texts = (upstream_status or "").replace(":", ",").split(",")
     statuses: list[int | None] = []
     for number, attempt in enumerate(tries):
