@@ -175,8 +175,20 @@ def _further_faults(completed: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(f"{place}.id", json.dumps(policy["id"]), "is also that of another policy")
         if _share(policy["trace"]["keep"]) is None:
             yield Fault(f"{place}.trace.keep", json.dumps(policy["trace"]["keep"]), _KEEP_RULE)
-        if not any(policy["trace"]["match"].values()):
-            yield Fault(f"{place}.trace.match", "", 'must have a condition; paths: ["*"] matches every request')
+        yield from _unmatchable(policy["trace"]["match"], f"{place}.trace.match")
+
+
+def _unmatchable(match: Mapping[str, Any], place: str) -> Iterator[Fault]:
+    if not any(match.values()):
+        yield Fault(place, "", 'must have a condition; paths: ["*"] matches every request')
+    for number, status in enumerate(match["statuses"], 1):
+        if 5 < status < 100:
+            yield Fault(
+                f"{place}.statuses[{number}]", str(status), "must be a status such as 404, or a class from 1 to 5"
+            )
+    slower, faster = match["slower_than_ms"], match["faster_than_ms"]
+    if slower and faster and faster <= slower:
+        yield Fault(f"{place}.faster_than_ms", str(faster), f"must be more than slower_than_ms, {slower}")
 
 
 def _share(keep: str) -> float | None:

@@ -91,6 +91,15 @@ def test_the_rules_of_the_head_are_written_for_workers() -> None:
         (one(trace={"match": {"paths": ["*"]}, "keep": "half"}), "must be all, none, or a percentage such as 10%"),
         (one(trace={"match": {"paths": ["*"]}, "keep": "101%"}), "must be all, none, or a percentage such as 10%"),
         (one(trace={"match": {}, "keep": "all"}), "policies[1].trace.match: must have a condition"),
+        (
+            one(trace={"match": {"statuses": [404, 6]}, "keep": "all"}),
+            "match.statuses[2] = 6: must be a status such as 404",
+        ),
+        (one(trace={"match": {"statuses": [99]}, "keep": "all"}), "match.statuses[1] = 99: must be a status"),
+        (
+            one(trace={"match": {"slower_than_ms": 20, "faster_than_ms": 20}, "keep": "all"}),
+            "match.faster_than_ms = 20: must be more than slower_than_ms, 20",
+        ),
         (one(trace={"match": {"consumer": ["x"]}, "keep": "all"}), "did you mean consumers?"),
         (one(id="a b"), "policies[1].id"),
         (one(name=None), "policies[1].name: is required"),
