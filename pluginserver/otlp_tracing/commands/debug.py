@@ -83,7 +83,7 @@ def conditions(options: argparse.Namespace) -> dict[str, list[Any]]:
         raise ConfigError([Fault("debug", "", 'needs a condition, such as --consumer NAME, or --path "*" for all')])
     match = {_CONDITIONS[name][0]: values for name, values in given.items()}
     if "statuses" in match:
-        match["statuses"] = [int(one) if one.isdecimal() and len(one) < 4 else one for one in match["statuses"]]
+        match["statuses"] = [int(one) if one.isdecimal() and len(one) < 10 else one for one in match["statuses"]]
     try:
         check_patterns(read_match(match))
     except ConfigError as error:
@@ -105,12 +105,13 @@ def debug(path: Path, session: Debug, show: Callable[[str], None] = lambda line:
         ConfigError: if no sidecar answers there, or it refuses the session.
     """
     kept: int | None = None
+    begun, is_stopped = time.monotonic(), False
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(path))
             refuse_foreign_peer(connection)
             connection.sendall(encode(Hello(VERSION, _SENDER)) + encode(session))
-            begun, decoder = time.monotonic(), Decoder()
+            decoder = Decoder()
             while data := connection.recv(4096):
                 for frame in decoder.feed(data):
                     if isinstance(frame, Ack):
@@ -124,9 +125,11 @@ def debug(path: Path, session: Debug, show: Callable[[str], None] = lambda line:
             reason = getattr(error, "strerror", None) or str(error)
             raise ConfigError([Fault("--sidecar", str(path), f"no sidecar answers there: {reason}")]) from error
     except KeyboardInterrupt:
+        is_stopped = True
         print(file=sys.stderr)
     if kept is None:
         rule = "refused: another debug session is running, or the sidecar is of an older version; its log says more"
         raise ConfigError([Fault("debug", "", rule)])
-    show(f"the session has ended: {kept} requests kept")
+    is_early = not is_stopped and kept < session.requests and time.monotonic() - begun < session.seconds - 1
+    show(f"the session has ended{', because the sidecar has' if is_early else ''}: {kept} requests kept")
     return 0

@@ -86,13 +86,15 @@ def test_the_options_are_conditions(
     assert match == {"consumers": ["a", "b"], "statuses": [5], "headers": ["x-plan: *"]}
     assert (frames[1].seconds, frames[1].requests) == (120, 100)
     assert frames[1].sender == f"jane, process {os.getpid()}"
-    assert "the session has ended: 0 requests kept" in capsys.readouterr().out
+    assert "the session has ended, because the sidecar has: 0 requests kept" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
         ([], "debug: needs a condition, such as --consumer NAME"),
+        (["--status", "6"], "--status = 6: must be a status such as 404, or a class from 1 to 5"),
+        (["--status", "9" * 5000], "--status"),
         (["--status", "999"], "--status = 999: must be between 1 and 599"),
         (["--status", "ok"], '--status = "ok": must be an integer'),
         (["--method", "get"], "--method"),
