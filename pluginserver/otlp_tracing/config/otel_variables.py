@@ -43,7 +43,10 @@ _SIDECAR_NAMES = frozenset({
 })  # fmt: skip
 
 _TIMEOUT_MS = (1, 600_000)
-_LONGEST_INTERVAL_MS = 86_400_000  # a day
+_INTERVAL_MS = (
+    1_000,
+    86_400_000,
+)  # as the entry's `metrics.interval`, which would be 60 if it were meant in seconds; a day
 _DEFAULT_TIMEOUT_S, _DEFAULT_INTERVAL_MS = 10.0, 60_000  # the specification's
 _LIKELY_SECONDS = 100  # a timeout below it, in milliseconds, was probably meant in seconds, as Python's SDK reads it
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -144,10 +147,11 @@ class MetricVariables:
         """Read them; an unknown value counts as the default, as in every SDK."""
         problems: list[Fault] = []
         text, interval_ms = value_of(environment, _INTERVAL), _DEFAULT_INTERVAL_MS
-        if text.isascii() and text.isdecimal() and 0 < int(text[:10]) <= _LONGEST_INTERVAL_MS:
+        low, high = _INTERVAL_MS
+        if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) and low <= int(text) <= high:
             interval_ms = int(text)
         elif text:
-            rule = f"must be 1 to {_LONGEST_INTERVAL_MS} milliseconds; {interval_ms} is used"
+            rule = f"must be {low} to {high} milliseconds; {interval_ms} is used"
             problems.append(Fault(_INTERVAL, "", rule))
 
         def word(name: str, *known: str) -> str:

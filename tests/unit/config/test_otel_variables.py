@@ -199,9 +199,11 @@ def test_a_fault_is_left_to_the_schema(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "rule"),
     [
-        ("OTEL_METRIC_EXPORT_INTERVAL", "10s", "must be 1 to 86400000 milliseconds; 60000 is used"),
-        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "must be 1 to"),
-        ("OTEL_METRIC_EXPORT_INTERVAL", "9" * 5000, "must be 1 to"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "10s", "must be 1000 to 86400000 milliseconds; 60000 is used"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "60", "must be 1000 to"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0086400001000", "must be 1000 to"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0", "must be 1000 to"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "9" * 5000, "must be 1000 to"),
         (
             "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
             "deltas",
