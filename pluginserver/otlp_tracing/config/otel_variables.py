@@ -43,10 +43,7 @@ _SIDECAR_NAMES = frozenset({
 })  # fmt: skip
 
 _TIMEOUT_MS = (1, 600_000)
-_INTERVAL_MS = (
-    1_000,
-    86_400_000,
-)  # as the entry's `metrics.interval`, which would be 60 if it were meant in seconds; a day
+_INTERVAL_MS = (1_000, 86_400_000)  # from that of an entry, so that seconds are noticed, to a day
 _DEFAULT_TIMEOUT_S, _DEFAULT_INTERVAL_MS = 10.0, 60_000  # the specification's
 _LIKELY_SECONDS = 100  # a timeout below it, in milliseconds, was probably meant in seconds, as Python's SDK reads it
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)

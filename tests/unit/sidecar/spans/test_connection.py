@@ -101,6 +101,8 @@ def test_tls_is_named_as_such(version: str) -> None:
         ({"route": {"name": "dns", "protocols": ["udp"]}}, "UDP dns"),
         ({"service": {"protocol": "udp"}}, "UDP"),
         ({"route": {"name": "r", "protocols": {}}}, "TCP r"),
+        ({"route": {"name": "r", "protocols": ["tls"]}}, "TLS r"),
+        ({"route": {"name": "r", "protocols": ["tls"]}, "session": {"server_port": 5432}}, "TCP r"),
     ],
 )
 def test_the_name_has_few_values(fields: dict[str, Any], name: str) -> None:
