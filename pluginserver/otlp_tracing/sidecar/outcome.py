@@ -34,16 +34,6 @@ class RequestOutcome:
         "context", "decision", "entry_key", "entry_name", "is_kept", "kept_for", "log_record", "probability", "record",
         "route", "spans", "worker_id",
     )  # fmt: skip
-    entry_key: Final[bytes]
-    entry_name: Final[str]
-    worker_id: Final[bytes]
-    record: Final[RequestRecord]
-    route: Final[RouteKey]
-    context: Final[RequestContext]
-    probability: Final[float | None]
-    kept_for: Final[str | None]
-    spans: Final[Sequence[bytes]]
-    log_record: Final[bytes]
     is_kept: Final[bool]
     """The trace is exported."""
     decision: str
@@ -66,16 +56,16 @@ class RequestOutcome:
         spans: Sequence[bytes],
         log_record: bytes = b"",
     ) -> None:
-        self.entry_key = entry_key
-        self.entry_name = entry_name
-        self.worker_id = worker_id
-        self.record = record
-        self.route = route
-        self.context = context
-        self.probability = probability
-        self.kept_for = kept_for
-        self.spans = spans
-        self.log_record = log_record
+        self.entry_key: Final = entry_key
+        self.entry_name: Final = entry_name
+        self.worker_id: Final = worker_id
+        self.record: Final = record
+        self.route: Final = route
+        self.context: Final = context
+        self.probability: Final = probability
+        self.kept_for: Final = kept_for
+        self.spans: Final = spans
+        self.log_record: Final = log_record
         self.is_kept = kept_for is not None or (context.sampled and not is_dropped_later)
         if kept_for is not None:
             self.decision = kept_for

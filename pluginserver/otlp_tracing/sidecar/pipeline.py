@@ -136,6 +136,7 @@ class Pipeline:
         self._observers: list[OutcomeObserver] = [rates, self.sampling, durations, self._request_metrics]
         if recorder is not None:
             self._observers.append(recorder)
+            self._routes.on_evicted(recorder.routes.forget)
 
     def configure(self, key: bytes, config: bytes) -> None:
         """Register a plugin entry's configuration. An invalid one is logged and counted once."""

@@ -29,7 +29,6 @@ Number = (
     Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
     | Annotated[float, msgspec.Meta(ge=-float(_LARGEST), le=float(_LARGEST))]
 )
-HeaderValues = dict[str, str | list[str]]
 _NO_HEADERS = msgspec.Raw(b"{}")
 _MAX_IGNORED = 8  # fields of a wrong type in one record; each costs another pass over it
 _FIELD = re.compile(r"at `\$\.([^`\[]+)")  # in msgspec's errors, without the place in a list

@@ -1,7 +1,8 @@
 """Rate, errors and durations by route over the last minutes, of all requests, kept or not.
 
 A route has an interval for every five seconds in which it had requests. An interval counts durations in buckets
-that are 5 % wide, so a percentile is off by at most 2.5 %. Intervals are summed when a page asks.
+that are 5 % wide, so a percentile is off by at most 2.5 %. Intervals are summed when a page asks. A route with requests
+in every interval takes some 30 kB. RouteTable bounds the routes.
 
 Source of the buckets' idea: Masson, Rim, Lee: "DDSketch", VLDB 2019.
 """
@@ -16,9 +17,6 @@ from dataclasses import dataclass, field
 
 INTERVAL_SECONDS = 5
 INTERVALS = 60  # five minutes
-# A route with requests in every interval takes some 30 kB; Kong's own dashboards show far fewer routes.
-MAX_ROUTES = 500
-_OTHER = ("_OTHER", "_OTHER")
 _PER_E = 20  # buckets per factor e: each is 5.1 % wide
 _SHORTEST_MS = 0.5  # Kong's record counts whole milliseconds
 
@@ -65,13 +63,11 @@ class RecentRoutes:
 
     Args:
         clock: monotonic seconds.
-        max_routes: bound on routes; further ones are counted together as _OTHER.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, max_routes: int = MAX_ROUTES) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._started = clock()
-        self._max_routes = max_routes
         self._routes: dict[tuple[str, str], deque[_Interval]] = {}
 
     @property
@@ -85,9 +81,11 @@ class RecentRoutes:
         """Count one request that arrived now."""
         number = int(now / INTERVAL_SECONDS)
         intervals = self._routes.get(route_key)
-        interval = (
-            intervals[-1] if intervals and intervals[-1].number == number else self._new_interval(route_key, number)
-        )
+        if intervals is None:
+            intervals = self._routes[route_key] = deque(maxlen=INTERVALS)
+        if not intervals or intervals[-1].number != number:
+            intervals.append(_Interval(number))
+        interval = intervals[-1]
         interval.requests += 1
         interval.kept += kept
         if status >= 400:
@@ -114,23 +112,9 @@ class RecentRoutes:
         found = [_sum(route, intervals, last, percentiles) for route, intervals in windows.items() if intervals]
         return sorted(found, key=lambda one: one.requests, reverse=True)
 
-    def _new_interval(self, route: tuple[str, str], number: int) -> _Interval:
-        intervals = self._routes.get(route)
-        if intervals is None:
-            if len(self._routes) >= self._max_routes and not self._evict_idle(number) and route != _OTHER:
-                others = self._routes.get(_OTHER)
-                return others[-1] if others and others[-1].number == number else self._new_interval(_OTHER, number)
-            intervals = self._routes[route] = deque(maxlen=INTERVALS)
-        intervals.append(_Interval(number))
-        return intervals[-1]
-
-    def _evict_idle(self, number: int) -> bool:
-        """Evict a route that had no request within the window; return whether there was one."""
-        for route, intervals in self._routes.items():
-            if intervals[-1].number <= number - INTERVALS:
-                del self._routes[route]
-                return True
-        return False
+    def forget(self, route_key: tuple[str, str]) -> None:
+        """Remove the figures of a route that is not counted any more."""
+        self._routes.pop(route_key, None)
 
 
 def _bucket(duration_ms: float) -> int:

@@ -7,11 +7,12 @@ The result has counts, no path and no header.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
 from otlp_tracing.config.settings import GRPC_CODES, Sampling, Settings
@@ -19,8 +20,17 @@ from otlp_tracing.context import TAIL_RULE
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.rules import RequestLine, Rules
-from otlp_tracing.sidecar.ingest.log_record import Latencies, LogRecord, Response, Try
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode
+from otlp_tracing.sidecar.ingest.log_record import (
+    Consumer,
+    Latencies,
+    LogRecord,
+    Request,
+    Response,
+    Route,
+    Service,
+    Try,
+)
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.live.requests import RecentRequest
 from otlp_tracing.sidecar.redaction.redactor import Redactor
 from otlp_tracing.sidecar.spans.model import SpanRecord
@@ -161,11 +171,12 @@ def evaluate_rules(sampling: Sampling, requests: Sequence[RecentRequest]) -> Wha
         request, decider = decision.request, decision.decider
         considered[decider] += request.weight
         is_kept = _is_kept(decision, factors.get(int(request.arrived), 1.0))
-        reason = keep_reason(_record(request), sampling.keep)
+        record = _record(request, tail_rules)
+        reason = keep_reason(record, sampling.keep)
         if not is_kept and reason:
             considered[reason, ""] += request.weight
             decider, is_kept = (reason, ""), True
-        elif reason is None and (rule := _match(tail_rules, request)):
+        elif reason is None and (rule := _match(tail_rules, request, record)):
             decider = (TAIL_RULE, rule.name)
             considered[decider] += request.weight
             is_kept = head_sampling.decide(request.trace_id, _members(request), rule.threshold)[0]
@@ -213,25 +224,31 @@ def _headers(request: RecentRequest) -> dict[str, list[str]]:
     return headers
 
 
-def _match(rules: TailRules, request: RecentRequest) -> FinishedRule | None:
+def _match(rules: TailRules, request: RecentRequest, record: RequestRecord) -> FinishedRule | None:
     if not rules.rules:
         return None
-    finished = FinishedRequest(_whole_record(request), dict, _headers(request))
+    finished = FinishedRequest(record, dict, _headers(request))
     return next((rule for rule in rules.rules if not rule.is_unrecorded and rule.matches(finished)), None)
 
 
-def _whole_record(request: RecentRequest) -> RequestRecord:
+def _record(request: RecentRequest, tail_rules: TailRules) -> RequestRecord:
+    """Return a request as the tail decision reads it; what rules alone ask for is left out if there are none."""
+    latencies, tries = Latencies(request=request.duration_ms), [Try(state="failed")] if request.has_failed_try else None
+    if not tail_rules.rules:
+        return RequestRecord(LogRecord(response=Response(status=request.status), latencies=latencies, tries=tries))
     names = [request.redact(name) for name in request.consumer]
     status = {} if request.grpc_status is None else {"grpc-status": str(GRPC_CODES.index(request.grpc_status))}
-    record = {
-        "request": {"method": request.method, "uri": request.redact(request.path), "size": request.request_bytes},
-        "response": {"status": request.status, "size": request.response_bytes, "headers": status},
-        "latencies": {"request": request.duration_ms},
-        "service": {"name": request.service} if request.service else None,
-        "route": {"name": request.route, "tags": request.tags} if request.route or request.tags else None,
-        "consumer": dict(zip(("username", "custom_id", "id"), names, strict=False)) if names else None,
-    }
-    return decode(json.dumps(record).encode())
+    headers = msgspec.Raw(msgspec.json.encode(status))
+    log = LogRecord(
+        request=Request(request.method, request.redact(request.path), size=request.request_bytes),
+        response=Response(request.status, headers, request.response_bytes),
+        latencies=latencies,
+        tries=tries,
+        service=Service(name=request.service) if request.service else None,
+        route=Route(name=request.route, tags=[*request.tags]) if request.route or request.tags else None,
+        consumer=Consumer(**dict(zip(("username", "custom_id", "id"), names, strict=False))) if names else None,
+    )
+    return RequestRecord(log)
 
 
 def _members(request: RecentRequest) -> tuple[tuple[str, str], ...]:
@@ -260,15 +277,6 @@ def _is_kept(decision: _HeadDecision, factor: float) -> bool:
     if decision.rate is None:
         return head_sampling.follow_parent(request.trace_id, bool(request.caller_sampled), members)[0]
     return head_sampling.decide(request.trace_id, members, threshold.from_rate(decision.rate * factor))[0]
-
-
-def _record(request: RecentRequest) -> RequestRecord:
-    log = LogRecord(
-        response=Response(status=request.status),
-        latencies=Latencies(request=request.duration_ms),
-        tries=[Try(state="failed")] if request.has_failed_try else None,
-    )
-    return RequestRecord(log)
 
 
 def _count(requests: Iterable[RecentRequest]) -> int:

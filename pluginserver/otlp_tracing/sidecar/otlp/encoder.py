@@ -211,11 +211,10 @@ class _AttributeEncoder:
     """
 
     __slots__ = ("_names", "_tag")
-    _tag: Final[bytes]
     _names: Final[dict[str, _Name]]
 
     def __init__(self, tag: bytes) -> None:
-        self._tag = tag
+        self._tag: Final = tag
         self._names = {}
 
     def encode(self, attributes: Attributes) -> bytes:

@@ -16,7 +16,7 @@ from otlp_tracing.sidecar.spans.client import client_attributes
 from otlp_tracing.sidecar.spans.connection import connection_span
 from otlp_tracing.sidecar.spans.grpc import grpc_call
 from otlp_tracing.sidecar.spans.intervals import LONG_NS, Interval, long_connects, long_phases
-from otlp_tracing.sidecar.spans.model import SpanRecord, present
+from otlp_tracing.sidecar.spans.model import Attributes, Kind, SpanRecord, present
 from otlp_tracing.sidecar.spans.request_debug import OUTPUT_HEADER, debug_intervals
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
@@ -106,41 +106,18 @@ def _add_client_spans(
     last = len(times.tries) - 1
     for number, attributes in enumerate(client_attributes(record, call, rules)):
         start_ns, end_ns = times.tries[number]
-        spans.append(
-            SpanRecord(
-                trace_id=context.trace_id,
-                span_id=_try_id(context, number, last),
-                parent_span_id=context.span_id,
-                name=name,
-                kind="client",
-                start_unix_ns=start_ns,
-                end_unix_ns=end_ns,
-                attributes=attributes,
-                flags=context.flags,
-                trace_state=context.trace_state,
-                is_error="error.type" in attributes,
-            )
-        )
+        span_id, is_error = _try_id(context, number, last), "error.type" in attributes
+        spans.append(_span(context, span_id, context.span_id, name, "client", start_ns, end_ns, attributes, is_error))
 
 
 def _time_before_upstream(record: RequestRecord, context: RequestContext, times: SpanTimes) -> SpanRecord:
     route, service = record.log.route, record.log.service
-    return SpanRecord(
-        trace_id=context.trace_id,
-        span_id=_derived_id(context, _BEFORE_UPSTREAM),
-        parent_span_id=context.span_id,
-        name="kong.before_upstream",
-        kind="internal",
-        start_unix_ns=times.start_ns,
-        end_unix_ns=times.tries[0][0],
-        attributes=present({
-            "kong.route.name": route.name if route else None,
-            "kong.service.name": service.name if service else None,
-        }),
-        flags=context.flags,
-        trace_state=context.trace_state,
-        is_error=False,
-    )  # fmt: skip
+    attributes = present({
+        "kong.route.name": route.name if route else None,
+        "kong.service.name": service.name if service else None,
+    })  # fmt: skip
+    span_id, name = _derived_id(context, _BEFORE_UPSTREAM), "kong.before_upstream"
+    return _span(context, span_id, context.span_id, name, "internal", times.start_ns, times.tries[0][0], attributes)
 
 
 def _internal_spans(intervals: list[Interval], context: RequestContext, last_try: int) -> list[SpanRecord]:
@@ -152,22 +129,27 @@ def _internal_spans(intervals: list[Interval], context: RequestContext, last_try
             parent = _try_id(context, one.attempt, last_try)
         else:
             parent = context.span_id
-        spans.append(
-            SpanRecord(
-                trace_id=context.trace_id,
-                span_id=_derived_id(context, _INTERVALS + number),
-                parent_span_id=parent,
-                name=one.name,
-                kind="internal",
-                start_unix_ns=one.start_ns,
-                end_unix_ns=one.end_ns,
-                attributes=one.attributes,
-                flags=context.flags,
-                trace_state=context.trace_state,
-                is_error=False,
-            )
-        )
+        span_id = _derived_id(context, _INTERVALS + number)
+        spans.append(_span(context, span_id, parent, one.name, "internal", one.start_ns, one.end_ns, one.attributes))
     return spans
+
+
+def _span(  # noqa: PLR0917 - the fields that differ
+    context: RequestContext,
+    span_id: bytes,
+    parent_id: bytes,
+    name: str,
+    kind: Kind,
+    start_ns: int,
+    end_ns: int,
+    attributes: Attributes,
+    is_error: bool = False,
+) -> SpanRecord:
+    """Return a span below the SERVER span of its trace."""
+    flags, state = context.flags, context.trace_state
+    return SpanRecord(
+        context.trace_id, span_id, parent_id, name, kind, start_ns, end_ns, attributes, flags, state, is_error
+    )
 
 
 def _try_id(context: RequestContext, number: int, last: int) -> bytes:

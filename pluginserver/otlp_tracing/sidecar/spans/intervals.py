@@ -33,12 +33,7 @@ class Interval:
     """
 
     __slots__ = ("attempt", "attributes", "end_ns", "name", "start_ns", "within")
-    name: Final[str]
-    start_ns: Final[int]
-    end_ns: Final[int]
     attributes: Final[Attributes]
-    attempt: Final[int | None]
-    within: Final[int | None]
 
     def __init__(
         self,
@@ -50,12 +45,12 @@ class Interval:
         attempt: int | None = None,
         within: int | None = None,
     ) -> None:
-        self.name = name
-        self.start_ns = start_ns
-        self.end_ns = end_ns
+        self.name: Final = name
+        self.start_ns: Final = start_ns
+        self.end_ns: Final = end_ns
         self.attributes = attributes or {}
-        self.attempt = attempt
-        self.within = within
+        self.attempt: Final = attempt
+        self.within: Final = within
 
 
 def long_phases(facts: NginxFacts, times: SpanTimes) -> list[Interval]:

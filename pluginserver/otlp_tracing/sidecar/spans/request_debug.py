@@ -45,22 +45,16 @@ class Step:
     """
 
     __slots__ = ("duration_ms", "kind", "name", "parent", "plugin_id", "start_ms")
-    kind: Final[str]
-    name: Final[str]
-    start_ms: Final[float]
-    duration_ms: Final[float]
-    parent: Final[int | None]
-    plugin_id: Final[str]
 
     def __init__(  # noqa: PLR0917 - the fields
         self, kind: str, name: str, start_ms: float, duration_ms: float, parent: int | None, plugin_id: str = ""
     ) -> None:
-        self.kind = kind
-        self.name = name
-        self.start_ms = start_ms
-        self.duration_ms = duration_ms
-        self.parent = parent
-        self.plugin_id = plugin_id
+        self.kind: Final = kind
+        self.name: Final = name
+        self.start_ms: Final = start_ms
+        self.duration_ms: Final = duration_ms
+        self.parent: Final = parent
+        self.plugin_id: Final = plugin_id
 
 
 class DebugOutput:

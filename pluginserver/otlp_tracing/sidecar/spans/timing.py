@@ -30,14 +30,11 @@ class SpanTimes:
     """
 
     __slots__ = ("end_ns", "start_ns", "tries")
-    start_ns: Final[int]
-    end_ns: Final[int]
-    tries: Final[list[tuple[int, int]]]
 
     def __init__(self, start_ns: int, end_ns: int, tries: list[tuple[int, int]]) -> None:
-        self.start_ns = start_ns
-        self.end_ns = end_ns
-        self.tries = tries
+        self.start_ns: Final = start_ns
+        self.end_ns: Final = end_ns
+        self.tries: Final = tries
 
 
 def span_times(log: LogRecord, tries: list[Try]) -> SpanTimes:

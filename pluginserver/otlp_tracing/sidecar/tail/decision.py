@@ -59,14 +59,11 @@ class TailDecision:
     """
 
     __slots__ = ("context", "is_dropped", "kept_for")
-    context: Final[RequestContext]
-    kept_for: Final[str | None]
-    is_dropped: Final[bool]
 
     def __init__(self, context: RequestContext, kept_for: str | None = None, *, is_dropped: bool = False) -> None:
-        self.context = context
-        self.kept_for = kept_for
-        self.is_dropped = is_dropped
+        self.context: Final = context
+        self.kept_for: Final = kept_for
+        self.is_dropped: Final = is_dropped
 
     @property
     def is_kept(self) -> bool:

@@ -32,12 +32,11 @@ class FinishedRequest:
     """
 
     __slots__ = ("_attributes", "_headers", "_read_attributes", "record")
-    record: Final[RequestRecord]
 
     def __init__(
         self, record: RequestRecord, read_attributes: Callable[[], Values], headers: Headers | None = None
     ) -> None:
-        self.record = record
+        self.record: Final = record
         self._read_attributes = read_attributes
         self._headers = headers
         self._attributes: Values | None = None

@@ -25,16 +25,12 @@ class Exemplar:
     """
 
     __slots__ = ("span_id", "trace_id", "unix_ns", "value")
-    value: Final[float]
-    unix_ns: Final[int]
-    trace_id: Final[bytes]
-    span_id: Final[bytes]
 
     def __init__(self, value: float, unix_ns: int, trace_id: bytes, span_id: bytes) -> None:
-        self.value = value
-        self.unix_ns = unix_ns
-        self.trace_id = trace_id
-        self.span_id = span_id
+        self.value: Final = value
+        self.unix_ns: Final = unix_ns
+        self.trace_id: Final = trace_id
+        self.span_id: Final = span_id
 
 
 def exemplar_of(outcome: RequestOutcome, value: float, now_ns: Callable[[], int]) -> Exemplar | None:

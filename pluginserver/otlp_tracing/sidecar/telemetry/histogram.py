@@ -28,11 +28,10 @@ class Histogram:
     bounds: Final[list[float]]
     counts: Final[list[int]]
     exemplars: Final[dict[int, Exemplar]]
-    factor: Final[float]
 
     def __init__(self, bounds: Sequence[float], factor: float = 1.0) -> None:
         self.bounds = [bound / factor for bound in bounds]
-        self.factor = factor
+        self.factor: Final = factor
         self.counts = [0] * (len(bounds) + 1)
         self.exemplars = {}
         self.sum = 0.0

@@ -79,17 +79,15 @@ def test_the_window_grows_after_the_start(clock: ManualClock) -> None:
     assert INTERVAL_SECONDS * (INTERVALS - 1) <= routes.window_seconds <= INTERVAL_SECONDS * INTERVALS
 
 
-def test_routes_are_bounded(clock: ManualClock) -> None:
-    """Further routes are counted together, until a known one is idle."""
-    routes = RecentRoutes(clock, max_routes=2)
-    for name in ("a", "b", "c", "d"):
+def test_a_forgotten_route_has_no_figures(clock: ManualClock) -> None:
+    """RouteTable bounds the routes, and says which it has evicted; one that it never counted is ignored."""
+    routes = RecentRoutes(clock)
+    for name in ("a", "b"):
         routes.observe(clock(), ("s", name), 200, 1, kept=False)
-    assert {one.route: one.requests for one in routes.figures(SHARES)} == {"a": 1, "b": 1, "_OTHER": 2}
+    for name in ("a", "c"):
+        routes.forget(("s", name))
 
-    clock.now += INTERVAL_SECONDS * INTERVALS + INTERVAL_SECONDS
-    routes.observe(clock(), ("s", "e"), 200, 1, kept=False)
-
-    assert [one.route for one in routes.figures(SHARES)] == ["e"]
+    assert [one.route for one in routes.figures(SHARES)] == ["b"]
 
 
 def test_a_request_may_take_no_time(clock: ManualClock) -> None:
