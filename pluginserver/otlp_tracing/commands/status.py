@@ -78,7 +78,7 @@ def unit_of(destination: Mapping[str, Any]) -> str:
 
 
 def show(screen: Screen, found: Mapping[str, Any]) -> None:
-    """Print a sidecar's report: a row a destination, or a row a figure where the screen is too narrow."""
+    """Print a sidecar's report: a row for each destination; on a narrow screen, a row for each figure."""
     destinations = _told_apart(found.get("destinations", []))
     if found.get("spool_trouble"):
         screen.line(("spans and log records are in memory alone:", "red"), f" {printable(found['spool_trouble'])}")

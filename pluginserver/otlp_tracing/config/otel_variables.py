@@ -206,7 +206,7 @@ class TracerVariables:
 
 
 def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> list[Fault]:
-    """Return what the sidecar says at its start about variables that are set, and not used as written.
+    """Return the sidecar's remarks at its start: on variables that are set and not used as written.
 
     Args:
         environment: of the sidecar.
@@ -237,7 +237,7 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
 
 
 def tracer_remarks(environment: Mapping[str, str], *, has_own_sidecar: bool) -> list[Fault]:
-    """Return what the plugin server says at its start about variables that are set, and not used as written.
+    """Return the plugin server's remarks at its start: on variables that are set and not used as written.
 
     Args:
         environment: of the plugin server.

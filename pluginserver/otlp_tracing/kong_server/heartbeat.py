@@ -4,7 +4,7 @@ Every worker writes the time into its own slot in every turn of its loop. A peer
 stale slot kills that worker: its connections close, Kong repeats the events elsewhere, and the supervisor starts
 another. Otherwise a worker that is stopped or blocked would delay requests.
 
-Linux only: memfd, CLOCK_MONOTONIC that all processes share, pidfd against numbers that are used again.
+Linux only: memfd; CLOCK_MONOTONIC, which all processes share; pidfd, because a pid can be used again.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def pending_path(path: Path, supervisor: int) -> Path:
 
 
 def is_superseded(bound: tuple[int, int], path: Path, waiting: Path) -> bool:
-    """Tell whether a group's socket is neither where Kong connects nor where it waits for its place."""
+    """Tell whether another group has replaced this one: its socket is at neither of its two paths."""
     return identity(path) != bound and identity(waiting) != bound
 
 

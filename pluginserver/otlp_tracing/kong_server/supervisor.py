@@ -1,4 +1,4 @@
-"""Keeps the processes of one plugin server alive: its workers, and whatever serves beside them.
+"""Keeps the processes of one plugin server alive: its workers, and its embedded sidecar.
 
 Binds Kong's socket before anything else, so that the path always leads to a listener. The workers inherit the socket:
 it outlives them, and they outlive this process (lifecycle.py). The supervisor ends with Kong, and when another group
@@ -32,7 +32,7 @@ _RESPAWN_SECONDS = 1.0  # between starts of a worker that keeps ending; Kong's o
 # Another child that ends at once is started again after 1, 2, 4 … 60 s: it would take the gateway's CPU.
 _MAX_RESPAWN_SECONDS = 60.0
 _SETTLED_SECONDS = 5.0  # a child that ends earlier has ended at once
-_KILLED_SECONDS = 1.0  # or earlier than this, if a signal has ended it
+_KILLED_SECONDS = 1.0  # if a signal has ended it: earlier than this
 # The time that a worker may take until it serves. It doubles with each worker that took longer: a busy machine, or a
 # container with little CPU, may need it.
 _START_SECONDS = 5.0

@@ -38,7 +38,7 @@ from otlp_tracing.handoff.frames import (
 )
 from otlp_tracing.logs.lines import WarningBuffer
 from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters
-from otlp_tracing.sampling.policy import HeadPolicy
+from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
 

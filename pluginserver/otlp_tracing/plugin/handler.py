@@ -20,7 +20,7 @@ from otlp_tracing.plugin import pdk
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.notes import asks_for_method, notes_of, telling_header
 from otlp_tracing.sampling.head import RequestTracer
-from otlp_tracing.sampling.policy import HeadPolicy
+from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sampling.token_bucket import Allowance
 

@@ -12,7 +12,7 @@ from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.propagation.trust_boundary import Extracted, TrustBoundary
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold
-from otlp_tracing.sampling.policy import HeadPolicy
+from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sampling.rules import RequestLine, Rules
 from otlp_tracing.sampling.token_bucket import Allowance
 

@@ -1,4 +1,4 @@
-"""The sidecar as a process: brings its parts up, keeps them until SIGTERM, takes them down in order."""
+"""The sidecar as a process: starts its parts, runs them until SIGTERM, and stops them in order."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _stop_event(options: ServiceOptions) -> asyncio.Event:
         loop.add_signal_handler(number, stop.set)
 
     def look() -> None:
-        # It may have ended before this process could look.
+        # The supervisor may have ended before this process could look.
         if os.getppid() != options.embedded:
             stop.set()
         else:

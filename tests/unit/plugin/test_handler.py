@@ -13,7 +13,7 @@ from otlp_tracing.metrics import Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.handler import Phases
 from otlp_tracing.plugin.pdk import make_calls
-from otlp_tracing.sampling.policy import HeadPolicy
+from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sampling.token_bucket import Allowance
 
 HEADERS = {"traceparent": ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], "tracestate": ["v=1"]}

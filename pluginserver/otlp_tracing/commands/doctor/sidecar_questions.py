@@ -51,7 +51,7 @@ def ask_spool(found: Surroundings, report: Mapping[str, Any]) -> Iterator[Findin
     """Tell whether the sidecar can write its spool.
 
     Args:
-        found: the surroundings.
+        found: by look_around().
         report: of /delivery.
     """
     if trouble := report.get("spool_trouble"):
@@ -92,7 +92,7 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
     """Tell how many requests the sidecar has seen since its start, and how they were decided.
 
     Args:
-        found: the surroundings.
+        found: by look_around().
         entries: of the kong.yml; their sampling may be the reason.
     """
     try:

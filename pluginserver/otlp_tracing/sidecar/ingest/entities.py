@@ -1,6 +1,6 @@
 """The names and tags of Kong's entities that a record belongs to: of its route, service and consumer.
 
-A tag is a text; one of the form `key:value` is a pair, by a custom of Kong's users.
+A tag is a text. Kong's users often write `key:value` in it, which is read as a pair.
 
 Source: kong/db/schema/typedefs.lua of Kong 3.9.1: tags are a set of strings, or null.
 """
@@ -14,12 +14,12 @@ MAX_TAGS = 64
 
 
 def names_of(entity: Route | Service | None) -> list[str]:
-    """Return name and id of a route or a service; none without one."""
+    """Return the name and the id of a route or a service, as far as it has them; empty for None."""
     return [name for name in (entity.name, entity.id) if name] if entity is not None else []
 
 
 def consumer_names(log: LogRecord) -> list[str]:
-    """Return the consumer's user name, custom id and id; none without a consumer."""
+    """Return the consumer's user name, custom id and id, as far as it has them; empty without a consumer."""
     one = log.consumer
     return [name for name in (one.username, one.custom_id, one.id) if name] if one is not None else []
 

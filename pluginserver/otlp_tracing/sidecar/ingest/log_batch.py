@@ -18,7 +18,7 @@ from otlp_tracing.errors import WireError
 # Bytes read in search of the next record, as a multiple of the body's. Without a bound, nested beginnings would cost
 # the square of its length.
 _MOST_READ = 4
-_DEEP_BYTES = 16 << 10  # counted for a value that is nested too deeply: json says no place
+_DEEP_BYTES = 16 << 10  # counted for a value that is nested too deeply: json does not say where
 _SPACE = " \t\r\n"
 
 _array = msgspec.json.Decoder(list[msgspec.Raw])

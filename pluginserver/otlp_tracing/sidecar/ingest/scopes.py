@@ -11,7 +11,7 @@ from typing import Final
 from otlp_tracing.sidecar.ingest.log_record import LogRecord
 
 UNNAMED: Final = b""
-"""Among the keys of entries: that of a record that names none, because `access` did not run."""
+"""The key of records that name no entry, because `access` did not run."""
 
 
 class EntryScopes:

@@ -1,4 +1,4 @@
-"""A connection to one worker of the plugin server, as whatever sends it frames sees it."""
+"""A connection to one worker of the plugin server, for the parts of the sidecar that send it frames."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Counted cost: bounds the work of redaction for a span, whatever its values.
 
-One unit is a byte read by an automaton, about 4 ns on a machine of 2024. Dearer work counts as that many bytes.
+One unit is a byte read by an automaton, about 4 ns on a machine of 2024. More expensive work counts as that many bytes.
 Counting needs no clock: the same value costs the same on every machine, and a test can hold the bound.
 """
 

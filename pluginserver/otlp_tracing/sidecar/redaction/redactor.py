@@ -232,7 +232,7 @@ def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Dete
 def _texts_of(span: SpanRecord, attributes: Attributes) -> list[str]:
     texts = [span.name, span.trace_state]
     for link in span.links:
-        texts.append(link.trace_state)  # compiled, a comprehension costs a call
+        texts.append(link.trace_state)  # in the compiled form a comprehension costs a call
     for value in attributes.values():
         if isinstance(value, str):
             texts.append(value)

@@ -1,4 +1,4 @@
-"""The spool as the event loop sees it: futures for work on its file, and whether the file takes writes.
+"""The spool for the event loop: futures for work on its file, and whether the file takes writes.
 
 When the disk fails (full, read-only, broken, or locked by a sidecar that is about to end), the spool says so, and
 tries again every second. It holds no batches itself: the send queues keep those that are in memory alone

@@ -1,4 +1,4 @@
-"""The disk space that a spool may take, found out from the volume that its folder is on.
+"""The disk space that a spool may take: a share of the volume that its folder is on.
 
 A spool must never be the reason that Kubernetes evicts the gateway's pod, or that Kong cannot write.
 

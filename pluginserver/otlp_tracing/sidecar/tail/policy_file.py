@@ -4,7 +4,7 @@ A sidecar that starts with a wrong file takes the copy of the last good one (las
 without the file has no policies.
 
 A changed file counts once it has stayed the same from one look to the next, since an editor or a copy may still be
-writing it. `look` reads the file, so it belongs into a thread; `apply` belongs into the loop.
+writing it. `look` reads the file: call it in a thread. Call `apply` in the event loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
 from otlp_tracing.handoff.frames import Debug, Policy, encode
 from otlp_tracing.metrics import POLICIES, POLICY_LOADS
-from otlp_tracing.sampling.policy import HeadPolicy
+from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
 from otlp_tracing.sidecar.tail.debug_session import DebugSession
 from otlp_tracing.sidecar.tail.last_good_policy import LastGood, PolicyCopy
@@ -41,7 +41,7 @@ class Load:
     """A version of the file, read.
 
     Args:
-        policies: to be in force; None for a wrong file that leaves those in force as they are.
+        policies: that come into force; None for a wrong file, with which those in force stay.
         tail: their rules on the finished request.
         version: that they are from.
         fault: of a wrong file, one sentence; with policies, these are of the copy.
@@ -101,7 +101,7 @@ class PolicyFile:
         if self._path is None:
             if self._seen is None:
                 self._seen = ()
-                self._copy.remove()  # it is of an option that was taken back
+                self._copy.remove()  # --policy-file was removed
             return None
         version = _version(self._path)
         is_settled, self._seen = version == self._seen, version

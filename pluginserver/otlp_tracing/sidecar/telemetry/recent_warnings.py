@@ -70,5 +70,5 @@ class RecentWarnings:
         ]
 
     def as_json(self) -> dict[str, Any]:
-        """Return all lines, and how many older ones were dropped for want of room."""
+        """Return all lines, and how many older ones were dropped because there was no room."""
         return {"lines": self.last(), "omitted": self._omitted}

@@ -68,7 +68,7 @@ class Metrics:
         self._forget(metric.name, 0, label_values)
 
     def forget_all(self, label: str, value: str) -> None:
-        """Show no series any more that has this value of a label."""
+        """Remove every series that has this value of a label."""
         for name, labels in self._labels.items():
             if label in labels:
                 self._forget(name, labels.index(label), (value,))

@@ -1,4 +1,4 @@
-"""Promises of sampling/policy.py."""
+"""Promises of sampling/head_policy.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from otlp_tracing.config.settings import Sampling, SamplingRule
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sampling.head import RequestTracer
-from otlp_tracing.sampling.policy import HeadPolicy
+from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sampling.rules import RequestLine
 
 RULE = SamplingRule("all", (), ("*",), (), (), 1.0)
