@@ -103,6 +103,24 @@ def test_a_get_with_a_body_too_large_has_no_method(fields: dict[str, Any], metho
     assert decode(msgspec.json.encode({"request": {"method": "GET"}, **fields})).method == method
 
 
+@pytest.mark.parametrize(
+    ("headers", "host"),
+    [
+        ({"host": "a.example", "x-other": "1"}, "a.example"),
+        ({"host": ["a.example", "b.example"]}, "a.example"),
+        ({"host": 5}, None),
+        ([], None),
+    ],
+)
+def test_the_shown_headers_are_read_as_all_are(headers: Any, host: str | None) -> None:
+    """A header that came twice has its first line; a value that is no text, and Lua's empty table, give none."""
+    record = record_of(request={"headers": headers})
+
+    assert record.host == host
+    assert record.host == first_line(record.request_headers, "host")
+    assert record.user_agent is None
+
+
 def test_headers_are_read_by_line() -> None:
     """One line or several; anything else is no line."""
     headers = {"one": "a", "two": ["b", "c"], "none": [], "odd": [1, "d"]}
