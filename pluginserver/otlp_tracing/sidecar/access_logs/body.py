@@ -8,7 +8,7 @@ from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.config.validation import did_you_mean
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue
-from otlp_tracing.sidecar.spans.span_name import PLACEHOLDER
+from otlp_tracing.sidecar.spans.span_name import PLACEHOLDER, unclosed
 
 REQUEST_MS = "kong.latency.request_ms"
 """The attribute with the duration, which a span has in its times."""
@@ -42,11 +42,13 @@ class Body:
         own: attributes of the entry's own, which can be named too.
 
     Raises:
-        ConfigError: for the name of an attribute that no log record has.
+        ConfigError: for the name of an attribute that no log record has, and for a brace that is not closed.
     """
 
     def __init__(self, template: str | None, own: Iterable[SpanAttribute] = ()) -> None:
         self._parts = PLACEHOLDER.split(template or "")
+        if name := unclosed(self._parts):
+            raise ConfigError([Fault("logs.body", name, "has no closing brace")])
         names = self._parts[1::2]
         known = [*_KNOWN, *(one.name for one in own)]
         if unknown := [name for name in names if name not in known and not name.startswith(_CAPTURED)]:

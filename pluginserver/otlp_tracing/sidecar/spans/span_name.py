@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from otlp_tracing.config.validation import did_you_mean
@@ -17,10 +17,20 @@ from otlp_tracing.sidecar.spans.model import Attributes
 PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 """Splits a template into literal texts at even places and names of attributes between them."""
 
+_UNCLOSED: Final = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*")
 _METHOD: Final = "http.request.method"
 _BOUNDED: Final = (
     _METHOD, "http.route", "kong.route.name", "kong.service.name", "kong.workspace.name", "rpc.method",
 )  # fmt: skip
+
+
+def unclosed(parts: Sequence[str]) -> str | None:
+    """Return the first name of a template without its closing brace; None without one.
+
+    Args:
+        parts: of PLACEHOLDER.
+    """
+    return next((found[0] for text in parts[::2] if (found := _UNCLOSED.search(text))), None)
 
 
 class SpanName:
@@ -31,11 +41,13 @@ class SpanName:
         own: names of the attributes of one's own that can be part of it.
 
     Raises:
-        ConfigError: it names another attribute.
+        ConfigError: it names another attribute, or a brace is not closed.
     """
 
     def __init__(self, template: str, own: Iterable[str] = ()) -> None:
         self._parts: Final = PLACEHOLDER.split(template)
+        if name := unclosed(self._parts):
+            raise ConfigError([Fault("span.name", json.dumps(template), f"{name} has no closing brace")])
         known = [*_BOUNDED, *own]
         for name in self._parts[1::2]:
             if name not in known:

@@ -48,6 +48,20 @@ def test_every_attribute_of_a_log_record_can_be_named() -> None:
             assert Body(f"{{{name}}}").text({name: "x"}) == "x"
 
 
+@pytest.mark.parametrize("template", ["{url.path", "a {url.path b", "{a{url.path}b}", "{url.path {http.route}"])
+def test_a_brace_that_is_not_closed_is_said(template: str) -> None:
+    """It would be sent as text, with each record."""
+    with pytest.raises(ConfigError, match=r"logs\.body = \{[a-z.]+: has no closing brace"):
+        Body(template)
+
+
+def test_a_text_can_be_json() -> None:
+    """Braces around a quotation mark are text."""
+    body = Body('{"method": "{http.request.method}", "a": {"path": "{url.path}"}}')
+
+    assert body.text({"http.request.method": "GET", "url.path": "/"}) == '{"method": "GET", "a": {"path": "/"}}'
+
+
 @pytest.mark.parametrize("template", [None, ""])
 def test_there_may_be_no_text(template: str | None) -> None:
     """The attributes say everything."""

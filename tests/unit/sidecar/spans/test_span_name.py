@@ -50,6 +50,7 @@ def test_only_server_spans_are_renamed() -> None:
         ("{url.path}", "cannot be part of a name; there are http.request.method, http.route"),
         ("{app.tenant}", "cannot be part of a name"),
         ("{}", "cannot be part of a name; there are"),
+        ("{kong.route.name", "has no closing brace"),
     ],
 )
 def test_an_attribute_with_many_values_is_refused(template: str, rule: str) -> None:
