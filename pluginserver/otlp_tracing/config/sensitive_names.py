@@ -15,18 +15,37 @@ CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"
 """Always redacted, whatever the configured names: each of these headers is a credential."""
 
 LOGIN_NAMES = (
-    "activation_code", "assertion", "backup_code", "bearer", "code_challenge", "code_verifier", "confirmation_code",
-    "connect.sid", "csrf", "device_code", "hmac", "login_code", "login_hint", "login_ticket", "mfa_code",
-    "oauth_verifier", "one_time_code", "otp", "passcode", "passkey", "recovery_code", "saml_art", "saml_request",
-    "saml_response", "samlart", "samlrequest", "samlresponse", "security_code", "session_state", "sms_code", "totp",
-    "two_factor_code", "user_code", "verification_code", "xsrf", "2fa_code",
+    "2fa_code", "activation_code", "adgangskode", "assertion", "backup_code", "bearer", "ci_session",
+    "code_challenge", "code_verifier", "confirmation_code", "connect.sid", "contrasena", "csrf", "device_code",
+    "gitlab_session", "hmac", "kennwort", "laravel_session", "login_code", "login_hint", "login_ticket", "losenord",
+    "magic_link", "mfa_code", "mot_de_passe", "mysql_pwd", "oauth_verifier", "one_time_code", "otp", "passcode",
+    "passkey", "passwort", "pgpassword", "rack_session", "recovery_code", "salasana", "saml_art", "saml_request",
+    "saml_response", "samlart", "samlrequest", "samlresponse", "security_code", "senha", "session_state",
+    "sms_code", "totp", "two_factor_code", "user_code", "verification_code", "wachtwoord", "wordpress_logged_in",
+    "xsrf",
 )  # fmt: skip
-"""Parameters of OAuth 2, OpenID Connect, SAML and one-time codes, added to the names of every configuration.
+"""Parameters of OAuth 2, OpenID Connect, SAML and one-time codes, cookies of sessions, and other languages' passwords.
+
+They are added to the names of every configuration.
 
 Source: the IANA registry "OAuth Parameters"; OpenID Connect Core 1.0, 3.1.2; SAML 2.0 Bindings, 3.4 to 3.6.
 """
 
-LOGIN_WORDS = ("credential", "credentials", "cvc", "cvv", "nonce", "otc", "pass", "pin", "pw", "tgt", "wresult")
+LOGIN_WORDS = (
+    "bindpw",
+    "credential",
+    "credentials",
+    "cvc",
+    "cvv",
+    "mdp",
+    "nonce",
+    "otc",
+    "pass",
+    "pin",
+    "pw",
+    "tgt",
+    "wresult",
+)
 """Also added, but only as the whole name: `pin` is sensitive, `pin_color` is not."""
 
 _CACHED_NAMES = 4096

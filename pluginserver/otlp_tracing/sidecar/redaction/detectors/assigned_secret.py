@@ -17,15 +17,20 @@ _Value = tuple[int, int, str]  # begin, end, value
 # Separators of a name and its value: `"name": "x", "value": "y"` and `key="x" value="y"`; `<key>x</key><value>`; `=`,
 # `:`, `:=`, `=>`; the end of a tag; `", "`; `";s:4:` of PHP's serialize(); the empty line of a part of a form.
 _ATTRIBUTES = r"(?:\s+[0-9A-Z_:.\-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))*"
-_PAIR = rf"{_ATTRIBUTES}\s*,?\s*[\"']?\bvalue[\"']?\s*[:=]|\s*</[^<>]*>\s*<(?:[0-9A-Z]+:)?value[^<>]*>"
+_ELEMENTS = r"\s*</[^<>]*>\s*<(?:[0-9A-Z]+:)?(?:value|string)[^<>]*>|\s*>\s*<(?:[0-9A-Z]+:)?attributevalue[^<>]*>"
+_PAIR = rf"{_ATTRIBUTES}\s*,?\s*[\"']?\bvalue[\"']?\s*[:=]|{_ELEMENTS}"
 _PART = r"(?:\r?\n[0-9A-Z\-]+:[^\r\n]*)*\r?\n\r?\n"
 _ASSIGNS = rf"(?:{_PAIR}|\s*(?:[:?.]*=>?|:)|>|[ \t]*,[ \t]*[\"']|;s:[0-9]+:|{_PART})"
+_SPACES = r"[ \t+]+"
+_PHRASE = rf"{_SPACES}(?:is|was){_SPACES}"  # "the password is x"; "is wrong" is no value
+_PHRASE_VALUE = re.compile(r"(?=[^0-9]*[0-9])(?=[^A-Za-z]*[A-Za-z]).{6,}")
 _STRING = r"\"[^\"\\]*(?:\\.[^\"\\]*)*\"|'[^'\\]*(?:\\.[^'\\]*)*'"
+_SPACE, _BEFORE_FLAG = " \t+", " \t\r\n+=\"'`([{,;|&"
 _CDATA = "<![CDATA["
 
 
 class AssignedSecret:
-    """Finds the value behind a sensitive name: `password: x`, `{"tokens": ["x"]}`, `<apiKey type="a">x</apiKey>`.
+    """Finds the value behind a sensitive name: `password: x`, `{"tokens": ["x"]}`, `<key>x</key>`, `--password x`.
 
     Args:
         names: sensitive names.
@@ -62,14 +67,14 @@ class AssignedSecret:
         ambiguous = rf"\b(?:{'|'.join(sorted(AMBIGUOUS_NAMES))})[\"']?{_ASSIGNS}"
         name = rf"(?:{'|'.join(names.patterns)})[0-9A-Z_.\-\[\]]*"
         tag = rf"<(?:[0-9A-Z_.\-]+:)?[0-9A-Z_.\-]*{name}(?:\s[^<>]*)?>"
-        begin = rf"{name}[\"'\]]{{0,2}}{_ASSIGNS}"
+        begin = rf"{name}[\"'\]]{{0,2}}(?:{_ASSIGNS}|{_PHRASE})"
+        flag = rf"--?[0-9A-Z_.\-]*{name}{_SPACES}"
         last = rf"{name}[\"']\s*/?[>}}]"  # the name stands behind its value: `{{"value": "x", "name": "apiKey"}}`
         value, quote = _anything_but(URL_MASK), r"\s*[\"'`]*"
-        self.trigger = (
-            rf"(?i){tag}|{begin}{quote}{value}|{last}|{ambiguous}{quote}(?:{LOGIN_VALUE}|{value}[^\s\"'`&;,<>]{{6}})"
-        )
+        login_value = rf"(?:{LOGIN_VALUE}|{value}[^\s\"'`&;,<>]{{6}})"
+        self.trigger = rf"(?i){tag}|(?:{begin}|{flag}){quote}{value}|{last}|{ambiguous}{quote}{login_value}"
         self.trigger = self.trigger if names else ""
-        self._assignment = compiled(rf"(?i){tag}|[0-9A-Z_.\-]*(?:{begin}|{last}|{ambiguous})")
+        self._assignment = compiled(rf"(?i){tag}|{flag}|[0-9A-Z_.\-]*(?:{begin}|{last}|{ambiguous})")
 
     def find(self, text: str, budget: CostBudget) -> Iterator[Finding]:
         """Find values."""
@@ -87,7 +92,7 @@ class AssignedSecret:
             for first, stop, value in self._values_at(text, start, end, begin):
                 done = max(done, stop)
                 is_secret = (is_sensitive or login.is_secret(name[1], value)) and not self._not_secret.match(value)
-                if is_secret:
+                if is_secret and (text[end - 1] not in _SPACE or _follows_a_space(text, start, value)):
                     yield Finding(first, stop, self.rule, value)
 
     def _values_at(self, text: str, start: int, end: int, begin: int) -> Iterator[_Value]:
@@ -147,6 +152,13 @@ class AssignedSecret:
             if depth == 0:
                 return token.end()
         return len(text)
+
+
+def _follows_a_space(text: str, start: int, value: str) -> bool:
+    """Return whether a value that only a space divides from its name is one: `--password x`, `password is x1y2z3`."""
+    if text[start] == "-":
+        return value[0] != "-" and (start == 0 or text[start - 1] in _BEFORE_FLAG)
+    return bool(_PHRASE_VALUE.fullmatch(value))
 
 
 def _anything_but(word: str) -> str:

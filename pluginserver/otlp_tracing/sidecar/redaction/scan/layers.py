@@ -20,6 +20,11 @@ _ESCAPES = re.compile(
 )
 TRIGGER = r"\\[\"'/]|\\u00[0-9A-Fa-f]|\\x[0-9A-Fa-f]|&(?:quot|apos|lt|#[0-9]{2,3}|#x[0-9A-Fa-f]{2});"
 """A pattern for RE2 that matches in each text with escapes other than percent-encoding that can hide a secret."""
+# In a form a plus is a space, `{"token":+"x"}`, and `%2B` a plus. A text is one if quotes, brackets or ends of lines
+# are encoded beside a plus. Before a number or in an address it stays: tel:+49, a+b@example.com.
+_FORM = re.compile("%(?:2[27]|3[CE]|0[AD]|[57][BD])", re.IGNORECASE)
+_PLUS = "\ue000"  # one that was not encoded; no escape gives this character
+_FORM_SPACE = re.compile(rf"(?<![:=,\"]){_PLUS}(?![\w.\-]*@)|{_PLUS}(?![0-9]|[\w.\-]*@)")
 # A URL, a URL in its parameter, and one in the parameter of that; deeper encodings are data.
 MAX_LAYERS = 3
 _NAMED = {"n": "\n", "r": "\r", "t": "\t", "&quot;": '"', "&apos;": "'", "&lt;": "<", "&gt;": ">", "&amp;": "&"}
@@ -64,9 +69,10 @@ def _decoded(layer: Layer, escapes: re.Pattern[str]) -> Layer:
     offsets: list[int] = []
     at = 0
     split = escapes.split(layer.text)
+    is_form = "+" in layer.text and _FORM.search(layer.text)
     for number, piece in enumerate(split):
         if number % 2 == 0:
-            pieces.append(piece)
+            pieces.append(piece.replace("+", _PLUS) if is_form else piece)
             offsets += range(at, at + len(piece))
         elif piece[0] == "%":
             pieces.append(bytes.fromhex(piece.replace("%", "")).decode("latin-1"))
@@ -78,7 +84,10 @@ def _decoded(layer: Layer, escapes: re.Pattern[str]) -> Layer:
     offsets.append(at)
     if layer.offsets is not None:
         offsets = [layer.offsets[offset] for offset in offsets]
-    return Layer("".join(pieces), offsets, len(split) // 2)
+    text = "".join(pieces)
+    if is_form:
+        text = _FORM_SPACE.sub(" ", text).replace(_PLUS, "+")
+    return Layer(text, offsets, len(split) // 2)
 
 
 def _character(escape: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 
@@ -58,6 +58,7 @@ SECRET = "correct horse"
 ESCAPES: dict[str, Callable[[str], str]] = {
     "none": str,
     "percent-encoding": lambda text: quote(text, safe=""),
+    "a form": quote_plus,
     "percent-encoding, twice": lambda text: quote(quote(text, safe=""), safe=""),
     "a JSON string": json.dumps,
     "a JSON string, percent-encoded": lambda text: quote(json.dumps(text), safe=""),
@@ -104,6 +105,9 @@ STRUCTURES = {
     "a folded block of YAML": "a: 1\npassword: >\n  correct horse",
     "a part of a form": 'form-data; name="password"\r\n\r\ncorrect horse\r\n--x',
     "a part of a form with a type": 'form-data; name="password"\r\nContent-Type: a/b\r\n\r\ncorrect horse\r\n--x',
+    "a list of properties": "<key>password</key>\n<string>correct horse</string>",
+    "an attribute of SAML": '<a:Attribute Name="password"><a:AttributeValue>correct horse</a:AttributeValue>',
+    "a command line": "tool --a 1 --db-password 'correct horse' --b",
     "a form of lists": "a=1&user[passwords][]=correct+horse&b=2",
 }
 
@@ -138,6 +142,14 @@ def test_a_value_is_found_in_each_structure_and_escape(structure: str, escape: s
         ("<password> <![CDATA[x]]> </password>", "<![CDATA[x]]>"),
         ('<p name="password"> a b</p>', "a b"),
         ("tokens=a,b,c", "a,b,c"),
+        ("mysql -u root --password hunter2 -h db", "hunter2"),
+        ("tool -token abc", "abc"),
+        ("run --api-key abc now", "abc"),
+        ("my api key is zz9-plural, ok", "zz9-plural"),
+        ("the password was hunter2", "hunter2"),
+        ("passwort: abc", "abc"),
+        ('{"senha": "abc"}', "abc"),
+        ("PGPASSWORD=abc psql", "abc"),
         ("{token:a,user:b}", "a"),
         ("code=SplxlOBeZQQYbYS6WxSbIA", "SplxlOBeZQQYbYS6WxSbIA"),
         ('{"code": "493817"}', "493817"),
@@ -166,6 +178,10 @@ def test_the_finding_is_the_value_and_no_more(text: str, secret: str) -> None:
         "password: [REDACTED] token=REDACTED",
         "about the password\n\nIt has eight characters",
         '{"value": "x", "name": "page"}',
+        "the password is wrong; your token is expired, and the key was 12345",
+        "--password-stdin -p --token --user bob",
+        "the well-known-key principle, a pre-token step",
+        "a key to success, passwords are dull",
     ],
 )
 def test_a_text_without_a_value_is_left(text: str) -> None:

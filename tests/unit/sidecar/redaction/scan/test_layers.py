@@ -58,3 +58,11 @@ def test_escapes_of_json_and_xml_are_decoded(text: str, decoded: str) -> None:
 def test_patterns_see_percent_encoding_decoded_alone() -> None:
     """A backslash may be a part of a user's pattern."""
     assert [layer.text for layer in layers(r"%41\"", percent_only=True)] == [r"%41\"", r"A\""]
+
+
+def test_a_plus_is_a_space_where_a_form_is_encoded() -> None:
+    """`%2B` is a plus, and one before a number or in an address may be one; a text without quotes is left alone."""
+    text = "q=%7B%22a%22:+%22b+c%22%7D&d=%2B%22&e=a+b%40example.com&f=%22+49&g=+x"
+
+    assert layers(text)[1].text == 'q={"a": "b c"}&d=+"&e=a+b@example.com&f="+49&g= x'
+    assert layers("a+b%20c")[1].text == "a+b c"
