@@ -115,6 +115,7 @@ class Child:
     descriptors: Sequence[int] = ()
     slot: int | None = None
     process: subprocess.Popen[bytes] | None = None
+    has_served: bool = False
     started_at: float = float("-inf")
     ended_at_once: int = 0
     start_seconds: float = _START_SECONDS
@@ -130,7 +131,7 @@ class Child:
         """Start the process unless it runs: at once if it had run for a while, otherwise after a pause."""
         if self.process is not None or now < self.started_at + self.pause:
             return
-        self.started_at = now
+        self.started_at, self.has_served = now, False
         try:
             self.process = subprocess.Popen(
                 self.command,
@@ -159,9 +160,11 @@ class Child:
 
     def end_if_stuck_at_start(self, table: HeartbeatTable, now: float) -> None:
         """Kill a worker that never came to serve: the watchdog looks only after those that do."""
-        if self.slot is None or self.process is None or now < self.started_at + self.start_seconds:
+        if self.slot is None or self.process is None or self.has_served:
             return
-        if table.read(self.slot)[0] != self.process.pid:
+        # A slot is empty again before a worker that the watchdog of another one has killed is gone.
+        self.has_served = table.read(self.slot)[0] == self.process.pid
+        if not self.has_served and now >= self.started_at + self.start_seconds:
             _log.warning("%s killed: pid %d did not serve within %g s", self.role, self.process.pid, self.start_seconds)
             self.start_seconds = min(2 * self.start_seconds, _MAX_START_SECONDS)
             self.process.kill()

@@ -278,3 +278,18 @@ def test_what_waits_is_left_alone(tmp_path: Path) -> None:
         listener.close()
 
         assert waiting.exists()
+
+
+def test_a_worker_that_has_served_is_not_slow_to_start() -> None:
+    """The slot of a worker that another one's watchdog has just killed is empty, and says nothing about its start."""
+    worker, table = Child("worker 0", [], slot=0), HeartbeatTable.create(1)
+    with subprocess.Popen(["/bin/sleep", "60"]) as worker.process:
+        worker.started_at = 100.0
+        table.write(0, worker.process.pid, 101.0)
+        worker.end_if_stuck_at_start(table, 101.0)
+        table.write(0, 0, 110.0)
+        worker.end_if_stuck_at_start(table, 110.0)
+
+        assert worker.process.poll() is None
+        assert worker.start_seconds == 5
+        worker.process.kill()
