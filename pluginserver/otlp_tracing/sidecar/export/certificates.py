@@ -15,10 +15,18 @@ from pathlib import Path
 
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.folders import reason
 from otlp_tracing.sidecar.export.destination import is_text
 
 _CHECK_SECONDS = 10.0
 _CERTIFICATE = re.compile(b"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+_LONGEST_NAME = 255  # NAME_MAX of Linux
+_UNUSABLE = {
+    "KEY_VALUES_MISMATCH": ("tls.client_key", "it is not the key of client_cert"),
+    "bad password read": ("tls.client_key", "it is encrypted"),
+    "PEM lib": ("tls.client_cert", "it is no certificate, or client_key is no key"),
+    "does not contain a certificate": ("tls.ca_cert", "it has no certificate"),
+}
 _GRPC_VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
 
 
@@ -67,7 +75,11 @@ def read(value: str | None, field: str) -> bytes | None:
     try:
         return Path(value).read_bytes()
     except (OSError, ValueError) as error:
-        raise ConfigError([Fault(field, "", f"cannot be read: {error}")]) from error
+        # Text in the place of a path may be a key.
+        is_path = value.startswith("/") or (field != "tls.client_key" and len(value) <= _LONGEST_NAME)
+        if not is_path or not isinstance(error, OSError):
+            raise ConfigError([Fault(field, "", "is neither the path of a file nor PEM")]) from error
+        raise ConfigError([Fault(field, value, f"cannot be read: {reason(Path(value), error)}")]) from error
 
 
 def client_pair(tls: Tls) -> tuple[bytes | None, bytes | None]:
@@ -143,10 +155,19 @@ def context(tls: Tls) -> ssl.SSLContext:
             with tempfile.NamedTemporaryFile(prefix="otlp-tracing-") as file:
                 file.write(certificate + b"\n" + key)
                 file.flush()
-                made.load_cert_chain(file.name)
+                made.load_cert_chain(file.name, password=b"")  # or OpenSSL asks the terminal
     except (ssl.SSLError, ValueError) as error:
-        raise ConfigError([Fault("tls", "", f"cannot be used: {error}")]) from error
+        field, why = _unusable(error)
+        raise ConfigError([Fault(field, "", f"cannot be used: {why}")]) from error
     return made
+
+
+def _unusable(error: Exception) -> tuple[str, str]:
+    """Return the field of a certificate or key that OpenSSL refuses, and the reason."""
+    text = str(error)
+    known = next((found for word, found in _UNUSABLE.items() if word.lower() in text.lower()), None)
+    words = str(getattr(error, "reason", None) or text).lower().replace("_", " ")
+    return known or ("tls", words)
 
 
 def _file_state(value: str | None) -> object:

@@ -43,7 +43,7 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
     """Open a channel; it connects by itself, and again whenever it must.
 
     Raises:
-        ConfigError: if a certificate or key cannot be read.
+        ConfigError: if a certificate or key cannot be read or used.
         OSError: if the collector's certificate must be read from the collector, and cannot.
     """
     compression = grpc.Compression.Gzip if destination.gzip else grpc.Compression.NoCompression
@@ -57,6 +57,7 @@ async def open_channel(destination: Destination) -> grpc.aio.Channel:
         root, name = await asyncio.to_thread(_shown_certificate, destination)
         options = (*options, ("grpc.ssl_target_name_override", name))
     else:
+        await asyncio.to_thread(certificates.context, tls)  # gRPC's own error does not name the file
         root = await asyncio.to_thread(certificates.authorities, tls)
     credentials = grpc.ssl_channel_credentials(root, *certificates.client_pair(tls))
     return grpc.aio.secure_channel(destination.target, credentials, options, compression)

@@ -87,3 +87,24 @@ def test_every_python_checks_certificates_alike(default: ssl.VerifyFlags, monkey
     monkeypatch.setattr(ssl, "create_default_context", lambda **_: made)
 
     assert context(Tls()).verify_flags == ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+@pytest.mark.parametrize("value", ["MIIEvQIBADANBgkqhkiG9w0BAQEF", "/not/there.pem", "x" * 5000])
+def test_a_key_in_the_place_of_its_path_is_not_shown(value: str) -> None:
+    """A path is named with the reason; any other text may be the key."""
+    with pytest.raises(ConfigError) as raised:
+        read(value, "tls.client_key")
+
+    assert (value in str(raised.value)) == value.startswith("/")
+    assert "Errno" not in str(raised.value)
+
+
+def test_files_that_do_not_fit_are_named() -> None:
+    """The sentence is about the fields, and not about lines of OpenSSL's source."""
+    authority = Authority("first")
+    one, other = authority.issue("one"), authority.issue("other")
+
+    with pytest.raises(ConfigError, match="client_key: cannot be used: it is not the key of"):
+        context(Tls(client_cert=one.certificate, client_key=other.key))
+    with pytest.raises(ConfigError, match="ca_cert: cannot be used: it has no certificate"):
+        context(Tls(ca_cert=one.key))
