@@ -35,7 +35,7 @@ from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.config.otel_variables import tracer_remarks
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.folders import make_private, reason
+from otlp_tracing.folders import make_private, reason, user_name
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import MAX_SLOTS, HeartbeatTable
@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> None:
     shared = SidecarOptions.from_namespace(options)
     faults = [*options.faults, *_token_faults(shared, options)]
     faults += _secret_faults()
+    _refuse_root(options, folder, socket)
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
     listener, bound = _bind(options.kong_prefix, socket, kong, wait=continues_with_faults(options))
@@ -147,6 +148,25 @@ def run(options: argparse.Namespace) -> None:
     finally:
         for one in (listener, *itertools.chain(*inboxes)):
             one.close()
+
+
+def _refuse_root(options: argparse.Namespace, folder: Path, socket: Path) -> None:
+    """Refuse to take the place of another user's plugin server: Kong's workers cannot connect to a socket of root.
+
+    Raises:
+        ConfigError: in a root shell, if socket or folders belong to another user.
+    """
+    if os.geteuid() != 0:
+        return
+    places = [one for one in (socket, socket.parent, folder) if one != options.kong_prefix and os.path.lexists(one)]
+    owner = next((uid for one in places if (uid := one.lstat().st_uid) != 0), None)
+    if owner is None:
+        return
+    user = user_name(owner)
+    rule = f"the plugin server here belongs to {user}, and this process runs as root; run: runuser -u {user} -- …"
+    if not continues_with_faults(options):
+        raise ConfigError([Fault("--kong-prefix", str(options.kong_prefix), rule)])
+    _log.warning("--kong-prefix = %s: %s", options.kong_prefix, rule)
 
 
 def _bind(prefix: Path, socket: Path, kong: int | None, *, wait: bool) -> tuple[Socket, tuple[int, int]]:

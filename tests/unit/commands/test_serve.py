@@ -116,3 +116,20 @@ def test_records_are_not_taken_without_a_token(
     assert "--ingest-token-file" in capsys.readouterr().err
     assert main([*arguments, "--on-fault", "continue"]) == 0
     assert "--ingest-http=off" in children[-1].command
+
+
+def test_root_does_not_take_the_place_of_another_users_server(
+    tmp_path: Path, children: list[Child], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kong's workers could not connect to root's socket: a root shell is refused, and Kong's own start goes on."""
+    (tmp_path / "otlp-tracing").mkdir(mode=0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    if os.getuid() == 0:
+        os.chown(tmp_path / "otlp-tracing", 65534, 65534)
+
+    assert main(["serve", "--kong-prefix", str(tmp_path), "--on-fault", "stop"]) == 2
+    assert "runuser -u" in capsys.readouterr().err
+    assert children == []
+    assert not (tmp_path / "otlp-tracing.socket").exists()
+    assert main(["serve", "--kong-prefix", str(tmp_path), "--on-fault", "continue"]) == 0
+    assert children
