@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from otlp_tracing.config.otel_variables import signal_path
+from otlp_tracing.config.otel_variables import likely_path
 from otlp_tracing.config.settings import Settings
 
 
@@ -16,9 +16,12 @@ def endpoint_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "endpoint", "port 4318 is usually OTLP over HTTP: set protocol to http/protobuf, or use port 4317"
     if parts.port == 4317 and is_http:
         yield "endpoint", "port 4317 is usually OTLP over gRPC: set protocol to grpc, or use port 4318"
-    path = parts.path.rstrip("/")
-    if is_http and path and not path.endswith(signal_path("traces")):
-        yield "endpoint", "the path is used as written; OTLP over HTTP usually has /v1/traces at its end"
+    likely = likely_path(parts.path, "traces")
+    if is_http and parts.path.strip("/") and parts.path != likely:
+        yield (
+            "endpoint",
+            f"the path is used as written; OTLP over HTTP usually has /v1/traces at its end, here {likely}",
+        )
     if parts.query:
         yield "endpoint", "a key in the URL is stored in the spool: send it in headers"
     if parts.scheme == "http" and tls != type(tls)():

@@ -254,6 +254,16 @@ def signal_path(signal: Signal) -> str:
     return f"/v1/{signal}"
 
 
+def likely_path(path: str, signal: Signal) -> str:
+    """Return the path that was probably meant by one at which no receiver is: of another signal, or added twice.
+
+    Args:
+        path: of an endpoint of OTLP over HTTP.
+        signal: that is sent there.
+    """
+    return re.sub(r"(?:/v1/(?:traces|metrics|logs))+/*$", "", path).rstrip("/") + signal_path(signal)
+
+
 def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Iterator[Fault]:
     found = (_find(environment, name)[0] for name in names)
     return (Fault(variable, "", rule) for variable in found if variable)

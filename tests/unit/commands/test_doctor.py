@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from e2e.processes import end
 from e2e.waiting import wait_for
 from otlp_tracing.cli import main
 from otlp_tracing.commands.doctor import kong_questions
+from otlp_tracing.commands.doctor.discovery import look_around
+from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
+from otlp_tracing.commands.doctor.processes import Process
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar
 from otlp_tracing.handoff.frames import Config, Hello, Record, encode
@@ -440,7 +443,7 @@ FAULTS: list[tuple[Plant, str, str, bool]] = [
     (expired_certificate, "has expired", "openssl s_client -connect 127.0.0.1:", False),
     (certificate_of_another_name, "for another name than localhost", "https://NAME-IN-THE-CERTIFICATE:", False),
     (certificate_ends_soon, "valid for 3 days", "openssl s_client -connect 127.0.0.1:", False),
-    (no_authority_file, "tls.ca_cert: cannot be read", "ca_cert: /PATH/TO/", False),
+    (no_authority_file, "tls.ca_cert = /nowhere/ca.pem: cannot be read", "ca_cert: /PATH/TO/", False),
     (refused_key, "HTTP 401: no such key: …", 'x-api-key: KEY"', False),
     (wrong_path, "HTTP 404", "/otlp/v1/traces", True),
     (redirection, "HTTP 308: it redirects to http://127.0.0.1:", "/otlp/v1/traces", True),
@@ -549,7 +552,9 @@ def test_each_finding_is_one_line(machine: Machine, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     (failed,) = [line for line in lines if line.startswith("FAIL")]
     assert failed.startswith("FAIL  kong.conf: plugins has no otlp-tracing -- run: sed -i ")
-    assert lines[-1] == "1 failed, 0 warnings; after a change of kong.conf or kong.yml: kong reload"
+    assert (
+        lines[-1] == f"1 failed, 0 warnings; after a change of kong.conf or kong.yml: kong start -c {machine.kong_conf}"
+    )
 
 
 def test_a_file_that_is_not_there_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -692,3 +697,32 @@ def test_a_folder_of_another_user_is_found(machine: Machine, examine: Examine) -
 
     assert "belongs to root, and the plugin server runs as nobody" in before[0]["text"]
     assert (after, folder.stat().st_uid) == ([], 65534)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
+def test_a_root_shell_starts_the_server_as_kongs_user(machine: Machine) -> None:
+    """A plugin server of root could not be reached by Kong's workers."""
+    kong = Process(1, 0, 0, ("nginx: master process",))
+    worker = Process(2, 1, 65534, ("nginx: worker process",))
+    found = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
+
+    running = replace(found, kong=kong, kong_worker=worker)
+    assert running.start_command.startswith("runuser -u nobody -- ")
+    assert replace(running, kong_worker=replace(worker, uid=0)).start_command == found.start_command
+    assert running.reload_command == f"kong reload -c {machine.kong_conf}"
+    assert found.reload_command == f"kong start -c {machine.kong_conf}"
+
+
+def test_a_server_at_another_socket_is_found(machine: Machine) -> None:
+    """The mending command tells Kong the socket at which the plugin server listens."""
+    served = machine.prefix / "otlp-tracing.run" / "plugin-server.sock"
+    server = Process(3, 1, os.getuid(), ("otlp-tracing", "worker", json.dumps({"socket": str(served)})))
+    found = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
+    running = replace(found, kong=Process(1, 0, 0, ("nginx: master process",)), workers=[server])
+
+    (one,) = ask_socket(running)
+    assert (one.level, one.subject) == ("FAIL", "socket")
+    assert f"the plugin server listens at {served}" in one.text
+    subprocess.run(one.command, shell=True, check=True)  # noqa: S602
+    again = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
+    assert again.socket == served

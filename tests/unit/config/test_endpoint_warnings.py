@@ -21,6 +21,9 @@ def warnings(config: dict[str, Any]) -> list[str]:
         ({"endpoint": "http://c:4318/", "protocol": "grpc"}, "endpoint"),
         ({"endpoint": "http://c:4317/v1/traces", "protocol": "http/protobuf"}, "endpoint"),
         ({"endpoint": "https://otlp-gateway.example.net/otlp", "protocol": "http/protobuf"}, "endpoint"),
+        ({"endpoint": "http://c:4318/v1/traces/", "protocol": "http/protobuf"}, "endpoint"),
+        ({"endpoint": "http://c:4318/v1/traces/v1/traces", "protocol": "http/protobuf"}, "endpoint"),
+        ({"endpoint": "http://c:4318/v1/metrics", "protocol": "http/protobuf"}, "endpoint"),
         ({"endpoint": "http://c:4317", "tls": {"ca_cert": "/ca.pem"}}, "tls"),
         ({"endpoint": "https://c/v1/traces?api-key=x", "protocol": "http/protobuf"}, "endpoint"),
         ({"endpoint": "https://c:4317", "tls": {"client_cert": "/c.pem"}}, "tls"),
@@ -39,7 +42,7 @@ def test_an_endpoint_that_cannot_work_is_warned_about(config: dict[str, Any], fi
         {"endpoint": "https://api.example.com"},
         {"endpoint": "http://c:4317"},
         {"endpoint": "http://c:4318", "protocol": "http/protobuf"},
-        {"endpoint": "https://c/otlp/v1/traces/", "protocol": "http/protobuf"},
+        {"endpoint": "https://c/otlp/v1/traces", "protocol": "http/protobuf"},
         {
             "endpoint": "https://c",
             "tls": {"ca_cert": "-----BEGIN CERTIFICATE-----", "client_cert": "/c", "client_key": "/k"},

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         token=read_token("page", os.environ, options.page_token_file),
     )
     masking.add_variables(found.sidecar_environment)
-    return show(_findings(options, found, masking), masking, as_json=options.json)
+    return show(_findings(options, found, masking), masking, reload=found.reload_command, as_json=options.json)
 
 
 def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking) -> Iterator[Finding]:
@@ -128,8 +128,9 @@ def _ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *
         reason = f": {one['reason']}" if one.get("reason") else ""
         remedy = f": {one['remedy']}" if one.get("remedy") else ""
         text = f"the sidecar is {state}{reason}{remedy}; {waiting}"
-        status = found.command("status", "--http", str(found.address))
-        yield Finding("warn" if state == "unknown" else "FAIL", label, text, status)
+        _, _, mend = str(one.get("reason")).partition("; run: ")
+        command = mend or found.command("status", "--http", str(found.address))
+        yield Finding("warn" if state == "unknown" else "FAIL", label, text, command)
         candidate = None if is_asked else of_sidecar(one, found.sidecar_environment)
         if candidate is not None:
             yield from asyncio.run(ask_destinations([candidate], send=False))

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from otlp_tracing.commands.doctor.findings import Finding, Masking
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
-from otlp_tracing.config.otel_variables import SIGNALS, Signal, signal_path
+from otlp_tracing.config.otel_variables import SIGNALS, Signal, likely_path, signal_path
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError
@@ -70,13 +70,14 @@ class Candidate:
         return self.set_endpoint(f"{scheme}://{bracketed}:PORT{path}")
 
     def set_path(self) -> str:
-        """Return the command that adds the usual path to the endpoint; if it has the path, the one for another port."""
+        """Return the command that sets the usual path; if the endpoint has it already, the one for another port."""
         one = self.destination
-        path, usual = urlsplit(one.url).path.rstrip("/"), signal_path(one.signal)
-        if one.protocol == "grpc" or path.endswith(usual):
+        url = urlsplit(one.url)
+        likely = likely_path(url.path, one.signal)
+        if one.protocol == "grpc" or url.path == likely:
             return self.set_port()
-        base = one.endpoint.split("?")[0].rstrip("/")
-        return self.set_command("endpoint", base + usual, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        endpoint = url._replace(path=likely, query="").geturl()
+        return self.set_command("endpoint", endpoint, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
     def set_key(self) -> str:
         """Return the command that sets the key in the first header."""

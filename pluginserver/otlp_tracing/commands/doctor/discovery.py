@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otlp_tracing.commands.doctor.kong_conf import (
+    DEFAULT_FILES,
     DEFAULT_PREFIX,
     NAME,
     KongConf,
@@ -21,6 +22,7 @@ from otlp_tracing.commands.doctor.kong_conf import (
 )
 from otlp_tracing.commands.doctor.processes import Process, running
 from otlp_tracing.commands.option_kinds import Address
+from otlp_tracing.folders import user_name
 from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
 
 SHIPPED_SOCKET = Path("otlp-tracing.run/plugin-server.sock")
@@ -91,9 +93,23 @@ class Surroundings:
             return f"systemctl restart {UNIT.stem}"
         within = self.socket.is_relative_to(self.prefix)
         folder = self.prefix if within else self.socket.parent
-        return self.command(
+        return self.command_of_server(
             "serve", "--kong-prefix", str(folder), "--socket-name", str(self.socket.relative_to(folder))
         )
+
+    @property
+    def reload_command(self) -> str:
+        """The command by which Kong reads its configuration."""
+        file = self.conf.file if self.conf else None
+        is_found = file is None or file in DEFAULT_FILES
+        return shlex.join(["kong", "reload" if self.kong else "start", *([] if is_found else ["-c", str(file)])])
+
+    def command_of_server(self, *words: str) -> str:
+        """Return a command that must run as the user of Kong's workers; a root shell has to change its user."""
+        of_kong = self.kong_worker or next(iter(self.workers), None)
+        if of_kong is None or of_kong.uid == 0 or os.geteuid() != 0:
+            return self.command(*words)
+        return f"runuser -u {shlex.quote(user_name(of_kong.uid))} -- {self.command(*words)}"
 
     def command(self, *words: str) -> str:
         """Return a command of otlp-tracing, as its user types it here."""

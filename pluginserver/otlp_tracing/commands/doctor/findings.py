@@ -61,8 +61,15 @@ class Masking:
 _PUBLIC = frozenset({"bearer", "basic", "authorization", "x-api-key", "api-key", "token"})
 
 
-def show(findings: Iterable[Finding], masking: Masking, *, as_json: bool) -> int:
-    """Print the findings as they come, and return the exit code: 1 with any FAIL."""
+def show(findings: Iterable[Finding], masking: Masking, *, reload: str, as_json: bool) -> int:
+    """Print the findings as they come, and return the exit code: 1 with any FAIL.
+
+    Args:
+        findings: in order.
+        masking: of their texts and commands.
+        reload: the command by which Kong reads a changed configuration.
+        as_json: print JSON.
+    """
     shown: list[Finding] = []
     screen = Screen()
     for one in findings:
@@ -74,14 +81,14 @@ def show(findings: Iterable[Finding], masking: Masking, *, as_json: bool) -> int
     if as_json:
         print(json.dumps([asdict(one) for one in shown], indent=1))
     else:
-        screen.line(_summary(shown))
+        screen.line(_summary(shown, reload))
     return 1 if any(one.level == "FAIL" for one in shown) else 0
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[Finding], reload: str) -> str:
     failed, warned = (sum(one.level == level for one in findings) for level in ("FAIL", "warn"))
     if not failed and not warned:
         unasked = sum(one.text.startswith("not asked") for one in findings)
         return "nothing wrong was found" + (f"; {unasked} questions could not be asked" if unasked else "")
-    hint = "; after a change of kong.conf or kong.yml: kong reload" if failed else ""
+    hint = f"; after a change of kong.conf or kong.yml: {reload}" if failed else ""
     return f"{failed} failed, {warned} {'warning' if warned == 1 else 'warnings'}{hint}"

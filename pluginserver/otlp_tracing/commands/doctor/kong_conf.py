@@ -16,7 +16,7 @@ from otlp_tracing.errors import ConfigError, Fault
 NAME = "otlp-tracing"
 """Of the plugin, and of its plugin server in the shipped files."""
 DEFAULT_PREFIX = Path("/usr/local/kong")
-_DEFAULT_FILES = (Path("/etc/kong/kong.conf"), Path("/etc/kong.conf"))
+DEFAULT_FILES = (Path("/etc/kong/kong.conf"), Path("/etc/kong.conf"))
 _MOST_BYTES = 1 << 20  # kong.conf.default has 100 kB
 
 
@@ -97,12 +97,12 @@ def running_kong_conf(prefix: Path) -> KongConf | None:
         values = parse(_read(prefix / ".kong_env"))
     except ConfigError:
         return None
-    return KongConf(f"the Kong in {prefix}", values, next((one for one in _DEFAULT_FILES if one.is_file()), None))
+    return KongConf(f"the Kong in {prefix}", values, next((one for one in DEFAULT_FILES if one.is_file()), None))
 
 
 def default_kong_conf(environment: Mapping[str, str]) -> KongConf | None:
     """Return the configuration that `kong start` would read here; None without one."""
-    for file in _DEFAULT_FILES:
+    for file in DEFAULT_FILES:
         if file.is_file():
             return read_kong_conf(file, environment)
     variables = _variables(environment)

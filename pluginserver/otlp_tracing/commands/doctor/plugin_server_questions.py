@@ -12,6 +12,7 @@ from pathlib import Path
 
 from otlp_tracing.commands.doctor.discovery import Surroundings
 from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
 from otlp_tracing.folders import user_name
@@ -33,7 +34,12 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
         yield Finding("note", "socket", f"not asked: {_me()} may not look at {path}", _as_owner(found, path.parent))
         return
     except OSError:
-        if found.kong:
+        served = next((one.served_socket for one in found.workers if one.served_socket != path), None)
+        if found.kong and served and found.conf and found.server:
+            text = f"Kong connects to {path}, and the plugin server listens at {served}"
+            command = found.conf.set_command(server_setting(found.server, "socket"), str(served))
+            yield Finding("FAIL", "socket", text, command)
+        elif found.kong:
             yield Finding("FAIL", "socket", f"Kong runs, and there is no socket {path}", serve)
         else:
             yield Finding("note", "socket", f"not asked: there is no socket {path}; no plugin server runs for it here")
@@ -46,13 +52,22 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
     mode = stat.S_IMODE(status.st_mode)
     if kong is not None and kong.uid not in {0, status.st_uid}:
         text = f"{path} belongs to {owner}, and Kong's workers run as {user_name(kong.uid)}: they cannot connect"
-        yield Finding("FAIL", "socket", text, f"chown {shlex.quote(user_name(kong.uid))} {quoted}")
+        yield Finding("FAIL", "socket", text, _change_user(found, path, user_name(kong.uid)))
     elif mode & 0o077:
         text = f"{path} has mode {mode:04o}: other users can send events to the plugin server"
         yield Finding("FAIL", "socket", text, f"chmod 600 {quoted}")
     else:
         yield Finding("ok", "socket", f"{path} belongs to {owner}, mode {mode:04o}")
     yield from _ask_answers(found, path, serve)
+
+
+def _change_user(found: Surroundings, path: Path, user: str) -> str:
+    folder = path if path.parent == found.prefix else path.parent
+    own = f"chown -R {shlex.quote(user)} {shlex.quote(str(folder))}"
+    worker = next((one for one in found.workers if one.served_socket == path), None)
+    if worker is None or user_name(worker.uid) == user:
+        return own
+    return f"kill {worker.parent} && sleep 2 && {own} && {found.start_command}"
 
 
 def _ask_answers(found: Surroundings, path: Path, serve: str) -> Iterator[Finding]:

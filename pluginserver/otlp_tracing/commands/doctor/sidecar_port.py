@@ -29,7 +29,7 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
             yield Finding("note", "sidecar", text)
         else:
             text = f"the plugin server runs, and no sidecar answers at {found.address} ({reason})"
-            by_hand = found.command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
+            by_hand = found.command_of_server("sidecar", "--listen", str(found.listens), "--http", str(found.address))
             yield Finding("FAIL", "sidecar", text, by_hand)
         return
     sidecar, worker = found.sidecar, next(iter(found.workers), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from otlp_tracing.config.otel_variables import signal_path
+from otlp_tracing.config.otel_variables import likely_path, signal_path
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.result import Action
 
@@ -18,6 +18,7 @@ def remedy_for(action: Action, destination: Destination) -> str:
     if destination.protocol == "grpc":
         pipeline = f"a {destination.signal} pipeline with an OTLP receiver"
         return f"check host and port of `endpoint`, and that the collector has {pipeline}"
-    path, usual = urlsplit(destination.url).path.rstrip("/"), signal_path(destination.signal)
-    hint = f", here probably {path}{usual}" if not path.endswith(usual) else ""
+    path, usual = urlsplit(destination.url).path, signal_path(destination.signal)
+    likely = likely_path(path, destination.signal)
+    hint = f", here probably {likely}" if likely not in {path, usual} else ""
     return f"check `endpoint`: OTLP over HTTP is usually at the path {usual}{hint}"

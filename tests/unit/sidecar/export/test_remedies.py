@@ -15,6 +15,9 @@ from otlp_tracing.sidecar.export.result import Action
     [
         (Action.HOLD_UNAUTHORIZED, "", "headers"),
         (Action.HOLD_NOT_OTLP, "/otlp", "here probably /otlp/v1/traces"),
+        (Action.HOLD_NOT_OTLP, "/otlp/v1/traces/", "here probably /otlp/v1/traces"),
+        (Action.HOLD_NOT_OTLP, "/v1/metrics", "usually at the path /v1/traces"),
+        (Action.HOLD_NOT_OTLP, "/otlp/v1/traces/v1/traces", "here probably /otlp/v1/traces"),
         (Action.HOLD_NOT_OTLP, "", "usually at the path /v1/traces"),
     ],
 )
