@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LONGEST_SHOWN = 80  # characters
-_USERINFO = re.compile(r"[^/\"]*@")
-_QUERY = re.compile(r"(://[^?#\"]*)[?#][^\"]*")
+# Each begins where no other match can, so that a megabyte takes no longer than its length.
+_USERINFO = re.compile(r"(?<![^/\"])[^/\"]*@")
+_QUERY = re.compile(r"(://(?:(?!://)[^?#\"])*)[?#][^\"]*")
 
 
 class TracingError(Exception):

@@ -44,3 +44,12 @@ def test_a_fault_shows_no_query_of_a_url(value: str) -> None:
 
     assert "s3cr3t" not in shown
     assert "://c" in shown
+
+
+@pytest.mark.parametrize("value", ["a:" * 500_000, "a@" * 500_000, "://" * 300_000, "://a@b?" * 200_000])
+def test_a_long_value_is_shown_at_once(value: str) -> None:
+    """A megabyte without the character that a pattern looks for is read once, not once for each of its characters."""
+    shown = str(Fault("url", value, "is wrong"))
+
+    assert shown.startswith("url = ")
+    assert len(shown) < 120

@@ -9,12 +9,13 @@ Source: kong/db/declarative/init.lua and kong/db/schema/others/declarative_confi
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from otlp_tracing.commands.kong_files.entities import DECK_SECTIONS, DECLARATION, NESTING
+from otlp_tracing.commands.kong_files.entity_rules import FIELDS, entity_faults
 from otlp_tracing.commands.kong_files.json_parser import read_json
 from otlp_tracing.commands.kong_files.nodes import Node, UnreadableError
 from otlp_tracing.commands.kong_files.yaml_parser import IS_KONG_CONF, read_yaml
@@ -27,6 +28,7 @@ PLACEHOLDER = "${{"
 _MOST_BYTES = 64 << 20
 _MANIFESTS = frozenset({"KongPlugin", "KongClusterPlugin"})
 _REFERENCES = {"service": "services", "route": "routes", "consumer": "consumers", "consumer_group": "consumer_groups"}
+_SCOPES = ("service", "route", "consumer")
 _GROUPS = "consumer_groups"
 _NAME_OF = {"consumers": "username"}
 
@@ -206,11 +208,16 @@ class _Finder:
         for fault in complete(DECLARATION, value)[1]:
             if not self.document.is_deck or _is_fault_to_deck(fault):
                 self.fault(*self._top_fault(fault))
+        for at, fault in entity_faults(node, PLACEHOLDER, is_deck=self.document.is_deck):
+            self.document.faults.append(((at.line, at.column), fault))
         self._names = {kind: {} for kind in NESTING}
         for kind in NESTING:
             self._name_all(kind, node)
         self._entity(node, "", (), None)
-        for section in node.fields.keys() - {"plugins", *NESTING, _GROUPS}:
+        if "_format_version" not in value:
+            # Compose files and charts have services and routes too.
+            self.document.is_known = bool(self.document.entries)
+        for section in node.fields.keys() - {"plugins", _GROUPS, *FIELDS}:
             for one in node.fields[section][1].items:
                 if section[:1] != "_" and "plugins" in one.fields:
                     self.fault(one.fields["plugins"][0], "plugins", f"no such field in {section}")
@@ -231,8 +238,6 @@ class _Finder:
         for number, one in enumerate(node.fields[kind][1].items if kind in node.fields else (), 1):
             if isinstance(one.value, dict):
                 name = one.value.get(_NAME_OF.get(kind, "name"))
-                if isinstance(name, str) and name in names:
-                    self.fault(one, "name", f"there are two {kind} with the name {name}")
                 for key in (name, one.value.get("id")):
                     if isinstance(key, str):
                         names[key] = str(name or number)
@@ -272,7 +277,7 @@ class _Finder:
             self.fault(node, "name", "is required: the name of a plugin")
             return
         is_wanted = self._is_wanted(value["name"])
-        for kind, rule in self._reference_faults(node) if is_wanted else ():
+        for kind, rule in self._reference_faults(node, ("service", "route") if is_wanted else _SCOPES):
             self.fault(node.fields[kind][0], kind, rule)
         own = [f"{kind} {self._label(node, kind)}" for kind in _REFERENCES if value.get(kind)]
         scope = tuple(sorted({*scope, *own}))
@@ -291,11 +296,11 @@ class _Finder:
             reference = next((reference[one] for one in keys if reference.get(one)), None)
         return (self._names or {}).get(_REFERENCES[kind], {}).get(str(reference), str(reference))
 
-    def _reference_faults(self, node: Node) -> Iterator[tuple[str, str]]:
+    def _reference_faults(self, node: Node, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
         # decK may have the service in another file, and takes {name: …}.
         if self._names is None or self.document.is_deck:
             return
-        for kind in ("service", "route"):
+        for kind in kinds:
             if kind in node.value and (reference := node.value[kind]) is not None:
                 key = reference.get("id") if isinstance(reference, dict) else reference
                 known = self._names[_REFERENCES[kind]]

@@ -12,13 +12,12 @@ HTTP_PROTOCOLS = ("grpc", "grpcs", "http", "https")
 STREAM_PROTOCOLS = ("tcp", "tls", "tls_passthrough", "udp")
 _UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 _NOT_ASCII = "\x80-\ud7ff\ue000-\U0010ffff"
-_INSTANCE_NAME: Field = {
-    "instance_name": {
-        "type": "string",
-        "match": f"^[A-Za-z0-9._~{_NOT_ASCII}-]+$",
-        "err": "must have letters, digits, `.`, `-`, `_` and `~` alone",
-    }
+_NAME = {
+    "type": "string",
+    "match": f"^[A-Za-z0-9._~{_NOT_ASCII}-]+$",
+    "err": "must have letters, digits, `.`, `-`, `_` and `~` alone",
 }
+_INSTANCE_NAME: Field = {"instance_name": _NAME}
 _ANY = {"type": "any"}
 _REMARKS: list[Field] = [
     {"_comment": {"type": "string"}},
@@ -26,12 +25,32 @@ _REMARKS: list[Field] = [
 ]
 VERSION_RULE = 'must be "3.0", in quotes'
 
+UUID = {"type": "string", "match": _UUID, "err": "must be a UUID"}
+COMMON: list[Field] = [
+    {"id": UUID},
+    {"created_at": _ANY},
+    {"updated_at": _ANY},
+    {
+        "tags": {
+            "type": "set",
+            "elements": {
+                "type": "string",
+                "match": f"^[ !-+.0-~{_NOT_ASCII}-]+$",
+                "err": "must not have `,`, `/` or a control character",
+            },
+        }
+    },
+    *_REMARKS,
+]
+"""Fields of every entity."""
+
+NAME: Field = {"name": _NAME}
+
 ENTRY: list[Field] = [
-    {"id": {"type": "string", "match": _UUID, "err": "must be a UUID"}},
+    *(one for one in COMMON if "created_at" not in one),
     {"name": {"type": "string", "required": True}},
     _INSTANCE_NAME,
     {"created_at": {"type": "integer", "between": [1, 1 << 53]}},
-    {"updated_at": _ANY},
     {"route": _ANY},
     {"service": _ANY},
     {"consumer": _ANY},
@@ -45,17 +64,6 @@ ENTRY: list[Field] = [
         }
     },
     {"enabled": {"type": "boolean", "required": True, "default": True}},
-    {
-        "tags": {
-            "type": "set",
-            "elements": {
-                "type": "string",
-                "match": f"^[ !-+.0-~{_NOT_ASCII}-]+$",
-                "err": "must not have `,`, `/` or a control character",
-            },
-        }
-    },
-    *_REMARKS,
 ]
 """A plugin entry; what else its scope, consumer and configuration must be is in check.py."""
 

@@ -68,7 +68,7 @@ def one(config: object, **more: object) -> str:
 
 
 def test_the_verdicts_are_kongs(tmp_path: Path) -> None:
-    """A thousand files, of which Kong 3.4, 3.8 and 3.9 said whether they take them; tests/e2e asks them again."""
+    """1,601 files, of which Kong 3.4, 3.8 and 3.9 said whether they take them; tests/e2e asks them again."""
     wrong = []
     for verdict in stored():
         file = tmp_path / f"kong{Path(verdict.name).suffix}"
@@ -260,7 +260,7 @@ def test_a_field_that_is_written_twice_is_a_warning(found: Any) -> None:
     "text",
     [KONG_YML, "kind: Service\napiVersion: v1\n", one({}, tags=["a"], enabled=False, protocols=["https"]),
      one({}, protocols=["tcp", "tls", "tls_passthrough", "udp"]),
-     '_format_version: "3.0"\nservices: [{name: s, tags: [2024-02-30]}]', '_format_version: "3.0"\n_info: {}'],
+     '_format_version: "3.0"\nservices: [{host: s, tags: [2024-02-30]}]', '_format_version: "3.0"\n_info: {}'],
 )  # fmt: skip
 def test_a_file_that_kong_takes_has_no_fault(found: Any, text: str) -> None:
     """A date that no month has is a string to Kong's parser."""
