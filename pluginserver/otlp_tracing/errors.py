@@ -3,8 +3,7 @@
 TracingError                 every exception that this package raises on purpose
 ├── ConfigError              a configuration or an option that cannot work: field, value and rule of each fault
 ├── WireError                bytes of another process that break the protocol
-│   ├── FrameTooLarge
-│   └── UnsupportedVersion
+│   └── FrameTooLarge
 ├── KongCallError            plugin/pdk.py: Kong answered a call with an error
 ├── RefusalError             kong_server/instances.py: a request of Kong's that is answered with an error
 │   └── NoInstanceError      it names an instance that does not exist
@@ -70,7 +69,3 @@ class WireError(TracingError):
 
 class FrameTooLarge(WireError):
     """A frame announces more bytes than the protocol allows."""
-
-
-class UnsupportedVersion(WireError):
-    """The peer speaks a version of the protocol that this side does not know."""

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import msgpack
 
-from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+from otlp_tracing.errors import FrameTooLarge, WireError
 from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 
@@ -231,7 +231,7 @@ class Decoder:
         # The sidecar's frames, acknowledgements, rates and policies, need no greeting.
         if isinstance(frame, Hello):
             if not _OLDEST <= frame.version <= VERSION:
-                raise UnsupportedVersion(
+                raise WireError(
                     f"the peer speaks version {frame.version} of the frames, this side {_OLDEST} to {VERSION}"
                 )
             self._greeted = True

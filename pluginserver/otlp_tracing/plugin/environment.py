@@ -1,4 +1,4 @@
-"""The parts of a process that the environment decides which it was started with: its emitter, and unset fields.
+"""Settings by environment variables: the emitter of this process, and the fields that an entry leaves unset.
 
 The plugin file is loaded by name, by our server or by Kong's own, so nothing can be handed to it.
 """
@@ -34,7 +34,8 @@ def process_emitter() -> Emitter:
 def filled(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return an entry's configuration, with the fields filled in that OpenTelemetry's variables decide.
 
-    The sidecar gets it so too: it decides about requests that `access` has not seen, in an environment of its own.
+    The sidecar gets the filled configuration too: it decides about requests that `access` has not seen, and its own
+    environment may differ.
     """
     return _variables().fill(config)
 

@@ -124,10 +124,13 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         lambda: exporters.spool.trouble,
         exporters.status,
         metric_exporters.status,
-        lambda: {"spool_bytes": exporters.bound.bytes, "spool_max_bytes": exporters.bound.max_bytes},
-        lambda: warnings.last(_SHOWN_WARNINGS),
-        policy.report,
-        policy.session_report,
+        lambda: {
+            "spool_bytes": exporters.bound.bytes,
+            "spool_max_bytes": exporters.bound.max_bytes,
+            "warnings": warnings.last(_SHOWN_WARNINGS),
+            "policy": policy.report(),
+            "debug_session": policy.session_report(),
+        },
     )
     reports = {
         "/log": warnings.as_json,

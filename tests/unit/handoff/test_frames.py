@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.errors import FrameTooLarge, UnsupportedVersion, WireError
+from otlp_tracing.errors import FrameTooLarge, WireError
 from otlp_tracing.handoff.frames import (
     MAX_FRAME_BYTES,
     VERSION,
@@ -104,7 +104,7 @@ def test_a_frame_too_large_is_not_waited_for() -> None:
 
 def test_another_version_is_refused() -> None:
     """Two versions do not talk past each other, and the sentence names both."""
-    with pytest.raises(UnsupportedVersion, match="speaks version 5 of the frames, this side 1 to 4"):
+    with pytest.raises(WireError, match="speaks version 5 of the frames, this side 1 to 4"):
         list(Decoder().feed(encode(Hello(VERSION + 1, b"sender-1"))))
 
 

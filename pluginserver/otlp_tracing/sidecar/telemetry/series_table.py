@@ -70,7 +70,7 @@ class SeriesTable:
 
     Args:
         is_exponential: count in exponential buckets.
-        on_refused: is called when a value is counted as overflow for want of room.
+        on_refused: is called when a value is counted as overflow because there is no room.
         now_ns: nanoseconds since 1970.
         max_series: the bound for each instrument.
     """

@@ -28,20 +28,14 @@ class Health:
         degraded: a fault in spite of which records are accepted; None without one.
         destinations: the state of each destination of spans and log records.
         metrics: the state of each destination of metrics.
-        spool: disk space of all destinations, and its bound, in bytes.
-        warnings: the last lines of the log.
-        policy: the state of the policy file; None without one.
-        debug_session: that runs; None without one.
+        delivery: the rest of /delivery, by name.
     """
 
     not_ready: Callable[[], str | None] = lambda: None
     degraded: Callable[[], str | None] = lambda: None
     destinations: Callable[[], list[dict[str, Any]]] = list
     metrics: Callable[[], list[dict[str, Any]]] = list
-    spool: Callable[[], dict[str, int | None]] = dict
-    warnings: Callable[[], list[dict[str, Any]]] = list
-    policy: Callable[[], Mapping[str, object] | None] = lambda: None
-    debug_session: Callable[[], Mapping[str, object] | None] = lambda: None
+    delivery: Callable[[], dict[str, Any]] = dict
 
 
 def create_app(
@@ -66,12 +60,9 @@ def create_app(
     documents = {
         "/delivery": lambda: {
             "spool_trouble": health.degraded(),
-            **health.spool(),
             "destinations": health.destinations(),
             "metrics": health.metrics(),
-            "warnings": health.warnings(),
-            "policy": health.policy(),
-            "debug_session": health.debug_session(),
+            **health.delivery(),
         },
         **reports,
     }
