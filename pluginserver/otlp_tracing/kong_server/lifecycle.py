@@ -18,6 +18,8 @@ import signal
 import stat
 from pathlib import Path
 
+_SHELLS = frozenset({"ash", "bash", "dash", "fish", "ksh", "sh", "zsh"})
+
 
 class WorkerState(enum.Enum):
     """The state of a worker."""
@@ -93,12 +95,16 @@ def is_superseded(bound: tuple[int, int], path: Path, waiting: Path) -> bool:
 
 
 def watch_starter() -> int | None:
-    """Return a pidfd of the process that started this one; None where the kernel gives none.
+    """Return a pidfd of the process that started this one.
+
+    None where the kernel gives none, and for a shell if SIGHUP is ignored: nohup lets this process outlive its shell.
 
     Raises:
         ProcessLookupError: if that process has ended: getppid() names another one then.
     """
     pid = os.getppid()
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN and _is_shell(pid):
+        return None
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -111,6 +117,12 @@ def watch_starter() -> int | None:
             os.close(descriptor)
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     return descriptor
+
+
+def _is_shell(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path("/proc", str(pid), "comm").read_text().strip() in _SHELLS
+    return False
 
 
 def is_running(descriptor: int) -> bool:
