@@ -49,7 +49,7 @@ MAX_RING_BYTES = 32 << 20
 _READ_BYTES = 4096  # some hundred acknowledgements
 _WRITE_BYTES = 64 << 10  # the size of one send; a unix socket takes about 200 KiB
 _RECONNECT_SECONDS = 0.2  # a sidecar that was restarted listens within a few of these
-_SAY_LOST_SECONDS = 3.0  # a sidecar that starts beside us, or again, takes less
+_SAY_LOST_SECONDS = 10.0  # a sidecar that starts beside us, or again, takes less, also on a busy machine
 _TOTALS_SECONDS = 1.0
 _LINES_AT_ONCE = 10  # of the log, in that time
 _BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads in far less
@@ -273,7 +273,8 @@ class Emitter:
             self._lost_at = now
         elif not self._said_lost and now >= self._lost_at + _SAY_LOST_SECONDS:
             self._said_lost = True
-            _log.warning("sidecar not reachable: %s: %s; records are kept and sent later", self._path, error)
+            reason = getattr(error, "strerror", None) or error
+            _log.warning("sidecar not reachable: %s: %s; records are kept and sent later", self._path, reason)
 
     def _write(self) -> None:
         while self._socket and self._is_writing:

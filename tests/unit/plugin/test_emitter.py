@@ -336,3 +336,21 @@ def test_what_is_written_is_not_given_up(sidecar: Sidecar, path: Path, clock: Ma
 
     assert numbers == [1, 5]
     assert untraced(emitter) == {"queue_full": 3}
+
+
+def test_a_sidecar_that_starts_is_no_warning(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a busy machine it takes some seconds; after ten the log has one line, in plain words."""
+    emitter = Emitter(tmp_path / "none.sock", clock)
+    for _ in range(4):
+        emitter.pump()
+        clock.now += 3.0
+    assert caplog.messages == []
+    for _ in range(4):
+        emitter.pump()
+        clock.now += 3.0
+    emitter.close()
+
+    (line,) = caplog.messages
+    assert line.endswith("none.sock: No such file or directory; records are kept and sent later")
