@@ -71,12 +71,12 @@ def _mend_spool(found: Surroundings) -> str:
     status = place.stat()
     if not place.is_dir():
         return f"mv {quoted} {quoted}.old"
+    if os.statvfs(place).f_flag & os.ST_RDONLY:  # its owner and mode cannot be changed
+        return f"mount -o remount,rw {quoted}"
     if sidecar.uid not in {0, status.st_uid}:
         return f"chown -R {shlex.quote(user_name(sidecar.uid))} {quoted}"
     if not status.st_mode & stat.S_IWUSR:
         return f"chmod u+rwx {quoted}"
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
-        return f"mount -o remount,rw {quoted}"
     return f"df -h {quoted}"
 
 
