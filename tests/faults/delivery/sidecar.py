@@ -20,10 +20,10 @@ from faults.delivery.books import Books, destinations, read_books
 from faults.delivery.stalls import heartbeat
 from load.process_figures import Figures, figures, waited_seconds
 from otlp_tracing.paths import command_line
+from otlp_tracing.sidecar.spool.spool import NOT_OPEN_YET
 
 _UP_SECONDS = 60.0
 _END_SECONDS = 60.0  # how soon it has to be is for a test to say
-_OPENING = "it is not open yet"  # the answer of /readyz while the content of the spool is not known yet
 _LOG_LINES = 60
 
 
@@ -91,7 +91,7 @@ class Sidecar:
     def wait_until_ready(self, seconds: float = _UP_SECONDS) -> float:
         """Wait until /readyz says so, and the spool was opened or cannot be; return the seconds it took."""
         begun = time.monotonic()
-        wait_for(lambda: self.ready(_OPENING) or not self.alive, seconds, f"the sidecar is ready:\n{self.tail()}")
+        wait_for(lambda: self.ready(NOT_OPEN_YET) or not self.alive, seconds, f"the sidecar is ready:\n{self.tail()}")
         assert self.alive, self.tail()
         return time.monotonic() - begun
 

@@ -24,6 +24,9 @@ _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
 # Bytes on their way to the disk. Past it nothing is read from the plugin server's workers, which keep the records.
 MAX_PENDING_BYTES = 8 << 20
+NOT_OPEN_YET = "the file is not open yet"
+"""The trouble of a spool that was started and has not read its file."""
+
 _RECOVERY_SECONDS = 1.0
 
 
@@ -68,7 +71,7 @@ class Spool:
     @property
     def trouble(self) -> str | None:
         """Why batches are kept in memory; None if they are not, or if there is no folder."""
-        return self._error or (None if self.is_available or self._writer is None else "the file is not open yet")
+        return self._error or (None if self.is_available or self._writer is None else NOT_OPEN_YET)
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970 that never jump: the time at the start plus the monotonic time since."""
