@@ -621,6 +621,22 @@ def test_a_healthy_set_up_has_no_warning(running: Machine, examine: Examine) -> 
         assert part in texts
 
 
+def test_a_sampler_of_the_environment_that_keeps_nothing_is_a_fault(
+    tmp_path_factory: pytest.TempPathFactory, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable, often meant for another program, is named, with the command that sets the entry's own rate."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
+    machine = Machine(tmp_path_factory.mktemp("r"))
+    with collector() as sink, serving(machine):
+        hand_over(machine, {"endpoint": sink.sink.endpoint, "sampling": {"rate": 0}}, requests=5)
+        machine.yml(sink.sink.endpoint)
+        found = examine(machine)
+
+    (wrong,) = found.of_level("FAIL")
+    assert "5 requests, all not_sampled: OTEL_TRACES_SAMPLER is always_off" in wrong["text"]
+    assert "rate: 1" in wrong["command"]
+
+
 def test_requests_that_were_all_sampled_out_are_a_fault(
     tmp_path_factory: pytest.TempPathFactory, examine: Examine
 ) -> None:

@@ -20,6 +20,7 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 
+_SAMPLER = "OTEL_TRACES_SAMPLER"
 _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
 
 
@@ -106,7 +107,7 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
         text = "no request yet: send one that an entry covers; an entry of a route or service sees only its requests"
         yield Finding("note", "requests", text)
     elif decisions["not_sampled"] == total:
-        yield _none_kept(total, entries)
+        yield _none_kept(total, entries, found.sidecar_environment)
     else:
         words = ", ".join(f"{count:,.0f} {name}" for name, count in decisions.most_common() if count)
         yield Finding("ok", "requests", f"{total:,.0f} requests: {words}")
@@ -117,13 +118,18 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
             yield Finding("warn", "requests", f"{text}: {words}", found.command("status", "--http", str(found.address)))
 
 
-def _none_kept(total: int, entries: Sequence[ConfiguredEntry]) -> Finding:
+def _none_kept(total: int, entries: Sequence[ConfiguredEntry], environment: Mapping[str, str]) -> Finding:
     text = f"{total:,} requests, all not_sampled"
     for one in entries:
         sampling = one.settings.sampling
         if sampling.rate == 0 and not any(rule.rate for rule in (*sampling.rules, *sampling.tail_rules)):
             text = f"{text}: sampling.rate is 0 in {one.place}"
             return Finding("FAIL", "requests", text, one.set_command("config.sampling.rate", "1"))
+    sampler = environment.get(_SAMPLER, "")
+    if sampler.lower().endswith("always_off"):
+        text = f"{text}: {_SAMPLER} is {sampler}, and counts where an entry sets no rate"
+        command = next((one.set_command("config.sampling.rate", "1") for one in entries), f"unset {_SAMPLER}")
+        return Finding("FAIL", "requests", text, command)
     text = f"{text}: the sampling rate is low, or the callers' traceparent says so"
     return Finding("warn" if total >= _ENOUGH_REQUESTS else "ok", "requests", text)
 
