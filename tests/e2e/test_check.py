@@ -15,6 +15,7 @@ from otlp_tracing.commands.check import check
 CONVERTED = sorted((TESTDATA / "dumps" / "converted").glob("*.written.yml"))
 
 
+@pytest.mark.timeout(900)  # a minute of work, on a machine that may be busy
 def test_the_check_agrees_with_kong(pytestconfig: pytest.Config, tmp_path: Path) -> None:
     """On each field of the schema as it is now, on the stored files, and on the output of `check --from --write`."""
     kong = pytestconfig.getoption("--kong")
