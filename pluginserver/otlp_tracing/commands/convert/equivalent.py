@@ -22,6 +22,7 @@ Config = dict[str, Any]
 # kong/observability/tracing/propagation/init.lua, get_plugin_params: the formats that header_type meant.
 _EVERY_FORMAT = ["b3", "w3c", "jaeger", "ot", "datadog", "aws", "gcp"]
 _ZIPKIN_RATE = 0.001
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 _USERINFO = re.compile(r"//[^/]*@")
 _FIELD_NAME = re.compile(r"\w{1,40}")
 _CARRIED_OVER = {
@@ -158,18 +159,24 @@ def _is_reference(value: str) -> bool:
 def _of_zipkin(config: Mapping[str, Any]) -> tuple[Config, list[str]]:
     notes = []
     if config.get("http_endpoint"):
-        endpoint = _USERINFO.sub("//…@", config["http_endpoint"])
+        endpoint = _QUERY.sub("?…", _USERINFO.sub("//…@", config["http_endpoint"]))
         notes.append(
             f"endpoint: {endpoint} takes Zipkin's format; send to a collector with a zipkin exporter "
             "(kong/collector/zipkin.yaml)"
         )
-    tags = [one for one in config.get("static_tags", []) if isinstance(one, dict)]
+    tags = [one for one in config.get("static_tags", []) if isinstance(one, dict) and _is_tag(one)]
+    if len(tags) < len(config.get("static_tags", [])):
+        notes.append("static_tags: a tag without a name or a value is not carried over")
     return {
         "endpoint": "http://otel-collector:4317",
         "resource_attributes": [{"key": "service.name", "value": config.get("local_service_name", "kong")}]
         + [{"key": str(one.get("name")), "value": str(one.get("value"))} for one in tags],
         "sampling": {"rate": config.get("sample_ratio", _ZIPKIN_RATE)},
     }, notes
+
+
+def _is_tag(tag: Mapping[str, Any]) -> bool:
+    return bool(tag.get("name")) and all(isinstance(tag.get(one), str | int | float) for one in ("name", "value"))
 
 
 def _batches(config: Mapping[str, Any], translated: Config, notes: list[str]) -> None:

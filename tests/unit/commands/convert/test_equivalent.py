@@ -160,3 +160,20 @@ def test_a_null_attribute_is_unset() -> None:
     found = equivalent("opentelemetry", {"resource_attributes": {"a": None, "service.name": None}})
 
     assert found.config["resource_attributes"] == [{"key": "service.name", "value": "kong"}]
+
+
+def test_a_zipkin_endpoint_is_noted_without_its_query() -> None:
+    """A key in it stays where it was."""
+    made = equivalent("zipkin", {"http_endpoint": "http://u:s3cr3t@z/api?key=s3cr3t"})
+
+    assert "s3cr3t" not in str(made)
+    assert any("http://…@z/api?… takes Zipkin's format" in note for note in made.notes)
+
+
+def test_a_static_tag_without_a_name_or_a_value_is_not_carried_over() -> None:
+    """It would be an attribute with the text None."""
+    tags = [{"name": "a", "value": "b"}, {"name": None, "value": "c"}, {"name": "d", "value": ["e"]}, 5]
+    made = equivalent("zipkin", {"static_tags": tags})
+
+    assert made.config["resource_attributes"][1:] == [{"key": "a", "value": "b"}]
+    assert "static_tags: a tag without a name or a value is not carried over" in made.notes
