@@ -15,7 +15,7 @@ from typing import Any
 
 from otlp_tracing.commands.check.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
-from otlp_tracing.commands.check.policy_file import policy_file_findings, policy_findings
+from otlp_tracing.commands.check.policy_file import policy_findings
 from otlp_tracing.commands.kong_files.documents import PLACEHOLDER, SUFFIXES, Document, read_content, read_documents
 from otlp_tracing.commands.kong_files.entities import DECK_FIELDS, ENTRY, MANIFEST
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
@@ -125,9 +125,7 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
         name = "-" if file is None else str(file)
         policies = [one.node for one in read if one.node is not None and is_policy_file(one.node.value)]
         if policies:
-            found = [finding for node in policies for finding in policy_findings(name, node)]
-            # Two documents, aliases, keys that are written twice, rights of the file: nodes do not tell of these.
-            found = found or list(policy_file_findings(file))
+            found = list(policy_findings(file, policies[0]))
             findings += found
             summaries.append(f"{name}: policy file, {len(found) or 'no'} fault{'s' * (len(found) != 1)}")
             continue

@@ -13,30 +13,15 @@ from otlp_tracing.sidecar.tail.policy_file import read_policy_file
 from otlp_tracing.sidecar.tail.rules import check_patterns
 
 
-def policy_findings(name: str, node: Node) -> Iterator[Finding]:
-    """Find the faults of a policy file.
-
-    Args:
-        name: of the file.
-        node: its document.
-    """
-    try:
-        check_patterns(read_policies(node.value))
-    except ConfigError as error:
-        for fault in error.faults:
-            yield Finding(name, *node.position(fault.field), "", text_of(fault))
-
-
-def policy_file_findings(file: Path | None) -> Iterator[Finding]:
-    """Find the faults that the sidecar would find in a policy file as a whole.
+def policy_findings(file: Path | None, node: Node) -> Iterator[Finding]:
+    """Find the faults that the sidecar would find in a policy file.
 
     Args:
         file: its path; None for stdin, which is not read a second time.
+        node: its document, for positions.
     """
-    if file is None:
-        return
     try:
-        parse_policies(read_policy_file(file))
+        check_patterns(parse_policies(read_policy_file(file)) if file else read_policies(node.value))
     except ConfigError as error:
         for fault in error.faults:
-            yield Finding(str(file), 1, 1, "", text_of(fault))
+            yield Finding(str(file or "-"), *node.position(fault.field), "", text_of(fault))
