@@ -107,6 +107,9 @@ def read_documents(path: Path | None, is_wanted: Callable[[str], bool]) -> list[
         raise ConfigError([Fault(f"{name}:{error.line}:{error.column}", "", error.reason)]) from error
     if not any(node.value is not None for node in nodes):
         raise ConfigError([Fault(f"{name}:1:1", "", "is empty")])
+    # Kong reads the first document, even an empty one; kubectl skips every empty one.
+    is_manifest = any(isinstance(node.value, dict) and "kind" in node.value for node in nodes)
+    nodes = [node for number, node in enumerate(nodes) if node.value is not None or (number == 0 and not is_manifest)]
     documents = [_document(node, is_wanted, has_placeholders=PLACEHOLDER.encode() in content) for node in nodes]
     for number, one in enumerate(documents):
         one.is_ignored = number > 0 and _is_declaration(one.node)
@@ -245,6 +248,9 @@ class _Finder:
                     self._name_all("routes", one)
 
     def _entity(self, node: Node, place: str, scope: tuple[str, ...], parent: _Parent | None) -> None:
+        for key in node.twice:
+            text = f"{key.value} is written twice; the last one counts"
+            self.document.warnings.append(((key.line, key.column), text))
         for section in ("plugins", *NESTING, _GROUPS):
             if section in node.fields:
                 self.look_at(node.fields[section][1], section, place, scope, parent)

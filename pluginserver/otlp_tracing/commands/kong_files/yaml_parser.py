@@ -23,6 +23,8 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _MOST_NODES = 1_000_000  # of a document with its aliases written out
 _TAG = "tag:yaml.org,2002:"
+_IS_TEMPLATE = "is a template: name the rendered file, such as the output of helm template"
+_TEMPLATE = re.compile(r"(?<!\$)\{\{")
 _KONG_CONF = re.compile(r"^\s*[a-z_]+ *= *\S", re.MULTILINE)
 _KEY = re.compile(r"\s*(?:- +)?(\"[^\"]*\"|'[^']*'|[^\s:#]+)\s*:(?:\s|$)")
 IS_KONG_CONF = "is not YAML; if this is kong.conf, name the kong.yml instead"
@@ -51,8 +53,8 @@ def _reason(error: yaml.YAMLError, text: str, mark: yaml.Mark) -> str:
     line = lines[min(mark.line, len(lines) - 1)]
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "a tab; YAML is indented with spaces"
-    if len(_KONG_CONF.findall(text)) > text.count(": "):
-        return IS_KONG_CONF
+    if _TEMPLATE.search(line) or len(_KONG_CONF.findall(text)) > text.count(": "):
+        return _IS_TEMPLATE if _TEMPLATE.search(line) else IS_KONG_CONF
     problem = getattr(error, "problem", None) or "a fault"
     context, begin = getattr(error, "context", None) or "", getattr(error, "context_mark", None)
     key = _KEY.match(line)

@@ -377,3 +377,26 @@ def test_a_manifest_around_the_entry_is_checked(
 
     assert check([tmp_path / "plugin.yaml"]) == 2
     assert field in "".join(capsys.readouterr())
+
+
+def test_a_section_that_is_written_twice_is_a_warning(found: Any) -> None:
+    """The last one counts: the entries of the first are gone."""
+    text = '_format_version: "3.0"\nplugins: [{name: otlp-tracing}]\nservices: [{host: a, host: b}]\nplugins: []\n'
+
+    assert found(text) == [
+        "4:1: warning: plugins is written twice; the last one counts",
+        "3:22: warning: host is written twice; the last one counts",
+    ]
+
+
+def test_empty_documents_between_manifests_are_skipped(found: Any) -> None:
+    """As kubectl does; Kong's own file must not begin with one."""
+    assert found(f"---\n# a chart\n---\n{MANIFEST.replace('tls: ', 'x: ')}---\n", "a.yaml")[0].endswith("metrics, logs")
+    assert found(f"---\n---\n{KONG_YML}")[0].startswith("2:1: is not a declarative configuration")
+
+
+def test_a_template_is_told_apart_from_bad_yaml(found: Any) -> None:
+    """The sentence names the file to check instead."""
+    (line,) = found("{{- if .Values.tracing }}\nkind: KongPlugin\n{{- end }}\n")
+
+    assert "is a template: name the rendered file" in line

@@ -92,3 +92,11 @@ def test_long_urls_and_expressions_take_no_time() -> None:
     """A megabyte of colons or parentheses is cut before a pattern sees it."""
     assert found(f"services: [{{url: '{'a:' * 500_000}'}}]")
     assert found(f"routes: [{{paths: ['~/{'(' * 1_000_000}']}}]") == []
+
+
+def test_a_thousand_references_to_nothing_take_no_time() -> None:
+    """A misspelt name is compared with some hundred names, not with all of a large gateway."""
+    services = "".join(f"- {{name: service-{number}, host: a}}\n" for number in range(2000))
+    routes = "".join(f"- {{paths: [/], service: servce-{number}}}\n" for number in range(200))
+
+    assert len(found(f"services:\n{services}routes:\n{routes}")) == 200
