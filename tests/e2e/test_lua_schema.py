@@ -29,6 +29,7 @@ def is_valid(connection: http.client.HTTPConnection, config: object) -> bool:
     return answer.status == 200
 
 
+@pytest.mark.timeout(900)  # a minute of work, on a machine that may be busy
 def test_kong_has_the_verdicts_of_the_python_schema(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Each field with values that its rules allow, and values that each breaks."""
     executable: Path | None = pytestconfig.getoption("--kong")
