@@ -40,7 +40,7 @@ def test_kong_has_the_verdicts_of_the_python_schema(tmp_path: Path, pytestconfig
     (plugin / "handler.lua").write_text('return { PRIORITY = 100010, VERSION = "1.0" }')
     with (plugin / "schema.lua").open("w") as schema:
         subprocess.run(
-            [sys.executable, "-m", "otlp_tracing", "dump", "--format", "lua"], stdout=schema, check=True, timeout=30
+            [sys.executable, "-m", "otlp_tracing", "dump", "--format", "lua"], stdout=schema, check=True, timeout=90
         )
     admin = free_port()
     (tmp_path / "kong").mkdir()
@@ -57,7 +57,7 @@ def test_kong_has_the_verdicts_of_the_python_schema(tmp_path: Path, pytestconfig
     kong.start()
     try:
         wait_for(lambda: kong.answers("/status", admin), 30, "the Admin API answers")
-        with contextlib.closing(http.client.HTTPConnection(HOST, admin, timeout=20)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(HOST, admin, timeout=60)) as connection:
             different = [
                 config
                 for config in configurations(SCHEMA)

@@ -90,7 +90,7 @@ def test_a_grpc_error_after_a_message_is_an_error(gateway: RunningGateway, spans
     with grpc.insecure_channel(gateway.http2_url.removeprefix("http://")) as channel:
         call: Any = channel.unary_stream("/t.Late/Say", bytes, bytes)
         with pytest.raises(grpc.RpcError):
-            list(call(b"x", metadata=[caller.header()], timeout=20))
+            list(call(b"x", metadata=[caller.header()], timeout=60))
     server, client = wait_for_trace(spans_at_sink, caller.trace_id, 2)
 
     for span in (server, client):

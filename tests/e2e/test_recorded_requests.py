@@ -96,7 +96,7 @@ def _by_grpc(path: str, *, stream: bool = False) -> Callable[[RunningGateway, Ca
         with grpc.insecure_channel(gateway.http2_url.removeprefix("http://")) as channel:
             make: Any = channel.unary_stream if stream else channel.unary_unary
             try:
-                answer = make(path)(b"hello", metadata=[caller.header()], timeout=10)
+                answer = make(path)(b"hello", metadata=[caller.header()], timeout=60)
                 assert [*answer] == 4 * [b"hello"] if stream else answer == b"hello"
             except grpc.RpcError as error:
                 code: int = error.code().value[0]

@@ -40,7 +40,7 @@ class ServerBeside:
         ours = PluginServer.ours(prefix)
         (prefix / SOCKET).parent.mkdir(mode=0o700)
         description = prefix / "description.json"
-        description.write_bytes(subprocess.run(ours.query, stdout=subprocess.PIPE, check=True, timeout=30).stdout)
+        description.write_bytes(subprocess.run(ours.query, stdout=subprocess.PIPE, check=True, timeout=90).stdout)
         self._prefix, self._command = prefix, [*ours.start, "--socket-name", SOCKET, "--description", str(description)]
         self.start()
         return PluginServer(["cat", str(description)], [], ours.http_port, socket=SOCKET)

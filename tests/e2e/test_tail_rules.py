@@ -159,7 +159,7 @@ def test_a_debug_session_keeps_what_matches_and_ends(
         shown = _delivery(gateway)["debug_session"]
         while session.poll() is None and len(sent) < 2000:
             sent.append(_send(gateway, upstream, "/none", "probe"))
-        assert "the session has ended: 200 requests kept" in session.communicate(timeout=20)[0]
+        assert "the session has ended: 200 requests kept" in session.communicate(timeout=60)[0]
     wait_for(lambda: not _send(gateway, upstream, "/none", "probe")[1], 10, "the session is over")
     told = [trace_id for trace_id, is_sampled in sent if is_sampled]
 

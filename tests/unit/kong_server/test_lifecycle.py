@@ -114,7 +114,7 @@ def test_a_starter_that_has_ended_is_not_mistaken_for_its_heir(starter: str, fou
     """Kong can end before the first line of the process runs: the parent is another one then, which never ends."""
     report = tmp_path / "report"
     program = _REPORT.format(waits=starter == "ends")
-    subprocess.run([sys.executable, "-c", _STARTER, program, str(report), starter], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", _STARTER, program, str(report), starter], check=True, timeout=90)
 
     assert wait_for(lambda: report.exists() and report.read_text(), 30, "the process reports") == found
 
@@ -124,6 +124,6 @@ def test_under_nohup_the_server_outlives_its_shell(prefix: str, outlives: bool) 
     """A plugin server that ended when its administrator logged out would end tracing, or requests on Kong 3.9."""
     program = "from otlp_tracing.kong_server.lifecycle import watch_starter; print(watch_starter() is None)"
     shell = ["sh", "-c", f"{prefix}{shlex.join([sys.executable, '-c', program])}; true"]
-    run = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=30)
+    run = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=90)
 
     assert run.stdout == f"{outlives}\n"
