@@ -107,9 +107,17 @@ def _web_servers(applications: Mapping[int, web.Application]) -> Iterator[None]:
     finally:
         for runner in runners:
             wait_for(runner.cleanup())
+        wait_for(_end_handlers())  # aiohttp leaves those whose client has gone
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+async def _end_handlers() -> None:
+    handlers = asyncio.all_tasks() - {asyncio.current_task()}
+    for handler in handlers:
+        handler.cancel()
+    await asyncio.gather(*handlers, return_exceptions=True)
 
 
 def _streaming() -> web.Application:
