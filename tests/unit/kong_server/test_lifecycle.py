@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,8 +124,6 @@ def test_under_nohup_the_server_outlives_its_shell(prefix: str, outlives: bool) 
     """A plugin server that ended when its administrator logged out would end tracing, or requests on Kong 3.9."""
     program = "from otlp_tracing.kong_server.lifecycle import watch_starter; print(watch_starter() is None)"
     shell = ["sh", "-c", f"{prefix}{shlex.join([sys.executable, '-c', program])}; true"]
-    # The tests may run under nohup themselves, and a shell cannot take an ignored signal back.
-    heed = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
-    run = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=90, preexec_fn=heed)  # noqa: PLW1509
+    run = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=90)
 
     assert run.stdout == f"{outlives}\n"
