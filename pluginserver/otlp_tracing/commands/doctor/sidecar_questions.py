@@ -25,7 +25,7 @@ _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate
 
 
 def ask_folder(found: Surroundings) -> Iterator[Finding]:
-    """Tell whether the sidecar can use its folder, and nobody else can."""
+    """Tell whether the sidecar can use its folder, and no other user can."""
     folder = found.prefix / NAME
     try:
         status = folder.stat()

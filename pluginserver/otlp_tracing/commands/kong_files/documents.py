@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from otlp_tracing.commands.kong_files.entities import DECK_SECTIONS, DECLARATION, NESTING
-from otlp_tracing.commands.kong_files.entity_rules import FIELDS, entity_faults
+from otlp_tracing.commands.kong_files.entity_rules import FIELDS, broken_reference, entity_faults
 from otlp_tracing.commands.kong_files.json_parser import read_json
 from otlp_tracing.commands.kong_files.nodes import Node, UnreadableError
 from otlp_tracing.commands.kong_files.yaml_parser import IS_KONG_CONF, read_yaml
-from otlp_tracing.config.validation import complete, did_you_mean
+from otlp_tracing.config.validation import complete
 from otlp_tracing.errors import ConfigError, Fault
 
 SUFFIXES = frozenset({".yml", ".yaml", ".json"})
@@ -307,13 +307,8 @@ class _Finder:
         if self._names is None or self.document.is_deck:
             return
         for kind in kinds:
-            if kind in node.value and (reference := node.value[kind]) is not None:
-                key = reference.get("id") if isinstance(reference, dict) else reference
-                known = self._names[_REFERENCES[kind]]
-                if not isinstance(key, str) or not key:
-                    yield kind, f"must be the name or the id of a {kind}"
-                elif key not in known:
-                    yield kind, f"this file has no {kind} {key}{did_you_mean(key, known)}"
+            if rule := broken_reference(kind, node.value.get(kind), self._names[_REFERENCES[kind]], f"a {kind}"):
+                yield kind, rule
 
     def _hold_unique(self, node: Node, scope: tuple[str, ...], parent: _Parent | None, *, is_wanted: bool) -> None:
         value, name = node.value, node.value["name"]

@@ -210,12 +210,26 @@ def _reference_faults(
 ) -> Iterator[Fault]:
     known = {name for one in FIELDS.get(section, ({"consumer": _ANY},)) for name in one}
     for field, other in REFERENCES.items():
-        if field in known and (reference := value.get(field)) is not None:
-            key = reference.get("id") if isinstance(reference, dict) else reference
-            if not isinstance(key, str) or not key:
-                yield Fault(field, "", f"must be the name or the id of one of the {other}")
-            elif key not in names[other]:
-                yield Fault(field, "", f"this file has no {field} {key}{did_you_mean(key, names[other])}")
+        rule = broken_reference(field, value.get(field), names[other], f"one of the {other}") if field in known else ""
+        if rule:
+            yield Fault(field, "", rule)
+
+
+def broken_reference(field: str, reference: Any, known: Mapping[str, Any], entity: str) -> str:
+    """Return the rule that a reference to another entity breaks; empty for a sound one.
+
+    Args:
+        field: that has the reference.
+        reference: a name, an id, or a mapping with the id; None for an unset field, which is sound.
+        known: names and ids of the entities in the file.
+        entity: the entity in words, with its article.
+    """
+    if reference is None:
+        return ""
+    key = reference.get("id") if isinstance(reference, dict) else reference
+    if not isinstance(key, str) or not key:
+        return f"must be the name or the id of {entity}"
+    return "" if key in known else f"this file has no {field} {key}{did_you_mean(key, known)}"
 
 
 def _required_reference(field: str, value: Mapping[str, Any]) -> Iterator[Fault]:

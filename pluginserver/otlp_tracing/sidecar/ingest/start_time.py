@@ -1,6 +1,6 @@
 """The start of a request whose record has none that can be used: another plugin can set any field of the record.
 
-Without this, the spans of such a request begin in 1970, where nobody looks for them and backends delete them.
+Without this, the spans of such a request begin in 1970: searches of recent traces miss them, and backends delete them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def add_text(attributes: Attributes, name: str, text: str | None) -> None:
 
 
 def add_number(attributes: Attributes, name: str, number: float | None) -> None:
-    """Add an attribute with a whole number that is not negative; Kong writes -1 where there is none."""
+    """Add an attribute with a whole number that is not negative. Kong writes -1 for a missing number."""
     if isinstance(number, int):
         if number >= 0:
             attributes[name] = number
