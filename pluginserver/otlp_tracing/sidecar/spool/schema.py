@@ -30,10 +30,9 @@ CREATE TABLE row (
 );
 CREATE TABLE sender (id BLOB PRIMARY KEY, number INTEGER NOT NULL);
 """
-_PRAGMAS = (
-    f"page_size={PAGE_BYTES}",
-    "auto_vacuum=INCREMENTAL",
-    "locking_mode=EXCLUSIVE",
+# SQLite writes its choice of auto_vacuum even if nothing changes. A full disk refuses that, and the file with it.
+_NEW_FILE = (f"page_size={PAGE_BYTES}", "auto_vacuum=INCREMENTAL")
+_CONNECTION = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
     f"journal_size_limit={WAL_BYTES}",
@@ -56,7 +55,10 @@ def connect(path: Path, new_salt: Callable[[], bytes]) -> tuple[sqlite3.Connecti
     """
     connection = sqlite3.connect(path, isolation_level=None, timeout=0)
     try:
-        for pragma in _PRAGMAS:
+        # Before anything is read: SQLite would make the shared-memory file, for which a full disk has no room.
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
+        is_new = connection.execute("PRAGMA page_count").fetchone()[0] == 0
+        for pragma in (*(_NEW_FILE if is_new else ()), *_CONNECTION):
             connection.execute(f"PRAGMA {pragma}").fetchall()
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             # In one transaction: a file with the version and without the tables would look complete.

@@ -284,13 +284,14 @@ class Writer:
                 self._path,
             )
         missing.update(lost)
-        with self._database.transaction():
+        # A full disk keeps the file from getting shorter lists, but not its batches from being read and delivered.
+        with contextlib.suppress(sqlite3.OperationalError), self._database.transaction():
             self._database.forget_old_workers()
         opened = OpenedSpool(
             self._database.salt, self._database.destinations(), self._database.last_records(), dict(missing)
         )
         if is_new:
-            with self._database.transaction():
+            with contextlib.suppress(sqlite3.OperationalError), self._database.transaction():
                 self._database.forget()  # no id of it is known yet
         return opened
 

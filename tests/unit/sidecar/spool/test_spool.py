@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -105,6 +106,32 @@ def test_a_file_of_deleted_batches_is_replaced_on_a_full_disk(tmp_path: Path, mo
             assert (await life.append("3"))[0] > max(ids)
         async with SpoolLife(tmp_path) as life:
             assert await life.bodies() == [b"3"]
+
+    asyncio.run(scene())
+
+
+def test_a_file_is_read_on_a_full_disk(tmp_path: Path) -> None:
+    """A sidecar that starts on a full disk reads the batches of a killed one, which can then be delivered.
+
+    The double of a full disk is a limit on the size of files: no file can be written.
+    """
+
+    async def scene() -> None:
+        async with SpoolLife(tmp_path / "spool") as life:
+            await life.spool.delete(await life.append("0", to="b"))
+            await life.append("1", "2")
+            shutil.copytree(tmp_path / "spool", tmp_path / "killed")
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+        try:
+            async with SpoolLife(tmp_path / "killed") as life:
+                assert await life.bodies() == [b"1", b"2"]
+                with pytest.raises(DiskError):
+                    await life.append("4")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        async with SpoolLife(tmp_path / "killed") as life:
+            assert await life.bodies() == [b"1", b"2"]
 
     asyncio.run(scene())
 
