@@ -37,6 +37,9 @@ DEBUG = "debug"
 _MAX_POLICIES = 64  # as of an entry's tail rules
 _HEAD = ("methods", "paths", "hosts", "headers")
 _PERCENTAGE = re.compile(r"(\d{1,3}(?:\.\d{1,10})?)%")
+# A glob that begins with another character, or a regular expression whose first character is one, without alternatives.
+_NO_PATH = re.compile(r"[^/*~]|~\^?[A-Za-z0-9_-](?![?*{])[^|]*$", re.DOTALL)
+_NO_HOST = re.compile(r"[/\s]|:[0-9]+$")
 _SHARES = {"all": 1.0, "none": 0.0}
 _KEEP_RULE = "must be all, none, or a percentage such as 10%"
 _CONDITIONS = [one for one in fields_of(TailRule) if not {"name", "rate"} & one.keys()]
@@ -175,18 +178,33 @@ def _further_faults(completed: Mapping[str, Any]) -> Iterator[Fault]:
             yield Fault(f"{place}.id", json.dumps(policy["id"]), "is also that of another policy")
         if _share(policy["trace"]["keep"]) is None:
             yield Fault(f"{place}.trace.keep", json.dumps(policy["trace"]["keep"]), _KEEP_RULE)
-        yield from _unmatchable(policy["trace"]["match"], f"{place}.trace.match")
+        match = policy["trace"]["match"]
+        if not any(match.values()):
+            rule = 'must have a condition; paths: ["*"] matches every request'
+            yield Fault(f"{place}.trace.match", "", rule)
+        yield from unmatchable(match, f"{place}.trace.match")
 
 
-def _unmatchable(match: Mapping[str, Any], place: str) -> Iterator[Fault]:
-    if not any(match.values()):
-        yield Fault(place, "", 'must have a condition; paths: ["*"] matches every request')
-    for number, status in enumerate(match["statuses"], 1):
+def unmatchable(match: Mapping[str, Any], place: str) -> Iterator[Fault]:
+    """Find conditions that no request can meet; Kong's schema language cannot express them.
+
+    Args:
+        match: conditions of a SamplingRule or a TailRule by their names.
+        place: their field.
+    """
+    for number, path in enumerate(match["paths"], 1):
+        if _NO_PATH.match(path):
+            yield Fault(f"{place}.paths[{number}]", json.dumps(path), "must begin with / or *, as every path does")
+    for number, host in enumerate(match["hosts"], 1):
+        if _NO_HOST.search(host):
+            rule = "must be a host name without a scheme, a port and a path"
+            yield Fault(f"{place}.hosts[{number}]", json.dumps(host), rule)
+    for number, status in enumerate(match.get("statuses", ()), 1):
         if 5 < status < 100:
             yield Fault(
                 f"{place}.statuses[{number}]", str(status), "must be a status such as 404, or a class from 1 to 5"
             )
-    slower, faster = match["slower_than_ms"], match["faster_than_ms"]
+    slower, faster = match.get("slower_than_ms"), match.get("faster_than_ms")
     if slower and faster and faster <= slower:
         yield Fault(f"{place}.faster_than_ms", str(faster), f"must be more than slower_than_ms, {slower}")
 

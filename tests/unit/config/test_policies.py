@@ -100,6 +100,10 @@ def test_the_rules_of_the_head_are_written_for_workers() -> None:
             one(trace={"match": {"slower_than_ms": 20, "faster_than_ms": 20}, "keep": "all"}),
             "match.faster_than_ms = 20: must be more than slower_than_ms, 20",
         ),
+        (one(trace={"match": {"paths": ["/a", "orders"]}, "keep": "all"}), 'paths[2] = "orders": must begin with /'),
+        (one(trace={"match": {"paths": ["~^orders/[0-9]+"]}, "keep": "all"}), "must begin with / or *"),
+        (one(trace={"match": {"hosts": ["https://a.example"]}, "keep": "all"}), "hosts[1]"),
+        (one(trace={"match": {"hosts": ["a.example:8443"]}, "keep": "all"}), "without a scheme, a port and a path"),
         (one(trace={"match": {"consumer": ["x"]}, "keep": "all"}), "did you mean consumers?"),
         (one(id="a b"), "policies[1].id"),
         (one(name=None), "policies[1].name: is required"),
@@ -110,6 +114,19 @@ def test_the_rules_of_the_head_are_written_for_workers() -> None:
 def test_a_wrong_file_has_faults_with_field_and_rule(content: bytes, fault: str) -> None:
     """Whatever its bytes: one kind of error."""
     assert any(fault in one for one in faults(content)), faults(content)
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"paths": ["*", "/a*", "*.php", "~/a", "~^/a", "~.*x", "~(?i)/a", "~a?/b", "~a|/b", "~[/]a"]},
+        {"hosts": ["*", "*.a.example", "a", "[::1]", "10.0.0.1"]},
+        {"statuses": [1, 5, 100, 599], "slower_than_ms": 1, "faster_than_ms": 2},
+    ],
+)
+def test_conditions_that_a_request_can_meet_are_taken(match: dict[str, Any]) -> None:
+    """A pattern that may match is no fault."""
+    assert parse_policies(one(trace={"match": match, "keep": "all"})).places
 
 
 def test_only_documents_with_policies_are_policy_files() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -22,9 +22,9 @@ from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.option_kinds import choice
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
-from otlp_tracing.config.policies import is_policy_file
+from otlp_tracing.config.policies import is_policy_file, unmatchable
 from otlp_tracing.config.schema import SCHEMA
-from otlp_tracing.config.settings import Settings
+from otlp_tracing.config.settings import SamplingRule, Settings
 from otlp_tracing.config.validation import FieldList, complete, is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
@@ -367,8 +367,22 @@ def _warnings(settings: Settings) -> Iterator[tuple[str, str]]:
         if settings.sampling.keep.errors and rule.rate < 1 and any(one == 5 or one >= 500 for one in rule.statuses):
             place = f"config.sampling.tail_rules[{number}].statuses"
             yield place, "keep.errors keeps a 5xx before this rule is asked; set it to false"
+    for name in ("rules", "tail_rules"):
+        yield from _rule_warnings(getattr(settings.sampling, name), f"config.sampling.{name}")
     for field, text in endpoint_warnings(settings):
         yield f"config.{field}", text
     for warning in redaction_warnings(settings.redaction):
         field, _, text = warning.partition(" ")
         yield f"config.{field.rstrip(':')}", text
+
+
+def _rule_warnings(rules: Sequence[SamplingRule], field: str) -> Iterator[tuple[str, str]]:
+    catch_all = 0
+    for number, rule in enumerate(rules, 1):
+        conditions = {name: value for name, value in asdict(rule).items() if name not in {"name", "rate"}}
+        if catch_all:
+            yield f"{field}[{number}]", f"is never asked: rule {catch_all} before it matches every request"
+        elif not any(conditions.values()):
+            catch_all = number
+        for fault in unmatchable(conditions, f"{field}[{number}]"):
+            yield fault.field, f"{fault.value} {fault.rule}; no request matches it"

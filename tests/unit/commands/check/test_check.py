@@ -99,6 +99,27 @@ def test_a_tail_rule_that_errors_never_reach_is_a_warning(rule: dict[str, Any], 
     assert inspect(without_keep) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("rules", "warning"),
+    [
+        ([{"statuses": [404, 60]}], ("tail_rules[1].statuses[2]", "60 must be a status such as 404")),
+        ([{"slower_than_ms": 9, "faster_than_ms": 9}], ("tail_rules[1].faster_than_ms", "no request matches it")),
+        ([{}, {"consumers": ["a"]}], ("tail_rules[2]", "rule 1 before it matches every request")),
+        ([{"paths": ["/a", "orders"]}], ("rules[1].paths[2]", "must begin with /")),
+        ([{"hosts": ["a.example:8443"]}], ("rules[1].hosts[1]", "must be a host name")),
+    ],
+)
+def test_a_rule_that_no_request_can_match_is_a_warning(rules: list[dict[str, Any]], warning: tuple[str, str]) -> None:
+    """Kong's schema cannot refuse it, and the rule would be silent for ever."""
+    name = warning[0].partition("[")[0]
+    entry = {"config": {"sampling": {name: [{"name": "a", "rate": 1, **one} for one in rules]}}}
+
+    ((field, text),) = inspect({"name": "otlp-tracing", **entry})[1]
+
+    assert field == f"config.sampling.{warning[0]}"
+    assert warning[1] in text
+
+
 def test_the_faults_of_tail_rules_name_field_and_rule(found: Any) -> None:
     """Unknown conditions, wrong values, and patterns that RE2 refuses."""
     rules = [
