@@ -1,7 +1,14 @@
-"""The text of log records: a template with the names of attributes in braces."""
+"""The text of log records: a template with the names of attributes in braces.
+
+A value between quotation marks is escaped as JSON has it: in JSON, in logfmt, and in the forms of access logs. In a
+template that is JSON as a whole, a value outside of them is a JSON value: a number, a string with its marks, a list, or
+null.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 
 from otlp_tracing.config.settings import SpanAttribute
@@ -47,6 +54,8 @@ class Body:
 
     def __init__(self, template: str | None, own: Iterable[SpanAttribute] = ()) -> None:
         self._parts = PLACEHOLDER.split(template or "")
+        self._is_json = _is_json("0".join(self._parts[::2]))
+        self._is_quoted = _quoted(self._parts)
         if name := unclosed(self._parts):
             raise ConfigError([Fault("logs.body", name, "has no closing brace")])
         names = self._parts[1::2]
@@ -57,10 +66,49 @@ class Body:
 
     def text(self, attributes: Attributes) -> str:
         """Return the text for a record; its attributes are redacted, so the text is."""
-        if len(self._parts) == 1:
-            return self._parts[0][:_LONGEST]
-        texts = [_shown(attributes.get(part)) if number % 2 else part for number, part in enumerate(self._parts)]
-        return "".join(texts)[:_LONGEST]
+        text = self._text(attributes, _LONGEST)
+        if len(text) > _LONGEST and self._is_json:
+            # Cut, the text would be no JSON any more. An escaped character has up to six.
+            text = self._text(attributes, _LONGEST // len(self._parts) // 6)
+        return text[:_LONGEST]
+
+    def _text(self, attributes: Attributes, longest: int) -> str:
+        return "".join(
+            [
+                self._value(attributes.get(part), longest, is_quoted=self._is_quoted[number]) if number % 2 else part
+                for number, part in enumerate(self._parts)
+            ]
+        )
+
+    def _value(self, value: AttributeValue | None, longest: int, *, is_quoted: bool) -> str:
+        if not self._is_json and not is_quoted:
+            return _shown(value)
+        if is_quoted:
+            return _json(_shown(value)[:longest])[1:-1]
+        if isinstance(value, list):
+            return _json([one[: longest // len(value)] for one in value])
+        return _json(value[:longest] if isinstance(value, str) else value)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _quoted(parts: list[str]) -> list[bool]:
+    """Tell for each part whether it begins between quotation marks."""
+    quoted, is_open = [], False
+    for number, part in enumerate(parts):
+        quoted.append(is_open)
+        if number % 2 == 0:
+            is_open ^= re.sub(r"\\.", "", part, flags=re.DOTALL).count('"') % 2 == 1
+    return quoted
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _shown(value: AttributeValue | None) -> str:

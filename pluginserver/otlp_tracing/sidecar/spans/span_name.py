@@ -14,8 +14,11 @@ from otlp_tracing.config.validation import did_you_mean
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.spans.model import Attributes
 
-PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
-"""Splits a template into literal texts at even places and names of attributes between them."""
+PLACEHOLDER: Final = re.compile(r'\{([^{}"]*)\}')
+"""Splits a template into literal texts at even places and names of attributes between them.
+
+Braces around a quotation mark are an object of JSON.
+"""
 
 _UNCLOSED: Final = re.compile(r"\{[A-Za-z][A-Za-z0-9_.-]*")
 _METHOD: Final = "http.request.method"

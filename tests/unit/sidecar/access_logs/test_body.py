@@ -12,6 +12,7 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.access_logs.body import Body
 from otlp_tracing.sidecar.ingest.request_record import decode
 from otlp_tracing.sidecar.spans.assemble import server_span
+from otlp_tracing.sidecar.spans.model import Attributes
 from spans_of import CONTEXT, rules_of
 
 
@@ -60,6 +61,47 @@ def test_a_text_can_be_json() -> None:
     body = Body('{"method": "{http.request.method}", "a": {"path": "{url.path}"}}')
 
     assert body.text({"http.request.method": "GET", "url.path": "/"}) == '{"method": "GET", "a": {"path": "/"}}'
+
+
+NASTY = ['a"b', "a\\", "a\nb", "a\x00\u2028b", '","x":"', "{url.path}", "é\U0001f600", ""]
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_json_stays_json(value: str) -> None:
+    """Whatever a client puts into a value, between quotation marks or outside of them."""
+    body = Body(
+        '{"kind": {"of": "access"}, "line": "{http.request.method} {url.path}", "path": {url.path}, '
+        '"a": ["{url.query}"], "status": {http.response.status_code}, "list": {http.request.header.a}, '
+        '"none": {error.type}, "\\"": "{http.route}"}'
+    )
+    attributes: Attributes = {
+        "http.request.method": "GET", "url.path": value, "url.query": value, "http.response.status_code": 200,
+        "http.request.header.a": [value, "y"], "http.route": value,
+    }  # fmt: skip
+
+    assert json.loads(body.text(attributes)) == {
+        "kind": {"of": "access"}, "line": f"GET {value}", "path": value, "a": [value], "status": 200,
+        "list": [value, "y"], "none": None, '"': value,
+    }  # fmt: skip
+
+
+def test_a_value_between_quotation_marks_cannot_leave_them() -> None:
+    """Also in a line of logfmt or an access log, which are no JSON; a value outside of them is as it is."""
+    body = Body('path="{url.path}" agent="\\"{user_agent.original}\\"" {http.route}')
+
+    assert body.text({"url.path": '/" status="500', "user_agent.original": "a\nb", "http.route": '"'}) == (
+        'path="/\\" status=\\"500" agent="\\"a\\nb\\"" "'
+    )
+
+
+def test_long_json_stays_json() -> None:
+    """Its values are cut, not its text."""
+    body = Body('[{"path": "{url.path}"}, {url.query}, {http.request.header.a}]')
+
+    found = body.text({"url.path": "\x01" * 9000, "url.query": '"' * 9000, "http.request.header.a": ["\\" * 9000] * 3})
+
+    assert len(found) <= 16 << 10
+    assert len(json.loads(found)[2]) == 3
 
 
 @pytest.mark.parametrize("template", [None, ""])
