@@ -4,7 +4,8 @@ A sidecar that starts with a wrong file takes the copy of the last good one (las
 without the file has no policies.
 
 A changed file counts once it has stayed the same from one look to the next, since an editor or a copy may still be
-writing it. `look` reads the file: call it in a thread. Call `apply` in the event loop.
+writing it. YAML that is cut between two policies is whole YAML. So a file that was written in its place, and is a mere
+beginning of the version in force, is refused. One that was renamed into its place is whole. `look` reads the file: call it in a thread. Call `apply` in the event loop.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ _log = logging.getLogger("otlp_tracing.sidecar.tail.policy_file")
 
 Version = tuple[int, ...]
 """Tells two versions of a file apart; empty for a file that is not there."""
+
+_INODE = 0  # in a Version
+_CUT = (
+    "ends within the version in force, so it may be half written; to remove the rest, put ... on a last line, or rename "
+    "a new file into its place"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class PolicyFile:
         self._clock = clock
         self._seen: Version | None = None
         self._loaded: Version | None = None
+        self._inode = 0  # of the file in force
         self._policies: Policies | None = None
         self._in_force: LastGood | None = None
         self._is_restored = False
@@ -109,7 +117,7 @@ class PolicyFile:
             return None
         self._loaded = version
         try:
-            return self._accept(read_policy_file(self._path))
+            return self._accept(read_policy_file(self._path), version)
         except ConfigError as error:
             fault = _sentence(error)
         except Exception:
@@ -200,8 +208,12 @@ class PolicyFile:
         if self.session is not None and self.session.is_over:
             self.end_session(self.session.link)
 
-    def _accept(self, content: bytes) -> Load:
+    def _accept(self, content: bytes, version_of_file: Version) -> Load:
         policies, tail = _parse(content)
+        inode = version_of_file[_INODE] if version_of_file else 0
+        if inode == self._inode and policies != self._policies and self._is_beginning(content):
+            raise ConfigError([Fault("", "", _CUT)])
+        self._inode = inode
         version = LastGood(content, self._wall_clock())
         try:
             copied = self._copy.read()
@@ -214,6 +226,9 @@ class PolicyFile:
         except OSError as error:
             return Load(policies, tail, version, warning=str(error))
         return Load(policies, tail, version)
+
+    def _is_beginning(self, content: bytes) -> bool:
+        return self._in_force is not None and self._in_force.content.startswith(content)
 
     def _restore(self, fault: str) -> Load:
         """Return the copy's policies beside the fault of the file; without a good copy, the fault alone."""
@@ -265,7 +280,7 @@ def _version(path: Path) -> Version:
         status = path.stat()
     except OSError:
         return ()
-    return (status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode, status.st_ctime_ns)
+    return (status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode, status.st_ctime_ns)
 
 
 def read_policy_file(path: Path) -> bytes:

@@ -142,6 +142,46 @@ def test_a_half_written_file_leaves_the_last_good_one(watched: Watched, caplog: 
     assert watched.in_force() == (["health"], ["silver"])
 
 
+def test_a_file_cut_in_its_place_leaves_the_last_good_one(watched: Watched) -> None:
+    """At every byte: also between two policies, and within a number, where the rest is a whole file."""
+    whole = GOOD + "- {id: slow, name: Slow, trace: {match: {paths: [/a]}, keep: all}}\n- id: late\n  name: Late\n"
+    whole += "  trace:\n    keep: all\n    match:\n      slower_than_ms: 2000\n"
+    watched.write(whole)
+    watched.settle()
+    in_force = watched.in_force()
+
+    for length in range(len(whole.rstrip())):
+        watched.write(whole[:length])
+        assert watched.settle()["fault"], whole[:length]
+        assert watched.in_force() == in_force
+
+    watched.write(whole.rstrip())
+    assert watched.settle()["fault"] is None
+
+
+@pytest.mark.parametrize("way", ["end marker", "rename", "another change"])
+def test_policies_at_the_end_can_be_removed(watched: Watched, way: str) -> None:
+    """By YAML's own mark of the end, by a new file in its place, or with any other change."""
+    watched.write(GOOD)
+    watched.settle()
+    shorter = GOOD[: GOOD.index("- {id: health")]
+    watched.write(shorter)
+    assert "may be half written; to remove the rest, put ... on a last line" in watched.settle()["fault"]
+
+    if way == "end marker":
+        watched.write(shorter + "...\n")
+    elif way == "rename":
+        new = watched.path.with_name("new.yml")
+        new.write_text(shorter)
+        new.chmod(0o644)
+        new.rename(watched.path)
+    else:
+        watched.write(shorter.replace("Gold", "Silver"))
+
+    assert watched.settle()["fault"] is None
+    assert watched.in_force() == ([], ["gold"])
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
