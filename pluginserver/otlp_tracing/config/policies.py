@@ -100,7 +100,7 @@ def parse_policies(content: bytes) -> Policies:
     if len(content) > MAX_BYTES:
         raise ConfigError([Fault("", "", f"must be {MAX_BYTES} bytes or less")])
     try:
-        document = yaml.load(content.decode(), _PlainLoader)  # noqa: S506 - a SafeLoader
+        document = _parsed(content.decode())
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -150,6 +150,20 @@ def read_match(match: object) -> Policies:
 def rules_json(rules: Iterable[SamplingRule]) -> bytes:
     """Write rules of the head decision as `sampling.rules` has them, for a worker."""
     return json.dumps([{one.name: getattr(rule, one.name) for one in fields(rule)} for rule in rules]).encode()
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_object)  # YAML takes no tabs
+    except (ValueError, RecursionError):
+        return yaml.load(text, _PlainLoader)  # noqa: S506 - a SafeLoader
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError  # YAML's reader says where
+    return found
 
 
 class _PlainLoader(yaml.SafeLoader):

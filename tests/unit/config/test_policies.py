@@ -48,6 +48,14 @@ def test_policies_become_rules_of_the_head_and_of_the_tail() -> None:
     assert policies.tail == (TailRule("gold", (), (), (), (), 1.0, consumers=("gold-*",)),)
 
 
+@pytest.mark.parametrize("indent", [None, 2, "\t"])
+def test_a_file_can_be_json(indent: Any) -> None:
+    """In every form, also with tabs, which YAML does not take, and with a byte order mark."""
+    text = json.dumps(json.loads(one()), indent=indent)
+
+    assert parse_policies(text.encode("utf-8-sig")) == parse_policies(one())
+
+
 @pytest.mark.parametrize(("keep", "rate"), [("all", 1), ("none", 0), ("10%", 0.1), ("0.5%", 0.005), ("100%", 1)])
 def test_the_share_is_all_none_or_a_percentage(keep: str, rate: float) -> None:
     """In the words of the OTEP."""
@@ -76,6 +84,7 @@ def test_the_rules_of_the_head_are_written_for_workers() -> None:
         (b"sender: a", "policies: is required"),
         (b"policies: 5", "policies = 5: must be an array"),
         (b"policies: []\npolicies: []", "policies is written twice"),
+        (b'{"policies": [], "policies": []}', "policies is written twice"),
         (b"policies: [{id: a, name: b, id: c}]", "line 1, column 12: id is written twice"),
         (b'sender: "a\\nERROR forged"\npolicies: []', 'sender = "a\\nERROR forged": must be one line'),
         (b"sender: 0x" + b"f" * 6000, "sender: must be a string"),

@@ -5,7 +5,8 @@ without the file has no policies.
 
 A changed file counts once it has stayed the same from one look to the next, since an editor or a copy may still be
 writing it. YAML that is cut between two policies is whole YAML. So a file that was written in its place, and is a mere
-beginning of the version in force, is refused. One that was renamed into its place is whole. `look` reads the file: call it in a thread. Call `apply` in the event loop.
+beginning of the version in force, is refused. One that was renamed into its place is whole. `look` reads the file: call
+it in a thread. Call `apply` in the event loop.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ Version = tuple[int, ...]
 
 _INODE = 0  # in a Version
 _CUT = (
-    "ends within the version in force, so it may be half written; to remove the rest, put ... on a last line, or rename "
-    "a new file into its place"
+    "ends within the version in force, so it may be half written; to remove the rest, put ... on a last line, or "
+    "rename a new file into its place"
 )
 
 
