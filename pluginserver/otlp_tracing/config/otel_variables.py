@@ -34,6 +34,7 @@ _RESOURCE_NAMES = frozenset({
     "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
     "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS",
 })  # fmt: skip
+_RESOURCE = "OTEL_RESOURCE_ATTRIBUTES"
 _INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
 _TEMPORALITY = f"{_EXPORTER}METRICS_TEMPORALITY_PREFERENCE"
 _AGGREGATION = f"{_EXPORTER}METRICS_DEFAULT_HISTOGRAM_AGGREGATION"
@@ -212,27 +213,19 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
         environment: of the sidecar.
         is_embedded: a plugin server with the same environment has started it.
     """
-    variables = ExporterVariables.read(environment)
-    remarks = list(variables.problems)
-    if variables.endpoint.startswith("http://"):
-        remarks += _set(
-            environment, ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"), "is not used: no TLS with http://"
-        )
-    if variables.is_base and variables.endpoint.rstrip("/").endswith("/v1/traces"):
-        rule = f"is a base, to which /v1/traces is added: leave it out, or set {_EXPORTER}TRACES_ENDPOINT"
-        remarks.append(Fault(variables.endpoint_variable, "", rule))
-    if variables.insecure and variables.endpoint.startswith("https://"):
-        remarks += _set(environment, ("INSECURE",), "is not used: the endpoint starts with https://")
-    if (variables.client_cert is None) != (variables.client_key is None):
-        remarks += _set(environment, ("CLIENT_CERTIFICATE", "CLIENT_KEY"), "works only together with its pair")
+    found = {signal: list(_signal_remarks(environment, signal)) for signal in SIGNALS}
+    # A variable for all signals may be of use to one of them.
+    remarks = [
+        one
+        for one in dict.fromkeys(fault for faults in found.values() for fault in faults)
+        if all(one in found[signal] or one.field not in _read(environment, signal) for signal in SIGNALS)
+    ]
+    remarks += resource_variables(environment)[1]
     remarks += MetricVariables.read(environment).problems
     if not is_embedded:
         rule = "is read by the plugin server, which has an environment of its own"
         remarks += [Fault(name, "", rule) for name in _TRACER_NAMES if environment.get(name)]
-    known = _SIDECAR_NAMES | _TRACER_NAMES | _RESOURCE_NAMES
-    others = (name for name, value in environment.items() if name.startswith("OTEL_") and value and name not in known)
-    if names := ", ".join(sorted(others)):
-        remarks.append(Fault(names, "", "set, and not used by otlp-tracing"))
+    remarks += _unknown(environment)
     return remarks
 
 
@@ -244,9 +237,28 @@ def tracer_remarks(environment: Mapping[str, str], *, has_own_sidecar: bool) -> 
         has_own_sidecar: the sidecar was started by another process, with an environment of its own.
     """
     remarks = list(TracerVariables.read(environment).problems)
-    if has_own_sidecar and (names := sorted(name for name in _SIDECAR_NAMES if environment.get(name))):
-        remarks.append(Fault(", ".join(names), "", "read by the sidecar, which has an environment of its own"))
+    if has_own_sidecar:
+        if names := ", ".join(sorted(name for name in _SIDECAR_NAMES | _RESOURCE_NAMES if environment.get(name))):
+            remarks.append(Fault(names, "", "read by the sidecar, which has an environment of its own"))
+        remarks += _unknown(environment)
     return remarks
+
+
+def resource_variables(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Fault]]:
+    """Return the attributes of OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME, and the variables' problems."""
+    attributes: dict[str, str] = {}
+    problems: list[Fault] = []
+    parts = [part for part in value_of(environment, _RESOURCE).split(",") if part.strip()]
+    for number, part in enumerate(parts, 1):
+        key, equals, value = _decoded(part)
+        if key and equals:
+            attributes[key] = value
+        else:
+            rule = f"must be key=value,key=value, percent-encoded; its part {number} of {len(parts)} cannot be read"
+            problems.append(Fault(_RESOURCE, "", rule))
+    if name := value_of(environment, "OTEL_SERVICE_NAME"):
+        attributes["service.name"] = name
+    return attributes, problems
 
 
 def signal_path(signal: Signal) -> str:
@@ -264,9 +276,41 @@ def likely_path(path: str, signal: Signal) -> str:
     return re.sub(r"(?:/v1/(?:traces|metrics|logs))+/*$", "", path).rstrip("/") + signal_path(signal)
 
 
-def _set(environment: Mapping[str, str], names: Iterable[str], rule: str) -> Iterator[Fault]:
-    found = (_find(environment, name)[0] for name in names)
+def _signal_remarks(environment: Mapping[str, str], signal: Signal) -> Iterator[Fault]:
+    variables = ExporterVariables.read(environment, signal)
+    yield from variables.problems
+    yield from _unused_tls(environment, signal, variables)
+    path = re.search(r"/v1/(?:traces|metrics|logs)/*$", variables.endpoint)
+    if variables.is_base and path:
+        rule = f"is a base, to which each signal's path is added: end it before /v1, or set {_EXPORTER}TRACES_ENDPOINT"
+        yield Fault(variables.endpoint_variable, "", rule)
+    if (variables.client_cert is None) != (variables.client_key is None):
+        yield from _set(environment, signal, ("CLIENT_CERTIFICATE", "CLIENT_KEY"), "works only together with its pair")
+
+
+def _read(environment: Mapping[str, str], signal: Signal) -> set[str]:
+    return {_find(environment, name, signal)[0] for name in _EXPORTER_NAMES}
+
+
+def _unused_tls(environment: Mapping[str, str], signal: Signal, variables: ExporterVariables) -> Iterator[Fault]:
+    scheme, separator, _ = variables.endpoint.partition("://")
+    if scheme.lower() == "http" and separator:
+        names = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+        yield from _set(environment, signal, names, "is not used: no TLS with http://")
+    if separator and variables.insecure != (scheme.lower() == "http"):
+        yield from _set(environment, signal, ("INSECURE",), f"is not used: the endpoint starts with {scheme}://")
+
+
+def _set(environment: Mapping[str, str], signal: Signal, names: Iterable[str], rule: str) -> Iterator[Fault]:
+    found = (_find(environment, name, signal)[0] for name in names)
     return (Fault(variable, "", rule) for variable in found if variable)
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[Fault]:
+    known = _SIDECAR_NAMES | _TRACER_NAMES | _RESOURCE_NAMES
+    others = (name for name, value in environment.items() if name.startswith("OTEL_") and value and name not in known)
+    if names := ", ".join(sorted(others)):
+        yield Fault(names, "", "set, and not used by otlp-tracing")
 
 
 def _find(environment: Mapping[str, str], name: str, signal: Signal = "traces") -> tuple[str, str]:
@@ -300,7 +344,7 @@ def _headers(variable: str, value: str, problems: list[Fault]) -> tuple[tuple[st
     headers = {}
     parts = [part for part in value.split(",") if part.strip()]
     for number, part in enumerate(parts, 1):
-        name, equals, text = (unquote(one).strip() for one in part.partition("="))
+        name, equals, text = _decoded(part)
         if equals and _HEADER_NAME.fullmatch(name) and text.isprintable():
             headers[name.lower()] = text
             continue
@@ -311,6 +355,15 @@ def _headers(variable: str, value: str, problems: list[Fault]) -> tuple[tuple[st
             )
         )
     return tuple(headers.items())
+
+
+def _decoded(part: str) -> tuple[str, str, str]:
+    """Return name, = and value; empty texts if they are not UTF-8 after decoding."""
+    name, equals, value = part.partition("=")
+    try:
+        return unquote(name, errors="strict").strip(), equals, unquote(value, errors="strict").strip()
+    except UnicodeDecodeError:
+        return "", "", ""
 
 
 def _timeout(variable: str, value: str, problems: list[Fault]) -> float:

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.config.otel_variables import ExporterVariables, TracerVariables, exporter_remarks, tracer_remarks
+from otlp_tracing.config.otel_variables import (
+    ExporterVariables,
+    TracerVariables,
+    exporter_remarks,
+    resource_variables,
+    tracer_remarks,
+)
 from otlp_tracing.config.settings import Settings
 
 EXPORTER = "OTEL_EXPORTER_OTLP_"
@@ -95,6 +101,17 @@ def test_quotes_around_a_value_are_left_out() -> None:
         ({f"{EXPORTER}ENDPOINT": "https://c:1", f"{EXPORTER}INSECURE": "true"}, f"{EXPORTER}INSECURE"),
         ({f"{EXPORTER}CLIENT_KEY": "/key.pem"}, f"{EXPORTER}CLIENT_KEY"),
         ({f"{EXPORTER}ENDPOINT": "http://c:4318/v1/traces/"}, f"{EXPORTER}ENDPOINT"),
+        ({f"{EXPORTER}ENDPOINT": "http://c:4318/v1/metrics"}, f"{EXPORTER}ENDPOINT"),
+        ({f"{EXPORTER}ENDPOINT": "HTTP://c:1", f"{EXPORTER}CERTIFICATE": "/ca.pem"}, f"{EXPORTER}CERTIFICATE"),
+        ({f"{EXPORTER}ENDPOINT": "http://c:1", f"{EXPORTER}INSECURE": "false"}, f"{EXPORTER}INSECURE"),
+        ({f"{EXPORTER}METRICS_TIMEOUT": "10s"}, f"{EXPORTER}METRICS_TIMEOUT"),
+        ({f"{EXPORTER}LOGS_HEADERS": "broken"}, f"{EXPORTER}LOGS_HEADERS"),
+        ({f"{EXPORTER}HEADERS": "a=%FF"}, f"{EXPORTER}HEADERS"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "a=1,broken"}, "OTEL_RESOURCE_ATTRIBUTES"),
+        (
+            {f"{EXPORTER}LOGS_ENDPOINT": "http://c:1", f"{EXPORTER}LOGS_CERTIFICATE": "/ca.pem"},
+            f"{EXPORTER}LOGS_CERTIFICATE",
+        ),
         ({"OTEL_BSP_SCHEDULE_DELAY": "1", "OTEL_SDK_DISABLED": "true"}, "OTEL_BSP_SCHEDULE_DELAY, OTEL_SDK_DISABLED"),
     ],
 )
@@ -105,6 +122,31 @@ def test_a_variable_that_is_not_used_is_named(environment: dict[str, str], named
     assert str(remark).startswith(f"{named}: ")
 
 
+def test_a_variable_that_one_signal_uses_is_no_remark() -> None:
+    """The certificate is that of logs; traces and metrics have no TLS."""
+    environment = {
+        f"{EXPORTER}ENDPOINT": "http://c:4317",
+        f"{EXPORTER}LOGS_ENDPOINT": "https://c",
+        f"{EXPORTER}CERTIFICATE": "/ca.pem",
+    }
+
+    assert exporter_remarks(environment, is_embedded=True) == []
+
+
+def test_resource_attributes_are_decoded() -> None:
+    """Blanks and quotes around them are left out; a broken one costs no other, and its value is not shown."""
+    attributes, problems = resource_variables({
+        "OTEL_RESOURCE_ATTRIBUTES": '" team=a%2Cb%3D , empty=,, =x,s3cr3t,bad=%FF,url=http://a=b"',
+        "OTEL_SERVICE_NAME": "'edge'",
+    })  # fmt: skip
+
+    assert attributes == {"team": "a,b=", "empty": "", "url": "http://a=b", "service.name": "edge"}
+    assert [problem.rule.rpartition("; ")[2] for problem in problems] == [
+        f"its part {number} of 6 cannot be read" for number in (3, 4, 5)
+    ]
+    assert "s3cr3t" not in str(problems)
+
+
 def test_a_variable_in_the_wrong_process_is_named() -> None:
     """The plugin server reads sampler and propagators, the sidecar everything else."""
     environment = {"OTEL_TRACES_SAMPLER": "always_on", f"{EXPORTER}ENDPOINT": "http://c:1"}
@@ -113,6 +155,11 @@ def test_a_variable_in_the_wrong_process_is_named() -> None:
     assert [one.field for one in exporter_remarks(environment, is_embedded=False)] == ["OTEL_TRACES_SAMPLER"]
     assert tracer_remarks(environment, has_own_sidecar=False) == []
     assert [one.field for one in tracer_remarks(environment, has_own_sidecar=True)] == [f"{EXPORTER}ENDPOINT"]
+    more = {**environment, "OTEL_SERVICE_NAME": "a", "OTEL_SDK_DISABLED": "true"}
+    assert [one.field for one in tracer_remarks(more, has_own_sidecar=True)] == [
+        f"{EXPORTER}ENDPOINT, OTEL_SERVICE_NAME",
+        "OTEL_SDK_DISABLED",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Destination:
             signal=signal,
             **_address(endpoint, protocol, signal, variables, environment, variable=variable),
             headers=headers,
-            resource_attributes=resource_attributes(settings, detected or {}),
+            resource_attributes=resource_attributes(settings, detected or {}, environment),
             tls=_tls(settings.tls, variables),
             gzip=(settings.compression or variables.compression) != "none",
             batch_export=settings.batch_export,
@@ -216,7 +216,7 @@ def _environment_endpoint(variables: ExporterVariables, protocol: Protocol, sign
         return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
     if variables.is_base and protocol != "grpc":
         base, mark, query = variables.endpoint.partition("?")
-        return base.rstrip("/") + signal_path(signal) + mark + query
+        return re.sub(r"(?<=[^/:])/+$", "", base) + signal_path(signal) + mark + query
     return variables.endpoint
 
 

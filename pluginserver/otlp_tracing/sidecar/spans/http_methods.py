@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from otlp_tracing.config.otel_variables import value_of
 from otlp_tracing.context import is_method
 from otlp_tracing.sidecar.spans.model import Attributes
 
@@ -23,7 +24,7 @@ class HttpMethods:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        named = [method.strip() for method in environment.get(_VARIABLE, "").split(",")]
+        named = [method.strip() for method in value_of(environment, _VARIABLE).split(",")]
         self._known = frozenset(filter(None, named)) or frozenset(_DEFAULT)
 
     def name(self, method: str) -> str:

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource, get_aggregated_resources
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource, get_aggregated_resources
 
 from otlp_tracing import __version__
+from otlp_tracing.config.otel_variables import resource_variables
 from otlp_tracing.config.settings import Settings
 
 ResourceValue = str | int
@@ -55,20 +56,21 @@ def detect(environment: Mapping[str, str], root: Path = Path("/")) -> dict[str, 
 
 
 def resource_attributes(
-    settings: Settings, detected: Mapping[str, ResourceValue]
+    settings: Settings, detected: Mapping[str, ResourceValue], environment: Mapping[str, str]
 ) -> tuple[tuple[str, ResourceValue], ...]:
     """Return a destination's resource, sorted by name.
 
     Args:
         settings: of a plugin entry; its `resource_attributes` take precedence.
         detected: by detect().
+        environment: of the sidecar.
     """
     attributes: dict[str, ResourceValue] = {
         SERVICE_NAME: "kong",
         "telemetry.distro.name": "otlp-tracing",
         "telemetry.distro.version": __version__,
         **detected,
-        **_texts(OTELResourceDetector().detect()),
+        **resource_variables(environment)[0],
         **{attribute.key: attribute.value for attribute in settings.resource_attributes},
     }
     return tuple(sorted(attributes.items()))

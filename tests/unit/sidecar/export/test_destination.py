@@ -43,10 +43,13 @@ def test_an_endpoint_that_cannot_work_is_named(endpoint: str) -> None:
         destination({"endpoint": endpoint})
 
 
-def test_the_environment_fills_what_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_fills_what_is_unset() -> None:
     """OTEL_* variables provide the fields that the plugin's configuration leaves unset, and no others."""
-    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=production,service.name=from-environment")
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://env:1", "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=abc"}
+    variables = {
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=production,service.name=from-environment",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://env:1",
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=abc",
+    }
     unset = destination({}, **variables)
     configured = destination(
         {
@@ -72,6 +75,13 @@ def test_a_wrong_endpoint_of_the_environment_is_named() -> None:
         assert "s3cr3t" not in str(error.value)
     with pytest.raises(ConfigError, match=r"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: .*IPv6 address stands in \[\]"):
         destination({}, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://2001:db8::1:4317")
+
+
+@pytest.mark.parametrize("endpoint", ["http://", "https:///", "//"])
+def test_an_endpoint_of_the_environment_without_a_host_is_a_fault(endpoint: str) -> None:
+    """Also as a base, to which a path is added."""
+    with pytest.raises(ConfigError, match="must be http://host:port"):
+        destination({"protocol": "http/protobuf"}, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
 
 
 @pytest.mark.parametrize(("insecure", "secure"), [("", True), ("false", True), ("true", False), ("TRUE", False)])

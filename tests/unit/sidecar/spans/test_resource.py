@@ -20,7 +20,8 @@ NODE = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 
 
 def resource(root: Path, environment: dict[str, str] | None = None, **config: Any) -> dict[str, ResourceValue]:
-    found = dict(resource_attributes(Settings.from_config(config), detect(environment or {}, root)))
+    variables = environment or {}
+    found = dict(resource_attributes(Settings.from_config(config), detect(variables, root), variables))
     assert list(attribute_faults(found)) == []
     return found
 
@@ -50,11 +51,13 @@ def test_the_number_of_processors_is_in_it(tmp_path: Path, monkeypatch: pytest.M
     assert values["otlp_tracing.cpu.count"] == 3
 
 
-def test_the_configuration_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_goes_before_the_environment(tmp_path: Path) -> None:
     """And that before the detected attributes."""
-    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "host.name=env,os.type=linux,service.name=one")
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "two")
-    found = resource(tmp_path, resource_attributes=[{"key": "host.name", "value": "own"}])
+    variables = {
+        "OTEL_RESOURCE_ATTRIBUTES": "host.name=env,os.type=linux,service.name=one",
+        "OTEL_SERVICE_NAME": "two",
+    }
+    found = resource(tmp_path, variables, resource_attributes=[{"key": "host.name", "value": "own"}])
 
     assert (found["host.name"], found["os.type"], found["service.name"]) == ("own", "linux", "two")
 
