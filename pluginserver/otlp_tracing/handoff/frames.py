@@ -6,7 +6,9 @@ acknowledges all of them up to a number. Pure: bytes in, frames out.
 
 Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. Version 3 added Warnings, from the
 gateway. Version 4 added Policy, from the sidecar, and Debug, from the command `debug`. A gateway of an older version is
-still served, without them. A sidecar refuses a newer version, and says so.
+still served, without them. One of a newer version is served as well: an upgrade replaces one process before the other.
+So a later version may add kinds, and fields at the end of a frame; a reader skips both. Any other change needs another
+kind of greeting, which is refused.
 
 Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to 32 KiB. A log
 record shows it up to three times (headers, uri, url and querystring), each byte escaped to six at the worst.
@@ -32,6 +34,7 @@ RATES_SINCE = 2
 POLICY_SINCE = 4
 """The version from which on a gateway understands Policy."""
 _OLDEST = 1
+_MAX_KINDS = 64  # of later versions; another number is garbage
 MAX_FRAME_BYTES = 1 << 20
 _LENGTH = struct.Struct(">I")
 _packer = msgpack.Packer()  # one for all frames: a new one for each costs more than the packing
@@ -223,24 +226,27 @@ class Decoder:
                     break
                 body = bytes(memoryview(self._buffer)[position + _LENGTH.size : end])
                 position = end
-                yield self._check_greeting(_decode(body))
+                frame = _decode(body)
+                if frame is not None:
+                    yield self._check_greeting(frame)
+                elif not self._greeted:
+                    raise WireError("the first frame is of an unknown kind, not a Hello")
         finally:
             del self._buffer[:position]
 
     def _check_greeting(self, frame: Frame) -> Frame:
         # The sidecar's frames, acknowledgements, rates and policies, need no greeting.
         if isinstance(frame, Hello):
-            if not _OLDEST <= frame.version <= VERSION:
-                raise WireError(
-                    f"the peer speaks version {frame.version} of the frames, this side {_OLDEST} to {VERSION}"
-                )
+            if frame.version < _OLDEST:
+                raise WireError(f"the peer speaks version {frame.version} of the frames, this side from {_OLDEST} on")
             self._greeted = True
         elif not self._greeted and not isinstance(frame, Ack | Rates | Policy):
             raise WireError(f"the first frame is a {type(frame).__name__}, not a Hello")
         return frame
 
 
-def _decode(body: bytes) -> Frame:
+def _decode(body: bytes) -> Frame | None:
+    """Read a frame; None for one of a kind that a later version added."""
     try:
         message = msgpack.unpackb(
             body,
@@ -254,23 +260,30 @@ def _decode(body: bytes) -> Frame:
         # msgpack raises half a dozen unrelated kinds of exception for bad input.
         raise WireError(f"not MessagePack: {type(error).__name__}") from error
     frame = _frame(message)
-    if frame is None:
+    if frame is None and not _is_of_later_version(message):
         raise WireError("a frame of no known form")
     return frame
 
 
+def _is_of_later_version(message: object) -> bool:
+    match message:
+        case [int(kind), *_]:
+            return _Kind.DEBUG < kind < _MAX_KINDS
+    return False
+
+
 def _frame(message: object) -> Frame | None:
     match message:
-        case [_Kind.RECORD, int(number), bytes(key), bytes(log)] if number > 0 and len(key) == 16:
+        case [_Kind.RECORD, int(number), bytes(key), bytes(log), *_] if number > 0 and len(key) == 16:
             return Record(number, key, log)
-        case [_Kind.HELLO, int(version), bytes(sender)] if len(sender) == 8:
+        case [_Kind.HELLO, int(version), bytes(sender), *_] if len(sender) == 8:
             return Hello(version, sender)
-        case [_Kind.CONFIG, bytes(key), bytes(config)] if len(key) == 16:
+        case [_Kind.CONFIG, bytes(key), bytes(config), *_] if len(key) == 16:
             return Config(key, config)
-        case [_Kind.TOTALS, list(entries)]:
+        case [_Kind.TOTALS, list(entries), *_]:
             totals = [_total(entry) for entry in entries]
             return Totals([total for total in totals if total]) if all(totals) else None
-        case [_Kind.WARNINGS, list(entries)]:
+        case [_Kind.WARNINGS, list(entries), *_]:
             lines = [_line(entry) for entry in entries]
             return Warnings([line for line in lines if line]) if all(lines) else None
     return _from_sidecar(message) or _debug(message)
@@ -280,18 +293,18 @@ def _debug(message: object) -> Debug | None:
     match message:
         case [_Kind.DEBUG, bytes(match), int(seconds), int(requests)] if seconds > 0 and requests > 0:
             return Debug(match, seconds, requests)
-        case [_Kind.DEBUG, bytes(match), int(seconds), int(requests), str(sender)] if seconds > 0 and requests > 0:
+        case [_Kind.DEBUG, bytes(match), int(seconds), int(requests), str(sender), *_] if seconds > 0 and requests > 0:
             return Debug(match, seconds, requests, sender)
     return None
 
 
 def _from_sidecar(message: object) -> Ack | Rates | Policy | None:
     match message:
-        case [_Kind.ACK, int(number)] if number >= 0:
+        case [_Kind.ACK, int(number), *_] if number >= 0:
             return Ack(number)
-        case [_Kind.POLICY, bytes(rules)]:
+        case [_Kind.POLICY, bytes(rules), *_]:
             return Policy(rules)
-        case [_Kind.RATES, bytes(key), float(load), list(shares)] if len(key) == 16 and 0 < load <= 1:
+        case [_Kind.RATES, bytes(key), float(load), list(shares), *_] if len(key) == 16 and 0 < load <= 1:
             return Rates(key, load, shares) if all(map(_is_share, shares)) else None
     return None
 

@@ -102,10 +102,44 @@ def test_a_frame_too_large_is_not_waited_for() -> None:
         list(Decoder().feed(struct.pack(">I", 0xFFFFFFFF)))
 
 
-def test_another_version_is_refused() -> None:
-    """Two versions do not talk past each other, and the sentence names both."""
-    with pytest.raises(WireError, match="speaks version 5 of the frames, this side 1 to 4"):
-        list(Decoder().feed(encode(Hello(VERSION + 1, b"sender-1"))))
+def frame_of(message: object) -> bytes:
+    body: bytes = msgpack.packb(message)
+    return struct.pack(">I", len(body)) + body
+
+
+def test_a_newer_version_is_understood() -> None:
+    """An upgrade replaces one process first: kinds and fields that this version does not know are skipped."""
+    newer = [
+        [0, VERSION + 1, b"sender-1", {"new": True}],
+        [1, b"k" * 16, b"{}", 5],
+        [9, "a new kind"],
+        [2, 1, b"k" * 16, b"{}", b"new"],
+        [3, [], None],
+        [4, 7, 1],
+        [5, b"k" * 16, 1.0, [2.5], "new"],
+        [6, [], "new"],
+        [7, b"[]", "new"],
+        [8, b"{}", 60, 10, "jane", "new"],
+    ]
+
+    assert list(Decoder().feed(b"".join(map(frame_of, newer)))) == [
+        Hello(VERSION + 1, b"sender-1"),
+        Config(b"k" * 16, b"{}"),
+        Record(1, b"k" * 16, b"{}"),
+        Totals([]),
+        Ack(7),
+        Rates(b"k" * 16, 1.0, [2.5]),
+        Warnings([]),
+        Policy(b"[]"),
+        Debug(b"{}", 60, 10, "jane"),
+    ]
+
+
+@pytest.mark.parametrize("first", [[0, 0, b"sender-1"], [9, b"sender-1"]])
+def test_another_greeting_is_refused(first: object) -> None:
+    """Two versions do not talk past each other: no version 0, and no kind of greeting that is not known."""
+    with pytest.raises(WireError, match=r"speaks version 0|not a Hello"):
+        list(Decoder().feed(frame_of(first)))
 
 
 def test_a_sender_says_who_it_is_first() -> None:
@@ -114,15 +148,10 @@ def test_a_sender_says_who_it_is_first() -> None:
         list(Decoder().feed(encode(Record(1, b"k" * 16, b"{}"))))
 
 
-def frame_of(message: object) -> bytes:
-    body: bytes = msgpack.packb(message)
-    return struct.pack(">I", len(body)) + body
-
-
 @pytest.mark.parametrize(
     "message",
     [
-        None, 5, [], [9], [2, 0, b"k" * 16, b"{}"], [2, 1, b"k", b"{}"], [2, 1, b"k" * 16, "text"], [3, [["name"]]],
+        None, 5, [], [-1], [64], ["9"], [2, 0, b"k" * 16, b"{}"], [2, 1, b"k", b"{}"], [2, 1, b"k" * 16, "text"], [3, [["name"]]],
         [5, b"k" * 16, 1.5, []], [5, b"k" * 16, 0.0, []], [5, b"k", 1.0, []], [5, b"k" * 16, 1.0, [-1.0]],
         [5, b"k" * 16, 1.0, [float("inf")]], [5, b"k" * 16, 1.0, [float("nan")]], [5, b"k" * 16, 1.0, ["1"]],
         [3, [["name", [1], 2]]], [1, b"k" * 16], msgpack.ExtType(1, b"x"), {1: 2}, [0, "1", b"12345678"],

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from otlp_tracing.errors import WireError
-from otlp_tracing.handoff.frames import RATES_SINCE, Config, Debug, Decoder, Frame, Hello, Record, Totals, Warnings
+from otlp_tracing.handoff.frames import (
+    RATES_SINCE,
+    VERSION,
+    Config,
+    Debug,
+    Decoder,
+    Frame,
+    Hello,
+    Record,
+    Totals,
+    Warnings,
+)
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.sidecar.ingest.record_sink import RecordSink
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
+
+_newer = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.frame_handler"))
 
 _MAX_WORKERS = 1024  # workers remembered, to recognize records that they send twice
 
@@ -109,6 +124,13 @@ class FrameHandler:
             case Hello(version, worker_id):
                 link.worker_id, link.version = worker_id, version
                 self._remember(worker_id)
+                if version > VERSION:
+                    _newer.warning(
+                        "plugin server is newer: frames of version %d, this sidecar knows %d and skips what is new; "
+                        "restart the sidecar",
+                        version,
+                        VERSION,
+                    )
                 if version >= RATES_SINCE:
                     self._rates.connect(link)
             case Config(key, config):
