@@ -93,11 +93,12 @@ class SpoolLife:
 
     Args:
         folder: of the spool.
+        recovery_seconds: between two looks at the file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, recovery_seconds: float = 0.02) -> None:
         self.opened: list[OpenedSpool] = []
-        self.spool = Spool(folder, self.opened.append, self._store_nothing, recovery_seconds=0.02)
+        self.spool = Spool(folder, self.opened.append, self._store_nothing, recovery_seconds=recovery_seconds)
 
     async def _store_nothing(self) -> None:
         pass

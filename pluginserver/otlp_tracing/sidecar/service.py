@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from otlp_tracing.config.otel_variables import exporter_remarks
+from otlp_tracing.errors import ConfigError
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry, new_transport
@@ -38,12 +39,14 @@ from otlp_tracing.sidecar.telemetry.recent_warnings import RecentWarnings
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.service")
-_rates_failed = LimitedLog(_log)
+_rates_failed, _cannot_listen = LimitedLog(_log), LimitedLog(_log)
 
 # Kong kills a plugin server ten seconds after SIGTERM; the supervisor waits eight.
 FLUSH_SECONDS = 5.0
 # A spool takes milliseconds to open; one that is broken, or held by a sidecar that is about to end, takes longer.
 _OPEN_SECONDS = 1.5
+
+_SOCKET_SECONDS = 1.0  # a worker tries again five times in it
 
 _SHOWN_WARNINGS = 10  # beside the state of delivery; /log has all
 
@@ -117,7 +120,8 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         policy=policy,
     )
     intake = Receiver(pipeline, rates, warnings.add, sessions=policy)
-    server = await asyncio.start_unix_server(intake.serve, sock=receiver.bind(options.listen))
+    listening = _Listening(intake, options.listen)
+    await listening.start()
     _log.info("taking records at %s", options.listen)
     health = Health(
         lambda: "stopping" if stop.is_set() else None,
@@ -144,19 +148,56 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     gc.freeze()
     ingest = IngestServer(BatchListener(pipeline, exporters.last_records, options.ingest)) if options.ingest else None
     background: asyncio.Future[Any] = asyncio.gather(
-        _tick(rates), _watch(policy), _serve_http(runner, options, metrics), _serve_ingest(ingest, options, metrics)
+        _tick(rates),
+        _watch(policy),
+        listening.keep(),
+        _serve_http(runner, options, metrics),
+        _serve_ingest(ingest, options, metrics),
     )
     try:
         await stop.wait()
     finally:
         background.cancel()
         await asyncio.gather(background, return_exceptions=True)
-        server.close()
+        listening.close()
         intake.close()
         if ingest is not None:
             await ingest.close(_HTTP_STOP_SECONDS)
         await asyncio.gather(exporters.close(FLUSH_SECONDS), metric_exporters.close(FLUSH_SECONDS))
         await runner.cleanup()
+
+
+class _Listening:
+    """The socket for the workers: bound again if a person, or a cleaner of temporary files, deletes it."""
+
+    def __init__(self, intake: Receiver, path: Path) -> None:
+        self._intake = intake
+        self._path = path
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Bind it; raises ConfigError."""
+        previous = self._server
+        self._server = await asyncio.start_unix_server(self._intake.serve, sock=receiver.bind(self._path))
+        if previous is not None:
+            previous.close()  # its connections stay
+
+    async def keep(self) -> None:
+        """Look for it once a second. Another sidecar's socket is left alone."""
+        while True:
+            await asyncio.sleep(_SOCKET_SECONDS)
+            if os.path.lexists(self._path):
+                continue
+            try:
+                await self.start()
+                _log.warning("socket deleted: %s: it is bound again", self._path)
+            except ConfigError as error:
+                _cannot_listen.warning("socket deleted: %s", error)
+
+    def close(self) -> None:
+        """Take no further connection."""
+        if self._server is not None:
+            self._server.close()
 
 
 async def _tick(rates: SamplingController) -> None:

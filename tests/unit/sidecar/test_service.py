@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 from aiohttp import web
 
 from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar import service
+from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.live.http import http_port
 from otlp_tracing.sidecar.service import ServiceOptions
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -38,6 +41,40 @@ async def test_the_page_waits_for_its_port(monkeypatch: pytest.MonkeyPatch, capl
     (line,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert line.startswith(f"cannot listen, trying again: --http = 127.0.0.1:{port}: is taken by another process")
     await runner.cleanup()
+
+
+async def test_a_deleted_socket_is_bound_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """New workers reach the sidecar although its socket and folder were deleted, and connections from before stay."""
+
+    class Echo:
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.read(5))
+            writer.close()
+            await writer.wait_closed()
+
+    async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        writer.write(b"hello")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    monkeypatch.setattr(service, "_SOCKET_SECONDS", 0.01)
+    path = tmp_path / "folder" / "sidecar.sock"
+    listening = service._Listening(cast(Receiver, Echo()), path)
+    await listening.start()
+    keeping = asyncio.create_task(listening.keep())
+    first = await asyncio.open_unix_connection(path)
+    shutil.rmtree(path.parent)
+    while "socket deleted" not in caplog.text:
+        await asyncio.sleep(0.001)
+    second = await asyncio.open_unix_connection(path)
+
+    assert await ask(*second) == await ask(*first) == b"hello"
+    keeping.cancel()
+    listening.close()
 
 
 def test_a_stop_is_no_error(tmp_path: Path) -> None:

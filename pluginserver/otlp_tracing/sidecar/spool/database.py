@@ -57,6 +57,7 @@ class Database:
     """
 
     def __init__(self, path: Path, salt: bytes | None = None) -> None:
+        self._path = path
         self._tally_path = path.with_name(path.name + SUFFIX)
         self._connection, self.salt = connect(
             path, lambda: salt or read_tally(self._tally_path)[0] or os.urandom(_SALT_BYTES)
@@ -73,7 +74,9 @@ class Database:
                 "SELECT number, digest, description, last_id FROM destination"
             ):
                 self._numbers[digest], self._last_ids[number], self._descriptions[digest] = number, last_id, text
-            self._wal = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
+            self._wal_path = path.with_name(path.name + "-wal")
+            self._wal = os.open(self._wal_path, os.O_RDONLY | os.O_CLOEXEC)
+            self._inode = _inode(path)
         except BaseException:
             self._connection.close()
             raise
@@ -81,6 +84,15 @@ class Database:
     def destinations(self) -> list[StoredDestination]:
         """Return every destination in the file."""
         return read_destinations(self._connection)
+
+    def is_in_place(self) -> bool:
+        """Tell whether the next process will find this file: it was not deleted or replaced while it was open."""
+        return _inode(self._path) == self._inode and _inode(self._wal_path) == _inode(self._wal)
+
+    def copy_to(self, path: Path) -> None:
+        """Copy everything into another file, completely or not at all. It works for a file that was deleted."""
+        with contextlib.closing(sqlite3.connect(path, timeout=0)) as copy:
+            self._connection.backup(copy)
 
     def last_records(self) -> dict[bytes, int]:
         """Return the number of the last stored record of each worker, by worker_id."""
@@ -365,6 +377,14 @@ class Database:
     def _scalar(self, query: str, values: Sequence[int] = ()) -> Any:
         found = self._connection.execute(query, values).fetchone()
         return found[0] if found else None
+
+
+def _inode(file: Path | int) -> tuple[int, int] | None:
+    try:
+        status = os.stat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _row(id_: int, batch: SpooledBatch) -> tuple[int, int, int, int, bytes]:

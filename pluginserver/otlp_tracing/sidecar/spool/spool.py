@@ -195,7 +195,7 @@ class Spool:
             await self._writer.close(seconds)
 
     async def recover(self) -> None:
-        """Open the file if necessary, repeat failed deletions, store batches in memory, and take writes again."""
+        """Open the file or make it again, if necessary; repeat failed deletions, store batches, take writes again."""
         if self._writer is None:
             return
         try:
@@ -203,6 +203,8 @@ class Spool:
                 opened = await self._writer.open()
                 self._salt = opened.salt
                 self._on_open(opened)
+            elif await self._writer.restore():
+                _log.warning("spool deleted: %s: all that waits is stored there again", self._folder)
             if self._undeleted:
                 await self._delete_again(self._writer)
             await self._store_unspooled()

@@ -138,6 +138,10 @@ class Writer:
         """Synchronize the file now; the future raises DiskError if the disk fails."""
         return self._post(other=lambda: self._with_database(Database.sync))
 
+    def restore(self) -> asyncio.Future[bool]:
+        """Make a new file of all batches, if the open one was deleted or replaced; tell whether that was so."""
+        return self._post(other=self._restore)
+
     def start_anew(self) -> asyncio.Future[OpenedSpool]:
         """Delete the file, of which no batch is needed any more, and open a new one."""
         return self._post(other=lambda: self._open(anew=True))
@@ -304,6 +308,28 @@ class Writer:
             assert self._folder is not None
             return os.access(self._folder.database(), os.W_OK) and self._folder.is_writable()
         return not str(error).startswith(_DISK_ERRORS)
+
+    def _restore(self) -> bool:
+        old = self._database
+        if old is None or old.is_in_place():
+            return False
+        if self._folder is not None:
+            self._folder.close()  # of a folder that may be gone
+            self._folder = None
+        try:
+            self._folder = SpoolFolder(self._path)
+            path = self._folder.database()
+            if path.stat().st_size:
+                self._folder.quarantine(path)
+                path = self._folder.database()
+            old.copy_to(path)
+            database = Database(path)
+        except OSError as error:
+            raise DiskError(f"its file was deleted: {reason(Path(error.filename or self._path), error)}") from error
+        self._database = database
+        old.close(is_broken=True)
+        database.compare_with_tally()
+        return True
 
     def _start_anew(self, old: Database) -> None:
         assert self._folder is not None

@@ -45,6 +45,13 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
     return received
 
 
+def test_a_newer_gateway_is_served(caplog: pytest.LogCaptureFixture) -> None:
+    """Its records are acknowledged, and the log says which process to restart."""
+    assert asyncio.run(exchange(VERSION + 1, ManualClock())) == [Ack(1), Rates(KEY, 1.0, [])]
+    assert "plugin server is newer" in caplog.text
+    assert "restart the sidecar" in caplog.text
+
+
 @pytest.mark.parametrize(("version", "told"), [(1, []), (VERSION, [Rates(KEY, 1.0, [])])])
 def test_rates_go_to_gateways_that_understand_them(version: int, told: list[Frame]) -> None:
     """One of version 1 is served as ever, and sent nothing that would make it close the connection."""

@@ -136,6 +136,47 @@ def test_a_file_is_read_on_a_full_disk(tmp_path: Path) -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("deleted", [".", "spool.db", "spool.db-wal"])
+def test_a_deleted_file_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture, deleted: str) -> None:
+    """Stored batches outlast the process also if a person deletes the folder, or a file of it, while it runs."""
+    folder = tmp_path / "spool"
+
+    async def scene() -> None:
+        async with SpoolLife(folder) as life:
+            (first, _) = await life.append("1", "2", last_records={b"worker": 6})
+            gone = folder / deleted
+            shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+            await until(lambda: "spool deleted" in caplog.text)
+            assert life.spool.trouble is None
+            await life.append("3", to="b")
+            await life.spool.delete([first])
+            copy = shutil.copytree(folder, tmp_path / "copy")
+        async with SpoolLife(copy) as life:
+            assert await life.bodies() == [b"2", b"3"]
+            assert life.opened[0].last_records == {b"worker": 6}
+
+    asyncio.run(scene())
+
+
+def test_a_deleted_folder_that_cannot_be_made_again_is_trouble(tmp_path: Path) -> None:
+    """Nothing is stored then, and the reason is said; the stored batches are kept until the folder is back."""
+    folder = tmp_path / "spool"
+
+    async def scene() -> None:
+        async with SpoolLife(folder) as life:
+            await life.append("1")
+            shutil.rmtree(folder)
+            folder.write_text("a file")
+            await until(lambda: "its file was deleted" in (life.spool.trouble or ""))
+            folder.unlink()
+            await until(lambda: life.spool.trouble is None)
+            await life.append("2")
+        async with SpoolLife(folder) as life:
+            assert await life.bodies() == [b"1", b"2"]
+
+    asyncio.run(scene())
+
+
 def test_the_file_shrinks_after_an_outage(tmp_path: Path) -> None:
     """When the batches are deleted the disk gets its space back, except for a few mebibytes."""
 
@@ -173,7 +214,7 @@ def test_a_commit_is_synchronized_soon(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "fdatasync", lambda _: synced.append(time.monotonic()))
 
     async def scene() -> None:
-        async with SpoolLife(tmp_path) as life:
+        async with SpoolLife(tmp_path, recovery_seconds=60) as life:
             await until(lambda: synced)  # of the opening
             synced.clear()
             begun = time.monotonic()
