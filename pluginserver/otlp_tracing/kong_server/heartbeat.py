@@ -2,9 +2,10 @@
 
 Every worker writes the time into its own slot in every turn of its loop. A peer or the supervisor that finds a
 stale slot kills that worker: its connections close, Kong repeats the events elsewhere, and the supervisor starts
-another. Otherwise a worker that is stopped or blocked would delay requests.
+another. Otherwise a worker that is stopped or blocked would delay requests. A worker that waits for a core is not
+stuck: on a machine without CPU time its successor would wait as well, and its requests would fail.
 
-Linux only: memfd; CLOCK_MONOTONIC, which all processes share; pidfd, because a pid can be used again.
+Linux only: memfd; CLOCK_MONOTONIC, which all processes share; pidfd, because a pid can be used again; /proc.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 MAX_SLOTS = 64  # workers of one server; six bits of an instance's number
 _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
@@ -22,6 +24,8 @@ _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 # The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes ten times in it.
 STALE_SECONDS = 0.45
 LOOK_SECONDS = 0.1
+_ENOUGH_CPU_SECONDS = 0.05  # for a heartbeat: a turn of the loop takes about a millisecond
+_CPU_TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _PAUSE_SECONDS = 1.0  # no loop of this package takes as long between two checks, unless the machine was paused
 
 
@@ -68,6 +72,18 @@ class HeartbeatTable:
         return pid != 0 and now - seconds < STALE_SECONDS / 2
 
 
+def state_and_cpu_seconds(pid: int) -> tuple[str, float]:
+    """Return a process's state, such as R for one that runs or waits for a core, and its CPU time.
+
+    Without an answer, the state is empty. Source: proc(5), /proc/pid/stat, fields 3, 14 and 15.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return fields[0], (int(fields[11]) + int(fields[12])) * _CPU_TICK_SECONDS
+    except (OSError, IndexError, ValueError):
+        return "", 0.0
+
+
 class Watchdog:
     """Kills workers with a stale heartbeat.
 
@@ -75,7 +91,8 @@ class Watchdog:
         table: to watch.
         own_slot: never killed; None for the supervisor.
         clock: monotonic seconds, the same for all processes.
-        kill: called with the pidfd and the pid of the worker to kill.
+        kill: called with the pidfd of the worker to kill.
+        look: returns the state of a process and its seconds of CPU time, by its pid.
     """
 
     def __init__(
@@ -84,6 +101,7 @@ class Watchdog:
         own_slot: int | None,
         clock: Callable[[], float] = time.monotonic,
         kill: Callable[[int], None] = lambda descriptor: signal.pidfd_send_signal(descriptor, signal.SIGKILL),
+        look: Callable[[int], tuple[str, float]] = state_and_cpu_seconds,
     ) -> None:
         self._table = table
         self._own_slot = own_slot
@@ -91,7 +109,8 @@ class Watchdog:
         self._kill = kill
         self._looked_at = float("-inf")
         self._processes: dict[int, tuple[int, int]] = {}  # slot: pid and pidfd
-        self._stale: set[int] = set()
+        self._look = look
+        self._stale: dict[int, float] = {}  # slot: CPU seconds of its worker when it was found
 
     def check(self) -> list[int]:
         """Check every slot, at most ten times a second; return the pids that were killed.
@@ -104,9 +123,18 @@ class Watchdog:
             return []
         paused = now > self._looked_at + _PAUSE_SECONDS
         self._looked_at = now
-        stale = {slot for slot in range(self._table.slots) if slot != self._own_slot and self._is_stale(slot, now)}
-        condemned = set() if paused else stale & self._stale
-        self._stale = stale - condemned
+        found, self._stale = self._stale, {}
+        condemned = []
+        for slot in range(self._table.slots):
+            if slot == self._own_slot or not self._is_stale(slot, now):
+                continue
+            state, cpu_seconds = self._look(self._table.read(slot)[0])
+            if slot not in found or paused:
+                self._stale[slot] = cpu_seconds
+            elif state == "R" and cpu_seconds < found[slot] + _ENOUGH_CPU_SECONDS:
+                self._stale[slot] = found[slot]  # it waits for a core
+            else:
+                condemned.append(slot)
         return [self._kill_worker(slot) for slot in condemned]
 
     def _is_stale(self, slot: int, now: float) -> bool:

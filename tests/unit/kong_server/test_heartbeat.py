@@ -6,12 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from doubles import ManualClock
-from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, STALE_SECONDS, HeartbeatTable, Watchdog
+from e2e.waiting import wait_for
+from otlp_tracing.kong_server.heartbeat import (
+    LOOK_SECONDS,
+    STALE_SECONDS,
+    HeartbeatTable,
+    Watchdog,
+    state_and_cpu_seconds,
+)
 
 
 @pytest.fixture
@@ -27,6 +35,7 @@ def table() -> HeartbeatTable:
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    wait_for(lambda: state_and_cpu_seconds(process.pid)[0] == "S", 30, "it sleeps")
     yield process
     process.kill()
     process.wait()
@@ -77,6 +86,44 @@ def test_a_worker_that_moves_is_left_alone(
         clock.now += STALE_SECONDS / 2
 
     assert process.poll() is None
+
+
+def test_a_worker_that_waits_for_a_core_is_left_alone(
+    table: HeartbeatTable, clock: ManualClock, process: subprocess.Popen[bytes]
+) -> None:
+    """A worker without CPU time is not stuck; with CPU time and without a heartbeat it is."""
+    cpu_seconds = 7.0
+    table.write(1, process.pid, clock.now)
+    watchdog = Watchdog(table, 0, clock, look=lambda _: ("R", cpu_seconds))
+
+    assert looks(watchdog, clock, 5) == []
+    cpu_seconds += 0.04
+    assert looks(watchdog, clock, 5) == []
+    cpu_seconds += 0.02
+    assert looks(watchdog, clock, 1) == [process.pid]
+
+
+def test_the_state_and_cpu_time_of_a_process(process: subprocess.Popen[bytes]) -> None:
+    """They are read from the kernel; a process that is gone has neither."""
+    state, cpu_seconds = state_and_cpu_seconds(os.getpid())
+    assert state == "R"
+    assert cpu_seconds == pytest.approx(time.process_time(), abs=0.1)
+    os.kill(process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    assert state_and_cpu_seconds(process.pid)[0] == "T"
+    process.kill()
+    process.wait()
+    assert state_and_cpu_seconds(process.pid) == ("", 0.0)
+
+
+def test_a_worker_that_spins_is_killed(table: HeartbeatTable, clock: ManualClock) -> None:
+    """An endless loop uses the CPU time that a heartbeat would have needed."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinning:
+        table.write(1, spinning.pid, clock.now)
+        watchdog = Watchdog(table, 0, clock)
+        wait_for(lambda: looks(watchdog, clock, STALE_SECONDS) == [spinning.pid], 30, "it is killed")
+
+        assert spinning.wait(10) == -signal.SIGKILL
 
 
 def test_nobody_kills_itself(table: HeartbeatTable, clock: ManualClock) -> None:
