@@ -116,11 +116,12 @@ class Try(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """The route that matched; for its tags see entities.py."""
+    """The route that matched; for its tags see entities.py. With `router_flavor = expressions` it may have no paths."""
 
     id: str | None = None
     name: str | None = None
     paths: list[str] | dict[str, Any] | None = None
+    expression: str | None = None
     protocols: Any = None
     tags: Any = None
 

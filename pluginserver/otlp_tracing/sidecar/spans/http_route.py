@@ -14,24 +14,34 @@ from typing import Any
 
 import re2
 
+from otlp_tracing.sidecar.ingest.log_record import Route
 from otlp_tracing.sidecar.spans.normalized_path import normalized_path
+from otlp_tracing.sidecar.spans.route_expression import expression_paths
 from otlp_tracing.sidecar.spans.route_template import readable_template
 
 
-def http_route(paths: Sequence[str], request_path: str) -> str | None:
+def paths_of(route: Route) -> Sequence[str]:
+    """Return the paths of a route, or those in its expression."""
+    if isinstance(route.paths, list) and route.paths:
+        return route.paths
+    return expression_paths(route.expression) if route.expression else ()
+
+
+def http_route(route: Route, request_path: str) -> str | None:
     """Return the template of the route's path that the request's path matched.
 
     Args:
-        paths: the route's.
+        route: that matched.
         request_path: as the client sent it, without the query.
 
     Returns:
         A plain path as it is, a regular expression as route_template.py has it. None where the route has
         no paths, or none of them explains the request.
     """
-    known = _known(tuple(paths))
-    if known.only is not None:
-        # Kong matched something, or the record would have no route: with one path it is that one.
+    known = _known(tuple(paths_of(route)))
+    if known.only is not None and route.paths:
+        # Kong matched something, or the record would have no route: with one path it is that one. An expression can
+        # match without it.
         return known.only
     matched_path = normalized_path(request_path)
     for expression, template in known.expressions:
@@ -43,11 +53,11 @@ def http_route(paths: Sequence[str], request_path: str) -> str | None:
     return None
 
 
-def path_captures(paths: Sequence[str], request_path: str) -> dict[str, str]:
+def path_captures(route: Route, request_path: str) -> dict[str, str]:
     """Return the captures of the route's regular expression that the request's path matched.
 
     Args:
-        paths: the route's.
+        route: that matched.
         request_path: as the client sent it, without the query.
 
     Returns:
@@ -55,7 +65,7 @@ def path_captures(paths: Sequence[str], request_path: str) -> dict[str, str]:
         group without a match is left out.
     """
     matched_path = normalized_path(request_path)
-    for expression, _ in _known(tuple(paths)).expressions:
+    for expression, _ in _known(tuple(paths_of(route))).expressions:
         if found := expression.match(matched_path):
             numbered = {str(number): text for number, text in enumerate(found.groups(), 1)}
             return {name: text for name, text in {**numbered, **found.groupdict()}.items() if text is not None}

@@ -106,9 +106,7 @@ def _parameter(query: str, key: str) -> str | None:
 
 def _captures(record: RequestRecord) -> dict[str, str]:
     route = record.log.route
-    if route is None or not isinstance(route.paths, list):
-        return {}
-    return path_captures(route.paths, record.path)
+    return {} if route is None else path_captures(route, record.path)
 
 
 def _is_list(one: SpanAttribute) -> bool:

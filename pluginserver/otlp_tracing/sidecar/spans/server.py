@@ -79,9 +79,9 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
 def route_of(record: RequestRecord, names: CardinalityLimit) -> str | None:
     """Return the template of the route that matched; None without one, or past the bound on names."""
     route, service = record.log.route, record.log.service
-    if route is None or not isinstance(route.paths, list):
+    if route is None:
         return None
-    template = http_route(route.paths, record.path)
+    template = http_route(route, record.path)
     owner = service.id if service and service.id else ""
     return template if template and names.admit("http.route", owner, template) else None
 
