@@ -21,6 +21,7 @@ _MAY_BE_ABSENT = re.compile(r"[?*]|\{0+[,}]")
 _IS_ABSENT = re.compile(r"\{0+(?:,0+)?\}")
 _ASSERTIONS = "AzZbB"  # \A, \z, \b: places, not characters
 _CLASSES = "dDwWsSpP"
+_CATEGORY = re.compile(r"\{[^}]*\}|[A-Z]")  # \p{L} or \pL
 
 
 class _UnreadableError(Exception):
@@ -78,6 +79,8 @@ class _Reader:
         head = _GROUP.match(self._text, at)
         if head is None or (head.end() == at + 1 and self._text.startswith("(?", at)):
             raise _UnreadableError  # look-around, which Kong's router does not know
+        if "x" in (head["flags"] or "").partition("-")[0]:
+            raise _UnreadableError  # blanks and comments, which are not part of the path
         if head["flags_end"] == ")":
             return head.end()
         end = _group_end(self._text, at)
@@ -101,8 +104,8 @@ class _Reader:
         if escaped in _ASSERTIONS and escaped:
             return at + 2
         if escaped in _CLASSES and escaped:
-            braces = re.compile(r"\{[^}]*\}").match(self._text, at + 2) if escaped in "pP" else None
-            return self._placeholder(None, braces.end() if braces else at + 2)
+            category = _CATEGORY.match(self._text, at + 2) if escaped in "pP" else None
+            return self._placeholder(None, category.end() if category else at + 2)
         if not escaped or escaped.isalnum():
             raise _UnreadableError
         return self._literal(escaped, at + 2)

@@ -17,6 +17,7 @@ from otlp_tracing.sidecar.spans.route_template import readable_template
         (r"/u/\d+/[a-z][a-z0-9-]*/f\.json", "/u/{1}/{2}/f.json"),
         (r"/(a|b)(c|d)", "/{1}{2}"),
         (r"/(?:users|people)/(?<id>\d+)", "/{1}/{id}"),
+        (r"/\pL+/\p{Lu}/\PN", "/{1}/{2}/{3}"),
         (r"/users(?:/(?<id>\d+))?/?$", "/users{id}"),
         (r"/users(?:/(?<id>\d+)/(?<part>\w+))?$", "/users{1}"),
         (r"/status(?:/live)?$", "/status{1}"),
@@ -47,7 +48,8 @@ def test_an_expression_becomes_a_template(expression: str, template: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "expression", [r"/a|/b", r"/a(?=b)", r"users/\d+", r"/(((broken", "/[broken", "/\\", r"/\x41", ""]
+    "expression",
+    [r"/a|/b", r"/a(?=b)", r"(?x)/a b # c", r"/(?ix: a)", r"users/\d+", r"/(((broken", "/[broken", "/\\", r"/\x41", ""],
 )
 def test_what_no_template_stands_for_stays_as_it_is(expression: str) -> None:
     """It is one name all the same."""
