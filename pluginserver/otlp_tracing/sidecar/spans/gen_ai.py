@@ -52,10 +52,9 @@ class ModelCall:
     ) -> None:
         provider = _text(meta.get("provider_name"))
         path = (record.log.upstream_uri or "").partition("?")[0]
-        is_completion = path.endswith(_COMPLETIONS) and not path.endswith("/chat/completions")
         content_type = first_line(record.response_headers, "content-type") or ""
         self._payload: Final = payload
-        self.operation: Final = "text_completion" if is_completion else "chat"
+        self.operation: Final = _operation(path)
         self.provider: Final = None if provider is None else _PROVIDERS.get(provider, provider)
         self.request_model: Final = _text(meta.get("request_model"))
         self.response_model: Final = _text(meta.get("response_model"))
@@ -109,6 +108,12 @@ def gen_ai_attributes(record: RequestRecord, rules: SpanRules) -> Attributes:
     """Return the attributes of the call that ai-proxy made; empty without one."""
     call = model_call(record)
     return {} if call is None else call.attributes(rules)
+
+
+def _operation(path: str) -> str:
+    if path.endswith("/embeddings"):  # with ai-proxy's route_type preserve
+        return "embeddings"
+    return "text_completion" if path.endswith(_COMPLETIONS) and not path.endswith("/chat/completions") else "chat"
 
 
 def _part(part: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -127,7 +127,12 @@ def test_a_call_without_a_try_is_on_the_server_span() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "operation"), [("/v1/chat/completions", "chat"), ("/v1/completions", "text_completion")]
+    ("path", "operation"),
+    [
+        ("/v1/chat/completions", "chat"),
+        ("/v1/completions", "text_completion"),
+        ("/v1/embeddings?a=1", "embeddings"),
+    ],
 )
 def test_the_operation_follows_from_the_path(path: str, operation: str) -> None:
     """Of the call upstream: Kong's record does not have the route type."""
