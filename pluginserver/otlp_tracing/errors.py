@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from typing import Literal
 
 _LONGEST_SHOWN = 80  # characters
 # Each begins where no other match can, so that a megabyte takes no longer than its length.
@@ -43,11 +45,13 @@ class Fault:
         value: as JSON; empty for a secret. The user and password before an `@`, the query of a URL, and the end of a
             long value are not shown.
         rule: the end of a sentence: `must be between 0 and 1`.
+        kind: unknown for a field that does not exist, misspelt if a known field has a similar name; otherwise rule.
     """
 
     field: str
     value: str
     rule: str
+    kind: Literal["rule", "unknown", "misspelt"] = dataclass_field(default="rule", compare=False)
 
     def __str__(self) -> str:
         value = cut(_QUERY.sub(r"\1?…", _USERINFO.sub("…@", self.value)))

@@ -10,7 +10,7 @@ import pytest
 from checkout import TESTDATA
 from kong_verdicts.asking import ask
 from kong_verdicts.cases import Verdict, cases, stored
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 
 CONVERTED = sorted((TESTDATA / "dumps" / "converted").glob("*.written.yml"))
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from checkout import CHECKOUT
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 from ship.test_kubernetes import NEWEST_BUILT_IN, VALIDATE
 from ship.tools import go_tool, resource_definitions
 

@@ -15,7 +15,7 @@ import yaml
 
 from absent import absent
 from checkout import CHECKOUT
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 from otlp_tracing_devtools.fake_kong import parse_declaration
 
 KONG_YML = CHECKOUT / "kong" / "kong.yml"

@@ -12,7 +12,7 @@ import yaml
 
 from checkout import CHECKOUT
 from misspelling import with_one_wrong
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 from otlp_tracing.sidecar.live.http.options import page_options
 from ship.tools import go_tool, kubernetes_schemas
 

@@ -14,7 +14,7 @@ import yaml
 from absent import absent
 from checkout import CHECKOUT
 from misspelling import with_one_wrong
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 from ship.test_workflows import ACTIONLINT
 from ship.tools import compose_config, dashboard_schema, go_tool
 

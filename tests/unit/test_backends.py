@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from checkout import CHECKOUT
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 from otlp_tracing.config.endpoint_warnings import endpoint_warnings
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination

@@ -1,7 +1,8 @@
 """The parser of the command line: the commands, and the options of those that are asked for.
 
-A command is a module with `add_options(parser)`, `run(options)`, and `EXAMPLE`, a line to type. Only the modules
-that are asked for are imported. Other distributions add commands in the entry point group of that name.
+A command is a module with `add_options(parser)`, `run(options)`, and `EXAMPLE`, a line to type. A command that is a
+package has them in its module `command`. Only the modules that are asked for are imported. Other distributions add
+commands in the entry point group of that name.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ COMMANDS = {
     "worker": "",  # for `serve` alone: in no list
 }
 
+_PACKAGES = frozenset({"check", "doctor"})
 _ENTRY_POINTS = "otlp_tracing.commands"
 _IN_OTHER_DISTRIBUTIONS = {"demo": "demo"}
 """Commands that an extra of this distribution installs, with the extra's name."""
@@ -75,7 +77,7 @@ def parser_of(names: Collection[str]) -> OptionParser:
 
 def _module_of(name: str) -> ModuleType:
     if name not in _IN_OTHER_DISTRIBUTIONS:
-        return importlib.import_module(f"otlp_tracing.commands.{name}")
+        return importlib.import_module(f"otlp_tracing.commands.{name}{'.command' if name in _PACKAGES else ''}")
     if entry := _entry(name):
         return importlib.import_module(entry.module)
     extra = f"otlp-tracing[{_IN_OTHER_DISTRIBUTIONS[name]}]"

@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from otlp_tracing.errors import Fault, cut
 
@@ -98,8 +98,10 @@ def unknown_field(record: str, name: str, value: object, known: Iterable[str]) -
     known = list(known)
     others = f"; there are {', '.join(known)}"
     if value is None:
-        return Fault(record, "", f"has an unknown field without a value{others}")
-    return Fault(_join(record, cut(name)), "", f"no such field{did_you_mean(name, known) or others}")
+        return Fault(record, "", f"has an unknown field without a value{others}", "unknown")
+    meant = did_you_mean(name, known)
+    kind: Literal["misspelt", "unknown"] = "misspelt" if meant else "unknown"
+    return Fault(_join(record, cut(name)), "", f"no such field{meant or others}", kind)
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from checkout import CHECKOUT
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 from otlp_tracing.commands.nginx_snippet import as_json, as_kong_yml
 from otlp_tracing.paths import NGINX_FACTS, command_line
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from otlp_tracing.commands.kong_files.documents import PLACEHOLDER, Document, Entry
+from otlp_tracing.commands.kong_files.documents import Document, Entry
+from otlp_tracing.commands.kong_files.entities import PLACEHOLDER
 from otlp_tracing.commands.kong_files.scope import Scope
 from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.config.validation import is_vault_reference

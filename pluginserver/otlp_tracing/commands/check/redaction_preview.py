@@ -17,8 +17,9 @@ from typing import Any
 
 import yaml
 
-from otlp_tracing.commands.check import PLUGIN, faults_of
-from otlp_tracing.commands.kong_files.documents import read_documents
+from otlp_tracing.commands.check.entry_rules import faults_of
+from otlp_tracing.commands.kong_files.entities import PLUGIN
+from otlp_tracing.commands.kong_files.reader import read_documents
 from otlp_tracing.commands.screen import Cell, Screen, printable
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
@@ -87,8 +88,8 @@ def show(samples: Path, kong_yml: Path | None, screen: Screen | None = None) -> 
     entries = list(_entries(kong_yml))
     for place, settings in entries:
         redactor = Redactor(settings.redaction, settings.span.attributes)
-        for caution in redaction_warnings(settings.redaction):
-            screen.line((f"{place or 'the defaults'}: {caution}", "yellow"))
+        for field, text in redaction_warnings(settings.redaction):
+            screen.line((f"{place or 'the defaults'}: {field}: {text}", "yellow"))
         for sample in requests:
             if _applies_to(place, sample, [other for other, _ in entries]):
                 _print(screen, place, sample, _changes_of(sample, settings, redactor))

@@ -13,7 +13,6 @@ from pathlib import Path
 from otlp_tracing.commands.doctor.kong_conf import (
     DEFAULT_FILES,
     DEFAULT_PREFIX,
-    NAME,
     KongConf,
     default_kong_conf,
     read_kong_conf,
@@ -21,6 +20,7 @@ from otlp_tracing.commands.doctor.kong_conf import (
     server_setting,
 )
 from otlp_tracing.commands.doctor.processes import Process, running
+from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.folders import user_name
 from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
@@ -71,7 +71,7 @@ class Surroundings:
         """The socket that the sidecar takes records at."""
         named = self.sidecar.option("--listen") if self.sidecar else None
         told = next((one.environment().get(SIDECAR_SOCKET_VARIABLE) for one in self.workers), None)
-        return Path(named or told or self.prefix / NAME / "sidecar.sock")
+        return Path(named or told or self.prefix / PLUGIN / "sidecar.sock")
 
     @property
     def spool(self) -> Path | None:
@@ -169,9 +169,9 @@ def server_name(conf: KongConf) -> str | None:
     """Return the name of our plugin server in Kong's configuration: that which runs our commands, or has our name."""
     names = [name.lower() for name in conf.words("pluginserver_names")]
     for name in names:
-        if any(NAME in conf.get(server_setting(name, kind)) for kind in ("query_cmd", "start_cmd")):
+        if any(PLUGIN in conf.get(server_setting(name, kind)) for kind in ("query_cmd", "start_cmd")):
             return name
-    return NAME if NAME in names else None
+    return PLUGIN if PLUGIN in names else None
 
 
 def _default_prefix() -> Path:
@@ -182,7 +182,7 @@ def _sidecar(everyone: Sequence[Process], workers: Sequence[Process], prefix: Pa
     sidecars = [one for one in everyone if one.role == "sidecar"]
     parents = {one.parent for one in workers}
     listens = {one.environment().get(SIDECAR_SOCKET_VARIABLE) for one in workers} | {
-        str(prefix / NAME / "sidecar.sock")
+        str(prefix / PLUGIN / "sidecar.sock")
     }
     for one in sidecars:
         if one.parent in parents or one.option("--listen") in listens:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 
-NAME = "otlp-tracing"
 """Of the plugin, and of its plugin server in the shipped files."""
 DEFAULT_PREFIX = Path("/usr/local/kong")
 DEFAULT_FILES = (Path("/etc/kong/kong.conf"), Path("/etc/kong.conf"))

@@ -22,7 +22,8 @@ from otlp_tracing import __version__
 from otlp_tracing.commands import serve
 from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings, program
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.kong_conf import NAME, KongConf, server_setting
+from otlp_tracing.commands.doctor.kong_conf import KongConf, server_setting
+from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
 
@@ -48,11 +49,11 @@ def ask_kong_conf(found: Surroundings) -> Iterator[Finding]:
     running = f"Kong runs in {found.prefix} (pid {found.kong.pid})" if found.kong else "Kong does not run here"
     yield Finding("ok" if found.kong else "note", "kong.conf", f"read from {conf.source}; {running}")
     plugins = conf.words("plugins", "bundled")
-    if NAME in plugins:
-        yield Finding("ok", "kong.conf", f"plugins has {NAME}")
+    if PLUGIN in plugins:
+        yield Finding("ok", "kong.conf", f"plugins has {PLUGIN}")
     else:
-        words = ",".join([*(word for word in plugins if word != "off"), NAME])
-        yield Finding("FAIL", "kong.conf", f"plugins has no {NAME}", conf.set_command("plugins", words))
+        words = ",".join([*(word for word in plugins if word != "off"), PLUGIN])
+        yield Finding("FAIL", "kong.conf", f"plugins has no {PLUGIN}", conf.set_command("plugins", words))
     yield from _ask_names(conf, found.server)
     if found.server is not None:
         yield from _ask_query(conf, server_setting(found.server, "query_cmd"))
@@ -65,8 +66,8 @@ def _ask_names(conf: KongConf, server: str | None) -> Iterator[Finding]:
     if server is not None:
         yield Finding("ok", "kong.conf", f"pluginserver_names has {server}")
         return
-    text = f"pluginserver_names has no server of {NAME}" if names else "pluginserver_names is not set"
-    yield Finding("FAIL", "kong.conf", text, conf.set_command("pluginserver_names", ",".join([*names, NAME])))
+    text = f"pluginserver_names has no server of {PLUGIN}" if names else "pluginserver_names is not set"
+    yield Finding("FAIL", "kong.conf", text, conf.set_command("pluginserver_names", ",".join([*names, PLUGIN])))
 
 
 def _ask_query(conf: KongConf, name: str) -> Iterator[Finding]:
@@ -78,13 +79,13 @@ def _ask_query(conf: KongConf, name: str) -> Iterator[Finding]:
     reason, description = _description(command)
     if reason:
         yield Finding("FAIL", "kong.conf", f"{name} {reason}", mend)
-    elif description.get("Name") != NAME:
+    elif description.get("Name") != PLUGIN:
         yield Finding("FAIL", "kong.conf", f"{name} describes another plugin, {description.get('Name')!r:.60}", mend)
     elif description.get("Version") != __version__:
         text = f"{name} describes version {description.get('Version')!r:.40}, and this package has {__version__}"
         yield Finding("FAIL", "kong.conf", text, mend)
     else:
-        yield Finding("ok", "kong.conf", f"{name} prints the description of {NAME} {__version__}")
+        yield Finding("ok", "kong.conf", f"{name} prints the description of {PLUGIN} {__version__}")
 
 
 def _description(command: str) -> tuple[str, Mapping[str, object]]:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.check import inspect
+from otlp_tracing.commands.check.entry_rules import inspect
 from otlp_tracing.commands.check.findings import text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, is_for_sidecar, queue_findings
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.kong_conf import NAME
-from otlp_tracing.commands.kong_files.documents import Document, Entry, read_documents
-from otlp_tracing.commands.kong_files.entities import STREAM_PROTOCOLS
+from otlp_tracing.commands.kong_files.documents import Document, Entry
+from otlp_tracing.commands.kong_files.entities import PLUGIN, STREAM_PROTOCOLS
 from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.reader import read_documents
 from otlp_tracing.commands.nginx_snippet import DUMP, PRE_FUNCTION, has_snippet, snippet_findings
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
@@ -105,7 +105,7 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     """
     check = f"otlp-tracing check {shlex.quote(str(file))}"
     try:
-        read = read_documents(file, {NAME, PRE_FUNCTION, HTTP_LOG}.__contains__)
+        read = read_documents(file, {PLUGIN, PRE_FUNCTION, HTTP_LOG}.__contains__)
     except ConfigError as error:
         return [], [Finding("FAIL", str(file), "; ".join(fault.rule for fault in error.faults), check)]
     parted = []
@@ -126,11 +126,11 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
                 used.append(one)
                 findings += _about_connections(one)
     if not any(document.entries for document in documents):
-        text = f"has no entry of {NAME}: no request is traced"
+        text = f"has no entry of {PLUGIN}: no request is traced"
         findings.append(Finding("FAIL", str(file), text, _add_command(file)))
     elif used:
         count = "1 entry" if len(used) == 1 else f"{len(used)} entries"
-        findings.insert(0, Finding("ok", str(file), f"{count} of {NAME}"))
+        findings.insert(0, Finding("ok", str(file), f"{count} of {PLUGIN}"))
     for document, _, functions in parted:
         findings += _snippet_findings(file, document, functions)
     for document, loggers, _ in parted if used else ():
@@ -185,7 +185,7 @@ def _about_connections(one: ConfiguredEntry) -> Iterator[Finding]:
 
 
 def _entries(file: Path) -> list[Entry]:
-    return [entry for document in read_documents(file, NAME.__eq__) for entry in document.entries]
+    return [entry for document in read_documents(file, PLUGIN.__eq__) for entry in document.entries]
 
 
 def _add_command(file: Path) -> str:
@@ -195,8 +195,8 @@ def _add_command(file: Path) -> str:
     except (OSError, UnicodeDecodeError):
         has_plugins = None
     if has_plugins:
-        return f"sed -i '/^plugins:/a\\- name: {NAME}' {quoted}"
-    return f"printf 'plugins:\\n- name: {NAME}\\n' >>{quoted}"
+        return f"sed -i '/^plugins:/a\\- name: {PLUGIN}' {quoted}"
+    return f"printf 'plugins:\\n- name: {PLUGIN}\\n' >>{quoted}"
 
 
 def _scripts(entry: Node, field: str, value: str) -> Iterator[_Script]:

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_tracing.commands.doctor.discovery import Surroundings
 from otlp_tracing.commands.doctor.findings import Finding
-from otlp_tracing.commands.doctor.kong_conf import NAME
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
+from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.status import fetch, fetch_report
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.folders import user_name
@@ -26,7 +26,7 @@ _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate
 
 def ask_folder(found: Surroundings) -> Iterator[Finding]:
     """Tell whether the sidecar can use its folder, and no other user can."""
-    folder = found.prefix / NAME
+    folder = found.prefix / PLUGIN
     try:
         status = folder.stat()
     except OSError:

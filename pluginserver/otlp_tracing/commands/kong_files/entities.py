@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from otlp_tracing.config.declaration import Field
 
+PLUGIN = "otlp-tracing"
+"""The name of this plugin in Kong's files."""
+
+PLACEHOLDER = "${{"
+"""Begins a value that decK fills in; such a value cannot be checked."""
+
 HTTP_PROTOCOLS = ("grpc", "grpcs", "http", "https")
 STREAM_PROTOCOLS = ("tcp", "tls", "tls_passthrough", "udp")
 _UUID = "^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
@@ -65,7 +71,7 @@ ENTRY: list[Field] = [
     },
     {"enabled": {"type": "boolean", "required": True, "default": True}},
 ]
-"""A plugin entry; what else its scope, consumer and configuration must be is in check.py."""
+"""A plugin entry; what else its scope, consumer and configuration must be is in check/entry_rules.py."""
 
 DECK_FIELDS = ("_config", "ordering")
 """Fields of an entry that decK takes too, for its shared configurations and for Kong Enterprise."""
@@ -92,6 +98,9 @@ MANIFEST: list[Field] = [
 
 NESTING = ("services", "routes", "consumers")
 """Entities of open-source Kong that may have plugin entries in them."""
+
+GROUPS = "consumer_groups"
+"""Entities that have plugin entries in Kong Enterprise."""
 
 _OTHER_SECTIONS = (
     "plugins",

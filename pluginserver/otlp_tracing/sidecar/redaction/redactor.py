@@ -209,18 +209,18 @@ def shared_redactor(redaction: Redaction, own: tuple[SpanAttribute, ...] = ()) -
         ConfigError: as Redactor does.
     """
     redactor = Redactor(redaction, own)
-    for warning in redaction_warnings(redaction):
-        _log.warning("%s", warning)
+    for field, text in redaction_warnings(redaction):
+        _log.warning("%s: %s", field, text)
     return redactor
 
 
-def redaction_warnings(redaction: Redaction) -> Iterator[str]:
-    """Return a warning for each setting that could surprise its author."""
+def redaction_warnings(redaction: Redaction) -> Iterator[tuple[str, str]]:
+    """Give a field and a warning for each setting that could surprise its author."""
     if redaction.dry_run:
-        yield "redaction.dry_run: findings of detectors and patterns are reported and LEAVE UNREDACTED"
+        yield "redaction.dry_run", "findings of detectors and patterns are reported and LEAVE UNREDACTED"
     modes = {redaction.mode, *(one.mode for one in redaction.modes), *(one.mode for one in redaction.patterns)}
     if "hash" in modes and not redaction.hash_key:
-        yield "redaction.hash_key is unset: the mode hash masks values"
+        yield "redaction.hash_key", "is unset: the mode hash masks values"
 
 
 def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Detector]:

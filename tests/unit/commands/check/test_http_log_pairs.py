@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 
 TRACING: dict[str, Any] = {"name": "otlp-tracing", "config": {"sampling": {"rate": 0.1}}}
 ELSEWHERE: dict[str, Any] = {"name": "http-log", "config": {"http_endpoint": "http://logs.example/kong"}}

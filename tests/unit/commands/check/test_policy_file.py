@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.commands.check import check
+from otlp_tracing.commands.check.command import check
 
 GOOD = "sender: a\npolicies:\n- {id: a, name: A, trace: {match: {tags: [b]}, keep: all}}\n"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.commands.check import faults_of
+from otlp_tracing.commands.check.entry_rules import faults_of
 from otlp_tracing.commands.convert.equivalent import BUNDLED, equivalent
 
 OPENTELEMETRY: dict[str, Any] = {

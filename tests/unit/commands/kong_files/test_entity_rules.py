@@ -1,4 +1,4 @@
-"""Promises of commands/kong_files/entity_rules.py; test_check.py compares it with real Kongs on 289 files."""
+"""Promises of commands/kong_files/entity_rules.py; check/test_command.py compares it with real Kongs on 289 files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from otlp_tracing.commands.kong_files.documents import PLACEHOLDER
-from otlp_tracing.commands.kong_files.entity_rules import FIELDS, NESTED, entity_faults
+from otlp_tracing.commands.kong_files.entity_fields import FIELDS, NESTED
+from otlp_tracing.commands.kong_files.entity_names import entities_of, names_of
+from otlp_tracing.commands.kong_files.entity_rules import entity_faults
 from otlp_tracing.commands.kong_files.yaml_parser import read_yaml
 
 
 def found(text: str, *, is_deck: bool = False) -> list[str]:
     (node,) = read_yaml(text.encode())
-    return [f"{at.line}:{at.column}: {fault}" for at, fault in entity_faults(node, PLACEHOLDER, is_deck=is_deck)]
+    entities = list(entities_of(node))
+    faults = entity_faults(entities, names_of(entities), is_deck=is_deck)
+    return [f"{at.line}:{at.column}: {fault}" for at, fault in faults]
 
 
 @pytest.mark.parametrize(
@@ -100,3 +103,11 @@ def test_a_thousand_references_to_nothing_take_no_time() -> None:
     routes = "".join(f"- {{paths: [/], service: servce-{number}}}\n" for number in range(200))
 
     assert len(found(f"services:\n{services}routes:\n{routes}")) == 200
+
+
+@pytest.mark.parametrize("field", ["groups: [{name: g}]", "groups: null", "some_field_of_konnect: 5"])
+def test_deck_takes_unknown_fields_but_no_misspelt_ones(field: str) -> None:
+    """A name that is like a known one is a fault to both; decK takes any other, with a value or without."""
+    assert found(f"consumers: [{{username: a, {field}}}]", is_deck=True) == []
+    assert len(found(f"consumers: [{{username: a, {field}}}]")) == 1
+    assert "did you mean username?" in found("consumers: [{usrname: a, custom_id: b}]", is_deck=True)[0]

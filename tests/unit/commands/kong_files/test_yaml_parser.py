@@ -1,4 +1,4 @@
-"""Promises of commands/kong_files/yaml_parser.py; test_check.py compares it with real Kongs on a thousand files."""
+"""Promises of commands/kong_files/yaml_parser.py; check/test_command.py compares it with real Kongs."""
 
 from __future__ import annotations
 

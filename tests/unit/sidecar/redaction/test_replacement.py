@@ -27,7 +27,7 @@ def test_a_value_has_one_pseudonym() -> None:
 def test_hash_without_a_key_masks(caplog: pytest.LogCaptureFixture) -> None:
     """The log has one warning."""
     assert values_of(span_of(a="alice@example.com"), mode="hash") == {"a": "[REDACTED]"}
-    assert [record.message for record in caplog.records] == ["redaction.hash_key is unset: the mode hash masks values"]
+    assert [record.message for record in caplog.records] == ["redaction.hash_key: is unset: the mode hash masks values"]
 
 
 def test_drop_removes_the_parameter_or_the_attribute() -> None:

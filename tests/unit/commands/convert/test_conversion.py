@@ -1,4 +1,4 @@
-"""Promises of commands/convert/__init__.py, which is `check --from`."""
+"""Promises of commands/convert/conversion.py, which is `check --from`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import yaml
 
 from checkout import TESTDATA
 from otlp_tracing.cli import main
-from otlp_tracing.commands.check import check
-from otlp_tracing.commands.convert import convert
+from otlp_tracing.commands.check.command import check
+from otlp_tracing.commands.convert.conversion import convert
 from otlp_tracing.errors import ConfigError
 
 DUMPS = sorted((TESTDATA / "dumps").glob("*-3.?.*"))

@@ -1,4 +1,4 @@
-"""Promises of commands/check and commands/kong_files: every fault, at its place, and no secret."""
+"""Promises of commands/check/command.py: every fault, at its place, and no secret."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from checkout import CHECKOUT
 from kong_verdicts.cases import stored
 from otlp_tracing.cli import main
-from otlp_tracing.commands.check import check, inspect
+from otlp_tracing.commands.check.command import check
 
 SECRET = "s3cr3tvalue"
 KONG_YML = f"""\
@@ -79,47 +79,6 @@ def test_the_verdicts_are_kongs(tmp_path: Path) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize(
-    ("rule", "warns"),
-    [
-        ({"statuses": [5], "rate": 0}, True),
-        ({"statuses": [404, 503], "rate": 0.5}, True),
-        ({"statuses": [5], "rate": 1}, False),
-        ({"statuses": [4], "rate": 0}, False),
-        ({"rate": 0}, False),
-    ],
-)
-def test_a_tail_rule_that_errors_never_reach_is_a_warning(rule: dict[str, Any], warns: bool) -> None:
-    """sampling.keep is asked first; without keep.errors the rule decides."""
-    rules = [{"name": "a", **rule}]
-    entry = {"name": "otlp-tracing", "config": {"sampling": {"tail_rules": rules}}}
-    without_keep = {"name": "otlp-tracing", "config": {"sampling": {"tail_rules": rules, "keep": {"errors": False}}}}
-
-    assert [field for field, _ in inspect(entry)[1]] == ["config.sampling.tail_rules[1].statuses"] * warns
-    assert inspect(without_keep) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("rules", "warning"),
-    [
-        ([{"statuses": [404, 60]}], ("tail_rules[1].statuses[2]", "60 must be a status such as 404")),
-        ([{"slower_than_ms": 9, "faster_than_ms": 9}], ("tail_rules[1].faster_than_ms", "no request matches it")),
-        ([{}, {"consumers": ["a"]}], ("tail_rules[2]", "rule 1 before it matches every request")),
-        ([{"paths": ["/a", "orders"]}], ("rules[1].paths[2]", "must begin with /")),
-        ([{"hosts": ["a.example:8443"]}], ("rules[1].hosts[1]", "must be a host name")),
-    ],
-)
-def test_a_rule_that_no_request_can_match_is_a_warning(rules: list[dict[str, Any]], warning: tuple[str, str]) -> None:
-    """Kong's schema cannot refuse it, and the rule would be silent for ever."""
-    name = warning[0].partition("[")[0]
-    entry = {"config": {"sampling": {name: [{"name": "a", "rate": 1, **one} for one in rules]}}}
-
-    ((field, text),) = inspect({"name": "otlp-tracing", **entry})[1]
-
-    assert field == f"config.sampling.{warning[0]}"
-    assert warning[1] in text
-
-
 def test_the_faults_of_tail_rules_name_field_and_rule(found: Any) -> None:
     """Unknown conditions, wrong values, and patterns that RE2 refuses."""
     rules = [
@@ -140,25 +99,6 @@ def test_the_faults_of_tail_rules_name_field_and_rule(found: Any) -> None:
     ):
         assert any(text in line for line in lines), text
     assert "tail_rules[1].paths: must be regular expressions that RE2 accepts" in pattern
-
-
-@pytest.mark.parametrize(
-    ("load", "warns"),
-    [
-        ({}, False),
-        ({"high": 0.8}, False),
-        ({"high": 0.8, "low": 0.8}, True),
-        ({"high": 0.2}, True),
-        ({"low": 1}, False),
-    ],
-)
-def test_bounds_of_the_load_that_cross_are_a_warning(load: dict[str, Any], warns: bool) -> None:
-    """Kong takes them; rates would move up and down at once."""
-    entry = {"name": "otlp-tracing", "config": {"sampling": {"load": load}}}
-
-    faults, warnings = inspect(entry)
-    assert [field for field, _ in warnings] == ["config.sampling.load.low"] * warns
-    assert faults == []
 
 
 def test_a_fault_is_told_with_its_place(found: Any) -> None:
@@ -377,27 +317,6 @@ def test_no_file_gives_a_traceback_or_a_secret(
     assert main([*options, str(tmp_path / name)]) in {0, 2}
     captured = capsys.readouterr()
     assert SECRET not in captured.out + captured.err
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "field"),
-    [
-        ("kind: KongClusterPlugin", "kind: KongClusterPlgin", "kind: must be one of: KongClusterPlugin, KongPlugin"),
-        ("kind: KongClusterPlugin\n", "", "kind: must be one of"),
-        ('global: "true"', "global: true", "metadata.labels.global: must be a text: put it in quotes"),
-        ("path: /headers", "path: headers", "configPatches[1].path: must begin with /"),
-    ],
-)
-def test_a_manifest_around_the_entry_is_checked(
-    right: str, wrong: str, field: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What the cluster would refuse, or would not take for a plugin, is named."""
-    text = (CHECKOUT / "kong" / "ingress-controller" / "plugin.yaml").read_text()
-    assert right in text
-    (tmp_path / "plugin.yaml").write_text(text.replace(right, wrong, 1))
-
-    assert check([tmp_path / "plugin.yaml"]) == 2
-    assert field in "".join(capsys.readouterr())
 
 
 def test_a_section_that_is_written_twice_is_a_warning(found: Any) -> None:
