@@ -21,7 +21,7 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
-from otlp_tracing.kong_server.heartbeat import HeartbeatTable, Watchdog
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable, Watchdog, state_and_cpu_seconds
 from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, pending_path
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
@@ -33,8 +33,8 @@ _RESPAWN_SECONDS = 1.0  # between starts of a worker that keeps ending; Kong's o
 _MAX_RESPAWN_SECONDS = 60.0
 _SETTLED_SECONDS = 5.0  # a child that ends earlier has ended at once
 _KILLED_SECONDS = 1.0  # if a signal has ended it: earlier than this
-# The time that a worker may take until it serves. It doubles with each worker that took longer: a busy machine, or a
-# container with little CPU, may need it.
+# The time that a worker may take until it serves, without the wait for a core. It doubles with each worker that took
+# longer: a slow disk may need it.
 _START_SECONDS = 5.0
 _MAX_START_SECONDS = 60.0
 _RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
@@ -165,6 +165,9 @@ class Child:
         # A slot is empty again before a worker that the watchdog of another one has killed is gone.
         self.has_served = table.read(self.slot)[0] == self.process.pid
         if not self.has_served and now >= self.started_at + self.start_seconds:
+            state, cpu_seconds = state_and_cpu_seconds(self.process.pid)
+            if state == "R" and cpu_seconds < self.start_seconds:
+                return  # it waits for a core, and a successor would wait again
             _log.warning("%s killed: pid %d did not serve within %g s", self.role, self.process.pid, self.start_seconds)
             self.start_seconds = min(2 * self.start_seconds, _MAX_START_SECONDS)
             self.process.kill()

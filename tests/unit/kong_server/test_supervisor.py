@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.kong_server.heartbeat import HeartbeatTable
+from otlp_tracing.kong_server.heartbeat import HeartbeatTable, state_and_cpu_seconds
 from otlp_tracing.kong_server.lifecycle import identity, pending_path
 from otlp_tracing.kong_server.supervisor import Child, bind
 
@@ -58,10 +59,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
 
 
 def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    return state_and_cpu_seconds(pid)[0] not in {"", "Z"}
+
+
+def sleeps(pid: int) -> bool:
+    return state_and_cpu_seconds(pid)[0] == "S"
 
 
 def pids(path: Path) -> list[int]:
@@ -196,6 +198,7 @@ def test_a_worker_gets_more_time_to_start_where_it_needs_more() -> None:
     allowed = []
     for _ in range(6):
         with subprocess.Popen(["/bin/sleep", "60"]) as worker.process:
+            wait_for(partial(sleeps, worker.process.pid))
             worker.started_at = 100.0
             worker.end_if_stuck_at_start(table, 100.0 + worker.start_seconds - 0.1)
             assert worker.process.poll() is None
@@ -204,6 +207,24 @@ def test_a_worker_gets_more_time_to_start_where_it_needs_more() -> None:
             assert worker.process.wait(60) == -signal.SIGKILL
 
     assert allowed == [5, 10, 20, 40, 60, 60]
+
+
+def test_a_worker_that_waits_for_a_core_at_its_start_is_left_alone() -> None:
+    """On a busy machine it has as long as it needs; a start that uses much CPU and serves nothing has not."""
+    table = HeartbeatTable.create(1)
+    worker = Child("worker 0", ["unused"], slot=0)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as worker.process:
+        worker.started_at = 100.0
+        worker.end_if_stuck_at_start(table, 900.0)
+        assert worker.process.poll() is None
+        worker.start_seconds = 0.1
+
+        def is_killed() -> bool:
+            worker.end_if_stuck_at_start(table, 900.0)
+            assert worker.process is not None
+            return worker.process.poll() == -signal.SIGKILL
+
+        wait_for(is_killed)
 
 
 def test_a_worker_that_is_stopped_is_replaced(tmp_path: Path) -> None:
