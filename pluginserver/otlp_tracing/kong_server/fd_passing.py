@@ -65,8 +65,8 @@ class WorkerPeers:
         return True
 
     def abandoned_inboxes(self) -> list[int]:
-        """Return the slots, this one too, with an inbox that no other worker reads now."""
-        return [slot for slot in range(len(self._inboxes)) if slot == self.slot or self.table.read(slot)[0] == 0]
+        """Return the slots of others with an inbox that no worker reads now."""
+        return [slot for slot in range(len(self._inboxes)) if slot != self.slot and self.table.read(slot)[0] == 0]
 
     def take_over(self, slot: int) -> tuple[socket.socket, bytes, float] | None:
         """Return a passed connection, the request that came with it, and when it was sent; None without one."""

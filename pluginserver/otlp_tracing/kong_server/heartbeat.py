@@ -1,6 +1,6 @@
 """Heartbeats of the worker processes, in shared memory, one slot a worker.
 
-Every worker writes the time into its own slot in every turn of its loop. A peer or the supervisor that finds a
+Every worker writes the time into its own slot, at rest and under load. A peer or the supervisor that finds a
 stale slot kills that worker: its connections close, Kong repeats the events elsewhere, and the supervisor starts
 another. Otherwise a worker that is stopped or blocked would delay requests. A worker that waits for a core is not
 stuck: on a machine without CPU time its successor would wait as well, and its requests would fail.
@@ -21,7 +21,7 @@ from pathlib import Path
 MAX_SLOTS = 64  # workers of one server; six bits of an instance's number
 _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 
-# The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes ten times in it.
+# The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes four to nine times in it.
 STALE_SECONDS = 0.45
 LOOK_SECONDS = 0.1
 _ENOUGH_CPU_SECONDS = 0.05  # for a heartbeat: a turn of the loop takes about a millisecond

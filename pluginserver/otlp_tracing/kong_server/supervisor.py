@@ -21,7 +21,7 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
-from otlp_tracing.kong_server.heartbeat import HeartbeatTable, Watchdog, state_and_cpu_seconds
+from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, HeartbeatTable, Watchdog, state_and_cpu_seconds
 from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, pending_path
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
@@ -40,6 +40,7 @@ _MAX_START_SECONDS = 60.0
 _RETIRE_SECONDS = 12.0  # workers that make room for another group's take up to ten
 STOP_SECONDS = 8.0  # Kong kills remaining processes after ten
 _END_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+_LOOK_SECONDS = 0.25  # at rest, for anything but heartbeats: as often as a worker looks
 _SIGNALS = {*_END_SIGNALS, signal.SIGCHLD}
 
 
@@ -193,24 +194,31 @@ def supervise(
         path: of Kong's socket; another socket there means another group.
         bound: identity of this group's.
         kong: pidfd of the process that started this one; None without one to follow.
-        pump: called ten times a second; must not block.
+        pump: called four times a second; must not block.
         clock: monotonic seconds.
     """
     watchdog = Watchdog(table, None)
     waiting = pending_path(path, os.getpid())
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    received, look_at = None, clock()
     while True:
         for pid in watchdog.check():
             _log.warning("worker killed: pid %d sent no heartbeat", pid)
-        for child in children:
-            child.note_end(table, clock())
-            child.end_if_stuck_at_start(table, clock())
-            child.start_if_due(clock())
-        pump()
-        received = signal.sigtimedwait(_SIGNALS, 0.1)
+        # A child that ends, killed or not, sends a signal.
+        is_due = received is not None or clock() >= look_at
+        if is_due:
+            look_at = clock() + _LOOK_SECONDS
+            for child in children:
+                child.note_end(table, clock())
+                child.end_if_stuck_at_start(table, clock())
+                child.start_if_due(clock())
+            pump()
+        received = signal.sigtimedwait(_SIGNALS, LOOK_SECONDS)
         # Check for the exact signals: after SIGSTOP and SIGCONT, CPython 3.11 can return a number that is no signal.
         if received is not None and received.si_signo in _END_SIGNALS:
             break
+        if not is_due:
+            continue
         if kong is not None and not is_running(kong):
             _log.info("ending: the process that started this one has ended")
             break

@@ -37,7 +37,7 @@ from otlp_tracing.handoff.frames import (
     encode,
 )
 from otlp_tracing.logs.lines import WarningBuffer
-from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters
+from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters, Total
 from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
@@ -133,6 +133,7 @@ class Emitter:
         self._outgoing = memoryview(b"")
         self._connect_at = 0.0
         self._totals_at = 0.0
+        self._reported: list[Total] | None = None  # on this connection
         self._lost_at: float | None = None
         self._said_lost = False
 
@@ -249,6 +250,7 @@ class Emitter:
         self._socket = connection
         self._decoder = Decoder()
         self._announced.clear()
+        self._reported = None
         self._unannounced = deque(self._origins.values(), _MAX_ORIGINS)
         self._outgoing = memoryview(self._hello)
         self._lost_at = None
@@ -310,10 +312,14 @@ class Emitter:
     def _report_totals(self, now: float) -> None:
         if now >= self._totals_at:
             self._totals_at = now + _TOTALS_SECONDS
-            report = encode(Totals(self.counters.totals()))
+            totals = self.counters.totals()
+            # At rest the sidecar is not woken up for the same counts again.
+            report = b"" if totals == self._reported else encode(Totals(totals))
+            self._reported = totals
             if self._warnings is not None and (lines := self._warnings.take(_LINES_AT_ONCE)):
                 report += encode(Warnings(lines))
-            self._outgoing = memoryview(bytes(self._outgoing) + report)
+            if report:
+                self._outgoing = memoryview(bytes(self._outgoing) + report)
 
     def _read_answers(self) -> None:
         assert self._socket is not None

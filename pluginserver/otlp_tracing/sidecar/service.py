@@ -46,6 +46,7 @@ FLUSH_SECONDS = 5.0
 # A spool takes milliseconds to open; one that is broken, or held by a sidecar that is about to end, takes longer.
 _OPEN_SECONDS = 1.5
 
+_PARENT_SECONDS = 0.5  # without a pidfd
 _SOCKET_SECONDS = 1.0  # a worker tries again five times in it
 
 _SHOWN_WARNINGS = 10  # beside the state of delivery; /log has all
@@ -148,8 +149,8 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     gc.freeze()
     ingest = IngestServer(BatchListener(pipeline, exporters.last_records, options.ingest)) if options.ingest else None
     background: asyncio.Future[Any] = asyncio.gather(
-        _tick(rates),
-        _watch(policy),
+        _tick(rates, policy),
+        _watch(policy, is_named=options.policy_file is not None),
         listening.keep(),
         _serve_http(runner, options, metrics),
         _serve_ingest(ingest, options, metrics),
@@ -200,24 +201,26 @@ class _Listening:
             self._server.close()
 
 
-async def _tick(rates: SamplingController) -> None:
+async def _tick(rates: SamplingController, policy: PolicyFile) -> None:
     cpu = CpuLoad()
     while True:
         await asyncio.sleep(TICK_SECONDS)
         try:
             rates.tick(cpu)
+            policy.tick()
         except Exception:
             # The workers keep their last rates.
             _rates_failed.warning("internal error, sampling rates not updated", exc_info=True)
 
 
-async def _watch(policy: PolicyFile) -> None:
+async def _watch(policy: PolicyFile, *, is_named: bool) -> None:
     while True:
         try:
             policy.apply(await asyncio.to_thread(policy.look))
-            policy.tick()
         except Exception:
             _rates_failed.warning("internal error, policy file not read", exc_info=True)
+        if not is_named:
+            return  # the copy of an earlier one is removed by now
         await asyncio.sleep(TICK_SECONDS)
 
 
@@ -227,16 +230,29 @@ def _stop_event(options: ServiceOptions) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    def look() -> None:
-        # The supervisor may have ended before this process could look.
-        if os.getppid() != options.embedded:
-            stop.set()
-        else:
-            loop.call_later(0.5, look)
-
-    if options.is_embedded:
-        look()
+    if options.embedded is not None:
+        _stop_with(options.embedded, stop, loop)
     return stop
+
+
+def _stop_with(supervisor: int, stop: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    """Set an event at the end of the supervisor, which may have ended before this process could look."""
+    try:
+        descriptor = os.pidfd_open(supervisor)
+    except OSError:  # also where the kernel has none
+        descriptor = None
+
+    def look() -> None:
+        if os.getppid() != supervisor:
+            if descriptor is not None:
+                loop.remove_reader(descriptor)
+            stop.set()
+        elif descriptor is None:
+            loop.call_later(_PARENT_SECONDS, look)
+
+    if descriptor is not None:
+        loop.add_reader(descriptor, look)
+    look()
 
 
 async def _serve_http(runner: web.AppRunner, options: ServiceOptions, metrics: Metrics) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,6 +226,31 @@ def test_totals_are_reported(sidecar: Sidecar, emitter: Emitter) -> None:
     totals = [frame for frame in sidecar.read() if isinstance(frame, Totals)]
 
     assert totals == [Totals([(EVENTS_FAILED.name, ("access",), 3)])]
+
+
+def test_totals_are_reported_again_when_they_change(sidecar: Sidecar, emitter: Emitter, clock: ManualClock) -> None:
+    """At rest the sidecar is not woken up, and a sidecar that is new gets them once more."""
+
+    def reported() -> list[int]:
+        clock.now += 2
+        emitter.pump()
+        sidecar.connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            return [frame.totals[0][2] for frame in sidecar.read() if isinstance(frame, Totals)]
+        return []
+
+    emitter.counters.add(EVENTS_FAILED, "access")
+    emitter.pump()
+    sidecar.accept()
+    assert (reported(), reported()) == ([1], [])
+    emitter.counters.add(EVENTS_FAILED, "access")
+    assert (reported(), reported()) == ([2], [])
+    emitter.close()
+    sidecar.connection.close()
+    clock.now += 2
+    emitter.pump()
+    sidecar.accept()
+    assert reported() == [2]
 
 
 def test_rates_reach_the_entry_that_they_are_for(sidecar: Sidecar, emitter: Emitter) -> None:

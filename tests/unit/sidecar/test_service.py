@@ -94,6 +94,39 @@ def test_a_stop_is_no_error(tmp_path: Path) -> None:
     assert not [line for line in lines if "exception" in line or "Traceback" in line], lines
 
 
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_a_sidecar_ends_with_its_supervisor(tmp_path: Path, *, has_pidfd: bool) -> None:
+    """The kernel tells it; where it gives no pidfd, the sidecar looks."""
+    script = """
+import asyncio, os, sys
+from otlp_tracing.sidecar import service
+if not int(sys.argv[1]):
+    del os.pidfd_open
+    def pidfd_open(pid): raise OSError(38, "no such call")
+    os.pidfd_open = pidfd_open
+parent = os.getpid()
+if os.fork():
+    sys.stdin.read()
+    os._exit(0)
+async def wait():
+    stop = asyncio.Event()
+    service._stop_with(parent, stop, asyncio.get_running_loop())
+    await asyncio.sleep(0)
+    print(stop.is_set(), flush=True)
+    await stop.wait()
+    await asyncio.sleep(0.1)
+    print("stopped", flush=True)
+asyncio.run(wait())
+"""
+    command = [sys.executable, "-c", script, str(int(has_pidfd))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "False\n"
+        assert parent.stdin is not None
+        parent.stdin.close()
+        assert parent.stdout.readline() == "stopped\n"
+
+
 def test_a_sidecar_ends_if_its_supervisor_has_ended_first(tmp_path: Path) -> None:
     """`serve` may be killed while the sidecar still starts: without it, the sidecar would hold Kong's pipe for ever."""
     ended = subprocess.Popen([sys.executable, "-c", ""])
