@@ -21,7 +21,8 @@ from pathlib import Path
 MAX_SLOTS = 64  # workers of one server; six bits of an instance's number
 _SLOT = struct.Struct("=qd")  # pid, seconds of CLOCK_MONOTONIC
 
-# The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes four to nine times in it.
+# The bound of a request's wait for a stuck worker; Kong's own is a minute. A healthy worker writes four times in it at
+# rest, and nine times under load.
 STALE_SECONDS = 0.45
 LOOK_SECONDS = 0.1
 _ENOUGH_CPU_SECONDS = 0.05  # for a heartbeat: a turn of the loop takes about a millisecond

@@ -95,7 +95,7 @@ def test_a_stop_is_no_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("has_pidfd", [True, False])
-def test_a_sidecar_ends_with_its_supervisor(tmp_path: Path, *, has_pidfd: bool) -> None:
+def test_a_sidecar_ends_with_its_supervisor(*, has_pidfd: bool) -> None:
     """The kernel tells it; where it gives no pidfd, the sidecar looks."""
     script = """
 import asyncio, os, sys
