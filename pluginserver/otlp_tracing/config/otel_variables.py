@@ -82,6 +82,7 @@ class ExporterVariables:
         endpoint_variable: the name of the endpoint's variable; empty without an endpoint.
         is_base: the endpoint is a base, to which OTLP over HTTP adds the path of the signal.
         headers: lower-case names and decoded values.
+        headers_variable: the name of their variable; empty without one.
         ca_cert: path of a file, as the next two.
         timeout_s: of one attempt.
         insecure: an endpoint without a scheme means no TLS.
@@ -93,6 +94,7 @@ class ExporterVariables:
     is_base: bool
     protocol: Protocol | None
     headers: tuple[tuple[str, str], ...]
+    headers_variable: str
     ca_cert: str | None
     client_cert: str | None
     client_key: str | None
@@ -106,12 +108,14 @@ class ExporterVariables:
         """Read those of a signal."""
         problems: list[Fault] = []
         endpoint_variable, endpoint = _find(environment, "ENDPOINT", signal)
+        headers_variable, headers = _find(environment, "HEADERS", signal)
         return cls(
             endpoint=endpoint,
             endpoint_variable=endpoint_variable,
             is_base=endpoint_variable == f"{_EXPORTER}ENDPOINT",
             protocol=_protocol(*_find(environment, "PROTOCOL", signal), problems),
-            headers=_headers(*_find(environment, "HEADERS", signal), problems),
+            headers=_headers(headers_variable, headers, problems),
+            headers_variable=headers_variable,
             ca_cert=_find(environment, "CERTIFICATE", signal)[1] or None,
             client_cert=_find(environment, "CLIENT_CERTIFICATE", signal)[1] or None,
             client_key=_find(environment, "CLIENT_KEY", signal)[1] or None,

@@ -89,7 +89,7 @@ class Destination:
         # A variable's value is not part of an error: it can have a password, and Kong has not checked it.
         variable = "" if configured else variables.endpoint_variable
         headers = _headers(settings, variables)
-        field = "headers" if settings.headers else "OTEL_EXPORTER_OTLP_HEADERS"
+        field = "headers" if settings.headers else variables.headers_variable
         if protocol == "grpc" and (faults := list(metadata_faults(field, headers))):
             raise ConfigError(faults)
         return cls(

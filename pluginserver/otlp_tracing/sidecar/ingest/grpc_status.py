@@ -16,7 +16,7 @@ _SERVER_ERRORS: Final = frozenset({
 
 def status_name(code: str | None) -> str | None:
     """Return the name of a status code as a header has it; None without one, and for anything but a number."""
-    if code is None or not code.isdecimal():
+    if code is None or not (code.isascii() and code.isdecimal()):
         return None
     return GRPC_CODES[int(code)] if len(code) < 3 and int(code) < len(GRPC_CODES) else "UNKNOWN"
 

@@ -189,6 +189,8 @@ def test_a_header_that_grpc_refuses_is_a_fault(line: str) -> None:
     assert destination({"endpoint": "http://c:1", "protocol": "http/protobuf", "headers": [line]}).headers
     with pytest.raises(ConfigError, match=r"^OTEL_EXPORTER_OTLP_HEADERS = x-data-bin: .*gRPC"):
         destination({}, OTEL_EXPORTER_OTLP_HEADERS="x-data-bin=abc")
+    with pytest.raises(ConfigError, match=r"^OTEL_EXPORTER_OTLP_TRACES_HEADERS = x-data-bin: .*gRPC"):
+        destination({}, OTEL_EXPORTER_OTLP_TRACES_HEADERS="x-data-bin=abc")
 
 
 def test_a_reference_to_a_vault_is_not_judged() -> None:

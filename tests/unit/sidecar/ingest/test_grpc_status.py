@@ -16,7 +16,7 @@ def test_a_code_has_the_name_that_grpc_gives_it(code: str, name: str) -> None:
     assert status_name(code) == name
 
 
-@pytest.mark.parametrize("code", [None, "", "-1", "1.0", "OK"])
+@pytest.mark.parametrize("code", [None, "", "-1", "1.0", "OK", "\uff15"])
 def test_anything_but_a_number_is_no_status(code: str | None) -> None:
     """Another plugin, or an upstream that is broken, can write any text into the header."""
     assert status_name(code) is None
