@@ -201,11 +201,6 @@ class SidecarOptions:
         return [f"{_flag(one.name)}={getattr(self, one.name)}" for one in fields(self)]
 
 
-PAGE_LOCKED = "live page locked"
-NO_QUEUE = "no records of Kong's queue are taken"
-"""The effects of a token that cannot be used, as the log has them."""
-
-
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 

@@ -20,8 +20,6 @@ from socket import socket as Socket  # noqa: N812 - the name of a path here
 
 from otlp_tracing.commands.option_kinds import description, integer, text
 from otlp_tracing.commands.options import (
-    NO_QUEUE,
-    PAGE_LOCKED,
     PREFIX,
     OptionParser,
     SidecarOptions,
@@ -31,6 +29,7 @@ from otlp_tracing.commands.options import (
     add_socket_options,
     continues_with_faults,
 )
+from otlp_tracing.commands.sidecar_ports import read_ports
 from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.config.otel_variables import tracer_remarks
@@ -97,8 +96,8 @@ def run(options: argparse.Namespace) -> None:
     socket = options.kong_prefix / options.socket_name
     log = [f"--log-level={options.log_level}", f"--log-file={options.log_file}"]
     shared = SidecarOptions.from_namespace(options)
-    faults = [*options.faults, *_token_faults(shared, options)]
-    faults += _secret_faults()
+    ports = read_ports(shared, _log, is_strict=not continues_with_faults(options))
+    faults = [*options.faults, *ports.faults, *_secret_faults()]
     _refuse_root(options, folder, socket)
     if any("INGEST" in _variable(fault) for fault in faults):
         shared = dataclasses.replace(shared, ingest_http="off")
@@ -223,23 +222,6 @@ def _refuse_shared(folder: Path) -> None:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(folder))
-
-
-def _token_faults(shared: SidecarOptions, options: argparse.Namespace) -> Sequence[Fault]:
-    # Read here, because a fault would otherwise end the sidecar once a second.
-    faults: list[Fault] = []
-    for read, effect in (
-        (shared.page_options, PAGE_LOCKED),
-        (shared.ingest_options, NO_QUEUE),
-    ):
-        try:
-            read()
-        except ConfigError as error:
-            if not continues_with_faults(options):
-                raise
-            _log.warning("%s: %s", effect, error)
-            faults += error.faults
-    return faults
 
 
 def _secret_faults() -> Sequence[Fault]:

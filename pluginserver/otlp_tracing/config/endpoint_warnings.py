@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from otlp_tracing.config.otel_variables import likely_path
+from otlp_tracing.config.otlp_ports import OTLP_PORTS, protocol_of
 from otlp_tracing.config.settings import Settings
 
 
 def endpoint_warnings(settings: Settings) -> Iterator[tuple[str, str]]:
     """Return the warnings about an entry's endpoint, protocol and TLS, each with its field."""
     parts, tls, is_http = urlsplit(settings.endpoint or ""), settings.tls, settings.protocol == "http/protobuf"
-    if parts.port == 4318 and not is_http:
-        yield "endpoint", "port 4318 is usually OTLP over HTTP: set protocol to http/protobuf, or use port 4317"
-    if parts.port == 4317 and is_http:
-        yield "endpoint", "port 4317 is usually OTLP over gRPC: set protocol to grpc, or use port 4318"
+    usual, protocol = protocol_of(parts.port), settings.protocol or "grpc"
+    if usual and usual != protocol:
+        text = f"port {parts.port} is usually OTLP over {usual}: set protocol to {usual}, or use port "
+        yield "endpoint", f"{text}{OTLP_PORTS[protocol]}"
     likely = likely_path(parts.path, "traces")
     if is_http and parts.path.strip("/") and parts.path != likely:
         yield (

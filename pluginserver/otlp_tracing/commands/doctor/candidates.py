@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from otlp_tracing.commands.doctor.findings import Finding, Masking
+from otlp_tracing.commands.doctor.findings import Finding, Masking, unasked
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.config.otel_variables import SIGNALS, Signal, likely_path, signal_path
 from otlp_tracing.config.settings import Settings
@@ -121,7 +121,7 @@ def candidates(
         if endpoint := one.settings.endpoint:
             settings = replace(settings, endpoint=_resolved(endpoint, environment))
         if is_vault_reference(settings.endpoint):
-            yield Finding("note", one.place, "not asked: Kong alone resolves the vault reference in `endpoint`")
+            yield unasked(one.place, "Kong alone resolves the vault reference in `endpoint`")
             continue
         for line in headers:
             masking.add(line.partition(":")[2])

@@ -15,7 +15,7 @@ from typing import Any
 from otlp_tracing.commands.doctor.candidates import Candidate, candidates, of_sidecar
 from otlp_tracing.commands.doctor.destinations import ask_destinations
 from otlp_tracing.commands.doctor.discovery import Surroundings, look_around
-from otlp_tracing.commands.doctor.findings import Finding, Masking, show
+from otlp_tracing.commands.doctor.findings import Finding, Masking, show, unasked
 from otlp_tracing.commands.doctor.installation import ask_installation
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
 from otlp_tracing.commands.doctor.kong_yml import read_entries
@@ -94,8 +94,8 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
         yield from _ask_log(found, report.get("warnings") or ())
     yield from about
     if kong_yml is None and report is None:
-        text = f"not asked: there is no kong.yml here, name one; the sidecar's are not known: {reason}"
-        yield Finding("note", "destinations", text)
+        text = f"there is no kong.yml here, name one; the sidecar's are not known: {reason}"
+        yield unasked("destinations", text)
     some: list[Candidate] = []
     for one in candidates(entries, found.sidecar_environment, masking):
         if isinstance(one, Candidate):

@@ -12,7 +12,7 @@ import time
 
 from otlp_tracing.commands.doctor.candidates import Candidate
 from otlp_tracing.commands.doctor.destination_tls import handshake
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.causes import GRPC, Kind
 from otlp_tracing.sidecar.export.destination import Destination
@@ -99,8 +99,8 @@ def _refusal(one: Candidate, result: ExportResult, send: bool) -> Finding:
         return Finding("FAIL", one.label, text, command)
     if result.action is Action.HOLD_UNAUTHORIZED:
         if one.lacks_headers:
-            why = "not asked: the values of `headers` are not known here, and without them the answer is"
-            return Finding("note", one.label, f"OTLP: {why} {result.reason}")
+            why = "the values of `headers` are not known here, and without them the answer is"
+            return unasked(one.label, f"{why} {result.reason}", question="OTLP")
         return Finding("FAIL", one.label, text, one.set_key())
     if result.action is Action.HOLD_NOT_OTLP:
         return Finding("FAIL", one.label, text, one.set_path())

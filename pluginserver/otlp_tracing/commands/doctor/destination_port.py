@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from otlp_tracing.commands.doctor.candidates import Candidate
 from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.config.otlp_ports import OTLP_PORTS
 
 _SECONDS = 5.0  # for a name and for a connection each
-_PORTS = {"grpc": 4317, "http/protobuf": 4318}
 
 
 async def ask_proxy(one: Candidate, url: str) -> Finding:
@@ -54,7 +54,7 @@ async def ask_port(one: Candidate, host: str, port: int) -> Finding:
     if not reason:
         return Finding("ok", one.label, f"TCP: port {port} is open")
     text = f"TCP: {host} port {port}: {reason}"
-    for protocol, other in _PORTS.items():
+    for protocol, other in OTLP_PORTS.items():
         if other != port and not await _connection_fault(host, other):
             text += f"; a collector listens at port {other}, OTLP over {protocol}"
             if protocol == one.destination.protocol:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from otlp_tracing.commands.doctor.candidates import WITH_KONG_YML, Candidate
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
 
@@ -77,8 +77,8 @@ def _show_certificate(one: Candidate) -> str:
 
 def _untrusted(one: Candidate, host: str, error: ssl.SSLCertVerificationError) -> Finding:
     if one.entry is None:
-        text = f"TLS: not asked: the sidecar may know another authority; here, {error.verify_message}"
-        return Finding("note", one.label, text, WITH_KONG_YML)
+        reason = f"the sidecar may know another authority; here, {error.verify_message}"
+        return unasked(one.label, reason, WITH_KONG_YML, question="TLS")
     if error.verify_code in _UNKNOWN_AUTHORITY:
         text = "TLS: the authority of the collector's certificate is not known here: set tls.ca_cert"
         return Finding("FAIL", one.label, text, one.set_command("tls.ca_cert", "/PATH/TO/AUTHORITY.pem"))

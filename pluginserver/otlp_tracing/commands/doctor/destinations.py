@@ -9,7 +9,7 @@ from otlp_tracing.commands.doctor.candidates import Candidate
 from otlp_tracing.commands.doctor.destination_export import ask_export
 from otlp_tracing.commands.doctor.destination_port import ask_name, ask_port, ask_proxy
 from otlp_tracing.commands.doctor.destination_tls import ask_tls
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 
 _MOST = 32  # destinations that are asked; the rest is counted
 
@@ -23,7 +23,7 @@ async def ask_destinations(some: Sequence[Candidate], *, send: bool) -> list[Fin
     """
     findings = [one for group in await asyncio.gather(*(_ask(one, send) for one in some[:_MOST])) for one in group]
     if len(some) > _MOST:
-        findings.append(Finding("note", "destinations", f"{len(some) - _MOST} more were not asked"))
+        findings.append(unasked("destinations", f"{len(some) - _MOST} more, as {_MOST} are asked at most"))
     return findings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from otlp_tracing.commands.screen import Screen, printable
@@ -33,6 +33,23 @@ class Finding:
     subject: str
     text: str
     command: str = ""
+
+
+@dataclass(frozen=True)
+class Unasked(Finding):
+    """A question that could not be asked."""
+
+
+def unasked(subject: str, reason: str, command: str = "", *, question: str = "") -> Unasked:
+    """Return the finding about a question that could not be asked.
+
+    Args:
+        subject: as in Finding.
+        reason: one sentence.
+        command: after which it can be asked.
+        question: the one of several about the subject: `TLS`.
+    """
+    return Unasked("note", subject, f"{f'{question}: ' if question else ''}not asked: {reason}", command)
 
 
 class Masking:
@@ -74,7 +91,7 @@ def show(findings: Iterable[Finding], masking: Masking, *, reload: str, as_json:
     screen = Screen()
     for one in findings:
         text, command = (masking.mask(printable(value)) for value in (one.text, one.command))
-        shown.append(Finding(one.level, printable(one.subject), text, command))
+        shown.append(replace(one, subject=printable(one.subject), text=text, command=command))
         if not as_json:
             run = f" -- run: {command}" if command else ""
             screen.line((f"{one.level:4}", _COLOURS[one.level]), f"  {shown[-1].subject}: {text}{run}")
@@ -88,7 +105,7 @@ def show(findings: Iterable[Finding], masking: Masking, *, reload: str, as_json:
 def _summary(findings: Sequence[Finding], reload: str) -> str:
     failed, warned = (sum(one.level == level for one in findings) for level in ("FAIL", "warn"))
     if not failed and not warned:
-        unasked = sum(one.text.startswith("not asked") for one in findings)
-        return "nothing wrong was found" + (f"; {unasked} questions could not be asked" if unasked else "")
+        count = sum(isinstance(one, Unasked) for one in findings)
+        return "nothing wrong was found" + (f"; {count} questions could not be asked" if count else "")
     hint = f"; after a change of kong.conf or kong.yml: {reload}" if failed else ""
     return f"{failed} failed, {warned} {'warning' if warned == 1 else 'warnings'}{hint}"

@@ -21,7 +21,7 @@ from typing import NoReturn
 from otlp_tracing import __version__
 from otlp_tracing.commands import serve
 from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings, program
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import KongConf, server_setting
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.options import OptionParser
@@ -43,8 +43,8 @@ def ask_kong_conf(found: Surroundings) -> Iterator[Finding]:
     """Tell whether Kong loads the plugin, and reaches the plugin server that it starts."""
     conf = found.conf
     if conf is None:
-        text = "not asked: no kong.conf, no KONG_* variables and no Kong that runs; name a file with --kong-conf"
-        yield Finding("note", "kong.conf", text)
+        text = "no kong.conf, no KONG_* variables and no Kong that runs; name a file with --kong-conf"
+        yield unasked("kong.conf", text)
         return
     running = f"Kong runs in {found.prefix} (pid {found.kong.pid})" if found.kong else "Kong does not run here"
     yield Finding("ok" if found.kong else "note", "kong.conf", f"read from {conf.source}; {running}")

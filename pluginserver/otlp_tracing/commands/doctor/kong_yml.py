@@ -17,7 +17,7 @@ from typing import Any
 from otlp_tracing.commands.check.entry_rules import inspect
 from otlp_tracing.commands.check.findings import text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, is_for_sidecar, queue_findings
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.kong_files.documents import Document, Entry
 from otlp_tracing.commands.kong_files.entities import PLUGIN, STREAM_PROTOCOLS
 from otlp_tracing.commands.kong_files.nodes import Node
@@ -167,7 +167,7 @@ def _configured(file: Path, entry: Entry, *, is_deck: bool) -> ConfiguredEntry |
     try:
         settings = Settings.from_config(entry.value.get("config") or {})
     except ConfigError:
-        return Finding("note", place, f"not asked: the entry ({entry.place}) has placeholders of decK")
+        return unasked(place, f"the entry ({entry.place}) has placeholders of decK")
     one = ConfiguredEntry(file, entry, settings)
     if entry.value.get("disabled") is True:
         text = f"the entry ({entry.place}) is switched off"

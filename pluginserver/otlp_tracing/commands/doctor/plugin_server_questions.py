@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from otlp_tracing.commands.doctor.discovery import Surroundings
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
@@ -31,7 +31,7 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
     try:
         status = path.lstat()
     except PermissionError:
-        yield Finding("note", "socket", f"not asked: {_me()} may not look at {path}", _as_owner(found, path.parent))
+        yield unasked("socket", f"{_me()} may not look at {path}", _as_owner(found, path.parent))
         return
     except OSError:
         served = next((one.served_socket for one in found.workers if one.served_socket != path), None)
@@ -42,7 +42,7 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
         elif found.kong:
             yield Finding("FAIL", "socket", f"Kong runs, and there is no socket {path}", serve)
         else:
-            yield Finding("note", "socket", f"not asked: there is no socket {path}; no plugin server runs for it here")
+            yield unasked("socket", f"there is no socket {path}; no plugin server runs for it here")
         return
     if not stat.S_ISSOCK(status.st_mode):
         yield Finding("FAIL", "socket", f"{path} is there and is not a socket", f"mv {quoted} {quoted}.old")
@@ -76,7 +76,7 @@ def _ask_answers(found: Surroundings, path: Path, serve: str) -> Iterator[Findin
         try:
             times.append(f"{protocol} in {_milliseconds(ask, path):.1f} ms")
         except PermissionError:
-            yield Finding("note", "plugin server", f"not asked: {_me()} may not connect", _as_owner(found, path))
+            yield unasked("plugin server", f"{_me()} may not connect", _as_owner(found, path))
             return
         except TimeoutError:
             restart = f"kill {found.workers[0].parent} && sleep 2 && " if found.workers else ""

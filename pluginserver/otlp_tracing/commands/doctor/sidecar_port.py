@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from otlp_tracing.commands.doctor.discovery import UNIT, Surroundings
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_sidecar
@@ -25,8 +25,8 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         if not found.workers and found.sidecar is None:
-            text = f"not asked: no sidecar answers at {found.address} ({reason}); name another address with --http"
-            yield Finding("note", "sidecar", text)
+            text = f"no sidecar answers at {found.address} ({reason}); name another address with --http"
+            yield unasked("sidecar", text)
         else:
             text = f"the plugin server runs, and no sidecar answers at {found.address} ({reason})"
             by_hand = found.command_of_server("sidecar", "--listen", str(found.listens), "--http", str(found.address))

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from otlp_tracing.commands.doctor.discovery import Surroundings
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.status import fetch, fetch_report
@@ -99,7 +99,7 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
     try:
         counts = _counts(fetch(found.address, "/metrics", None).decode(errors="replace"))
     except (OSError, ValueError, ConfigError):
-        yield Finding("note", "requests", "not asked: no /metrics")
+        yield unasked("requests", "no /metrics")
         return
     decisions = counts[REQUESTS.name]
     total = decisions.total()

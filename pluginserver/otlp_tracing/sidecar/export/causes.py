@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from otlp_tracing.config.otlp_ports import OTLP_PORTS
+
 
 class Kind(Enum):
     """The kinds of cause for which `doctor` knows the command that mends them."""
@@ -41,12 +43,12 @@ class Cause:
 
 HTTP1 = Cause(
     "the port speaks HTTP/1.1, not gRPC",
-    "set `protocol: http/protobuf`, or the port of OTLP over gRPC, often 4317",
+    f"set `protocol: http/protobuf`, or the port of OTLP over gRPC, often {OTLP_PORTS['grpc']}",
     Kind.SPEAKS_HTTP1,
 )
 GRPC = Cause(
     "the port speaks gRPC, not HTTP/1.1",
-    "set `protocol: grpc`, or the port of OTLP over HTTP, often 4318",
+    f"set `protocol: grpc`, or the port of OTLP over HTTP, often {OTLP_PORTS['http/protobuf']}",
     Kind.SPEAKS_GRPC,
 )
 NO_TLS = Cause("the port does not speak TLS", "write http:// in `endpoint`", Kind.SPEAKS_NO_TLS)

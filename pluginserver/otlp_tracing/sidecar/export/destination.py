@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from otlp_tracing.config.otel_variables import ExporterVariables, Protocol, Signal, signal_path
+from otlp_tracing.config.otlp_ports import OTLP_PORTS
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError, Fault
@@ -24,9 +25,8 @@ from otlp_tracing.sidecar.export.grpc_metadata import metadata_faults
 from otlp_tracing.sidecar.export.proxies import proxy_of
 from otlp_tracing.sidecar.spans.resource import ResourceValue, resource_attributes
 
-# OTLP's ports. Without a port, https:// means 443 over both protocols, as it does for every other client: backends
-# that take OTLP from the internet listen there.
-_DEFAULT_PORTS = {("grpc", "http"): 4317, ("http/protobuf", "http"): 4318}
+# Without a port, https:// means 443 over both protocols, as it does for every other client: backends that take OTLP
+# from the internet listen there.
 _HTTPS_PORT = 443
 # A letter of another alphabet is in an internationalized name; a `$`, `{` or `(` is a variable that nothing replaced.
 _HOST = re.compile(r"[\w.\-]+|[0-9A-Fa-f:.]+(?:%[\w.\-]+)?")
@@ -213,7 +213,7 @@ def _configured_endpoint(settings: Settings, protocol: Protocol, signal: Signal)
 
 def _environment_endpoint(variables: ExporterVariables, protocol: Protocol, signal: Signal) -> str:
     if not variables.endpoint:
-        return f"http://localhost:{_DEFAULT_PORTS[protocol, 'http']}"
+        return f"http://localhost:{OTLP_PORTS[protocol]}"
     if variables.is_base and protocol != "grpc":
         base, mark, query = variables.endpoint.partition("?")
         return re.sub(r"(?<=[^/:])/+$", "", base) + signal_path(signal) + mark + query
@@ -248,7 +248,7 @@ def _address(
         rule = "must not have a path: OTLP over gRPC has none; for OTLP over HTTP set protocol to http/protobuf"
         raise ConfigError([Fault(*shown, rule)])
     bracketed = f"[{host}]" if ":" in host else host
-    port = port or _DEFAULT_PORTS.get((protocol, parts.scheme), _HTTPS_PORT)
+    port = port or (_HTTPS_PORT if parts.scheme == "https" else OTLP_PORTS[protocol])
     target = f"{bracketed}:{port}"
     path = parts.path if parts.path not in {"", "/"} else signal_path(signal)
     url = urlunsplit((parts.scheme, target, path, parts.query, ""))

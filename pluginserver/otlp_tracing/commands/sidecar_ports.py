@@ -1,0 +1,64 @@
+"""The options of the sidecar's two ports with a token: the live page, and the listener for Kong's own queue.
+
+`serve` reads them before it starts a sidecar, which a fault would end once a second. The sidecar reads them again: a
+file may have changed since.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from otlp_tracing.commands.options import SidecarOptions
+from otlp_tracing.errors import ConfigError, Fault
+
+if TYPE_CHECKING:
+    from otlp_tracing.sidecar.ingest.options import IngestOptions
+    from otlp_tracing.sidecar.live.http.options import PageOptions
+
+_Options = TypeVar("_Options")
+
+
+@dataclass(frozen=True)
+class SidecarPorts:
+    """The ports as they can be served.
+
+    Args:
+        page: None if its token cannot be used.
+        ingest: None without the listener, and if its token cannot be used.
+        faults: of the tokens.
+    """
+
+    page: PageOptions | None
+    ingest: IngestOptions | None
+    faults: tuple[Fault, ...]
+
+
+def read_ports(options: SidecarOptions, log: logging.Logger, *, is_strict: bool) -> SidecarPorts:
+    """Read the tokens and put the options together.
+
+    Args:
+        options: of the sidecar.
+        log: gets a warning with the effect of a token that cannot be used.
+        is_strict: such a token is an error.
+
+    Raises:
+        ConfigError: for a token that cannot be used, if is_strict.
+    """
+    faults: list[Fault] = []
+
+    def read(make: Callable[[], _Options], effect: str) -> _Options | None:
+        try:
+            return make()
+        except ConfigError as error:
+            if is_strict:
+                raise
+            log.warning("%s: %s", effect, error)
+            faults.extend(error.faults)
+            return None
+
+    page = read(options.page_options, "live page locked")
+    ingest = read(options.ingest_options, "no records of Kong's queue are taken")
+    return SidecarPorts(page, ingest, tuple(faults))
