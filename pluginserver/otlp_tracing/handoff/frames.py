@@ -200,13 +200,13 @@ class Decoder:
     """Bytes in, frames out, for one connection. After a WireError it must not be used again."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""  # the beginning of a frame
         self._greeted = False
 
     @property
     def waits(self) -> bool:
         """The peer owes something: the rest of a frame that it began, or its greeting."""
-        return bool(self._buffer) or not self._greeted
+        return bool(self._rest) or not self._greeted
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take received bytes, in pieces of any size, and yield the frames that they complete.
@@ -214,25 +214,26 @@ class Decoder:
         Raises:
             WireError: for bytes that break the protocol; never anything else.
         """
-        self._buffer += data
-        position = 0
+        if self._rest:
+            data = self._rest + data
+        begin = 0
         try:
-            while len(self._buffer) - position >= _LENGTH.size:
-                (size,) = _LENGTH.unpack_from(self._buffer, position)
+            while len(data) - begin >= _LENGTH.size:
+                (size,) = _LENGTH.unpack_from(data, begin)
                 if size > MAX_FRAME_BYTES:
                     raise FrameTooLarge(f"a frame of {size} bytes is announced; the limit is {MAX_FRAME_BYTES}")
-                end = position + _LENGTH.size + size
-                if len(self._buffer) < end:
+                end = begin + _LENGTH.size + size
+                if len(data) < end:
                     break
-                body = bytes(memoryview(self._buffer)[position + _LENGTH.size : end])
-                position = end
+                body = data[begin + _LENGTH.size : end]
+                begin = end
                 frame = _decode(body)
                 if frame is not None:
                     yield self._check_greeting(frame)
                 elif not self._greeted:
                     raise WireError("the first frame is of an unknown kind, not a Hello")
         finally:
-            del self._buffer[:position]
+            self._rest = data[begin:]
 
     def _check_greeting(self, frame: Frame) -> Frame:
         # The sidecar's frames, acknowledgements, rates and policies, need no greeting.
