@@ -18,21 +18,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from otlp_tracing.context import RequestNotes, is_grpc
 from otlp_tracing.sidecar.ingest.grpc_status import is_server_error, status_name
 from otlp_tracing.sidecar.ingest.log_record import (
     LogRecord,
-    ShownHeaders,
+    RequestHeaders,
+    ResponseHeaders,
     Try,
     decode_headers,
     decode_log,
-    decode_shown,
 )
 from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
 
 NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
 """`error.type` of a try without an answer, by nginx's status."""
 _SOURCES = frozenset({"upstream", "kong"})
+_NO_REQUEST_HEADERS: Final = RequestHeaders()
+_NO_RESPONSE_HEADERS: Final = ResponseHeaders()
 
 
 class RequestRecord:
@@ -40,6 +44,9 @@ class RequestRecord:
 
     Args:
         log: Kong's record, for the fields that need no normalising.
+        log_bytes: the same, for the headers that few requests need.
+        known_request_headers: those that most requests need.
+        known_response_headers: likewise.
         method: of the client's request; empty if it is not known.
         sent_method: of the request that Kong sent upstream; a plugin can change it.
         forwarded: host, proto or port: the X-Forwarded header that Kong took from the peer; empty without one.
@@ -60,12 +67,14 @@ class RequestRecord:
     """
 
     __slots__ = (
-        "_request_headers", "_response_headers", "_shown", "duration_ms", "error_type", "forwarded", "grpc_status",
-        "log", "method", "nginx", "path", "query", "received_call", "route", "sent_call", "sent_method", "service",
-        "source", "status", "statuses", "tries",
+        "_headers", "_log_bytes", "duration_ms", "error_type", "forwarded", "grpc_status", "known_request_headers",
+        "known_response_headers", "log", "method", "nginx", "path", "query", "received_call", "route", "sent_call",
+        "sent_method", "service", "source", "status", "statuses", "tries",
     )  # fmt: skip
 
     log: Final[LogRecord]
+    known_request_headers: Final[RequestHeaders]
+    known_response_headers: Final[ResponseHeaders]
     method: Final[str]
     sent_method: Final[str]
     forwarded: Final[str]
@@ -84,16 +93,18 @@ class RequestRecord:
     service: Final[str]
     route: Final[str]
 
-    def __init__(self, log: LogRecord) -> None:
+    def __init__(self, log: LogRecord, log_bytes: bytes = b"{}") -> None:
         request, service, route = log.request, log.service, log.route
         self.log = log
-        self._request_headers: dict[str, Any] | None = None
-        self._response_headers: dict[str, Any] | None = None
-        self._shown: ShownHeaders | None = None
+        self._log_bytes: Final = log_bytes
+        self._headers: tuple[dict[str, Any], dict[str, Any]] | None = None
+        headers, answered = request.headers, log.response.headers
+        self.known_request_headers = headers if isinstance(headers, RequestHeaders) else _NO_REQUEST_HEADERS
+        self.known_response_headers = answered if isinstance(answered, ResponseHeaders) else _NO_RESPONSE_HEADERS
         tries = log.tries if isinstance(log.tries, list) else []
         path, _, query = request.uri.partition("?")
         statuses = _statuses(log.upstream_status, tries)
-        source = log.source if log.source in _SOURCES else _source(statuses, self.response_headers)
+        source = log.source if log.source in _SOURCES else _source(statuses, self.known_response_headers.server)
         status = _status(log.response.status if log.session is None else log.session.status)
         notes = RequestNotes.from_log_field(log.otlp_tracing)
         method = sent_method = request.method
@@ -107,7 +118,7 @@ class RequestRecord:
         elif status == 413 and method == "GET" and source == "kong" and route is None:
             # nginx refuses a body before `access`, which then notes nothing; over HTTP/2 any method is a GET here.
             method = ""
-        if b"grpc" in bytes(request.headers) and is_grpc(first_line(self.request_headers, "content-type") or ""):
+        if is_grpc(line(self.known_request_headers.content_type) or ""):
             # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of a
             # request that was none. The call's path is not in the record.
             is_call = path.count("/") == 2
@@ -130,8 +141,7 @@ class RequestRecord:
         self.statuses = statuses
         self.duration_ms = _duration_ms(log)
         self.source = source
-        self.received_call = received
-        self.sent_call = sent
+        self.received_call, self.sent_call = received, sent
         self.grpc_status = grpc_status
         is_failed_call = received is not None and is_server_error(grpc_status)
         self.error_type = grpc_status if is_failed_call else _error_type(status, is_connection=log.session is not None)
@@ -140,41 +150,38 @@ class RequestRecord:
 
     def _grpc_status(self) -> str | None:
         code = self.nginx.grpc_status if self.nginx is not None else None
-        if b"grpc-status" in bytes(self.log.response.headers):
-            code = first_line(self.response_headers, "grpc-status")
-        return status_name(code)
+        answered = self.known_response_headers.grpc_status
+        return status_name(code if answered is None else line(answered))
 
     @property
     def host(self) -> str | None:
         """The Host header that the upstream saw."""
-        return _first(self._shown_headers().host)
+        return line(self.known_request_headers.host)
 
     @property
     def user_agent(self) -> str | None:
         """The User-Agent header that the upstream saw."""
-        return _first(self._shown_headers().user_agent)
-
-    def _shown_headers(self) -> ShownHeaders:
-        shown = self._shown
-        if shown is None:
-            shown = self._shown = decode_shown(self.log.request.headers)
-        return shown
+        return line(self.known_request_headers.user_agent)
 
     @property
     def request_headers(self) -> dict[str, Any]:
-        """Those that the upstream saw, by lower-case name."""
-        headers = self._request_headers
-        if headers is None:
-            headers = self._request_headers = decode_headers(self.log.request.headers)
-        return headers
+        """All that the upstream saw, by lower-case name."""
+        return self._all_headers()[0]
 
     @property
     def response_headers(self) -> dict[str, Any]:
-        """Those that the client got, by lower-case name."""
-        headers = self._response_headers
+        """All that the client got, by lower-case name."""
+        return self._all_headers()[1]
+
+    def _all_headers(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        headers = self._headers
         if headers is None:
-            headers = self._response_headers = decode_headers(self.log.response.headers)
+            headers = self._headers = decode_headers(self._log_bytes)
         return headers
+
+    def with_start(self, started_at: int) -> RequestRecord:
+        """Return the record of a request that began at another time, in milliseconds since 1970."""
+        return RequestRecord(msgspec.structs.replace(self.log, started_at=started_at), self._log_bytes)
 
 
 def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> RequestRecord:
@@ -183,21 +190,22 @@ def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> Re
     Raises:
         WireError: the bytes are not a log record.
     """
-    return RequestRecord(decode_log(log, on_ignored))
+    return RequestRecord(decode_log(log, on_ignored), log)
 
 
 def first_line(headers: Mapping[str, Any], name: str) -> str | None:
     """Return a header's first line; the name in lower case."""
-    return _first(headers.get(name))
+    return line(headers.get(name))
 
 
 def lines(headers: Mapping[str, Any], name: str) -> list[str]:
     """Return all lines of a header; the name in lower case."""
     value = headers.get(name)
-    return [line for line in (value if isinstance(value, list) else [value]) if isinstance(line, str)]
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
 
 
-def _first(value: object) -> str | None:
+def line(value: object) -> str | None:
+    """Return the first line of a header's value."""
     if isinstance(value, list):
         value = value[0] if value else None
     return value if isinstance(value, str) else None
@@ -238,11 +246,11 @@ def _statuses(upstream_status: str | float | None, tries: list[Try]) -> list[int
     return statuses
 
 
-def _source(statuses: list[int | None], answer: Mapping[str, Any]) -> str:
+def _source(statuses: list[int | None], server: object) -> str:
     if not statuses:
         return "kong"
     if statuses[-1] not in NO_ANSWER:
         return "upstream"
     # Kong before 3.6 puts no Server header on its own answer for an upstream.
-    server = first_line(answer, "server")
-    return "upstream" if server and not server.startswith("kong/") else "kong"
+    name = line(server)
+    return "upstream" if name and not name.startswith("kong/") else "kong"

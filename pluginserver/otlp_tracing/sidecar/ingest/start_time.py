@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 
@@ -34,4 +32,4 @@ def with_start_time(record: RequestRecord, now_ms: float, on_ignored: Callable[[
     _log.warning("log record field ignored: started_at is %s, spans begin at the arrival of the record", started_at)
     if started_at is not None:
         on_ignored("started_at")
-    return RequestRecord(msgspec.structs.replace(record.log, started_at=int(now_ms - record.duration_ms)))
+    return record.with_start(int(now_ms - record.duration_ms))

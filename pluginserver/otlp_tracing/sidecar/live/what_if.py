@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import msgspec
-
 from otlp_tracing.config.sensitive_names import CREDENTIAL_HEADERS, SensitiveNames
 from otlp_tracing.config.settings import GRPC_CODES, Sampling, Settings
 from otlp_tracing.context import TAIL_RULE
@@ -26,6 +24,7 @@ from otlp_tracing.sidecar.ingest.log_record import (
     LogRecord,
     Request,
     Response,
+    ResponseHeaders,
     Route,
     Service,
     Try,
@@ -237,11 +236,10 @@ def _record(request: RecentRequest, tail_rules: TailRules) -> RequestRecord:
     if not tail_rules.rules:
         return RequestRecord(LogRecord(response=Response(status=request.status), latencies=latencies, tries=tries))
     names = [request.redact(name) for name in request.consumer]
-    status = {} if request.grpc_status is None else {"grpc-status": str(GRPC_CODES.index(request.grpc_status))}
-    headers = msgspec.Raw(msgspec.json.encode(status))
+    status = None if request.grpc_status is None else str(GRPC_CODES.index(request.grpc_status))
     log = LogRecord(
         request=Request(request.method, request.redact(request.path), size=request.request_bytes),
-        response=Response(request.status, headers, request.response_bytes),
+        response=Response(request.status, ResponseHeaders(grpc_status=status), request.response_bytes),
         latencies=latencies,
         tries=tries,
         service=Service(name=request.service) if request.service else None,

@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 
 from otlp_tracing.context import RequestContext
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, line
 from otlp_tracing.sidecar.spans.client import client_attributes
 from otlp_tracing.sidecar.spans.connection import connection_span
 from otlp_tracing.sidecar.spans.grpc import grpc_call
 from otlp_tracing.sidecar.spans.intervals import LONG_NS, Interval, long_connects, long_phases
 from otlp_tracing.sidecar.spans.model import Attributes, Kind, SpanRecord, present
-from otlp_tracing.sidecar.spans.request_debug import OUTPUT_HEADER, debug_intervals
+from otlp_tracing.sidecar.spans.request_debug import debug_intervals
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
 from otlp_tracing.sidecar.spans.server import route_of, server_attributes
@@ -26,7 +26,6 @@ from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
 # More than the tries that Kong makes, 32,768 at most, so that no try has the same derived id.
 _BEFORE_UPSTREAM = 0xFFFF
 _INTERVALS = 0xF000
-_DEBUG_HEADER = OUTPUT_HEADER.encode()
 
 
 def assemble(
@@ -49,8 +48,8 @@ def assemble(
             spans.append(_time_before_upstream(record, context, times))
         _add_client_spans(spans, record, context, rules, times)
     intervals: list[Interval] = []
-    if _DEBUG_HEADER in bytes(record.log.response.headers):
-        intervals = debug_intervals(first_line(record.response_headers, OUTPUT_HEADER) or "", times)
+    if record.known_response_headers.debug_output is not None:
+        intervals = debug_intervals(line(record.known_response_headers.debug_output) or "", times)
     if record.nginx is not None:
         if not intervals:  # the debug output has the phases too
             intervals = long_phases(record.nginx, times)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from otlp_tracing.sidecar.ingest.request_record import RequestRecord, first_line
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, line
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -27,13 +27,14 @@ def server_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
             host = host[len("kong") :]
     if not record.forwarded:
         return scheme, *_host_and_port(host, scheme)
-    forwarded_port = _forwarded(record, "port")
+    headers = record.known_request_headers
+    forwarded_port = _next_to_client(headers.forwarded_port)
     if record.forwarded != "port":
-        forwarded_scheme = _forwarded(record, "proto").lower()
+        forwarded_scheme = _next_to_client(headers.forwarded_proto).lower()
         if record.forwarded == "proto" and forwarded_scheme == scheme:
             return scheme, *_host_and_port(host, scheme)
         scheme = forwarded_scheme if forwarded_scheme in DEFAULT_PORTS else scheme
-        host = _forwarded(record, "host") or host
+        host = _next_to_client(headers.forwarded_host) or host
     address, port = _host_and_port(host, scheme)
     return scheme, address, int(forwarded_port) if _is_port(forwarded_port) else port
 
@@ -44,9 +45,8 @@ def own_scheme(record: RequestRecord) -> str:
     return scheme if scheme in DEFAULT_PORTS else "http"
 
 
-def _forwarded(record: RequestRecord, name: str) -> str:
-    # Of several, the first is the one next to the client.
-    return (first_line(record.request_headers, f"x-forwarded-{name}") or "").partition(",")[0].strip()
+def _next_to_client(header: object) -> str:
+    return (line(header) or "").partition(",")[0].strip()  # the first of several
 
 
 def _is_port(text: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,15 +14,15 @@ from hypothesis import strategies as st
 from otlp_tracing.errors import WireError
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.ingest import log_record
-from otlp_tracing.sidecar.ingest.log_record import decode_headers, decode_log
+from otlp_tracing.sidecar.ingest.log_record import RequestHeaders, decode_headers, decode_log
 
 
 def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:
     """The byte is kept as the character it is in Latin-1; strings that are UTF-8 do not change."""
-    record = decode_log(b'{"request":{"headers":{"a":"caf\xe9","b":"caf\xc3\xa9"},"uri":"/\xff"}}')
+    log = b'{"request":{"headers":{"a":"caf\xe9","b":"caf\xc3\xa9"},"uri":"/\xff"}}'
 
-    assert decode_headers(record.request.headers) == {"a": "café", "b": "café"}
-    assert record.request.uri == "/ÿ"
+    assert decode_headers(log) == ({"a": "café", "b": "café"}, {})
+    assert decode_log(log).request.uri == "/ÿ"
 
 
 @pytest.mark.parametrize(
@@ -111,9 +113,24 @@ def test_a_record_with_many_wrong_types_is_refused() -> None:
 @pytest.mark.parametrize("headers", [b"[]", b"{}", b"[5]", b"5", b"null"])
 def test_headers_that_cannot_be_read_cost_no_request(headers: bytes) -> None:
     """Lua's empty table may be a list; a record with headers that are none is one without headers."""
-    record = decode_log(b'{"request":{"uri":"/a","headers":%b}}' % headers)
+    log = b'{"request":{"uri":"/a","headers":%b}}' % headers
 
-    assert (record.request.uri, decode_headers(record.request.headers)) == ("/a", {})
+    assert (decode_log(log).request.uri, decode_headers(log)) == ("/a", ({}, {}))
+
+
+@given(st.dictionaries(st.text(max_size=12), st.one_of(st.text(max_size=9), st.lists(st.text(max_size=9)), st.none())))
+def test_all_headers_are_those_of_the_record(headers: dict[str, Any]) -> None:
+    """The record has a few of them; the others are read from its bytes, with the same repairs."""
+    log = json.dumps({"request": {"headers": {**headers, "host": "caf\xe9"}}, "response": {"headers": headers}})
+
+    for encoded in (log.encode(), log.replace("caf\\u00e9", "caf\xe9").encode("latin-1")):
+        request, response = decode_headers(encoded)
+        known = decode_log(encoded).request.headers
+
+        assert isinstance(known, RequestHeaders)
+        assert known.host == request.pop("host") == "caf\xe9"
+        assert request.keys() | {"host"} == headers.keys() | {"host"}
+        assert response.keys() == headers.keys()
 
 
 def test_what_nothing_reads_is_passed_over() -> None:

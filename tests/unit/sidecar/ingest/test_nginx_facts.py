@@ -60,6 +60,14 @@ def test_the_status_in_the_trailers_is_the_calls(version: str) -> None:
     assert (fine.grpc_status, fine.error_type) == ("OK", None)
 
 
+def test_a_header_that_names_the_status_does_not_hide_it() -> None:
+    """CORS for browsers exposes `grpc-status` by its name."""
+    log = recorded(VERSIONS[0], "grpc_unavailable")
+    log["response"]["headers"]["access-control-expose-headers"] = "grpc-status,grpc-message"
+
+    assert decode(json.dumps(log).encode()).grpc_status == "UNAVAILABLE"
+
+
 @pytest.mark.parametrize(
     ("protocol", "version"),
     [("HTTP/1.0", "1.0"), ("HTTP/1.1", "1.1"), ("HTTP/2.0", "2"), ("HTTP/3.0", "3"), ("", None)],

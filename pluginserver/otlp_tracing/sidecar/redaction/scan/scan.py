@@ -77,9 +77,9 @@ class Scan:
             # A quarter is left for the detectors, however much the patterns match.
             found = self._patterns.find(texts, _SEPARATOR.join(texts), budget.part(budget.left * 3 // 4))
         # Not the empty ones: two separators would look like the empty line between a name and its value in a form.
-        joined = _SEPARATOR.join([
-            text for text in texts if text and (len(text) != _ID_LENGTH or not _is_hexadecimal(text))
-        ])
+        joined = _SEPARATOR.join(
+            [text for text in texts if text and (len(text) != _ID_LENGTH or not _is_hexadecimal(text))]
+        )
         try:
             is_suspicious = bool(self._triggered(joined, budget)) or (
                 "%" in joined and any(self._triggered(layer.text, budget) for layer in layers(joined)[1:])

@@ -5,8 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otlp_tracing.config.sensitive_names import SensitiveNames
+from otlp_tracing.config.settings import Redaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.redaction.cost import SEARCH, SPAN_BUDGET, CostBudget
+from otlp_tracing.sidecar.redaction.detectors.assigned_secret import AssignedSecret
 from otlp_tracing.sidecar.redaction.detectors.email import Email
 from otlp_tracing.sidecar.redaction.scan.patterns import Patterns
 from otlp_tracing.sidecar.redaction.scan.scan import Scan
@@ -51,3 +54,12 @@ def test_strings_without_a_finding_are_scanned_once() -> None:
     assert spent[0] - spent[1] >= 20 * SEARCH
     assert spent[1] == spent[2]
     assert len(scan._clean) == 1024
+
+
+def test_empty_strings_make_no_other_string_suspicious() -> None:
+    """A name before an empty string is not the head of a form's part, whose value follows an empty line."""
+    scan = Scan([AssignedSecret(SensitiveNames.from_settings(Redaction()))], Patterns(()))
+
+    assert not scan.find(["GET /auth", "", "GET"], CostBudget())
+    assert not scan._clean  # no string was scanned alone
+    assert scan.find(['name="token"\n\nabc'], CostBudget())
