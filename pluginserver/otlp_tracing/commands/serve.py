@@ -192,7 +192,7 @@ def _bind(prefix: Path, socket: Path, kong: int | None, *, wait: bool) -> tuple[
             failed = error
         if not wait or (kong is not None and not is_running(kong)):
             raise failed
-        _cannot_listen.error("no plugin server, trying again: %s", failed)
+        _cannot_listen.error("plugin server not listening, trying again: %s", failed)
         time.sleep(_BIND_SECONDS)
 
 
@@ -228,7 +228,7 @@ def _secret_faults() -> Sequence[Fault]:
     """Return the files of secrets that the image's entrypoint could not read; requests are served without them."""
     faults = [Fault(name, os.environ[name], "cannot be read") for name in _SECRET_FILES if os.environ.get(name)]
     for fault in faults:
-        _log.warning("no secret for the collector: %s by user %d", fault, os.geteuid())
+        _log.warning("secret unreadable: %s by user %d; exports lack it", fault, os.geteuid())
     return faults
 
 

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     )
     # Objects made so far live as long as the process: the garbage collector need not visit them while Kong waits.
     gc.freeze()
-    _log.info("worker %d serves, %s", peers.slot, build_flavor())
+    _log.info("worker started: slot %d, %s", peers.slot, build_flavor())
     Worker(
         socket.socket(fileno=worker.listener),
         peers,

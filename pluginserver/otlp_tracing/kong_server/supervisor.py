@@ -144,7 +144,7 @@ class Child:
             )
         except OSError as error:
             # No process or no memory is left, or the installation is being replaced.
-            _log.error("the %s cannot be started, trying again: %s", self.role, error.strerror)
+            _log.error("%s start failed, trying again: %s", self.role, error.strerror)
 
     def note_end(self, table: HeartbeatTable, now: float) -> None:
         """Log the end of the process and forget it, if it has ended."""
@@ -154,7 +154,7 @@ class Child:
         is_settled = lasted >= (_KILLED_SECONDS if code < 0 else _SETTLED_SECONDS)
         self.ended_at_once = 0 if is_settled or self.slot is not None else self.ended_at_once + 1
         again = f"; the next start is after {self.pause:g} s" if self.pause > _RESPAWN_SECONDS else ""
-        _log.warning("the %s (pid %d) ended with %d%s", self.role, self.process.pid, code, again)
+        _log.warning("%s ended: pid %d, exit code %d%s", self.role, self.process.pid, code, again)
         if self.slot is not None and table.read(self.slot)[0] == self.process.pid:
             table.write(self.slot, 0, table.read(self.slot)[1])
         self.process = None
@@ -223,7 +223,7 @@ def supervise(
             _log.info("ending: the process that started this one has ended")
             break
         if is_superseded(bound, path, waiting):
-            _log.info("another plugin server has taken %s over; making room", path)
+            _log.info("socket taken over: another plugin server serves %s; making room", path)
             _retire([child for child in children if child.slot is not None])
             break
     _stop(children)
@@ -256,6 +256,6 @@ def _wait_or_kill(process: subprocess.Popen[bytes], deadline: float) -> None:
     try:
         process.wait(max(0.1, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        _log.warning("pid %d did not end in time; killed", process.pid)
+        _log.warning("process killed: pid %d did not end in time", process.pid)
         process.kill()
         process.wait()

@@ -123,7 +123,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     intake = Receiver(pipeline, rates, warnings.add, sessions=policy)
     listening = _Listening(intake, options.listen)
     await listening.start()
-    _log.info("taking records at %s", options.listen)
+    _log.info("sidecar listening: %s", options.listen)
     health = Health(
         lambda: "stopping" if stop.is_set() else None,
         lambda: exporters.spool.trouble,

@@ -136,7 +136,7 @@ class ProtoBufSession:
         try:
             number, _ = self._instances.start(name, config)
         except Exception as error:
-            _failures.warning("an instance of %s did not start", name[:80], exc_info=True)
+            _failures.warning("instance start failed: %s", name[:80], exc_info=True)
             return Close(f"no instance: {type(error).__name__}")
         return rpc.encode_start_return(sequence, name, number, config, int(time.time()))
 

@@ -23,7 +23,7 @@ _SEVERITIES: Mapping[str, Severity] = {"info": _INFO, "warn": _WARN, "error": _E
 
 
 class AccessLog:
-    """Create it for entries that log requests.
+    """Decides and encodes the log records of an entry that logs requests.
 
     Args:
         settings: of the entry.

@@ -65,7 +65,7 @@ class Body:
             raise ConfigError([Fault("logs.body", f"{{{unknown[0]}}}", f"no log record has this attribute{meant}")])
 
     def text(self, attributes: Attributes) -> str:
-        """Return the text for a record; its attributes are redacted, so the text is."""
+        """Return the text for a record, whose attributes are redacted already."""
         text = self._text(attributes, _LONGEST)
         if len(text) > _LONGEST and self._is_json:
             # Cut, the text would be no JSON any more. An escaped character has up to six.

@@ -191,7 +191,7 @@ class MetricExporters:
         self._exporters.move_to_end(destination.identity)
         if len(self._exporters) > MAX_DESTINATIONS:
             _, unused = self._exporters.popitem(last=False)
-            _log.warning("metrics are sent to %d destinations at most; the first one is left out", MAX_DESTINATIONS)
+            _log.warning("metrics destination removed: metrics are sent to %d destinations at most", MAX_DESTINATIONS)
             task = asyncio.create_task(unused.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)

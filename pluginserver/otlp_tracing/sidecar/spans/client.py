@@ -1,4 +1,4 @@
-"""The CLIENT spans' attributes: where each try of the balancer was sent, as which request, and its outcome.
+"""The CLIENT spans' attributes: the address of each try of the balancer, the request sent there, and its outcome.
 
 For a try that was followed by another, 502 and 504 mean that there was no answer, unless `proxy_next_upstream` is set
 to continue after answers of 502 and 504, which is not the default. For the last try the record has

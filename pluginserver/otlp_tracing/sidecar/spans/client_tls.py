@@ -1,6 +1,6 @@
 """The client's TLS connection as attributes.
 
-Kong has OpenSSL's words for it; the registry wants the bare version and IANA's name of the cipher suite.
+Kong's record has the names of OpenSSL; the registry wants the bare version and IANA's name of the cipher suite.
 A suite without a known IANA name is left out rather than given a wrong one.
 
 Source: semantic conventions 1.44, registry, tls; IANA, TLS Cipher Suites; OpenSSL, ciphers(1).

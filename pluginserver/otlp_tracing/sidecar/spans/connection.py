@@ -1,7 +1,7 @@
 """The span of a TCP, TLS or UDP connection: SERVER, from the record that Kong's stream subsystem writes at its end.
 
-Nothing propagates a trace over such a connection, so its trace starts here. Its tries are facts of this one span. The
-SNIs of its route are not shown: Kong's router lets a connection with another SNI, or without TLS, match them.
+Nothing propagates a trace over such a connection, so its trace starts here. Its tries are attributes of this one span.
+The SNIs of its route are not shown: Kong's router lets a connection with another SNI, or without TLS, match them.
 
 Source: kong/pdk/log.lua (serialize in the stream subsystem) of Kong 3.4.2 and 3.9.3; nginx,
 ngx_stream_core_module ($status); semantic conventions 1.44, registry, network and tls.

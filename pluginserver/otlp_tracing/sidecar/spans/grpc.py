@@ -53,8 +53,8 @@ def grpc_call(record: RequestRecord, path: str, names: CardinalityLimit) -> Call
     """
     method, status = path[1:], record.grpc_status
     owner = record.log.service.id if record.log.service and record.log.service.id else ""
-    # UNIMPLEMENTED is the server's word for a method that it does not have, and of a call that Kong rejected before
-    # any try it is not known whether the method exists. Then only a name that is in use already may be used.
+    # A server answers UNIMPLEMENTED for a method that it does not have. If Kong rejected the call before any try, it is
+    # not known whether the method exists. In both cases only a name that is in use already may be used.
     if status == "UNIMPLEMENTED" or not record.tries:
         is_known = names.knows("rpc.method", owner, method)
     else:

@@ -1,4 +1,4 @@
-"""Which request methods are known. Other methods do not become names, since a client can make them up.
+"""The known request methods. Other methods do not become names, since a client can make them up.
 
 Source: semantic conventions 1.44, http.request.method: RFC 9110, PATCH and QUERY, unless the environment names others,
 which replace them all.

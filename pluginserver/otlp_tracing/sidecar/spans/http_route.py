@@ -40,8 +40,8 @@ def http_route(route: Route, request_path: str) -> str | None:
     """
     known = _known(tuple(paths_of(route)))
     if known.only is not None and route.paths:
-        # Kong matched something, or the record would have no route: with one path it is that one. An expression can
-        # match without it.
+        # The record has a route, so one of the route's paths matched, and there is only one. An expression can match
+        # without its path.
         return known.only
     matched_path = normalized_path(request_path)
     for expression, template in known.expressions:

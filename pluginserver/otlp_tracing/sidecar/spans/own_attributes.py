@@ -1,4 +1,4 @@
-"""The attributes of one's own (`span.attributes`), read from a request and from Kong's entities.
+"""The attributes of an entry's own (`span.attributes`), read from a request and from Kong's entities.
 
 Their number is bounded by the schema, the length of their values by redaction, which they pass like all others.
 """

@@ -83,7 +83,7 @@ def _machine() -> dict[str, ResourceValue]:
     return {
         **kept,
         "host.arch": _ARCHITECTURES.get(kept.get("host.arch", ""), kept.get("host.arch", "")),
-        # Those that may be used, fewer than the machine's in a cpuset. The registry has no name for it.
+        # The CPUs that this process may use: in a cpuset fewer than the machine has. The registry has no name for it.
         "otlp_tracing.cpu.count": len(os.sched_getaffinity(0)),
     }
 

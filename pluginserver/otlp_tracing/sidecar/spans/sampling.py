@@ -1,4 +1,4 @@
-"""Why a span is there, as attributes (`otlp_tracing.sampling.*`)."""
+"""Why a trace was kept, as attributes (`otlp_tracing.sampling.*`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otlp_tracing.sidecar.spans.model import AttributeValue
 
 
 def sampling_attributes(context: RequestContext, kept_for: str | None) -> Mapping[str, AttributeValue]:
-    """Return the attributes that say on a span why it is there.
+    """Return the attributes with the reason for which the trace was kept.
 
     Args:
         context: of the request.

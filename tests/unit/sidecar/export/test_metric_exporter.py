@@ -202,7 +202,7 @@ def test_destinations_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: pytes
         assert [one.is_closed for one in stage.collectors] == [False, True, False]
 
     staged(scene)
-    assert "metrics are sent to 2 destinations at most" in caplog.text
+    assert "metrics destination removed: metrics are sent to 2 destinations at most" in caplog.text
 
 
 def test_the_state_of_a_destination_is_said() -> None:
