@@ -68,6 +68,7 @@ class Buildah:
 
     def __init__(self, store: Path, scratch: Path) -> None:
         if store.exists() and _size(store) > _STORE_BYTES:
+            _unmount_below(store)
             shutil.rmtree(store)
         store.mkdir(parents=True, exist_ok=True)
         self._scratch = scratch
@@ -252,6 +253,13 @@ def _overlay_works(scratch: Path) -> bool:
     options = "lowerdir={lower},upperdir={upper},workdir={work}".format(**folders)
     mount = ["unshare", "--mount", "mount", "-t", "overlay", "-o", options, "overlay", str(folders["merged"])]
     return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
+def _unmount_below(folder: Path) -> None:
+    """Unmount the containers that an interrupted run has left."""
+    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+        if (at := Path(line.split()[1])).is_relative_to(folder):
+            subprocess.run(["/bin/umount", "--lazy", at], check=True)
 
 
 def _size(folder: Path) -> int:
