@@ -29,6 +29,7 @@ COMPILED = (
     "sampling/*.py",
     "plugin/emitter.py",
     "plugin/handler.py",
+    "plugin/log_correlation.py",
     "plugin/notes.py",
     "plugin/pdk.py",
     "kong_server/instances.py",

@@ -18,6 +18,7 @@ from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import EVENTS_FAILED, REQUESTS_BEGUN, REQUESTS_UNTRACED, Counters
 from otlp_tracing.plugin import pdk
 from otlp_tracing.plugin.emitter import Origin
+from otlp_tracing.plugin.log_correlation import remember, remember_trace_id
 from otlp_tracing.plugin.notes import asks_for_method, notes_of, telling_header
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.head_policy import HeadPolicy
@@ -116,9 +117,9 @@ class Phases:
             if outgoing:
                 pdk.result((yield pdk.set_upstream_headers(outgoing)))
             notes = notes_of(received, method, telling, believed)
-            pdk.result((yield pdk.remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})))
+            pdk.result((yield remember({**context.to_log_field(), **notes.to_log_field(), **self._hand_over})))
             if self._log_correlation:
-                pdk.result((yield pdk.remember_trace_id(context.trace_id.hex())))
+                pdk.result((yield remember_trace_id(context.trace_id.hex())))
             self._records.counters.add(REQUESTS_BEGUN)
             answer = tracer.boundary.answer(context)
             if answer is not None:

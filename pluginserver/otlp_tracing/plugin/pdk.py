@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final
 
-from otlp_tracing.context import LOG_FIELD
 from otlp_tracing.errors import TracingError
 
 Call = tuple[Any, ...]
@@ -46,17 +45,9 @@ def set_upstream_headers(headers: Mapping[str, Sequence[str]]) -> Call:
     return ("kong.service.request.set_headers", headers)
 
 
-def remember(context: Mapping[str, Any]) -> Call:
-    """Put the trace context into the log record, for `log` and every other log plugin. Phase: access."""
-    return ("kong.log.set_serialize_value", LOG_FIELD, context)
-
-
-def remember_trace_id(trace_id: str) -> Call:
-    """Put the trace id into the log record as Kong's own plugins do from 3.5 on. Phase: access.
-
-    Source: kong/observability/tracing/propagation/init.lua, propagate.
-    """
-    return ("kong.log.set_serialize_value", "trace_id", {"w3c": trace_id})
+def set_log_field(name: str, value: Mapping[str, Any]) -> Call:
+    """Put a field into the log record, for `log` and every other log plugin. Phase: access."""
+    return ("kong.log.set_serialize_value", name, value)
 
 
 def set_response_header(name: str, value: str) -> Call:
