@@ -6,14 +6,12 @@ It raises ValueError with the rule, the end of a sentence: `must be ADDRESS:PORT
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from otlp_tracing import __version__
 from otlp_tracing.config.tokens import read_token
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.logs.file import CONTAINER, LogFile
@@ -150,23 +148,6 @@ def log_file(value: str) -> str:
         except OSError as error:
             raise ValueError(f"cannot be written: {error.strerror}") from error
     return value
-
-
-def description(value: str) -> Path:
-    """Read the path of the plugin's description that Kong was given; it has to be of this version."""
-    try:
-        found = json.loads(path(value).read_bytes())
-        (plugin,) = found["Plugins"] if isinstance(found, dict) else found
-        version = plugin["Version"]
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError("must be a file that `otlp-tracing dump` wrote") from error
-    if version != __version__:
-        raise ValueError(
-            f"describes version {version}, and this is {__version__}: write it anew with `otlp-tracing dump`"
-        )
-    return Path(value)
 
 
 def log_level(value: str) -> str:
