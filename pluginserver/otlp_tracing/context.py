@@ -273,7 +273,7 @@ def hand_over_field(entry_key: bytes, worker_id: bytes | None) -> dict[str, str]
     """Return what a record that Kong's own queue hands over needs beside the context, in the same field.
 
     Args:
-        entry_key: settings.settings_key of the plugin entry, 16 bytes.
+        entry_key: entry_identity.settings_key of the plugin entry, 16 bytes.
         worker_id: of the process that decided, 8 bytes; None if the entry's rates do not move.
     """
     return {"entry": entry_key.hex(), **({"worker": worker_id.hex()} if worker_id else {})}

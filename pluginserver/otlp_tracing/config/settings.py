@@ -7,7 +7,6 @@ a frame. Fields that are None are unset. Patterns mean the same to Lua and to Py
 
 # No `from __future__ import annotations`: compiling the annotations again would take a worker 10 ms at its start.
 import dataclasses
-import hashlib
 import json
 import typing
 from collections.abc import Iterator, Mapping
@@ -27,10 +26,7 @@ SpanAttributeSource = Literal[
     "consumer_username", "consumer_custom_id", "consumer_tag", "route_tag", "service_tag",
 ]  # fmt: skip
 
-_PLUGIN_ID = "__plugin_id"  # Kong's id of the entry, which Kong adds to the configuration of an instance
-_SCOPE = ("route_id", "service_id")  # which Kong adds too; a global entry has neither
 _MAX_STREAMS = 64  # shares of a budget: half a kilobyte in a frame
-_LONGEST_NAME = 64  # characters; Kong's ids have 36
 
 _HEADER_LINE = "^[A-Za-z0-9_.-]+: *[^\x01-\x1f ][^\x01-\x1f]*$"
 _HEADER_NAME = {"match": "^[A-Za-z0-9_-]+$"}
@@ -465,37 +461,6 @@ def user_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a configuration that the schema names, without those that Kong adds."""
     names = hints_of(Settings)
     return {name: value for name, value in config.items() if name in names}
-
-
-def entry_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration for the sidecar: the user's fields, and Kong's ids of the entry and of its scope."""
-    ids = dict(zip((_PLUGIN_ID, *_SCOPE), (entry_name(config), *entry_scope(config)), strict=True))
-    return {**user_config(config), **{name: value for name, value in ids.items() if value}}
-
-
-def entry_name(config: Mapping[str, Any]) -> str:
-    """Return Kong's id of the entry; empty without an id, as outside of Kong."""
-    return _kong_id(config, _PLUGIN_ID)
-
-
-def entry_scope(config: Mapping[str, Any]) -> tuple[str, str]:
-    """Return Kong's ids of the route and of the service that the entry belongs to; empty where it belongs to none."""
-    route, service = (_kong_id(config, name) for name in _SCOPE)
-    return route, service
-
-
-def _kong_id(config: Mapping[str, Any], name: str) -> str:
-    value = config.get(name)
-    return value if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
-
-
-def settings_key(config: Mapping[str, Any]) -> bytes:
-    """Return the key of an entry, a digest of its configuration and Kong's id: 16 bytes, the same in every process.
-
-    Two entries with equal configurations have different keys, because each has a budget of its own.
-    """
-    canonical = json.dumps(entry_config(config), sort_keys=True, separators=(",", ":"))
-    return hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _faults_beyond_the_schema(completed: Mapping[str, Any]) -> Iterator[Fault]:

@@ -66,8 +66,8 @@ class Config:
     """A plugin entry's configuration, sent once a connection before the first record that needs it.
 
     Args:
-        key: 16 bytes, settings.settings_key of it.
-        config: JSON, UTF-8; settings.entry_config of it.
+        key: 16 bytes, entry_identity.settings_key of it.
+        config: JSON, UTF-8; entry_identity.entry_config of it.
     """
 
     key: bytes

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.config.settings import Sampling, entry_config, settings_key
+from otlp_tracing.config.entry_identity import entry_config, settings_key
+from otlp_tracing.config.settings import Sampling
 from otlp_tracing.errors import ConfigError, FrameTooLarge, WireError
 from otlp_tracing.handoff.frames import (
     VERSION,
@@ -65,7 +66,7 @@ class Origin:
     """The plugin entry that a record belongs to.
 
     Args:
-        key: its settings.settings_key.
+        key: its entry_identity.settings_key.
         frame: the Config frame that tells the sidecar the configuration.
     """
 

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from otlp_tracing.config.settings import Keep, Settings, entry_name, entry_scope
+from otlp_tracing.config.entry_identity import entry_name, entry_scope
+from otlp_tracing.config.settings import Keep, Settings
 from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.errors import ConfigError, WireError
 from otlp_tracing.log_limit import LimitedLog

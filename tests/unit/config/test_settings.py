@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.config.settings import (
-    KeyValue,
-    Sampling,
-    SamplingRule,
-    Settings,
-    entry_config,
-    settings_key,
-)
+from otlp_tracing.config.settings import KeyValue, Sampling, SamplingRule, Settings
 from otlp_tracing.errors import ConfigError
 
 FROM_KONG = {
@@ -44,29 +37,6 @@ def test_every_fault_is_told() -> None:
         Settings.from_config({"endpoint": "collector:4317", "sampling": {"rate": 2}})
 
     assert [fault.field for fault in refused.value.faults] == ["endpoint", "sampling.rate"]
-
-
-def test_a_configuration_is_named_by_what_a_user_wrote() -> None:
-    """The key changes with the configuration, not with Kong's sequence numbers or the order of fields."""
-    again = dict(reversed(list(FROM_KONG.items()))) | {"__seq__": 99}
-
-    assert settings_key(again) == settings_key(FROM_KONG)
-    assert settings_key({**FROM_KONG, "protocol": "grpc"}) != settings_key(FROM_KONG)
-
-
-def test_an_entry_is_more_than_what_it_says() -> None:
-    """Two entries with one configuration are two: each has a budget of its own."""
-    assert settings_key({**FROM_KONG, "__plugin_id": "another"}) != settings_key(FROM_KONG)
-
-
-def test_the_sidecar_learns_which_entry_it_is() -> None:
-    """The sidecar gets the user's fields and Kong's ids of entry and scope, nothing else; the key is the same there."""
-    told = entry_config(FROM_KONG)
-
-    assert told.keys() == {"__plugin_id", "route_id", "endpoint", "headers", "resource_attributes", "sampling"}
-    assert settings_key(told) == settings_key(FROM_KONG)
-    assert "__plugin_id" not in entry_config({**FROM_KONG, "__plugin_id": "x" * 65})
-    assert Settings.from_config(told) == Settings.from_config(FROM_KONG)
 
 
 def test_moving_rates_are_read() -> None:

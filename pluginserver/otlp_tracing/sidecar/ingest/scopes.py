@@ -29,8 +29,8 @@ class EntryScopes:
         """Name the entry of a scope.
 
         Args:
-            scope: ids of the route and the service; settings.entry_scope.
-            key: settings.settings_key of the entry.
+            scope: ids of the route and the service; entry_identity.entry_scope.
+            key: entry_identity.settings_key of the entry.
         """
         self._keys[scope] = key
         self._keys.move_to_end(scope)

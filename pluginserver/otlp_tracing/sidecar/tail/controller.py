@@ -70,7 +70,7 @@ class SamplingController:
         """Add an entry; return the token bucket of the sidecar itself, None if the rates of the entry do not move.
 
         Args:
-            key: settings.settings_key of the entry.
+            key: entry_identity.settings_key of the entry.
             name: shown on /metrics.
             sampling: its settings.
         """

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.config.settings import settings_key
+from otlp_tracing.config.entry_identity import settings_key
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry

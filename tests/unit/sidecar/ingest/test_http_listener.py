@@ -15,7 +15,7 @@ import pytest
 
 from delivery_doubles import ScriptedTransport
 from doubles import ManualClock
-from otlp_tracing.config.settings import settings_key
+from otlp_tracing.config.entry_identity import settings_key
 from otlp_tracing.context import hand_over_field
 from otlp_tracing.metrics import RECORDS_REFUSED, RECORDS_REPEATED
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
