@@ -5,11 +5,15 @@ Every format reads into this. No other part of a request's trace headers leaves 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, SpanContext
 from otlp_tracing.propagation import tracestate as trace_state
+
+Headers = Mapping[str, Sequence[str]]
+"""Lower-case names to every value received, in order."""
 
 
 @dataclass(slots=True, init=False)

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from otlp_tracing.config.sensitive_names import MASK, SensitiveNames
 from otlp_tracing.config.settings import Capture, Propagation, Redaction
 from otlp_tracing.context import RequestContext, SpanContext
-from otlp_tracing.propagation import FORMATS, Caller, Headers, baggage, extract, inject, w3c
+from otlp_tracing.propagation import baggage, w3c
+from otlp_tracing.propagation.caller import Caller, Headers
+from otlp_tracing.propagation.formats import FORMATS, extract, inject
 
 # Of formats that are not read: where a trace began, and OpenCensus' trace context in gRPC's metadata. A trusted
 # caller's are an application's headers; of any other caller they are claims about its trace.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Capture, Propagation, Redaction, Sampling
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
-from otlp_tracing.propagation import Caller, Headers
 from otlp_tracing.propagation import tracestate as trace_state
+from otlp_tracing.propagation.caller import Caller, Headers
 from otlp_tracing.propagation.trust_boundary import Extracted, TrustBoundary
 from otlp_tracing.sampling import probability as head_sampling
 from otlp_tracing.sampling import threshold

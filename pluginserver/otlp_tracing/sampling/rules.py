@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from otlp_tracing.config.settings import SamplingRule
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.propagation import Headers
+from otlp_tracing.propagation.caller import Headers
 from otlp_tracing.sampling import threshold
 
 Matcher = Callable[[str], bool]

@@ -23,7 +23,8 @@ from opentelemetry.propagators.textmap import Getter, TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otlp_tracing.context import SpanContext
-from otlp_tracing.propagation import FORMATS, baggage
+from otlp_tracing.propagation import baggage
+from otlp_tracing.propagation.formats import FORMATS
 
 PEERS: Mapping[str, TextMapPropagator] = {
     "w3c": TraceContextTextMapPropagator(),

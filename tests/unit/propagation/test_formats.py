@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from checkout import TESTDATA
 from otlp_tracing.context import SpanContext
-from otlp_tracing.propagation import FORMATS, extract, inject
+from otlp_tracing.propagation.formats import FORMATS, extract, inject
 
 VECTORS = TESTDATA / "propagation"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from otlp_tracing.config.settings import Capture, Propagation, Settings
 from otlp_tracing.context import RequestContext, SpanContext
-from otlp_tracing.propagation import FORMATS, Headers
+from otlp_tracing.propagation.caller import Headers
+from otlp_tracing.propagation.formats import FORMATS
 from otlp_tracing.propagation.trust_boundary import TrustBoundary
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

@@ -12,7 +12,7 @@ from typing import Final
 from otlp_tracing.config.policies import Policies
 from otlp_tracing.config.settings import TailRule
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.propagation import Headers
+from otlp_tracing.propagation.caller import Headers
 from otlp_tracing.sampling.rules import Matcher, RequestLine, Rule, any_of, glob
 from otlp_tracing.sidecar.ingest.entities import all_tags, consumer_names, names_of
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, lines
