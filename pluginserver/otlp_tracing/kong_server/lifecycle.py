@@ -89,9 +89,14 @@ def pending_path(path: Path, supervisor: int) -> Path:
     return path.with_name(f".{path.name}.{supervisor}")
 
 
+def kept_path(path: Path, supervisor: int) -> Path:
+    """Return the second name of a group's socket, from which the first is made again if it is deleted."""
+    return path.with_name(f".{path.name}.kept.{supervisor}")
+
+
 def is_superseded(bound: tuple[int, int], path: Path, waiting: Path) -> bool:
-    """Tell whether another group has replaced this one: its socket is at neither of its two paths."""
-    return identity(path) != bound and identity(waiting) != bound
+    """Tell whether another group has replaced this one: another socket is at the path, and its own does not wait."""
+    return identity(path) not in {None, bound} and identity(waiting) != bound
 
 
 def watch_starter() -> int | None:

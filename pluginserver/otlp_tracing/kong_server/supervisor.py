@@ -22,7 +22,7 @@ from pathlib import Path
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
 from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, HeartbeatTable, Watchdog, state_and_cpu_seconds
-from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, pending_path
+from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, kept_path, pending_path
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
@@ -63,6 +63,10 @@ def bind(path: Path) -> tuple[socket.socket, tuple[int, int]]:
         listener = listen_owner_only(temporary, _BACKLOG)
         bound = identity(temporary)
         assert bound is not None
+        kept = kept_path(path, os.getpid())
+        kept.unlink(missing_ok=True)  # of a killed process with this pid, in a container
+        with contextlib.suppress(OSError):  # a file system without links
+            kept.hardlink_to(temporary)
         if not _is_served(path):
             temporary.replace(path)
     except FileExistsError as error:
@@ -85,14 +89,14 @@ def _connect(path: Path) -> int:
 
 
 def _remove_abandoned_sockets(path: Path) -> None:
-    """Remove the sockets of groups that ended while they waited for their place.
+    """Remove the sockets of groups that ended while they waited for their place, or were killed.
 
     Such a group has neither its supervisor, which a pid namespace of its own could hide, nor a listener, which is
     missing for a moment between bind and listen.
     """
     for waiting in path.parent.iterdir():
         prefix, _, pid = waiting.name.rpartition(".")
-        if prefix == f".{path.name}" and pid.isdecimal() and not Path("/proc", pid).exists():
+        if prefix in {f".{path.name}", f".{path.name}.kept"} and pid.isdecimal() and not Path("/proc", pid).exists():
             with contextlib.suppress(OSError):
                 if _connect(waiting) == errno.ECONNREFUSED:
                     waiting.unlink()
@@ -226,7 +230,24 @@ def supervise(
             _log.info("socket taken over: another plugin server serves %s; making room", path)
             _retire([child for child in children if child.slot is not None])
             break
+        if identity(path) is None and identity(waiting) != bound and not _restore(path):
+            break
     _stop(children)
+    kept_path(path, os.getpid()).unlink(missing_ok=True)
+
+
+def _restore(path: Path) -> bool:
+    """Give a deleted socket its name again, or tell that it has none any more."""
+    try:
+        path.hardlink_to(kept_path(path, os.getpid()))
+    except FileExistsError:
+        return True
+    except OSError as error:
+        # Whatever started this process starts it again, and it binds another socket.
+        _log.error("socket deleted, ending: %s cannot be made again: %s", path, error.strerror)
+        return False
+    _log.warning("socket deleted: %s: it is there again", path)
+    return True
 
 
 def _retire(workers: Sequence[Child]) -> None:

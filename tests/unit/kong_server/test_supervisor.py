@@ -17,7 +17,7 @@ import pytest
 
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable, state_and_cpu_seconds
-from otlp_tracing.kong_server.lifecycle import identity, pending_path
+from otlp_tracing.kong_server.lifecycle import identity, kept_path, pending_path
 from otlp_tracing.kong_server.supervisor import Child, bind
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves no request.
@@ -107,7 +107,7 @@ def test_a_socket_that_nobody_serves_is_replaced(tmp_path: Path) -> None:
     client = connect(path)
 
     assert identity(path) == bound
-    assert [entry.name for entry in tmp_path.iterdir()] == ["kong.socket"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [f".kong.socket.kept.{os.getpid()}", "kong.socket"]
     for one in (client, listener):
         one.close()
 
@@ -265,6 +265,32 @@ def test_a_group_makes_room_for_the_next(tmp_path: Path) -> None:
     wait_for(lambda: children(tmp_path / "pids", second))
     second.terminate()
     assert second.wait(60) == 0
+
+
+def test_a_deleted_socket_is_there_again(tmp_path: Path) -> None:
+    """It is the same socket, so workers and their connections go on; at its end the group removes both names."""
+    path = tmp_path / "kong.socket"
+    supervisor = start_supervisor(tmp_path)
+    wait_for(lambda: pids(tmp_path / "pids"))
+    bound, workers = identity(path), pids(tmp_path / "pids")
+    path.unlink()
+    wait_for(lambda: identity(path) == bound)
+    assert pids(tmp_path / "pids") == workers
+    supervisor.terminate()
+
+    assert supervisor.wait(30) == 0
+    assert list(tmp_path.glob(".kong.socket*")) == []
+
+
+def test_a_group_ends_if_its_socket_cannot_be_made_again(tmp_path: Path) -> None:
+    """Kong, or systemd, starts another one, which binds a socket of its own."""
+    supervisor = start_supervisor(tmp_path)
+    wait_for(lambda: pids(tmp_path / "pids"))
+    kept_path(tmp_path / "kong.socket", supervisor.pid).unlink()
+    (tmp_path / "kong.socket").unlink()
+
+    assert supervisor.wait(30) == 0
+    assert not alive(pids(tmp_path / "pids")[-1])
 
 
 def test_what_died_waiting_is_cleared_away(tmp_path: Path) -> None:
