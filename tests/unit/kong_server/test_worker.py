@@ -135,8 +135,14 @@ class Group:
             late_seconds=self._late_seconds,
         )
 
+    def replace(self) -> None:
+        """Have the effect of a successor's rename on the identity."""
+        self.path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.bind(str(self.path))
+
     def end(self) -> None:
-        self.path.unlink(missing_ok=True)  # the effect of a successor's rename on the identity
+        self.replace()
         for thread in self.threads:
             thread.join(15)
         assert not any(thread.is_alive() for thread in self.threads)
@@ -261,7 +267,7 @@ def test_a_group_whose_socket_was_taken_over_makes_room(tmp_path: Path) -> None:
     instance = start(busy)
     start(idle)
     event = busy.call("plugin.HandleEvent", {"InstanceId": instance, "EventName": "access"})
-    group.path.unlink()
+    group.replace()
 
     step = busy.call("plugin.Step", {"EventId": event["EventId"], "Data": "a"})
     assert step["Data"]["Args"] == ["x-echo", "a"]
