@@ -17,7 +17,7 @@ _JITTER = 0.2  # gateways that lost a collector at the same time must not return
 
 
 class RetryBackoff:
-    """The state of one destination: it works, or since when it fails and why.
+    """The state of one destination: working, or failing since a time and for a reason.
 
     Args:
         clock: monotonic seconds.

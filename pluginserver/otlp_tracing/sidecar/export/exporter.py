@@ -241,7 +241,7 @@ class Exporter:
         return self.is_known and len(self._sending) < (CONCURRENT_REQUESTS if self.backoff.failing_since is None else 1)
 
     def _delay(self) -> float | None:
-        """Return the seconds until the next request; None if it depends on something that wakes the loop."""
+        """Return the seconds until the next request; None if an event will wake the loop."""
         if not self.queue.spans or not self._may_send():
             return None
         limits, is_failing = self.destination.batch_export, self.backoff.failing_since is not None

@@ -1,4 +1,4 @@
-"""Thins the requests out that the live page remembers."""
+"""Selects the requests that the live page remembers, so that their number a second is bounded."""
 
 from __future__ import annotations
 
