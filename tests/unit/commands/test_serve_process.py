@@ -138,7 +138,7 @@ def test_the_supervisors_warnings_reach_the_sidecar(prefix: Path) -> None:
 
         assert line["process"] == "serve"
         assert line["text"] in file.read_text()
-        for text in ("worker 0 serves", "taking records"):
+        for text in ("worker started: slot 0", "sidecar listening"):
             wait_for(lambda: text in file.read_text(), _SECONDS, "every process writes to the file")  # noqa: B023
         assert line["text"] in [one["text"] for one in served.report("/delivery")["warnings"]]
 

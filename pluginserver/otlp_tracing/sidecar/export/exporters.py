@@ -100,7 +100,7 @@ class ExporterRegistry:
         metrics.flag(SPOOL_MAX_BYTES, lambda: float(self.bound.max_bytes or 0))
 
     def get(self, destination: Destination) -> Exporter:
-        """Return the exporter to a destination. If two destinations differ in limits alone, the limits of the last one count."""
+        """Return the exporter to a destination. If two differ in limits alone, the limits of the last one count."""
         exporter = self._activate(destination)
         if exporter.destination != destination:
             self._run(exporter.reconfigure(destination))
