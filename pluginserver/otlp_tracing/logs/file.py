@@ -53,9 +53,12 @@ class LogFile(logging.Handler):
         """Write a record; a line that cannot be written is dropped, which is logged elsewhere."""
         try:
             line = f"{self.format(record)}\n".encode("utf-8", "replace")
-            if self._max_bytes is not None:
-                self._rotate(self._max_bytes - len(line))
-            os.write(self._file, line)
+            try:
+                if self._max_bytes is not None:
+                    self._rotate(self._max_bytes - len(line))
+            finally:
+                # Also to a file that was moved and cannot be made again: logrotate makes the new one a moment later.
+                os.write(self._file, line)
         except OSError as error:
             if not self._has_failed:
                 self._has_failed = True

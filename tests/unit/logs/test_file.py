@@ -64,6 +64,21 @@ def test_a_file_that_was_moved_is_made_again(tmp_path: Path) -> None:
     assert path.read_text().endswith("after\n")
 
 
+def test_a_file_that_was_moved_is_written_until_there_is_another(tmp_path: Path) -> None:
+    """No line is lost in the moment in which logrotate has moved the file, and its folder belongs to root."""
+    path = tmp_path / "folder" / "log"
+    path.parent.mkdir()
+    handler = LogFile(str(path))
+    path.parent.rename(tmp_path / "old")  # so that no file can be made at the path
+    log(handler).warning("between")
+    path.parent.mkdir()
+    log(handler).warning("after")
+    handler.close()
+
+    assert (tmp_path / "old" / "log").read_text().endswith("between\n")
+    assert path.read_text().endswith("after\n")
+
+
 def test_a_full_pipe_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines are dropped while the reader of the container's output is stopped, and written again after it."""
     pipe = tmp_path / "pipe"

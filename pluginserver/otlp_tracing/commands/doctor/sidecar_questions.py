@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 from collections import Counter
@@ -11,8 +12,10 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from otlp_tracing import __version__
 from otlp_tracing.commands.doctor.discovery import Surroundings
 from otlp_tracing.commands.doctor.findings import Finding, unasked
+from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.status import fetch, fetch_report
@@ -21,6 +24,7 @@ from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 
 _SAMPLER = "OTEL_TRACES_SAMPLER"
+_VERSION = re.compile(r'^otlp_tracing_build_info\{version="([^"]*)"\}', re.MULTILINE)
 _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
 
 
@@ -97,10 +101,12 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
         entries: of the kong.yml; their sampling may be the reason.
     """
     try:
-        counts = _counts(fetch(found.address, "/metrics", None).decode(errors="replace"))
+        metrics = fetch(found.address, "/metrics", None).decode(errors="replace")
+        counts = _counts(metrics)
     except (OSError, ValueError, ConfigError):
         yield unasked("requests", "no /metrics")
         return
+    yield from ask_version(found, metrics)
     decisions = counts[REQUESTS.name]
     total = decisions.total()
     if not total:
@@ -116,6 +122,15 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
         if lost:
             words = ", ".join(f"{count:,.0f} {name}" for name, count in lost.items())
             yield Finding("warn", "requests", f"{text}: {words}", found.command("status", "--http", str(found.address)))
+
+
+def ask_version(found: Surroundings, metrics: str) -> Iterator[Finding]:
+    """Tell whether the sidecar runs another version than the one that is installed: a restart was forgotten."""
+    version = _VERSION.search(metrics)
+    if version is not None and version[1] != __version__:
+        text = f"runs version {version[1]}, and {__version__} is installed: restart it and the plugin server"
+        by_kong = found.conf and found.server and found.conf.get(server_setting(found.server, "start_cmd"))
+        yield Finding("warn", "sidecar", text, found.reload_command if by_kong else found.start_command)
 
 
 def _none_kept(total: int, entries: Sequence[ConfiguredEntry], environment: Mapping[str, str]) -> Finding:
