@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -102,9 +103,25 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
             some.append(one)
         else:
             yield one
-    yield from asyncio.run(ask_destinations(some, send=options.send))
+    asked = asyncio.run(ask_destinations(some, send=options.send))
     reports = [*(report or {}).get("destinations", []), *(report or {}).get("metrics", [])]
-    yield from _ask_deliveries(found, reports, is_asked=kong_yml is not None)
+    yield from joined(asked, list(_ask_deliveries(found, reports, is_asked=kong_yml is not None)))
+
+
+def joined(asked: Sequence[Finding], deliveries: Sequence[Finding]) -> Iterator[Finding]:
+    """Make one finding of a destination's answer and of its state in the sidecar, where both are well.
+
+    Args:
+        asked: the answers of destinations.
+        deliveries: their states in the sidecar.
+    """
+    rest = list(deliveries)
+    for one in asked:
+        is_answer = one.level == "ok" and one.text.startswith("OTLP: ")
+        same = [other for other in rest if is_answer and other.level == "ok" and other.subject == one.subject]
+        rest = [other for other in rest if other not in same]
+        yield dataclasses.replace(one, text="; ".join([one.text, *(other.text for other in same)]))
+    yield from rest
 
 
 def _ask_log(found: Surroundings, warnings: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -28,7 +28,9 @@ from e2e.processes import end
 from e2e.waiting import wait_for
 from otlp_tracing.cli import main
 from otlp_tracing.commands.doctor import kong_questions
+from otlp_tracing.commands.doctor.command import joined
 from otlp_tracing.commands.doctor.discovery import look_around
+from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.processes import Process
 from otlp_tracing.commands.option_kinds import Address
@@ -742,3 +744,20 @@ def test_a_server_at_another_socket_is_found(machine: Machine) -> None:
     subprocess.run(one.command, shell=True, check=True)  # noqa: S602
     again = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
     assert again.socket == served
+
+
+def test_a_destination_has_one_line_for_its_answer_and_its_state() -> None:
+    """A healthy destination is not printed twice; a state that is not well keeps its own line and command."""
+    port, answer = (
+        Finding("ok", "http://a:4317 (grpc)", "TCP: open"),
+        Finding("ok", "http://a:4317 (grpc)", "OTLP: yes"),
+    )
+    well, other = Finding("ok", "http://a:4317 (grpc)", "it is ok"), Finding("ok", "http://b:4317 (grpc)", "it is ok")
+    held = Finding("FAIL", "http://a:4317 (grpc)", "it is held", "mend it")
+
+    assert list(joined([port, answer], [well, other, held])) == [
+        port,
+        Finding("ok", "http://a:4317 (grpc)", "OTLP: yes; it is ok"),
+        other,
+        held,
+    ]
