@@ -148,7 +148,7 @@ class Child:
             )
         except OSError as error:
             # No process or no memory is left, or the installation is being replaced.
-            _log.error("%s start failed, trying again: %s", self.role, error.strerror)
+            _log.error("%s start failed, trying again: %s: %s", self.role, self.command[0], error.strerror)
 
     def note_end(self, table: HeartbeatTable, now: float) -> None:
         """Log the end of the process and forget it, if it has ended."""

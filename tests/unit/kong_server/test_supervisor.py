@@ -209,6 +209,13 @@ def test_a_worker_gets_more_time_to_start_where_it_needs_more() -> None:
     assert allowed == [5, 10, 20, 40, 60, 60]
 
 
+def test_a_program_that_is_gone_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """After a move of the installation the log says which program cannot be started."""
+    Child("worker 0", [str(tmp_path / "python"), "-c", ""], slot=0).start_if_due(100.0)
+
+    assert caplog.messages == [f"worker 0 start failed, trying again: {tmp_path / 'python'}: No such file or directory"]
+
+
 def test_a_worker_that_waits_for_a_core_at_its_start_is_left_alone() -> None:
     """On a busy machine it has as long as it needs; a start that uses much CPU and serves nothing has not."""
     table = HeartbeatTable.create(1)
