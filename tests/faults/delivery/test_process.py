@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import resource
 import statistics
+import subprocess
+import sys
 import time
 
 import pytest
@@ -12,31 +15,45 @@ from e2e.waiting import wait_for
 from faults.delivery.issue import SPANS_A_REQUEST
 from faults.delivery.receiver import Answer
 from faults.delivery.scene import Scene
+from load.process_figures import cpu_seconds
 
 pytestmark = pytest.mark.timeout(3600)
 
 _FELT_SECONDS = 0.25  # the longest time that Kong waits for an answer
 _GRACE_SECONDS = 10.0  # the time that Kong gives a plugin server between SIGTERM and SIGKILL
 _RATE = 500
+_REPEATED = 0.2  # of the delivered spans, with a kill every two seconds; 0.04 to 0.08 are usual
+_LIBRARIES = "aiohttp.web, grpc.aio, opentelemetry.sdk.metrics, prometheus_client"
+_IMPORTS = 2.5  # times the import of these; 1.9 is usual
 
 
 def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int, pause_s: float) -> None:
-    """Fault 1: SIGKILL at any moment loses no request, acknowledged or not; it serves again within a second.
+    """Fault 1: SIGKILL at any moment loses no request, acknowledged or not; it serves again within seconds.
 
-    Each start does, from the fork to the answer that it takes records and has its spool.
+    Each start does, from the fork to the answer that it takes records and has its spool. Its CPU time is compared with
+    that of the import of its libraries, because a second is little on one machine and much on another.
     """
     source = random.Random(1)
-    starts = []
+    starts, costs = [], []
     with scene.producer.sending(_RATE):
         for _ in range(rounds):
             time.sleep(source.uniform(0.2, 3.0))  # the moment of the kill is the test's input
             scene.sidecar.kill()
             starts.append(scene.sidecar.start())
+            costs.append(cpu_seconds(scene.sidecar.pid) / _import_seconds())
 
-    scene.assert_conserved(faults=rounds)
+    # After each start the load of a second is under way: what came meanwhile, and was answered when the next kill came.
+    scene.assert_conserved(faults=rounds, max_repeated=_REPEATED)
     assert max(starts) <= 1.0 + pause_s, starts
-    assert statistics.median(starts) <= 1.0, starts
+    assert statistics.median(costs) <= _IMPORTS, costs
     assert scene.producer.slowest_call_s < _FELT_SECONDS
+
+
+def _import_seconds() -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", f"import {_LIBRARIES}"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_the_sidecar_is_killed_while_nobody_takes_anything(scene: Scene, rounds: int) -> None:
