@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 from otlp_tracing.commands.doctor.candidates import Candidate, candidates, of_sidecar
 from otlp_tracing.commands.doctor.destinations import ask_destinations
 from otlp_tracing.commands.doctor.discovery import Surroundings, look_around
-from otlp_tracing.commands.doctor.findings import Finding, Masking, show, unasked
+from otlp_tracing.commands.doctor.findings import AcceptedExport, Finding, Masking, show, unasked
 from otlp_tracing.commands.doctor.installation import ask_installation
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
 from otlp_tracing.commands.doctor.kong_yml import read_entries
@@ -117,10 +116,12 @@ def joined(asked: Sequence[Finding], deliveries: Sequence[Finding]) -> Iterator[
     """
     rest = list(deliveries)
     for one in asked:
-        is_answer = one.level == "ok" and one.text.startswith("OTLP: ")
-        same = [other for other in rest if is_answer and other.level == "ok" and other.subject == one.subject]
+        if not isinstance(one, AcceptedExport):
+            yield one
+            continue
+        same = [other for other in rest if other.level == "ok" and other.subject == one.subject]
         rest = [other for other in rest if other not in same]
-        yield dataclasses.replace(one, text="; ".join([one.text, *(other.text for other in same)]))
+        yield Finding(one.level, one.subject, "; ".join([one.text, *(other.text for other in same)]), one.command)
     yield from rest
 
 

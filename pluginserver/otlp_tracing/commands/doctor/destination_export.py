@@ -12,7 +12,7 @@ import time
 
 from otlp_tracing.commands.doctor.candidates import Candidate
 from otlp_tracing.commands.doctor.destination_tls import handshake
-from otlp_tracing.commands.doctor.findings import Finding, unasked
+from otlp_tracing.commands.doctor.findings import AcceptedExport, Finding, unasked
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.causes import GRPC, Kind
 from otlp_tracing.sidecar.export.destination import Destination
@@ -49,7 +49,7 @@ async def ask_export(one: Candidate, send: bool) -> Finding:
     if result.action is Action.SUCCESS and not result.rejected:
         sent = f"the span `{_SPAN_NAME}` was accepted; its trace id is {trace_id}" if send else "accepts an export"
         milliseconds = (time.perf_counter() - begun) * 1000
-        return Finding("ok", one.label, f"OTLP: {sent} ({milliseconds:.0f} ms)")
+        return AcceptedExport("ok", one.label, f"OTLP: {sent} ({milliseconds:.0f} ms)")
     closer = await asyncio.to_thread(_look_closer, one) if result.kind in _CLOSED else None
     return closer or _refusal(one, result, send)
 

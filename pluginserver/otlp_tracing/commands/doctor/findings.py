@@ -40,6 +40,11 @@ class Unasked(Finding):
     """A question that could not be asked."""
 
 
+@dataclass(frozen=True)
+class AcceptedExport(Finding):
+    """A destination's answer that is well: it accepts an export."""
+
+
 def unasked(subject: str, reason: str, command: str = "", *, question: str = "") -> Unasked:
     """Return the finding about a question that could not be asked.
 

@@ -30,7 +30,7 @@ from otlp_tracing.cli import main
 from otlp_tracing.commands.doctor import kong_questions
 from otlp_tracing.commands.doctor.command import joined
 from otlp_tracing.commands.doctor.discovery import look_around
-from otlp_tracing.commands.doctor.findings import Finding
+from otlp_tracing.commands.doctor.findings import AcceptedExport, Finding
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.processes import Process
 from otlp_tracing.commands.option_kinds import Address
@@ -750,7 +750,7 @@ def test_a_destination_has_one_line_for_its_answer_and_its_state() -> None:
     """A healthy destination is not printed twice; a state that is not well keeps its own line and command."""
     port, answer = (
         Finding("ok", "http://a:4317 (grpc)", "TCP: open"),
-        Finding("ok", "http://a:4317 (grpc)", "OTLP: yes"),
+        AcceptedExport("ok", "http://a:4317 (grpc)", "OTLP: yes"),
     )
     well, other = Finding("ok", "http://a:4317 (grpc)", "it is ok"), Finding("ok", "http://b:4317 (grpc)", "it is ok")
     held = Finding("FAIL", "http://a:4317 (grpc)", "it is held", "mend it")
