@@ -85,6 +85,11 @@ def state_and_cpu_seconds(pid: int) -> tuple[str, float]:
         return "", 0.0
 
 
+def waits_for_core(state: str, cpu_seconds: float, enough: float) -> bool:
+    """Tell whether a process is ready to run and had less CPU time than it needs: it is not stuck, and is spared."""
+    return state == "R" and cpu_seconds < enough
+
+
 class Watchdog:
     """Kills workers with a stale heartbeat.
 
@@ -132,8 +137,8 @@ class Watchdog:
             state, cpu_seconds = self._look(self._table.read(slot)[0])
             if slot not in found or paused:
                 self._stale[slot] = cpu_seconds
-            elif state == "R" and cpu_seconds < found[slot] + _ENOUGH_CPU_SECONDS:
-                self._stale[slot] = found[slot]  # it waits for a core
+            elif waits_for_core(state, cpu_seconds, found[slot] + _ENOUGH_CPU_SECONDS):
+                self._stale[slot] = found[slot]
             else:
                 condemned.append(slot)
         return [self._kill_worker(slot) for slot in condemned]

@@ -21,7 +21,13 @@ from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
-from otlp_tracing.kong_server.heartbeat import LOOK_SECONDS, HeartbeatTable, Watchdog, state_and_cpu_seconds
+from otlp_tracing.kong_server.heartbeat import (
+    LOOK_SECONDS,
+    HeartbeatTable,
+    Watchdog,
+    state_and_cpu_seconds,
+    waits_for_core,
+)
 from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, kept_path, pending_path
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
@@ -170,9 +176,8 @@ class Child:
         # A slot is empty again before a worker that the watchdog of another one has killed is gone.
         self.has_served = table.read(self.slot)[0] == self.process.pid
         if not self.has_served and now >= self.started_at + self.start_seconds:
-            state, cpu_seconds = state_and_cpu_seconds(self.process.pid)
-            if state == "R" and cpu_seconds < self.start_seconds:
-                return  # it waits for a core, and a successor would wait again
+            if waits_for_core(*state_and_cpu_seconds(self.process.pid), self.start_seconds):
+                return
             _log.warning("%s killed: pid %d did not serve within %g s", self.role, self.process.pid, self.start_seconds)
             self.start_seconds = min(2 * self.start_seconds, _MAX_START_SECONDS)
             self.process.kill()
