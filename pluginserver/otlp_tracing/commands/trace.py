@@ -19,7 +19,8 @@ from otlp_tracing.commands.screen import Screen, printable
 from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.export.certificates import unverified
-from otlp_tracing.sidecar.spans.request_debug import OUTPUT_HEADER, DebugOutput, Step
+from otlp_tracing.sidecar.ingest.log_record import DEBUG_OUTPUT_HEADER
+from otlp_tracing.sidecar.spans.request_debug import DebugOutput, Step
 
 EXAMPLE = "otlp-tracing trace GET http://127.0.0.1:8000/users/42"
 TOKEN_VARIABLE = "OTLP_TRACING_REQUEST_DEBUG_TOKEN"  # noqa: S105  # the name of it
@@ -93,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
     ids = sent.split("-")
     trace = f", trace {ids[1]}" if len(ids) > 1 else ""
     print(printable(f"{options.method} {url.path or '/'}: {answer.status}, {size:,} bytes, {took_ms:.1f} ms{trace}"))
-    output = DebugOutput(answer.headers.get(OUTPUT_HEADER) or "")
+    output = DebugOutput(answer.headers.get(DEBUG_OUTPUT_HEADER) or "")
     if not output.steps:
         print(f"otlp-tracing: {_reason(answer, output, has_token=token is not None)}", file=sys.stderr)
         return 1

@@ -17,9 +17,10 @@ from nginx_records import recorded
 from otlp_tracing.cli import main
 from otlp_tracing.commands.screen import Screen
 from otlp_tracing.commands.trace import TOKEN_VARIABLE, draw
-from otlp_tracing.sidecar.spans.request_debug import OUTPUT_HEADER, DebugOutput
+from otlp_tracing.sidecar.ingest.log_record import DEBUG_OUTPUT_HEADER
+from otlp_tracing.sidecar.spans.request_debug import DebugOutput
 
-OUTPUT = recorded("3.9", "debugged")["response"]["headers"][OUTPUT_HEADER]
+OUTPUT = recorded("3.9", "debugged")["response"]["headers"][DEBUG_OUTPUT_HEADER]
 
 
 class Gateway:
@@ -130,7 +131,7 @@ def test_the_token_can_be_in_the_environment(gateway: Gateway, monkeypatch: pyte
         ({"Server": "kong/3.4.2"}, "Kong 3.4 has no request debugging: it needs Kong 3.5 or newer"),
         ({"Via": "1.1 kong/3.9.3"}, "no debug output: Kong gives it to its own machine, otherwise with the token"),
         ({"Server": f"kong/{'9' * 5000}.1"}, "no debug output: Kong gives it to its own machine"),
-        ({OUTPUT_HEADER: '{"truncated": true}'}, "Kong's output is over 2 KiB, and is cut for other machines"),
+        ({DEBUG_OUTPUT_HEADER: '{"truncated": true}'}, "Kong's output is over 2 KiB, and is cut for other machines"),
     ],
 )
 def test_an_answer_without_output_has_one_sentence(

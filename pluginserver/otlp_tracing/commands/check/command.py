@@ -14,6 +14,7 @@ from otlp_tracing.commands.check.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
 from otlp_tracing.commands.check.policy_file import policy_findings
 from otlp_tracing.commands.kong_files.documents import Document
+from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.kong_files.reader import SUFFIXES, read_content, read_documents
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.option_kinds import choice
@@ -22,7 +23,6 @@ from otlp_tracing.config.policies import is_policy_file
 from otlp_tracing.errors import ConfigError, Fault
 
 EXAMPLE = "otlp-tracing check kong.yml"
-PLUGIN = "otlp-tracing"
 _DESCRIPTION = """\
 Find every fault of the otlp-tracing entries in files, as Kong would, without a Kong.
 
@@ -189,7 +189,7 @@ def _of_document(name: str, document: Document) -> Iterator[Finding]:
         for fault in faults:
             yield Finding(name, *entry.position(fault.field), entry.place, text_of(fault))
         for key in entry.node.all_twice():
-            text = f"{text_of(Fault(key.value, '', 'is written twice; the last one counts'))}"
+            text = text_of(Fault(key.value, "", "is written twice; the last one counts"))
             yield Finding(name, key.line, key.column, entry.place, text, is_fault=False)
         for field, warning in warnings:
             text = text_of(Fault(field, "", warning))

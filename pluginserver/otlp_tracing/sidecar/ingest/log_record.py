@@ -29,6 +29,8 @@ Number = (
     Annotated[int, msgspec.Meta(ge=-_LARGEST, le=_LARGEST)]
     | Annotated[float, msgspec.Meta(ge=-float(_LARGEST), le=float(_LARGEST))]
 )
+DEBUG_OUTPUT_HEADER = "x-kong-request-debug-output"
+"""The response header with the times of each phase and plugin, for a request with Kong's debug token."""
 _MAX_IGNORED = 8  # fields of a wrong type in one record; each costs another pass over it
 _FIELD = re.compile(r"at `\$\.([^`\[]+)")  # in msgspec's errors, without the place in a list
 _ESSENTIAL = frozenset({"request", "response", "latencies"})  # a record in which one is no object is not Kong's
@@ -58,7 +60,7 @@ class ResponseHeaders(msgspec.Struct, frozen=True):
 
     server: Any = None
     grpc_status: Any = msgspec.field(default=None, name="grpc-status")
-    debug_output: Any = msgspec.field(default=None, name="x-kong-request-debug-output")
+    debug_output: Any = msgspec.field(default=None, name=DEBUG_OUTPUT_HEADER)
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -16,8 +16,6 @@ from otlp_tracing.sidecar.spans.intervals import Interval
 from otlp_tracing.sidecar.spans.model import Attributes
 from otlp_tracing.sidecar.spans.timing import SpanTimes
 
-OUTPUT_HEADER = "x-kong-request-debug-output"
-
 MAX_STEPS = 256
 """Steps that are read of one output: about ten a plugin, and a route has a dozen of these."""
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nginx_records import recorded
+from otlp_tracing.sidecar.ingest.log_record import DEBUG_OUTPUT_HEADER
 from otlp_tracing.sidecar.ingest.request_record import decode
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.model import SpanRecord
-from otlp_tracing.sidecar.spans.request_debug import MAX_STEPS, OUTPUT_HEADER, DebugOutput
+from otlp_tracing.sidecar.spans.request_debug import MAX_STEPS, DebugOutput
 from semconv import faults
 from spans_of import CONTEXT, rules_of, spans_of
 
@@ -22,12 +23,12 @@ PLUGIN = "7e720b45-45cf-5af0-b0ce-cb98d8203831"
 
 
 def output_of(name: str) -> str:
-    return str(recorded("3.9", name)["response"]["headers"][OUTPUT_HEADER])
+    return str(recorded("3.9", name)["response"]["headers"][DEBUG_OUTPUT_HEADER])
 
 
 def spans_with(output: object) -> list[SpanRecord]:
     """Make spans of a request of a second with this header."""
-    return spans_of(response={"headers": {OUTPUT_HEADER: output}}, latencies={"request": 1000}, tries=[{}])
+    return spans_of(response={"headers": {DEBUG_OUTPUT_HEADER: output}}, latencies={"request": 1000}, tries=[{}])
 
 
 def nested(**phases: Any) -> str:
