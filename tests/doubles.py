@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+FROM_KONG: Mapping[str, Any] = {
+    "__seq__": 5,
+    "__key__": "plugins:otlp-tracing:::::",
+    "__plugin_id": "479343e1",
+    "route_id": "7dbfe890",
+    "$refs": {"headers": ["{vault://env/otlp-header}"]},
+    "endpoint": "https://collector:4317",
+    "headers": {},
+    "resource_attributes": [{"key": "service.name", "value": "edge"}],
+    "sampling": {"rate": 0.25, "parent": "ignore"},
+}
+"""The configuration of a plugin entry as Kong hands it over, with its ids and notes."""
+
 
 class FakeKong:
     """A `kong` object with scripted answers. An unknown PDK method fails, and calls are counted.

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
+from doubles import FROM_KONG
 from otlp_tracing.config.entry_identity import entry_config, entry_name, entry_scope, settings_key
 from otlp_tracing.config.settings import Settings
-
-FROM_KONG = {
-    "__seq__": 5,
-    "__key__": "plugins:otlp-tracing:::::",
-    "__plugin_id": "479343e1",
-    "route_id": "7dbfe890",
-    "$refs": {"headers": ["{vault://env/otlp-header}"]},
-    "endpoint": "https://collector:4317",
-    "headers": {},
-    "resource_attributes": [{"key": "service.name", "value": "edge"}],
-    "sampling": {"rate": 0.25, "parent": "ignore"},
-}
 
 
 def test_kongs_ids_are_read() -> None:

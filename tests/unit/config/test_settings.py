@@ -4,20 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from doubles import FROM_KONG
 from otlp_tracing.config.settings import KeyValue, Sampling, SamplingRule, Settings
 from otlp_tracing.errors import ConfigError
-
-FROM_KONG = {
-    "__seq__": 5,
-    "__key__": "plugins:otlp-tracing:::::",
-    "__plugin_id": "479343e1",
-    "route_id": "7dbfe890",
-    "$refs": {"headers": ["{vault://env/otlp-header}"]},
-    "endpoint": "https://collector:4317",
-    "headers": {},
-    "resource_attributes": [{"key": "service.name", "value": "edge"}],
-    "sampling": {"rate": 0.25, "parent": "ignore"},
-}
 
 
 def test_what_kong_hands_over_is_read() -> None:

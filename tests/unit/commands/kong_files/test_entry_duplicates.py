@@ -21,7 +21,7 @@ def add(
 
 
 def test_two_entries_of_one_scope_are_a_fault() -> None:
-    """Another scope or another plugin is none."""
+    """An entry with another scope, or of another plugin, is no duplicate."""
     seen = EntryDuplicates(is_identity_exact=True)
 
     assert add(seen, "{name: p}") == []
