@@ -35,6 +35,7 @@ COMPILED = (
     "kong_server/instances.py",
     "kong_server/worker.py",
     "kong_server/protocol/*.py",
+    "sidecar/entries/*.py",
     "sidecar/ingest/frame_handler.py",
     "sidecar/ingest/grpc_status.py",
     "sidecar/ingest/nginx_facts.py",

@@ -94,8 +94,12 @@ SIDECAR_MAY_IMPORT = {
     "spool": set(),
     "export": {"otlp", "spans", "spool", "telemetry"},
     "live": {"ingest", "outcome", "redaction", "spans", "tail", "telemetry"},
+    "entries": {
+        *("ingest", "route_table", "telemetry", "tail"),
+        *("spans", "redaction", "access_logs", "export", "live"),
+    },
     "pipeline": {
-        *("ingest", "route_table", "outcome", "telemetry", "tail"),
+        *("ingest", "route_table", "outcome", "telemetry", "tail", "entries"),
         *("spans", "redaction", "otlp", "access_logs", "export", "live"),
     },
     "service": {"ingest", "telemetry", "tail", "spool", "export", "live", "pipeline"},

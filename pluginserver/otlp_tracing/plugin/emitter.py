@@ -58,7 +58,7 @@ _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
 # Entries with rates that move. Each reload with changes brings new ones. The oldest entry keeps its last rates.
 _MAX_ALLOWANCES = 4096
-_MAX_ORIGINS = 4096  # entries announced to a sidecar that is new; it remembers as many (sidecar/pipeline.py)
+_MAX_ORIGINS = 4096  # entries announced to a sidecar that is new; it remembers as many (sidecar/entries/)
 
 
 @dataclass(frozen=True, slots=True)

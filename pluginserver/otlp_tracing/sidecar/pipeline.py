@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import time
 from asyncio import Future
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from otlp_tracing.config.entry_identity import entry_name, entry_scope
-from otlp_tracing.config.settings import Keep, Settings
 from otlp_tracing.context import RequestContext, handed_over_by
-from otlp_tracing.errors import ConfigError, WireError
+from otlp_tracing.errors import WireError
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import (
     NAMES_REFUSED,
@@ -24,67 +19,45 @@ from otlp_tracing.metrics import (
     RECORDS_REFUSED,
     RECORDS_REPEATED,
     REQUESTS,
-    SETTINGS_REFUSED,
     Total,
 )
-from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.access_logs.access_log import AccessLog
-from otlp_tracing.sidecar.access_logs.body import Body
+from otlp_tracing.sidecar.entries.builder import EntryBuilder
+from otlp_tracing.sidecar.entries.entry import Entry
+from otlp_tracing.sidecar.entries.registry import EntryRegistry
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, lines
-from otlp_tracing.sidecar.ingest.scopes import UNNAMED, EntryScopes
+from otlp_tracing.sidecar.ingest.scopes import UNNAMED
 from otlp_tracing.sidecar.ingest.start_time import with_start_time
 from otlp_tracing.sidecar.live.recorder import Recorder
-from otlp_tracing.sidecar.live.what_if import WhatIfRedaction
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.outcome import OutcomeObserver, RequestOutcome
-from otlp_tracing.sidecar.redaction.redactor import Action, Redactor, shared_redactor
+from otlp_tracing.sidecar.redaction.redactor import Action, Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
-from otlp_tracing.sidecar.route_table import NO_ROUTE, RouteKey, RouteTable
-from otlp_tracing.sidecar.spans import resource
+from otlp_tracing.sidecar.route_table import RouteKey, RouteTable
 from otlp_tracing.sidecar.spans.assemble import assemble, server_span
-from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
-from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, TailDecision, decide_by_rule, keep_reason
 from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.tail.report import SamplingReport
-from otlp_tracing.sidecar.tail.rules import FinishedRequest, FinishedRule, TailRules
+from otlp_tracing.sidecar.tail.rules import FinishedRequest, FinishedRule
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.request_duration import RequestDuration
-from otlp_tracing.sidecar.telemetry.request_metrics import EntryMetrics, RequestMetrics
+from otlp_tracing.sidecar.telemetry.request_metrics import RequestMetrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.pipeline")
 _rejected = LimitedLog(_log)
 _ignored = LimitedLog(_log)
 
-# Configurations remembered. Each reload of Kong with changes brings new ones; the least recently used is evicted.
-MAX_ENTRIES = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A plugin entry, ready for its records."""
-
-    name: str
-    scope: tuple[str, str]
-    tracer: RequestTracer
-    rules: SpanRules
-    keep: Keep
-    tail_rules: TailRules
-    redactor: Redactor
-    destination: Destination
-    log: tuple[AccessLog, Destination] | None
-
 
 class Pipeline:
-    """All entries of a sidecar.
+    """The steps of every record.
 
     Args:
         metrics: where everything is counted.
@@ -115,55 +88,42 @@ class Pipeline:
     ) -> None:
         self._metrics = metrics
         self._repetitions = repetitions
-        self._scopes = EntryScopes(MAX_ENTRIES)
-        self._rates = rates
         self._policy = policy or PolicyFile()
         self._clock = clock
-        self._recorder = recorder
-        self._environment = environment
-        self._random_bytes = random_bytes
-        self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
         self._exporters = exporters
-        self._detected = resource.detect(environment)
-        self._methods = HttpMethods(environment)
-        self._names = CardinalityLimit(lambda kind: metrics.add(NAMES_REFUSED, kind))
         self._routes = RouteTable(lambda: metrics.add(NAMES_REFUSED, "route_requests"), clock)
         self._route_minimum = RouteMinimum()
         self.redactions = RedactionReport(metrics)
         self.sampling = SamplingReport(metrics, self._routes)
-        durations = RequestDuration(metrics, self._methods, self._routes)
-        self._metric_exporters = metric_exporters
-        self._request_metrics = RequestMetrics()
-        self._observers: list[OutcomeObserver] = [rates, self.sampling, durations, self._request_metrics]
+        methods, request_metrics = HttpMethods(environment), RequestMetrics()
+        durations = RequestDuration(metrics, methods, self._routes)
+        self._observers: list[OutcomeObserver] = [rates, self.sampling, durations, request_metrics]
         if recorder is not None:
             self._observers.append(recorder)
             self._routes.on_evicted(recorder.routes.forget)
+        builder = EntryBuilder(
+            metrics,
+            environment,
+            exporters,
+            rates,
+            self._policy.head,
+            methods=methods,
+            redactions=self.redactions,
+            request_metrics=request_metrics,
+            metric_exporters=metric_exporters,
+            recorder=recorder,
+            random_bytes=random_bytes,
+        )
+        holders = [rates, request_metrics, *([recorder] if recorder is not None else ())]
+        self._entries = EntryRegistry(metrics, builder.build, holders)
 
     def configure(self, key: bytes, config: bytes) -> None:
-        """Register a plugin entry's configuration. An invalid one is logged and counted once."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            known = self._entries[key]
-            if known is not None:
-                self._scopes.set(known.scope, key)
-            return
-        try:
-            entry = self._entries[key] = self._new_entry(key, config)
-            self._scopes.set(entry.scope, key)
-        except (ConfigError, ValueError) as error:
-            _log.error("invalid configuration, tracing disabled for this entry: %s", error)
-            self.reject("bad_configuration")
-            self._entries[key] = None
-        if len(self._entries) > MAX_ENTRIES:
-            unused, _ = self._entries.popitem(last=False)
-            self._rates.forget(unused)
-            self._request_metrics.forget(unused)
-            if self._recorder is not None:
-                self._recorder.forget(unused)
+        """Register a plugin entry's configuration, see EntryRegistry."""
+        self._entries.configure(key, config)
 
     def knows(self, key: bytes) -> bool:
-        """Tell whether an entry's configuration, valid or not, is registered; the least recently used is evicted."""
-        return key in self._entries
+        """Tell whether an entry's configuration is registered, see EntryRegistry."""
+        return self._entries.knows(key)
 
     def take(self, key: bytes, log: bytes, worker_id: bytes = LOCAL) -> None:
         """Process one request's record; an error is counted.
@@ -173,11 +133,10 @@ class Pipeline:
             log: the record.
             worker_id: of the worker that sent it.
         """
-        entry = self._entries.get(key)
+        entry = self._entries.use(key)
         if entry is None:
             self.reject("bad_configuration")
             return
-        self._entries.move_to_end(key)
         try:
             record = decode(log, self._ignore_field)
             self._process(key, entry, with_start_time(record, time.time() * 1000, self._ignore_field), worker_id)
@@ -203,18 +162,17 @@ class Pipeline:
             record = with_start_time(record, time.time() * 1000, self._ignore_field)
             named, worker_id = handed_over_by(record.log.otlp_tracing)
             key = named
-            if key is None or (is_last and key not in self._entries):
+            if key is None or (is_last and not self._entries.knows(key)):
                 # `access` did not run, or under a configuration that this process has not seen.
-                key = self._scopes.find(record.log)
-            if key is None or key not in self._entries:
+                key = self._entries.in_scope(record.log)
+            if key is None or not self._entries.knows(key):
                 if is_last:
                     self.reject("no_entry")
                 return named or UNNAMED
-            entry = self._entries[key]
+            entry = self._entries.use(key)
             if entry is None:
                 self.reject("bad_configuration")
             else:
-                self._entries.move_to_end(key)
                 self._process(key, entry, record, worker_id, hashlib.blake2b(seed, digest_size=32).digest())
         except Exception as error:
             self._reject_record(error)
@@ -301,10 +259,6 @@ class Pipeline:
     def _ignore_field(self, field: str) -> None:
         self._metrics.add(RECORD_FIELDS_IGNORED, field)
 
-    def _refuse_setting(self, setting: str, consequence: str, error: object) -> None:
-        _log.error("invalid configuration, %s: %s", consequence, error)
-        self._metrics.add(SETTINGS_REFUSED, setting)
-
     def _count_ignored(self, facts: Sequence[str]) -> None:
         _ignored.warning(
             "nginx facts ignored: %s; compare the pre-function entry by `otlp-tracing check`", ", ".join(facts)
@@ -354,77 +308,6 @@ class Pipeline:
             self.redactions.record(route[1], attribute, rule, action, value)
 
         return [redactor.redact(span, on_finding) for span in spans]
-
-    def _new_entry(self, key: bytes, config: bytes) -> Entry:
-        document = json.loads(config)
-        settings = Settings.from_config(document)
-        name = entry_name(document)
-        redactor = shared_redactor(settings.redaction, settings.span.attributes)
-        destination = Destination.from_settings(settings, self._environment, self._detected)
-        self._exporters.get(destination)
-        allowance = self._rates.configure(key, name, settings.sampling)
-        if self._recorder is not None:
-            self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))
-        tracer = RequestTracer.of(
-            settings.sampling,
-            self._random_bytes,
-            settings.propagation,
-            settings.capture,
-            allowance,
-            redaction=settings.redaction,
-            policy=self._policy.head,
-        )
-        rules = SpanRules.from_settings(settings, self._methods, self._names)
-        for fault in rules.faults:
-            setting = "span.name" if fault.field == "span.name" else "span.attributes"
-            self._refuse_setting(setting, "this part of the spans is left out", fault)
-        scope = entry_scope(document)
-        self._configure_metrics(key, settings, destination.address, rules, redactor)
-        return Entry(
-            name,
-            scope,
-            tracer,
-            rules,
-            settings.sampling.keep,
-            TailRules(settings.sampling.tail_rules),
-            redactor,
-            destination,
-            self._access_log(settings),
-        )
-
-    def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | None:
-        if settings.logs.requests == "none":
-            return None
-        try:
-            body = Body(settings.logs.body, settings.span.attributes)
-        except ConfigError as error:
-            self._refuse_setting("logs.body", "log records have no text", error)
-            body = Body(None)
-        try:
-            destination = Destination.from_settings(settings, self._environment, self._detected, "logs")
-        except ConfigError as error:
-            self._refuse_setting("logs", "no logs are sent for this entry", error)
-            return None
-        self._exporters.get(destination)
-        return AccessLog(settings.logs, body), destination
-
-    def _configure_metrics(
-        self, key: bytes, settings: Settings, traces: str, rules: SpanRules, redactor: Redactor
-    ) -> None:
-        if not settings.metrics.enabled or self._metric_exporters is None:
-            return
-
-        def redact(attributes: Attributes) -> Attributes:
-            span = SpanRecord(b"", b"", None, "", "server", 0, 0, attributes, 0, "", is_error=False)
-            return dict(self._redact([span], redactor, NO_ROUTE)[0].attributes)
-
-        try:
-            destination = Destination.from_settings(settings, self._environment, self._detected, "metrics")
-        except ConfigError as error:
-            self._refuse_setting("metrics", "no metrics are sent for this entry", error)
-            return
-        table = self._metric_exporters.table(destination, settings.metrics, traces)
-        self._request_metrics.configure(key, EntryMetrics(table, rules, redact, settings.metrics.attributes))
 
 
 def _encode(spans: Sequence[SpanRecord]) -> list[bytes]:

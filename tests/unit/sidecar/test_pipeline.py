@@ -21,7 +21,6 @@ from doubles import ManualClock
 from otlp_tracing.context import RequestContext
 from otlp_tracing.handoff.frames import Debug
 from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORD_FIELDS_IGNORED, RECORDS_REFUSED, REQUESTS, SETTINGS_REFUSED
-from otlp_tracing.sidecar import pipeline
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
@@ -163,19 +162,6 @@ def test_a_debug_session_keeps_what_matches_and_ends() -> None:
         return [{one: stage.metrics.value(REQUESTS, decision=one) or 0 for one in decisions}]
 
     assert reports(scene) == [{"not_sampled": 4, "dropped_later": 1, "tail_rule": 2, "rate": 1}]
-
-
-def test_an_entry_in_use_is_not_forgotten_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of too many configurations the least recently used is evicted, and is then unknown."""
-    monkeypatch.setattr(pipeline, "MAX_ENTRIES", 2)
-
-    def scene(stage: Stage) -> list[dict[str, Any]]:
-        for number in range(3):
-            stage.take(CONTEXT)
-            stage.pipeline.configure(bytes([number]) * 16, json.dumps(CONFIG).encode())
-        return [{"known": stage.pipeline.knows(key)} for key in (KEY, b"\0" * 16, b"\2" * 16)]
-
-    assert [one["known"] for one in reports(scene)] == [True, False, True]
 
 
 def test_an_internal_error_costs_one_record() -> None:
