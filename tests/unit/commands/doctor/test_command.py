@@ -567,7 +567,7 @@ def test_a_file_that_is_not_there_is_bad_usage(tmp_path: Path, capsys: pytest.Ca
     assert "kong.yml: cannot be read: No such file" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Give a machine on which the plugin server and its sidecar run."""
     machine = Machine(tmp_path_factory.mktemp("r"))
