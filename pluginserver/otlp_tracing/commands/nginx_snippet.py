@@ -14,7 +14,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from otlp_tracing.commands.kong_files.documents import Document, Entry
-from otlp_tracing.commands.kong_files.scope import Scope
 from otlp_tracing.errors import Fault
 from otlp_tracing.paths import NGINX_FACTS
 from otlp_tracing.sidecar.ingest.nginx_facts import LOG_FIELD, VERSION
@@ -63,12 +62,12 @@ def snippet_findings(document: Document, functions: Sequence[Entry]) -> Iterator
                 yield function, Fault(field, "", f"must be in config.{_PHASE}: nginx knows the times at the end alone")
             elif _lines(text) != _lines(NGINX_FACTS.read_text()):
                 yield function, Fault(field, "", f"{_difference(text)}; replace it by that of `{DUMP}`")
-    with_snippet = [Scope.of(one) for one in functions if any(_snippets(one))]
-    entries = [Scope.of(one) for one in document.entries if one.manifest is None and one.value.get("enabled", True)]
+    with_snippet = [one.scope for one in functions if any(_snippets(one))]
+    entries = [one.scope for one in document.entries if one.manifest is None and one.value.get("enabled", True)]
     for function in functions:
-        scope = Scope.of(function)
+        scope = function.scope
         is_traced = any(one.covers(scope) or scope.covers(one) for one in entries)
-        is_narrow = any(one.covers(scope) and one.key != scope.key for one in with_snippet)
+        is_narrow = any(one.covers(scope) and one.identity != scope.identity for one in with_snippet)
         if function.manifest is None and is_traced and is_narrow and not any(_snippets(function)):
             text = f"takes the place of the pre-function with the nginx snippet: add the snippet to its {_PHASE} too"
             yield function, Fault("", "", text)

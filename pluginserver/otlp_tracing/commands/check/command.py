@@ -184,7 +184,7 @@ def _of_document(name: str, document: Document) -> Iterator[Finding]:
         yield Finding(name, *at, "", text, is_fault=False)
     for entry in document.entries:
         faults, warnings = inspect(entry.value, is_manifest=entry.manifest is not None, is_deck=document.is_deck)
-        if any(one.startswith("consumer") for one in entry.scope) and not any(map(entry.value.get, CONSUMERS)):
+        if entry.scope.has_consumer and not any(map(entry.value.get, CONSUMERS)):
             faults.append(Fault("", "", "cannot belong to a consumer: the plugin runs before the consumer is known"))
         for fault in faults:
             yield Finding(name, *entry.position(fault.field), entry.place, text_of(fault))

@@ -46,25 +46,24 @@ def queue_findings(document: Document, loggers: Sequence[Entry], hand_over: str)
         yield from ((logger, fault, is_fault) for fault, is_fault in _setting_findings(_config(logger)))
     placed = [one for one in loggers if one.manifest is None]
     for entry in entries:
-        gap = _gap(Scope.of(entry), placed) if entry.manifest is None else None
+        gap = _gap(entry.scope, placed) if entry.manifest is None else None
         if gap:
             yield entry, Fault("", "", gap), True
-    covered = [Scope.of(entry) for entry in entries if entry.manifest is None]
+    covered = [entry.scope for entry in entries if entry.manifest is None]
     for logger in placed:
-        scope = Scope.of(logger)
-        is_narrow = any(one.covers(scope) for one in covered)
-        if is_narrow and not is_for_sidecar(logger) and scope.key not in {one.key for one in covered}:
+        is_narrow = any(one.covers(logger.scope) for one in covered)
+        if is_narrow and not is_for_sidecar(logger) and logger.scope.identity not in {one.identity for one in covered}:
             text = f"takes the place of the http-log for the sidecar: requests of this scope give no spans ({_PAGE})"
             yield logger, Fault("", "", text), True
 
 
 def _gap(scope: Scope, loggers: Sequence[Entry]) -> str | None:
-    fitting = [one for one in loggers if (logger := Scope.of(one)).covers(scope) and not logger.consumer]
+    fitting = [one for one in loggers if one.scope.covers(scope) and not one.scope.has_consumer]
     if not fitting:
         if scope.route and not scope.service and any(map(is_for_sidecar, loggers)):
             return None  # the route's service may have one: the file does not show which it is
         return f"no http-log brings its records to the sidecar: add one for the same scope ({_PAGE})"
-    nearest = max(fitting, key=lambda one: (bool(Scope.of(one).route), bool(Scope.of(one).service)))
+    nearest = max(fitting, key=lambda one: (bool(one.scope.route), bool(one.scope.service)))
     if not is_for_sidecar(nearest):
         line, _ = nearest.position("")
         return f"the http-log in line {line} sends its records to another server, not to the sidecar ({_PAGE})"

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from otlp_tracing.commands.check.entry_rules import faults_of
+from otlp_tracing.commands.kong_files.documents import Entry
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.kong_files.reader import read_documents
 from otlp_tracing.commands.screen import Cell, Screen, printable
@@ -86,12 +87,13 @@ def show(samples: Path, kong_yml: Path | None, screen: Screen | None = None) -> 
     screen = screen or Screen()
     requests = list(read_samples(samples))
     entries = list(_entries(kong_yml))
-    for place, settings in entries:
+    for entry, settings in entries:
+        place = entry.place if entry else ""
         redactor = Redactor(settings.redaction, settings.span.attributes)
         for field, text in redaction_warnings(settings.redaction):
             screen.line((f"{place or 'the defaults'}: {field}: {text}", "yellow"))
         for sample in requests:
-            if _applies_to(place, sample, [other for other, _ in entries]):
+            if _applies_to(entry, sample, [other for other, _ in entries]):
                 _print(screen, place, sample, _changes_of(sample, settings, redactor))
     return 0
 
@@ -181,22 +183,21 @@ def _shown(value: object) -> str:
     return str(value) if isinstance(value, list | dict) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _entries(kong_yml: Path | None) -> Iterator[tuple[str, Settings]]:
+def _entries(kong_yml: Path | None) -> Iterator[tuple[Entry | None, Settings]]:
     if kong_yml is None:
-        yield "", Settings.from_config({})
+        yield None, Settings.from_config({})
         return
     for entry in (one for document in read_documents(kong_yml, PLUGIN.__eq__) for one in document.entries):
         if faults := faults_of(entry.value):
             raise ConfigError([Fault(f"{kong_yml}: {entry.place}: {one.field}", "", one.rule) for one in faults])
-        yield entry.place, Settings.from_config(entry.value.get("config") or {})
+        yield entry, Settings.from_config(entry.value.get("config") or {})
 
 
-def _applies_to(place: str, sample: Sample, places: Sequence[str]) -> bool:
-    def is_own(other: str) -> bool:
-        return other.endswith(f"route {sample.route}")
-
+def _applies_to(entry: Entry | None, sample: Sample, entries: Sequence[Entry | None]) -> bool:
+    route = entry and entry.scope.route
+    has_own = any(one and one.scope.route == sample.route for one in entries)
     # A route without an entry has its service's entry or the global one. The sample does not name its service.
-    return not sample.route or (is_own(place) if any(map(is_own, places)) else "route " not in place)
+    return not sample.route or (route == sample.route if has_own else route is None)
 
 
 def _changes_of(sample: Sample, settings: Settings, redactor: Redactor) -> list[_Change]:

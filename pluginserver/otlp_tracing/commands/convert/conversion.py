@@ -98,7 +98,7 @@ def _conversions(document: Document) -> Iterator[Conversion]:
 
 def _reason_to_leave(entry: Entry) -> str:
     config = entry.value.get("config")
-    if any(one.startswith("consumer") for one in entry.scope):
+    if entry.scope.has_consumer:
         return f"it belongs to a consumer, and {PLUGIN} runs before the consumer is known"
     if entry.value.get("protocols") == []:
         return "it runs for no protocol"
@@ -114,9 +114,9 @@ def _whole(one: Conversion) -> Config:
     """Return the new entry, with the service or route that the old one is nested in."""
     value = one.entry.value
     made: Config = {"name": PLUGIN, **{key: value[key] for key in _KEPT if value.get(key) is not None}}
-    for kind in ("route", "service"):
-        name = next((label for label in one.entry.scope if label.startswith(f"{kind} ")), "").partition(" ")[2]
-        if name and not name.isdecimal() and not made.keys() & {"route", "service"}:
+    scope = one.entry.scope
+    for kind, name in (("route", scope.route), ("service", scope.service)):
+        if isinstance(name, str) and not made.keys() & {"route", "service"}:
             made[kind] = name
     return {**made, "config": one.config}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.scope import Scope
 from otlp_tracing.errors import Fault
 
 Place = tuple[int, int]
@@ -18,17 +19,17 @@ class Entry:
     """One entry of a plugin.
 
     Args:
-        place: its scope in words: `service users, route orders`, or `global`.
+        place: its scope in words, for a person: `service users, route orders`, or `global`.
         value: the entry; decK's shared configuration is merged into `config`.
         node: of the entry, for positions.
-        scope: the names of its service, route and consumer, and the kinds of the entities that it is nested in.
+        scope: the entities that it names or is nested in; without any it is global, or that of a manifest.
         manifest: the KongPlugin that it is from; other objects decide its scope. None for other entries.
     """
 
     place: str
     value: Mapping[str, Any]
     node: Node
-    scope: tuple[str, ...] = ()
+    scope: Scope = field(default_factory=Scope)
     manifest: Mapping[str, Any] | None = None
 
     def position(self, path: str) -> Place:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from otlp_tracing.commands.kong_files.entity_fields import CREDENTIALS, FIELDS, NESTED
 from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.scope import EntityKey
 
 SECTIONS = (*FIELDS, *CREDENTIALS)
 """The sections whose entities are found."""
@@ -40,6 +41,12 @@ class Entity:
     def label(self) -> str:
         """Return its name, or its number."""
         return str(self.node.value.get(name_field(self.section)) or self.number)
+
+
+def key_of(section: str, node: Node) -> EntityKey:
+    """Return the name of an entity, its id, or its place."""
+    name = node.value.get(name_field(section)) or node.value.get("id")
+    return str(name) if name else (node.line, node.column)
 
 
 def name_field(section: str) -> str:

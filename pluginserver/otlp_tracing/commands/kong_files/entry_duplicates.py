@@ -5,10 +5,11 @@ Source: build_cache_key in kong/db/schema/others/declarative_config.lua of Kong 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.scope import Scope
 
 Parent = tuple[str, str]
 """The entity that an entry is nested in: its kind, and its id or `named` and its name; empty without either."""
@@ -24,24 +25,24 @@ class EntryDuplicates:
 
     def __init__(self, *, is_identity_exact: bool) -> None:
         self._is_identity_exact = is_identity_exact
-        self._first: dict[tuple[str, ...], tuple[int, bool]] = {}
+        self._first: dict[tuple[Hashable, ...], tuple[int, bool]] = {}
 
     def add(
-        self, node: Node, scope: tuple[str, ...], parent: Parent | None, *, is_wanted: bool
+        self, node: Node, scope: Scope, parent: Parent | None, *, is_wanted: bool
     ) -> Iterator[tuple[str, str, bool]]:
         """Compare an entry with those before it; give a field, a rule, and whether it is a fault.
 
         Args:
             node: of the entry, which has a name.
-            scope: its service, route and consumer in words, sorted.
+            scope: of the entry.
             parent: that it is nested in.
             is_wanted: findings about two unwanted entries are left to Kong.
         """
         value, name = node.value, node.value["name"]
-        keys: dict[str, tuple[str, ...]] = {
+        keys: dict[str, tuple[Hashable, ...]] = {
             one: (one, value[one]) for one in ("id", "instance_name") if isinstance(value.get(one), str)
         }
-        same_scope = ("scope", name, *scope)
+        same_scope = ("scope", name, scope)
         if not self._is_identity_exact:
             keys["name"] = same_scope
         elif "id" not in keys and (identity := _identity(value, parent)):

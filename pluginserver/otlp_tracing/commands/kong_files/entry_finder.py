@@ -9,20 +9,23 @@ Source: kong/db/declarative/init.lua and kong/db/schema/others/declarative_confi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from otlp_tracing.commands.kong_files.declaration_rules import declaration_faults
 from otlp_tracing.commands.kong_files.documents import Document, Entry
 from otlp_tracing.commands.kong_files.entities import DECK_SECTIONS, DECLARATION, GROUPS, NESTING
-from otlp_tracing.commands.kong_files.entity_names import Names, entities_of, name_field, names_of
+from otlp_tracing.commands.kong_files.entity_names import Names, entities_of, key_of, name_field, names_of
 from otlp_tracing.commands.kong_files.entity_rules import broken_reference, entity_faults
 from otlp_tracing.commands.kong_files.entry_duplicates import EntryDuplicates, Parent
 from otlp_tracing.commands.kong_files.manifests import add_manifest
 from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.scope import EntityKey, Scope
 from otlp_tracing.commands.kong_files.yaml_parser import IS_KONG_CONF
 
 _REFERENCES = {"service": "services", "route": "routes", "consumer": "consumers", "consumer_group": GROUPS}
 _SCOPES = ("service", "route", "consumer")
+_GLOBAL = Scope()
 
 
 def find_entries(node: Node, is_wanted: Callable[[str], bool], *, has_placeholders: bool) -> Document:
@@ -119,17 +122,24 @@ class _Finder:
         self._has_all_names = names is not None and not document.is_deck
         self._duplicates = EntryDuplicates(is_identity_exact=self._has_all_names)
 
-    def look_into(self, node: Node, place: str = "", scope: tuple[str, ...] = (), parent: Parent | None = None) -> None:
+    def look_into(
+        self, node: Node, labels: tuple[str, ...] = (), scope: Scope = _GLOBAL, parent: Parent | None = None
+    ) -> None:
         """Find the entries in an entity, or in the whole file."""
         for key in node.twice:
             text = f"{key.value} is written twice; the last one counts"
             self._document.warnings.append(((key.line, key.column), text))
         for section in ("plugins", *NESTING, GROUPS):
             if section in node.fields:
-                self.look_at(node.fields[section][1], section, place, scope, parent)
+                self.look_at(node.fields[section][1], section, labels, scope, parent)
 
     def look_at(
-        self, node: Node, section: str, place: str = "", scope: tuple[str, ...] = (), parent: Parent | None = None
+        self,
+        node: Node,
+        section: str,
+        labels: tuple[str, ...] = (),
+        scope: Scope = _GLOBAL,
+        parent: Parent | None = None,
     ) -> None:
         """Find the entries in a list of entries or entities."""
         if node.value is None or node.value == {}:
@@ -141,15 +151,19 @@ class _Finder:
             if not isinstance(one.value, dict):
                 self._document.add_fault(one, f"{section}[{number}]", "must be a record")
             elif section == "plugins":
-                self.add(one, place, scope, parent)
+                self.add(one, labels, scope, parent)
             else:
-                kind = section[:-1].replace("_", " ")
+                field = section[:-1]
+                kind = field.replace("_", " ")
                 name, key = one.value.get(name_field(section)), one.value.get("id")
                 label = f"{kind} {name or key or number}"
                 its_key = str(key) if key else f"named {name}" if name else ""
-                self.look_into(one, f"{place}, {label}" if place else label, (*scope, label), (kind, its_key))
+                its_scope = replace(scope, **{field: key_of(section, one)})
+                self.look_into(one, (*labels, label), its_scope, (kind, its_key))
 
-    def add(self, node: Node, place: str = "", scope: tuple[str, ...] = (), parent: Parent | None = None) -> None:
+    def add(
+        self, node: Node, labels: tuple[str, ...] = (), scope: Scope = _GLOBAL, parent: Parent | None = None
+    ) -> None:
         """Add an entry, if it is one of the plugins'."""
         value = node.value
         if not isinstance(value.get("name"), str):
@@ -158,8 +172,8 @@ class _Finder:
         is_wanted = self._is_wanted(value["name"])
         if self._has_all_names:
             self._judge_references(node, is_wanted=is_wanted)
-        own = [f"{kind} {self._label(node, kind)}" for kind in _REFERENCES if value.get(kind)]
-        scope = tuple(sorted({*scope, *own}))
+        own = {kind: self._referred(node, kind) for kind in _REFERENCES if value.get(kind)}
+        scope = replace(scope, **{kind: key for kind, (key, _) in own.items()})
         for field, rule, is_fault in self._duplicates.add(node, scope, parent, is_wanted=is_wanted):
             if is_fault:
                 self._document.add_fault(node.fields.get(field, (node,))[0], field, rule)
@@ -170,15 +184,17 @@ class _Finder:
         if isinstance(shared := self._shared.get(str(value.get("_config"))), dict):
             config = value.get("config") or {}
             value = {**value, "config": {**shared, **config} if isinstance(config, dict) else config}
-        words = ", ".join(filter(None, (place, *(one for one in own if one not in place)))) or "global"
+        labels = tuple(dict.fromkeys((*labels, *(f"{kind} {label}" for kind, (_, label) in own.items()))))
+        words = ", ".join(labels) or "global"
         self._document.entries.append(Entry(words, value, node, scope))
 
-    def _label(self, node: Node, kind: str) -> str:
+    def _referred(self, node: Node, kind: str) -> tuple[EntityKey, str]:
+        """Return the entity that an entry names, and its label."""
         reference, keys = node.value[kind], ("id", "name", "username")
         if isinstance(reference, dict):
             reference = next((reference[one] for one in keys if reference.get(one)), None)
         entity = self._names.get(_REFERENCES[kind], {}).get(str(reference))
-        return entity.label if entity else str(reference)
+        return (key_of(entity.section, entity.node), entity.label) if entity else (str(reference), str(reference))
 
     def _judge_references(self, node: Node, *, is_wanted: bool) -> None:
         # The consumer of a wanted entry is another rule's.

@@ -37,7 +37,7 @@ def add_manifest(document: Document, node: Node, is_wanted: Callable[[str], bool
     entry = {"name": value.get("plugin")} | {
         key: one for key, one in value.items() if key not in {"plugin", "kind", "apiVersion", "metadata"}
     }
-    document.entries.append(Entry(f"{value['kind']} {name}", entry, node, (), value))
+    document.entries.append(Entry(f"{value['kind']} {name}", entry, node, manifest=value))
 
 
 def _metadata_faults(document: Document, node: Node) -> None:

@@ -7,28 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from otlp_tracing.commands.kong_files.documents import Entry
+EntityKey = str | tuple[int, int] | None
+"""Of an entity: its name or its id; without either, its line and column in the file; None for no entity."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The parts of an entry's scope, each in words; the service is known where the file shows it."""
+    """The entities that an entry belongs to; the service of a route is known where the file shows it."""
 
-    route: str
-    service: str
-    consumer: str
-
-    @classmethod
-    def of(cls, entry: Entry) -> Scope:
-        """Return the scope of an entry."""
-        parts = {words.partition(" ")[0]: words for words in entry.place.split(", ")}
-        return cls(parts.get("route", ""), parts.get("service", ""), parts.get("consumer", ""))
+    service: EntityKey = None
+    route: EntityKey = None
+    consumer: EntityKey = None
+    consumer_group: EntityKey = None
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def has_consumer(self) -> bool:
+        """Tell whether the entry runs for the requests of a consumer, or of a group of consumers."""
+        return self.consumer is not None or self.consumer_group is not None
+
+    @property
+    def identity(self) -> tuple[EntityKey, ...]:
         """Equal for entries of the same scope."""
         # An entry in a route belongs to the route, whose service is only around it.
-        return self.consumer, self.route, "" if self.route else self.service
+        return self.consumer, self.consumer_group, self.route, None if self.route else self.service
 
     def covers(self, other: Scope) -> bool:
         """Tell whether every request of the other scope is one of this, as far as the file shows it."""

@@ -24,6 +24,9 @@ def logger(**config: Any) -> dict[str, Any]:
     return {"name": "http-log", "config": settings}
 
 
+NAMELESS = (("/a", TRACING), ("/b", logger()))
+
+
 def content(top: list[Any], service: list[Any], route: list[Any], **more: Any) -> dict[str, Any]:
     routes = [{"name": "r", "paths": ["/r"], "plugins": route}]
     return {
@@ -70,6 +73,10 @@ def test_an_entry_with_an_http_log_has_no_finding(run: Any, document: dict[str, 
         (content([TRACING, logger(), logger()], [], []), "is the second http-log entry of this scope"),
         (content([TRACING, logger(headers={})], [], []), "headers: must have X-OTLP-Tracing-Token"),
         (content([TRACING, logger(method="PUT")], [], []), "method = PUT: must be POST"),
+        (
+            {"services": [{"host": "s", "routes": [{"paths": [path], "plugins": [one]}]} for path, one in NAMELESS]},
+            "service 1, route 1: no http-log brings its records",
+        ),
         (
             content([TRACING, logger()], [], [], consumers=[{"username": "ann", "plugins": [ELSEWHERE]}]),
             "consumer ann: takes the place",

@@ -150,13 +150,13 @@ def test_an_entry_that_cannot_be_carried_over_is_left(
 
 def test_a_nested_entry_is_printed_with_its_scope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Pasted at the top it would be global otherwise; Kong takes the field in a nested entry too."""
-    routes = [{"name": "r", "plugins": [{"name": "zipkin"}]}]
+    routes = [{"name": "1", "plugins": [{"name": "zipkin"}]}]
     services = [{"name": "s", "plugins": [{"name": "zipkin"}], "routes": routes}]
     (tmp_path / "kong.yml").write_text(json.dumps({"services": services}))
 
     assert convert(tmp_path / "kong.yml") == 0
     made = yaml.safe_load(capsys.readouterr().out)
-    assert [(one.get("service"), one.get("route")) for one in made] == [("s", None), (None, "r")]
+    assert [(one.get("service"), one.get("route")) for one in made] == [("s", None), (None, "1")]
 
 
 def test_write_needs_a_file_to_convert(capsys: pytest.CaptureFixture[str]) -> None:

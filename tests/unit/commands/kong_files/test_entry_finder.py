@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from otlp_tracing.commands.kong_files.documents import Document
 from otlp_tracing.commands.kong_files.entry_finder import find_entries
+from otlp_tracing.commands.kong_files.scope import Scope
 from otlp_tracing.commands.kong_files.yaml_parser import read_yaml
 
 
@@ -24,6 +25,22 @@ consumer_groups: [{name: d, plugins: [{name: p}]}]
     assert [entry.place for entry in document_of(text).entries] == [
         "global", "service s, route r", "service a", "service a, route 1", "route b", "consumer c", "consumer group d",
     ]  # fmt: skip
+
+
+def test_the_scope_of_an_entry_is_not_read_out_of_names() -> None:
+    """A name may hold any words, or be a number; an entity without a name is known by its place in the file."""
+    text = """
+services: [{name: "a, route b", plugins: [{name: p}]}, {routes: [{name: 1, plugins: [{name: p}]}]}]
+routes: [{plugins: [{name: p}]}, {name: ab, plugins: [{name: p, service: a, consumer: {username: c}}]}]
+"""
+    scopes = [(entry.place, entry.scope) for entry in document_of(text).entries]
+
+    assert scopes == [
+        ("service a, route b", Scope(service="a, route b")),
+        ("service 2, route 1", Scope(service=(2, 56), route="1")),
+        ("route 1", Scope(route=(3, 10))),
+        ("route ab, service a, consumer c", Scope(service="a", route="ab", consumer="c")),
+    ]
 
 
 def test_a_folders_file_of_another_kind_is_told_from_a_declarative_one() -> None:
