@@ -107,7 +107,7 @@ class OptionParser(argparse.ArgumentParser):
         except ValueError as error:
             source = value.variable if isinstance(value, _FromVariable) else name
             shown = value if value and value.isprintable() else json.dumps(value)
-            self.faults.append(Fault(source, "" if value == _NO_VALUE else shown, str(error)))
+            self.faults.append(Fault(source, "" if value == _NO_VALUE else shown, str(error), option=name))
             return None if default is None else kind(default)
 
 

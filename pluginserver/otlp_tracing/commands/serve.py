@@ -97,10 +97,10 @@ def run(options: argparse.Namespace) -> None:
     socket = options.kong_prefix / options.socket_name
     log = [f"--log-level={options.log_level}", f"--log-file={options.log_file}"]
     shared = SidecarOptions.from_namespace(options)
-    ports = read_ports(shared, _log, is_strict=not continues_with_faults(options))
+    ports = read_ports(shared, _log, refused=options.faults, is_strict=not continues_with_faults(options))
     faults = [*options.faults, *ports.faults, *_secret_faults()]
     _refuse_root(options, folder, socket)
-    if any("INGEST" in _variable(fault) for fault in faults):
+    if ports.ingest is None:
         shared = dataclasses.replace(shared, ingest_http="off")
     listener, bound = _bind(options.kong_prefix, socket, kong, wait=continues_with_faults(options))
     for remark in [*unknown_variables(os.environ), *tracer_remarks(os.environ, has_own_sidecar=not is_embedded)]:
@@ -136,9 +136,8 @@ def run(options: argparse.Namespace) -> None:
         command = command_line(
             "sidecar", "--embedded", str(os.getpid()), "--listen", str(sidecar), *shared.to_argv(), *log
         )
-        is_locked = any("PAGE_TOKEN" in _variable(fault) for fault in faults)
         # Without the token that was meant, no client may see the data of requests.
-        environment = {f"{PREFIX}PAGE_TOKEN": os.urandom(16).hex()} if is_locked else {}
+        environment = {f"{PREFIX}PAGE_TOKEN": os.urandom(16).hex()} if ports.page is None else {}
         children.append(Child("sidecar", command, environment=environment))
     from otlp_tracing.plugin.warning_sender import WarningSender  # noqa: PLC0415 - after the socket is bound
 
@@ -231,10 +230,6 @@ def _secret_faults() -> Sequence[Fault]:
     for fault in faults:
         _log.warning("secret unreadable: %s by user %d; exports lack it", fault, os.geteuid())
     return faults
-
-
-def _variable(fault: Fault) -> str:
-    return fault.field.replace("-", "_").upper()
 
 
 def _worker_count(workers: int | str) -> int:

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     for remark in () if options.embedded else unknown_variables(os.environ):
         _log.warning("%s", remark)
     shared = SidecarOptions.from_namespace(options)
-    ports = read_ports(shared, _log, is_strict=not continues_with_faults(options))
+    ports = read_ports(shared, _log, refused=options.faults, is_strict=not continues_with_faults(options))
     asyncio.run(
         service.run(
             service.ServiceOptions(

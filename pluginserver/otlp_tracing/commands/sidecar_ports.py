@@ -7,7 +7,7 @@ file may have changed since.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,12 +36,15 @@ class SidecarPorts:
     faults: tuple[Fault, ...]
 
 
-def read_ports(options: SidecarOptions, log: logging.Logger, *, is_strict: bool) -> SidecarPorts:
+def read_ports(
+    options: SidecarOptions, log: logging.Logger, *, refused: Sequence[Fault], is_strict: bool
+) -> SidecarPorts:
     """Read the tokens and put the options together.
 
     Args:
         options: of the sidecar.
         log: gets a warning with the effect of a token that cannot be used.
+        refused: faults of options: without the file that was meant, the port of its token stays closed.
         is_strict: such a token is an error.
 
     Raises:
@@ -49,7 +52,10 @@ def read_ports(options: SidecarOptions, log: logging.Logger, *, is_strict: bool)
     """
     faults: list[Fault] = []
 
-    def read(make: Callable[[], _Options], effect: str) -> _Options | None:
+    def read(make: Callable[[], _Options], token_option: str, effect: str) -> _Options | None:
+        if any(fault.option == token_option for fault in refused):
+            log.warning("%s: %s cannot be used", effect, token_option)
+            return None
         try:
             return make()
         except ConfigError as error:
@@ -59,6 +65,6 @@ def read_ports(options: SidecarOptions, log: logging.Logger, *, is_strict: bool)
             faults.extend(error.faults)
             return None
 
-    page = read(options.page_options, "live page locked")
-    ingest = read(options.ingest_options, "no records of Kong's queue are taken")
+    page = read(options.page_options, "--page-token-file", "live page locked")
+    ingest = read(options.ingest_options, "--ingest-token-file", "no records of Kong's queue are taken")
     return SidecarPorts(page, ingest, tuple(faults))

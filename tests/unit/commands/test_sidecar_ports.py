@@ -11,7 +11,7 @@ import pytest
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.options import OptionParser, SidecarOptions
 from otlp_tracing.commands.sidecar_ports import read_ports
-from otlp_tracing.errors import ConfigError
+from otlp_tracing.errors import ConfigError, Fault
 
 _log = logging.getLogger("test")
 
@@ -31,7 +31,7 @@ def options_of(folder: Path, page: str, ingest: str) -> SidecarOptions:
 
 def test_both_tokens_are_read(tmp_path: Path) -> None:
     """Each from its file."""
-    ports = read_ports(options_of(tmp_path, "p" * 16, "i" * 16), _log, is_strict=True)
+    ports = read_ports(options_of(tmp_path, "p" * 16, "i" * 16), _log, refused=(), is_strict=True)
 
     assert ports.page is not None
     assert ports.ingest is not None
@@ -41,7 +41,7 @@ def test_both_tokens_are_read(tmp_path: Path) -> None:
 def test_a_token_that_cannot_be_used_closes_its_port_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The log has the effect, without the token; where faults are refused, it is an error."""
     options = options_of(tmp_path, "short", "i" * 16)
-    ports = read_ports(options, _log, is_strict=False)
+    ports = read_ports(options, _log, refused=(), is_strict=False)
 
     assert ports.page is None
     assert ports.ingest is not None
@@ -49,4 +49,21 @@ def test_a_token_that_cannot_be_used_closes_its_port_alone(tmp_path: Path, caplo
     assert [record.message.partition(":")[0] for record in caplog.records] == ["live page locked"]
     assert "short" not in caplog.text
     with pytest.raises(ConfigError):
-        read_ports(options, _log, is_strict=True)
+        read_ports(options, _log, refused=(), is_strict=True)
+
+
+def test_an_option_that_cannot_be_used_closes_the_port_of_its_token_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its default, no file, is no reason to serve the page to every client; the option decides, not its variable."""
+    options = options_of(tmp_path, "p" * 16, "i" * 16)
+    refused = [Fault("SOME_VARIABLE", "", "no", option=f"--{port}-token-file") for port in ("page", "ingest")]
+    unrelated = [Fault("--page-token-file-name", "", "no", option="--http")]
+
+    for index, is_open in ((0, (False, True)), (1, (True, False))):
+        ports = read_ports(options, _log, refused=[*unrelated, refused[index]], is_strict=False)
+        assert (ports.page is not None, ports.ingest is not None) == is_open
+    assert [record.message for record in caplog.records] == [
+        "live page locked: --page-token-file cannot be used",
+        "no records of Kong's queue are taken: --ingest-token-file cannot be used",
+    ]
