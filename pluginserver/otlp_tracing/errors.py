@@ -2,6 +2,7 @@
 
 TracingError                 every exception that this package raises on purpose
 ├── ConfigError              a configuration or an option that cannot work: field, value and rule of each fault
+│   └── UnreadableFileError  commands/kong_files/reader.py: a file of Kong's, with the place of the fault in it
 ├── WireError                bytes of another process that break the protocol
 │   └── FrameTooLarge
 ├── KongCallError            plugin/pdk.py: Kong answered a call with an error

@@ -15,7 +15,7 @@ from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
 from otlp_tracing.commands.check.policy_file import policy_findings
 from otlp_tracing.commands.kong_files.documents import Document
 from otlp_tracing.commands.kong_files.entities import PLUGIN
-from otlp_tracing.commands.kong_files.reader import SUFFIXES, read_content, read_documents
+from otlp_tracing.commands.kong_files.reader import SUFFIXES, UnreadableFileError, read_content, read_documents
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.option_kinds import choice
 from otlp_tracing.commands.options import OptionParser
@@ -101,10 +101,10 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
     for file, is_named in _files_in(files):
         try:
             read = [one for one in read_documents(file, _is_read) if one.is_known or is_named]
-        except ConfigError as error:
+        except UnreadableFileError as error:
             # A folder has templates too, which are no YAML.
             if is_named or (file and PLUGIN.encode() in read_content(file)[1]):
-                findings += [_unreadable(fault) for fault in error.faults]
+                findings.append(Finding(error.file, error.line, error.column, "", error.reason))
             continue
         name = "-" if file is None else str(file)
         policies = [one.node for one in read if one.node is not None and is_policy_file(one.node.value)]
@@ -151,11 +151,6 @@ def _files_in(files: Iterable[Path]) -> Iterator[tuple[Path | None, bool]]:
             yield from ((one, False) for one in sorted(file.rglob("*")) if one.suffix in SUFFIXES and one.is_file())
         else:
             yield (None if str(file) == "-" else file), True
-
-
-def _unreadable(fault: Fault) -> Finding:
-    place = re.fullmatch(r"(.*):(\d+):(\d+)", fault.field, re.DOTALL)
-    return Finding(*(place[1], int(place[2]), int(place[3])) if place else (fault.field, 1, 1), "", fault.rule)
 
 
 def _summary(name: str, documents: Sequence[Document], findings: Sequence[Finding]) -> str:

@@ -19,6 +19,21 @@ SUFFIXES = frozenset({".yml", ".yaml", ".json"})
 _MOST_BYTES = 64 << 20  # far more than the largest kong.yml
 
 
+class UnreadableFileError(ConfigError):
+    """A file that cannot be read, or is neither YAML nor JSON.
+
+    Args:
+        file: its name.
+        reason: the end of a sentence.
+        line: from 1; None if the fault has no place in the file.
+        column: from 1.
+    """
+
+    def __init__(self, file: str, reason: str, line: int | None = None, column: int = 1) -> None:
+        super().__init__([Fault(file if line is None else f"{file}:{line}:{column}", "", reason)])
+        self.file, self.reason, self.line, self.column = file, reason, line or 1, column
+
+
 def read_documents(path: Path | None, is_wanted: Callable[[str], bool]) -> list[Document]:
     """Read a file's documents.
 
@@ -27,15 +42,15 @@ def read_documents(path: Path | None, is_wanted: Callable[[str], bool]) -> list[
         is_wanted: tells from a plugin's name whether its entries are wanted.
 
     Raises:
-        ConfigError: if it cannot be read, or is neither YAML nor JSON; the field is the place, `kong.yml:3:1`.
+        UnreadableFileError: if it cannot be read, or is neither YAML nor JSON.
     """
     name, content = read_content(path)
     try:
         nodes = _nodes(content, name)
     except UnreadableError as error:
-        raise ConfigError([Fault(f"{name}:{error.line}:{error.column}", "", error.reason)]) from error
+        raise UnreadableFileError(name, error.reason, error.line, error.column) from error
     if not any(node.value is not None for node in nodes):
-        raise ConfigError([Fault(f"{name}:1:1", "", "is empty")])
+        raise UnreadableFileError(name, "is empty", 1)
     # Kong reads the first document, even an empty one; kubectl skips every empty one.
     is_manifest = any(isinstance(node.value, dict) and "kind" in node.value for node in nodes)
     nodes = [node for number, node in enumerate(nodes) if node.value is not None or (number == 0 and not is_manifest)]
@@ -49,7 +64,7 @@ def read_content(path: Path | None) -> tuple[str, bytes]:
     """Read a file, or stdin; return its name and its bytes.
 
     Raises:
-        ConfigError: if it cannot be read.
+        UnreadableFileError: if it cannot be read.
     """
     name = "-" if path is None else str(path)
     try:
@@ -58,7 +73,7 @@ def read_content(path: Path | None) -> tuple[str, bytes]:
         with path.open("rb") as file:
             return name, file.read(_MOST_BYTES)
     except OSError as error:
-        raise ConfigError([Fault(name, "", f"cannot be read: {error.strerror}")]) from error
+        raise UnreadableFileError(name, f"cannot be read: {error.strerror}") from error
 
 
 def _nodes(content: bytes, name: str) -> list[Node]:
