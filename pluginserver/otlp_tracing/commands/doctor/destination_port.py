@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import shlex
 import socket
@@ -70,7 +71,9 @@ async def _connection_fault(host: str, port: int) -> str:
     except OSError as error:
         refused = "the connection is refused, no program listens there"
         return (
-            refused if "refused" in str(error).lower() or error.errno == 111 else str(error.strerror or error).lower()
+            refused
+            if "refused" in str(error).lower() or error.errno == errno.ECONNREFUSED
+            else str(error.strerror or error).lower()
         )
     writer.close()
     return ""

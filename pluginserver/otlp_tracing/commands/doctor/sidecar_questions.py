@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import stat
 from collections import Counter
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from otlp_tracing import __version__
 from otlp_tracing.commands.doctor.discovery import Surroundings
@@ -24,7 +24,7 @@ from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 
 _SAMPLER = "OTEL_TRACES_SAMPLER"
-_VERSION = re.compile(r'^otlp_tracing_build_info\{version="([^"]*)"\}', re.MULTILINE)
+_BUILD_INFO = "otlp_tracing_build_info"
 _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
 
 
@@ -101,12 +101,13 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
         entries: of the kong.yml; their sampling may be the reason.
     """
     try:
-        metrics = fetch(found.address, "/metrics", None).decode(errors="replace")
-        counts = _counts(metrics)
+        text = fetch(found.address, "/metrics", None).decode(errors="replace")
+        samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
     except (OSError, ValueError, ConfigError):
         yield unasked("requests", "no /metrics")
         return
-    yield from ask_version(found, metrics)
+    yield from ask_version(found, samples)
+    counts = _counts(samples)
     decisions = counts[REQUESTS.name]
     total = decisions.total()
     if not total:
@@ -124,11 +125,11 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
             yield Finding("warn", "requests", f"{text}: {words}", found.command("status", "--http", str(found.address)))
 
 
-def ask_version(found: Surroundings, metrics: str) -> Iterator[Finding]:
+def ask_version(found: Surroundings, samples: Sequence[Sample]) -> Iterator[Finding]:
     """Tell whether the sidecar runs another version than the one that is installed: a restart was forgotten."""
-    version = _VERSION.search(metrics)
-    if version is not None and version[1] != __version__:
-        text = f"runs version {version[1]}, and {__version__} is installed: restart it and the plugin server"
+    version = next((one.labels.get("version") for one in samples if one.name == _BUILD_INFO), None)
+    if version not in {None, __version__}:
+        text = f"runs version {version}, and {__version__} is installed: restart it and the plugin server"
         by_kong = found.conf and found.server and found.conf.get(server_setting(found.server, "start_cmd"))
         yield Finding("warn", "sidecar", text, found.reload_command if by_kong else found.start_command)
 
@@ -156,10 +157,9 @@ _LOSSES: tuple[tuple[Metric, str], ...] = (
 )
 
 
-def _counts(text: str) -> Mapping[str, Counter[str]]:
+def _counts(samples: Sequence[Sample]) -> Mapping[str, Counter[str]]:
     names = {metric.name: Counter[str]() for metric in (REQUESTS, *(one for one, _ in _LOSSES))}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name in names:
-                names[sample.name][next(iter(sample.labels.values()), "")] += int(sample.value)
+    for sample in samples:
+        if sample.name in names:
+            names[sample.name][next(iter(sample.labels.values()), "")] += int(sample.value)
     return names

@@ -275,7 +275,7 @@ def _decode_valid(document: Any, on_ignored: Callable[[str], None]) -> LogRecord
                 raise
             _ignored.warning("log record field ignored: %s", error)
             on_ignored(field[1])
-            if field[1] == "tries" and "[" in str(error):
+            if field[1] == "tries" and isinstance(document["tries"], list):
                 _repair_tries(document["tries"])
             else:
                 _remove(document, field[1].split("."))

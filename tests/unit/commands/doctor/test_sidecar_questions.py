@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from prometheus_client.samples import Sample
 
 from otlp_tracing import __version__
 from otlp_tracing.commands.doctor.discovery import look_around
@@ -21,10 +22,10 @@ def test_a_forgotten_restart_is_found(tmp_path: Path, settings: str, mends: str)
     conf = tmp_path / "kong.conf"
     conf.write_text(f"prefix = {tmp_path}\npluginserver_names = otlp-tracing\n{settings}")
     found = look_around(prefix=None, kong_conf=conf, address=None, token=None)
-    info = 'otlp_tracing_build_info{{version="{}"}} 1.0\n'
-    (finding,) = ask_version(found, info.format("0.0.1"))
+    old, same = (Sample("otlp_tracing_build_info", {"version": one}, 1.0) for one in ("0.0.1", __version__))
+    (finding,) = ask_version(found, [old])
 
     assert finding.level == "warn"
     assert f"runs version 0.0.1, and {__version__} is installed" in finding.text
     assert mends in finding.command
-    assert list(ask_version(found, info.format(__version__))) == list(ask_version(found, "")) == []
+    assert list(ask_version(found, [same])) == list(ask_version(found, [])) == []
