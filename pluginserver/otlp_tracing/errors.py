@@ -48,6 +48,7 @@ class Fault:
         rule: the end of a sentence: `must be between 0 and 1`.
         kind: unknown for a field that does not exist, misspelt if a known field has a similar name; otherwise rule.
         option: of a command, `--page-token-file`, also where `field` is its variable; otherwise empty.
+        command: for a shell, that mends it; empty if none is known.
     """
 
     field: str
@@ -55,6 +56,7 @@ class Fault:
     rule: str
     kind: Literal["rule", "unknown", "misspelt"] = dataclass_field(default="rule", compare=False)
     option: str = dataclass_field(default="", compare=False)
+    command: str = dataclass_field(default="", compare=False)
 
     def __str__(self) -> str:
         value = cut(_QUERY.sub(r"\1?…", _USERINFO.sub("…@", self.value)))

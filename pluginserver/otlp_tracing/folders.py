@@ -36,12 +36,20 @@ def reason(path: Path, error: OSError) -> str:
         return f"{_existing(path)} is on a read-only file system; mount it writable"
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
         return f"{_existing(path)} is not a folder; move it away"
-    obstacle = _obstacle(path) if error.errno in {errno.EACCES, errno.EPERM} else None
+    obstacle = _obstacle(path, error)
     if obstacle is None:
         return error.strerror or str(error)
-    user = user_name(os.geteuid())
-    mend = "start it as that user" if os.geteuid() == 0 else f"run: chown -R {user} {shlex.quote(str(obstacle))}"
-    return f"{obstacle} belongs to {_owner(obstacle)}, and this process runs as {user}; {mend}"
+    command = mending_command(path, error)
+    mend = f"run: {command}" if command else "start it as that user"
+    return f"{obstacle} belongs to {_owner(obstacle)}, and this process runs as {user_name(os.geteuid())}; {mend}"
+
+
+def mending_command(path: Path, error: OSError) -> str:
+    """Return the command for a shell of root that mends an error at a path; empty if none is known."""
+    obstacle = _obstacle(path, error)
+    if obstacle is None or os.geteuid() == 0:
+        return ""
+    return f"chown -R {user_name(os.geteuid())} {shlex.quote(str(obstacle))}"
 
 
 def _existing(path: Path) -> Path:
@@ -52,8 +60,10 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _obstacle(path: Path) -> Path | None:
+def _obstacle(path: Path, error: OSError) -> Path | None:
     """Return the folder on the way that this process may not enter, or the last one, which it may not write to."""
+    if error.errno not in {errno.EACCES, errno.EPERM}:
+        return None
     for folder in reversed(path.parents):
         if folder.is_dir() and not os.access(folder, os.X_OK):
             return folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing import folders
-from otlp_tracing.folders import make_private, reason
+from otlp_tracing.folders import make_private, mending_command, reason
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o777])
@@ -53,10 +53,12 @@ def test_the_owner_and_the_command_are_named(tmp_path: Path, monkeypatch: pytest
 
     there = f"{place.parent} belongs to root, and this process runs as 54321; run: chown -R 54321 '{place.parent}'"
     assert reason(place, denied) == there
+    assert mending_command(place, denied) == f"chown -R 54321 '{place.parent}'"
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
     assert reason(place, denied).endswith(f"; run: chown -R 54321 {tmp_path}")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert reason(place, denied).endswith("; start it as that user")
+    assert mending_command(place, denied) == mending_command(place, OSError(errno.EROFS, "read-only")) == ""
 
 
 def test_other_errors_are_the_systems(tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ class Candidate:
 def of_sidecar(report: Mapping[str, Any], environment: Mapping[str, str]) -> Candidate | None:
     """Return a destination that a sidecar reports; its headers and certificates are not in the report."""
     signal: Signal = next((one for one in SIGNALS if one == report.get("signal")), "traces")
-    endpoint = str(report.get("destination")).removesuffix(f" ({signal})")
+    endpoint = report.get("endpoint")
+    if not endpoint:  # a sidecar of an older version does not say it
+        return None
     config: dict[str, Any] = {"protocol": report.get("protocol")}
     config.update({"endpoint": endpoint} if signal == "traces" else {signal: {"endpoint": endpoint}})
     try:

@@ -104,7 +104,7 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
             yield one
     asked = asyncio.run(ask_destinations(some, send=options.send))
     reports = [*(report or {}).get("destinations", []), *(report or {}).get("metrics", [])]
-    yield from joined(asked, list(_ask_deliveries(found, reports, is_asked=kong_yml is not None)))
+    yield from joined(asked, list(ask_deliveries(found, reports, is_asked=kong_yml is not None)))
 
 
 def joined(asked: Sequence[Finding], deliveries: Sequence[Finding]) -> Iterator[Finding]:
@@ -133,7 +133,14 @@ def _ask_log(found: Surroundings, warnings: Sequence[Mapping[str, Any]]) -> Iter
         yield Finding("note", "log", text, found.command("status", "--http", str(found.address)))
 
 
-def _ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *, is_asked: bool) -> Iterator[Finding]:
+def ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *, is_asked: bool) -> Iterator[Finding]:
+    """Tell the state of each destination in the sidecar, and ask those that fail.
+
+    Args:
+        found: by look_around().
+        reports: of the destinations, from /delivery.
+        is_asked: they were asked already, because a kong.yml names them.
+    """
     for one in reports:
         label, state = f"{one.get('destination')} ({one.get('protocol')})", one.get("state")
         unit = unit_of(one)
@@ -146,8 +153,7 @@ def _ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *
         reason = f": {one['reason']}" if one.get("reason") else ""
         remedy = f": {one['remedy']}" if one.get("remedy") else ""
         text = f"the sidecar is {state}{reason}{remedy}; {waiting}"
-        _, _, mend = str(one.get("reason")).partition("; run: ")
-        command = mend or found.command("status", "--http", str(found.address))
+        command = one.get("command") or found.command("status", "--http", str(found.address))
         yield Finding("warn" if state == "unknown" else "FAIL", label, text, command)
         candidate = None if is_asked else of_sidecar(one, found.sidecar_environment)
         if candidate is not None:

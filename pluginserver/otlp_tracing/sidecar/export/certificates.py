@@ -15,7 +15,7 @@ from pathlib import Path
 
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.folders import reason
+from otlp_tracing.folders import mending_command, reason
 from otlp_tracing.sidecar.export.destination import is_text
 
 _CHECK_SECONDS = 10.0
@@ -79,7 +79,8 @@ def read(value: str | None, field: str) -> bytes | None:
         is_path = value.startswith("/") or (field != "tls.client_key" and len(value) <= _LONGEST_NAME)
         if not is_path or not isinstance(error, OSError):
             raise ConfigError([Fault(field, "", "is neither the path of a file nor PEM")]) from error
-        raise ConfigError([Fault(field, value, f"cannot be read: {reason(Path(value), error)}")]) from error
+        rule, command = f"cannot be read: {reason(Path(value), error)}", mending_command(Path(value), error)
+        raise ConfigError([Fault(field, value, rule, command=command)]) from error
 
 
 def client_pair(tls: Tls) -> tuple[bytes | None, bytes | None]:

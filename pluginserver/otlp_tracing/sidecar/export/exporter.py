@@ -80,7 +80,7 @@ class Exporter:
         self._sending: set[asyncio.Task[None]] = set()
         self._unsaved: list[list[bytes]] = []  # encoded spans by request
         self._is_flushing = self.is_suspended = False
-        self._remedy = ""
+        self._remedy = self._command = ""
         self._refusals = Refusals()
         self._bisection = Bisection(
             self._export,
@@ -202,11 +202,13 @@ class Exporter:
         since, success = self.backoff.failing_since, self._succeeded_at
         return {
             "destination": self.label,
+            "endpoint": self.destination.address,
             "signal": self.destination.signal,
             "protocol": self.destination.protocol,
             "state": self.state,
             "reason": self.backoff.reason or self._refusals.reason,
             "remedy": self._remedy or self._refusals.remedy,
+            "command": self._command,
             "failing_s": None if since is None else round(now - since, 1),
             "last_success_s": None if success is None else round(now - success, 3),
             "oldest_s": None if oldest is None else max(now_ms - oldest, 0) / 1000,
@@ -346,6 +348,7 @@ class Exporter:
         self.accounting.record_export_duration(self._component, ended - started, result.error_type)
         if result.action is Action.RETRY or result.action in HOLD_REASONS:
             self._remedy = result.remedy or remedy_for(result.action, self.destination)
+            self._command = result.command
             self._fail(result, HOLD_REASONS.get(result.action, ""))
         elif self.backoff.failing_since is not None and not (
             self._refusals.is_everything and result.action is not Action.SUCCESS
@@ -353,7 +356,7 @@ class Exporter:
             self._recovered.info("export recovered: %s answers again", self.label)
             self.backoff.record_success()
             self.accounting.set_held("")
-            self._remedy = ""
+            self._remedy = self._command = ""
         if result.action is Action.SUCCESS:
             self._succeeded_at = ended
         return result

@@ -73,7 +73,9 @@ class GrpcTransport:
         except (asyncio.TimeoutError, grpc.aio.UsageError):
             self._discard(channel)
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
-        except (ConfigError, OSError, ValueError) as error:
+        except ConfigError as error:
+            return ExportResult.unconfigured(error)
+        except (OSError, ValueError) as error:
             return ExportResult(Action.RETRY, str(error), error_type="connection")
         try:
             # The responses of the three signals differ in the names of their fields alone.

@@ -70,7 +70,9 @@ class HttpTransport:
                 return _result(response, await _read(response), self._destination.signal)
         except asyncio.TimeoutError:
             return ExportResult(Action.RETRY, "no answer within the deadline", error_type="timeout")
-        except (aiohttp.ClientError, ConfigError, OSError, ValueError) as error:
+        except ConfigError as error:
+            return ExportResult.unconfigured(error)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error, aiohttp.ClientSSLError):
                 # A certificate may have changed, the client's or the collector's.
                 self._certificates.check_soon()

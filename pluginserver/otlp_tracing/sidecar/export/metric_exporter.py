@@ -72,7 +72,7 @@ class MetricExporter:
         self._clock = asyncio.get_running_loop().time
         self._backoff = RetryBackoff(self._clock)
         self._succeeded_at: float | None = None
-        self._remedy = ""
+        self._remedy = self._command = ""
         self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log)
         self._exporting = asyncio.Lock()
         self._task = asyncio.create_task(self._run(), name=f"export metrics to {destination.address}")
@@ -94,7 +94,7 @@ class MetricExporter:
             if self._backoff.failing_since is not None:
                 self._recovered.info("export recovered: %s takes metrics again", label)
             self._backoff.record_success()
-            self._succeeded_at, self._remedy = self._clock(), ""
+            self._succeeded_at, self._remedy, self._command = self._clock(), "", ""
 
     def status(self) -> dict[str, Any]:
         """Return its state for a person: words and seconds; there is nothing that waits."""
@@ -104,11 +104,13 @@ class MetricExporter:
             state = "held" if self._backoff.held else "retrying"
         return {
             "destination": self._destination.label,
+            "endpoint": self._destination.address,
             "signal": "metrics",
             "protocol": self._destination.protocol,
             "state": state,
             "reason": self._backoff.reason,
             "remedy": self._remedy,
+            "command": self._command,
             "failing_s": None if since is None else round(now - since, 1),
             "last_success_s": None if success is None else round(now - success, 3),
         }
@@ -121,6 +123,7 @@ class MetricExporter:
     def _fail(self, result: ExportResult) -> None:
         self._backoff.record_failure(result.reason, result.delay_s, hold=HOLD_REASONS.get(result.action, ""))
         remedy = self._remedy = result.remedy or remedy_for(result.action, self._destination)
+        self._command = result.command
         self._failed.warning(
             "export %s: %s: metrics: %s%s",
             "unauthorized" if result.action is Action.HOLD_UNAUTHORIZED else "failed",

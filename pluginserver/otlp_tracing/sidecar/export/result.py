@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from enum import Enum
 from time import time
 
+from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export.causes import Cause, Kind
 
 _MAX_DELAY_SECONDS = 3600.0  # a longer delay that a collector asks for is shortened to an hour
@@ -48,6 +49,7 @@ class ExportResult:
         remedy: the setting to change, as a sentence; empty for the usual one, see remedies.py.
         kind: of the cause.
         location: URL of a redirection; otherwise empty.
+        command: for a shell on this machine, that mends the cause; empty if none is known.
     """
 
     action: Action
@@ -58,11 +60,17 @@ class ExportResult:
     remedy: str = ""
     kind: Kind = Kind.OTHER
     location: str = ""
+    command: str = ""
 
     @classmethod
     def failed(cls, action: Action, cause: Cause, error_type: str, delay_s: float | None = None) -> ExportResult:
         """Return the result of an attempt that failed for a cause."""
         return cls(action, cause.reason, 0, delay_s, error_type, cause.remedy, cause.kind)
+
+    @classmethod
+    def unconfigured(cls, error: ConfigError) -> ExportResult:
+        """Return the result of an attempt without a connection: a file of the configuration cannot be used."""
+        return cls(Action.RETRY, str(error), error_type="connection", command=error.faults[0].command)
 
 
 _GRPC: Mapping[str, Action] = {

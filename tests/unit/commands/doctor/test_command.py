@@ -28,7 +28,7 @@ from e2e.processes import end
 from e2e.waiting import wait_for
 from otlp_tracing.cli import main
 from otlp_tracing.commands.doctor import kong_questions
-from otlp_tracing.commands.doctor.command import joined
+from otlp_tracing.commands.doctor.command import ask_deliveries, joined
 from otlp_tracing.commands.doctor.discovery import look_around
 from otlp_tracing.commands.doctor.findings import AcceptedExport, Finding
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
@@ -761,3 +761,14 @@ def test_a_destination_has_one_line_for_its_answer_and_its_state() -> None:
         other,
         held,
     ]
+
+
+def test_the_command_of_a_failing_destination_is_the_sidecars(machine: Machine) -> None:
+    """The sidecar knows the file that it cannot read; without a command of its own, `status` shows more."""
+    found = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
+    report = {"destination": "http://c:4317", "protocol": "grpc", "state": "retrying", "reason": "a; run: b"}
+    (known,) = ask_deliveries(found, [{**report, "command": "chown -R kong /key.pem"}], is_asked=True)
+    (unknown,) = ask_deliveries(found, [report], is_asked=True)
+
+    assert known.command == "chown -R kong /key.pem"
+    assert " status --http " in unknown.command

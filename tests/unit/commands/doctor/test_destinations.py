@@ -64,9 +64,9 @@ def test_signals_that_are_off_are_not_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
 def test_a_destination_of_the_sidecar_keeps_its_signal(signal: str) -> None:
-    """Its name in a report has the signal behind the endpoint."""
-    name = "http://c:4317" if signal == "traces" else f"http://c:4317 ({signal})"
-    found = of_sidecar({"destination": name, "protocol": "grpc", "signal": signal}, {})
+    """A report has endpoint and signal beside the name; without them, as of an older sidecar, nothing is asked."""
+    found = of_sidecar({"endpoint": "http://c:4317", "protocol": "grpc", "signal": signal}, {})
 
     assert found is not None
     assert (found.destination.endpoint, found.destination.signal) == ("http://c:4317", signal)
+    assert of_sidecar({"destination": "http://c:4317", "protocol": "grpc"}, {}) is None

@@ -14,6 +14,7 @@ from e2e.certificates import Authority
 from otlp_tracing.config.settings import Tls
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export.certificates import CertificateWatch, authorities, client_pair, context, read
+from otlp_tracing.sidecar.export.result import ExportResult
 
 
 def test_a_changed_file_is_noticed_within_ten_seconds(tmp_path: Path) -> None:
@@ -87,6 +88,26 @@ def test_every_python_checks_certificates_alike(default: ssl.VerifyFlags, monkey
     monkeypatch.setattr(ssl, "create_default_context", lambda **_: made)
 
     assert context(Tls()).verify_flags == ssl.VERIFY_X509_PARTIAL_CHAIN
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_key_of_another_user_has_the_command_that_mends_it(tmp_path: Path) -> None:
+    """For `doctor`, which shows it; in the reason it is part of a sentence."""
+    key = tmp_path / "key.pem"
+    key.write_text("key")
+    key.chmod(0o600)
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+    os.seteuid(54321)
+    try:
+        with pytest.raises(ConfigError) as raised:
+            read(str(key), "tls.client_key")
+    finally:
+        os.seteuid(0)
+
+    result = ExportResult.unconfigured(raised.value)
+    assert result.command == f"chown -R 54321 {key}"
+    assert "belongs to root" in result.reason
 
 
 @pytest.mark.parametrize("value", ["MIIEvQIBADANBgkqhkiG9w0BAQEF", "/not/there.pem", "x" * 5000])

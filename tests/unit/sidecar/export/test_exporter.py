@@ -162,20 +162,21 @@ def test_partial_success_is_counted_and_not_repeated() -> None:
     ("action", "reason"), [(Action.HOLD_UNAUTHORIZED, "unauthorized"), (Action.HOLD_NOT_OTLP, "not_otlp")]
 )
 def test_a_held_destination_says_why(action: Action, reason: str) -> None:
-    """State, reason and remedy are in its status, and the reason is on /metrics until it delivers."""
+    """State, reason, remedy and command are in its status, and the reason is on /metrics until it delivers."""
 
     async def scene(stage: Stage) -> None:
         exporter, collector = stage.to(send_batch_size=1)
-        collector.answer = lambda _: ExportResult(action, "HTTP 404: no such page")
+        collector.answer = lambda _: ExportResult(action, "HTTP 404: no such page", command="mend it")
         stage.send(exporter, "a")
         await asyncio.sleep(1)
         status = exporter.status()
         assert (status["state"], status["reason"], bool(status["remedy"])) == ("held", "HTTP 404: no such page", True)
+        assert (status["endpoint"], status["command"]) == (exporter.destination.address, "mend it")
         assert stage.held() == {reason}
 
         collector.answer = lambda _: OK
         await asyncio.sleep(40)
-        assert (exporter.status()["remedy"], stage.held()) == ("", set())
+        assert (exporter.status()["remedy"], exporter.status()["command"], stage.held()) == ("", "", set())
         assert books(exporter) == (1, 0, 0, 0)
 
     staged(scene)

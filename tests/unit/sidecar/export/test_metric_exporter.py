@@ -216,7 +216,7 @@ def test_the_state_of_a_destination_is_said() -> None:
         for answer in (
             ExportResult(Action.SUCCESS),
             ExportResult(Action.RETRY, "UNAVAILABLE"),
-            ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED"),
+            ExportResult(Action.HOLD_UNAUTHORIZED, "UNAUTHENTICATED", command="mend it"),
         ):
             collector.answer = answer
             await asyncio.sleep(60)
@@ -228,3 +228,5 @@ def test_the_state_of_a_destination_is_said() -> None:
     assert states[2]["failing_s"] > 50
     assert (states[0]["destination"], states[0]["signal"]) == ("http://c:4317 (metrics)", "metrics")
     assert "headers" in states[3]["remedy"]
+    assert [one["command"] for one in states] == ["", "", "", "mend it"]
+    assert states[0]["endpoint"] == "http://c:4317"
