@@ -77,7 +77,7 @@ site: $(READY) ## build the documentation as a site, dist/site
 soak: $(READY) ## every fault of delivery in full, docs/faults.md: 10 minutes without a collector (SECONDS=600 RATE=1000 ONLY=away)
 	@$(BIN)/pytest --quiet -rs tests/faults/delivery --fault-seconds=$(SECONDS) \
 		--fault-rounds=$$(( $(SECONDS) / 6 + 1 )) --fault-rate=$(RATE) $(if $(ONLY),-k $(ONLY))
-	$(if $(ONLY),,@SPOOL_SEQUENCES=100000 $(BIN)/pytest --quiet tests/unit/sidecar/spool/test_model.py)
+	$(if $(ONLY),,@SPOOL_SEQUENCES=100000 $(BIN)/pytest --quiet tests/unit/sidecar/spool/test_database.py)
 
 fuzz: $(READY) ## a million mutated inputs for every parser that reads another process's bytes (INPUTS=…)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(INPUTS),--inputs $(INPUTS))

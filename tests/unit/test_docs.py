@@ -143,6 +143,18 @@ def test_every_file_that_a_document_names_is_there() -> None:
     assert lost == []
 
 
+def test_every_file_that_a_target_runs_is_there() -> None:
+    """A path below tests/ or devtools/ in the Makefile or in CI's script is one of the checkout."""
+    named = {
+        path.rstrip("./")
+        for script in ("Makefile", ".ci/run")
+        for path in re.findall(r"(?<![\w/.])(?:tests|devtools)/[\w./-]+", (CHECKOUT / script).read_text())
+    }
+
+    assert named
+    assert [path for path in sorted(named) if not (CHECKOUT / path).exists()] == []
+
+
 def test_every_place_that_contributing_names_is_there() -> None:
     """A folder or module in the tables of CONTRIBUTING.md is one of the package or of the checkout."""
     rows = [line for line in (CHECKOUT / "CONTRIBUTING.md").read_text().splitlines() if line.startswith("| ")]
