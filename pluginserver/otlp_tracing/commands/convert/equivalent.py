@@ -40,7 +40,7 @@ _NOT_NEEDED = {
     "connect_timeout": "an attempt to export takes at most 10 s",
     "send_timeout": "",
     "read_timeout": "",
-    "logs_endpoint": "logs are not sent; Kong's log plugins carry the trace id in every line",
+    "logs_endpoint": "the lines of Kong's own log are not sent; logs.enabled sends a record of each request",
     "include_credential": "credentials are never recorded",
     "default_service_name": "the upstream is named by server.address and kong.service.name",
     "traceid_byte_count": "trace ids have 16 bytes; B3 callers with 8 are understood",
