@@ -6,6 +6,7 @@ from typing import Any
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
+from otlp_tracing.sidecar.redaction.string_kinds import REQUIRED
 from otlp_tracing.sidecar.spans.model import AttributeValue, SpanRecord
 
 KEY = "0123456789abcdef"
@@ -25,7 +26,12 @@ def redacted_with(own: list[dict[str, Any]], span: SpanRecord, **redaction: Any)
     noted: Noted = []
     settings = Settings.from_config({"redaction": redaction, "span": {"attributes": own}})
     redactor = shared_redactor(settings.redaction, settings.span.attributes)
-    return redactor.redact(span, lambda *finding: noted.append(finding)), noted
+    result = redactor.redact(span, lambda *finding: noted.append(finding))
+    of_attributes: Noted = []
+    attributes = redactor.redact_attributes(span.attributes, lambda *finding: of_attributes.append(finding))
+    assert attributes == result.attributes
+    assert of_attributes == [one for one in noted if one[0] not in REQUIRED]
+    return result, noted
 
 
 def values_of(span: SpanRecord, **redaction: Any) -> dict[str, AttributeValue]:

@@ -15,7 +15,7 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode
 from otlp_tracing.sidecar.outcome import RequestOutcome
-from otlp_tracing.sidecar.spans.assemble import assemble
+from otlp_tracing.sidecar.spans.assemble import assemble, request_attributes
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import SpanRecord
@@ -63,7 +63,9 @@ def rules_of(**config: Any) -> SpanRules:
 
 def spans_of(context: RequestContext = CONTEXT, rules: SpanRules | None = None, **fields: Any) -> list[SpanRecord]:
     """Return the spans of record_of(**fields)."""
-    spans = assemble(record_of(**fields), context, rules or rules_of())
+    record, rules = record_of(**fields), rules or rules_of()
+    spans = assemble(record, context, rules)
+    assert request_attributes(record, context, rules) == spans[0].attributes
     assert [fault for span in spans for fault in faults(span)] == []
     return spans
 

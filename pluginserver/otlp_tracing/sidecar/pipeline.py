@@ -36,12 +36,12 @@ from otlp_tracing.sidecar.ingest.start_time import with_start_time
 from otlp_tracing.sidecar.live.recorder import Recorder
 from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.outcome import OutcomeObserver, RequestOutcome
-from otlp_tracing.sidecar.redaction.redactor import Action, Redactor
+from otlp_tracing.sidecar.redaction.redactor import Action, OnFinding, Redactor
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.route_table import RouteKey, RouteTable
-from otlp_tracing.sidecar.spans.assemble import assemble, server_span
+from otlp_tracing.sidecar.spans.assemble import assemble, request_attributes
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
 from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, TailDecision, decide_by_rule, keep_reason
 from otlp_tracing.sidecar.tail.policy_file import PolicyFile
@@ -235,8 +235,13 @@ class Pipeline:
             spans = self._redact(assemble(record, tail.context, entry.rules, tail.kept_for), entry.redactor, route)
             encoded = _encode(spans)
         if entry.log is not None and entry.log[0].wants(record, is_kept=bool(spans)):
-            (server, *_) = spans or self._redact([server_span(record, context, entry.rules)], entry.redactor, route)
-            log_record = self._log(*entry.log, record, server)
+            log, destination = entry.log
+            if spans:
+                log_record = self._log(log, destination, record, tail.context, dict(spans[0].attributes))
+            else:
+                attributes = request_attributes(record, context, entry.rules)
+                attributes = entry.redactor.redact_attributes(attributes, self._on_finding(route))
+                log_record = self._log(log, destination, record, context, attributes)
         outcome = RequestOutcome(
             key,
             entry.name,
@@ -266,9 +271,16 @@ class Pipeline:
         for fact in facts:
             self._metrics.add(NGINX_FACTS_IGNORED, fact)
 
-    def _log(self, log: AccessLog, destination: Destination, record: RequestRecord, server: SpanRecord) -> bytes:
+    def _log(
+        self,
+        log: AccessLog,
+        destination: Destination,
+        record: RequestRecord,
+        context: RequestContext,
+        attributes: Attributes,
+    ) -> bytes:
         try:
-            encoded = log.encode(record, server)
+            encoded = log.encode(record, context, attributes)
         except (ValueError, TypeError) as error:
             _rejected.warning("log record not encoded, dropped: %s", error)
             self._exporters.submit(destination, [], 1)
@@ -294,7 +306,7 @@ class Pipeline:
         self, entry: Entry, record: RequestRecord, context: RequestContext, *, is_kept: bool
     ) -> FinishedRule | None:
         """Return the rule on the finished request that decides: a debug session's, or another if keep does not."""
-        request = FinishedRequest(record, lambda: server_span(record, context, entry.rules).attributes)
+        request = FinishedRequest(record, lambda: request_attributes(record, context, entry.rules))
         session = self._policy.session
         if session is not None and session.rule.matches(request):
             self._policy.keep_by_session(session)
@@ -304,10 +316,14 @@ class Pipeline:
         return self._policy.tail.match(request) or entry.tail_rules.match(request)
 
     def _redact(self, spans: Sequence[SpanRecord], redactor: Redactor, route: RouteKey) -> list[SpanRecord]:
+        on_finding = self._on_finding(route)
+        return [redactor.redact(span, on_finding) for span in spans]
+
+    def _on_finding(self, route: RouteKey) -> OnFinding:
         def on_finding(attribute: str, rule: str, action: Action, value: str) -> None:
             self.redactions.record(route[1], attribute, rule, action, value)
 
-        return [redactor.redact(span, on_finding) for span in spans]
+        return on_finding  # compiled, it costs less than a partial
 
 
 def _encode(spans: Sequence[SpanRecord]) -> list[bytes]:

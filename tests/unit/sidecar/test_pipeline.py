@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -505,6 +506,33 @@ def test_a_part_of_the_spans_that_is_faulty_costs_that_part_alone(caplog: pytest
     assert (span.name, {one.key: one.value.string_value for one in span.attributes}["app.a"]) == ("HTTP", "1")
     assert 'left out: span.attributes[1].name = "url.path": must not begin with url.' in caplog.text
     assert 'left out: span.name = "{url.pth}": {url.pth} cannot be part of a name' in caplog.text
+
+
+def test_a_log_record_is_the_same_whether_the_trace_is_kept_or_not() -> None:
+    """Ids, times, severity, text and redacted attributes; flags and sampling attributes tell them apart."""
+    started_at = int(time.time() * 1000)
+    tried_at_ns = (started_at + 9) * 1_000_000  # later than the end that Kong gives
+    record = {
+        **RECORD,
+        "request": {"method": "GET", "uri": f"/a?token={SECRET}&x=1", "headers": {"user-agent": SECRET}},
+        "started_at": started_at,
+        "tries": [{"balancer_start_ns": tried_at_ns}],
+    }
+    config = {"logs": {"requests": "all", "body": "{url.query} {user_agent.original}"}}
+    both = []
+    for context in (CONTEXT, dataclasses.replace(DROPPED, decided_by="rate")):
+        (one,) = sent(config, {**record, "otlp_tracing": context.to_log_field()}).log_records()
+        sampling = [attribute for attribute in one.attributes if attribute.key.startswith("otlp_tracing.sampling.")]
+        for attribute in sampling:
+            one.attributes.remove(attribute)
+        both.append(one)
+    kept, other = both
+
+    assert (kept.flags, other.flags) == (CONTEXT.flags, DROPPED.flags)
+    kept.flags = other.flags
+    assert kept == other
+    assert kept.time_unix_nano == tried_at_ns
+    assert kept.body.string_value == "token=REDACTED&x=1 [REDACTED]"
 
 
 def test_one_request_has_one_id_in_all_signals() -> None:

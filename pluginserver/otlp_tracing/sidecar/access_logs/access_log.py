@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from otlp_tracing.config.settings import LogExport
+from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.access_logs.body import REQUEST_MS, Body
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.otlp.encoder import Severity, encode_log
-from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes
+from otlp_tracing.sidecar.spans.timing import end_ns
 
-_INFO: Final[Severity] = (9, "INFO")
-_WARN: Final[Severity] = (13, "WARN")
-_ERROR: Final[Severity] = (17, "ERROR")
+_INFO: Final = Severity(9, "INFO")
+_WARN: Final = Severity(13, "WARN")
+_ERROR: Final = Severity(17, "ERROR")
 _SEVERITIES: Mapping[str, Severity] = {"info": _INFO, "warn": _WARN, "error": _ERROR}
 
 
@@ -32,7 +34,7 @@ class AccessLog:
 
     def __init__(self, settings: LogExport, body: Body) -> None:
         self._is_all: Final = settings.requests == "all"
-        self._min_severity: Final = _SEVERITIES[settings.min_severity][0]
+        self._min_severity: Final = _SEVERITIES[settings.min_severity].number
         self._body: Final = body
 
     def wants(self, record: RequestRecord, *, is_kept: bool) -> bool:
@@ -42,18 +44,19 @@ class AccessLog:
             record: of the request.
             is_kept: its trace is exported.
         """
-        return (is_kept or self._is_all) and severity(record)[0] >= self._min_severity
+        return (is_kept or self._is_all) and severity(record).number >= self._min_severity
 
-    def encode(self, record: RequestRecord, server: SpanRecord) -> bytes:
+    def encode(self, record: RequestRecord, context: RequestContext, attributes: Attributes) -> bytes:
         """Return a request's log record, see otlp.encoder.encode_log.
 
         Args:
             record: of the request.
-            server: its SERVER span, redacted.
+            context: of the request.
+            attributes: of its SERVER span, redacted; the duration is added to them.
         """
-        attributes: Attributes = dict(server.attributes)
         attributes[REQUEST_MS] = int(record.duration_ms)
-        return encode_log(server, attributes, severity(record), self._body.text(attributes))
+        time_ns = end_ns(record.log, record.tries)
+        return encode_log(context, time_ns, attributes, severity(record), self._body.text(attributes))
 
 
 def severity(record: RequestRecord) -> Severity:

@@ -30,7 +30,7 @@ from otlp_tracing.sidecar.route_table import NO_ROUTE
 from otlp_tracing.sidecar.spans import resource
 from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.tail.rules import TailRules
@@ -155,8 +155,7 @@ class EntryBuilder:
             return
 
         def redact(attributes: Attributes) -> Attributes:
-            span = SpanRecord(b"", b"", None, "", "server", 0, 0, attributes, 0, "", is_error=False)
-            return dict(redactor.redact(span, self._on_finding).attributes)
+            return dict(redactor.redact_attributes(attributes, self._on_finding))
 
         try:
             destination = Destination.from_settings(settings, self._environment, self._detected, "metrics")

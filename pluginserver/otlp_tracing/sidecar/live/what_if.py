@@ -32,7 +32,6 @@ from otlp_tracing.sidecar.ingest.log_record import (
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.live.requests import RecentRequest
 from otlp_tracing.sidecar.redaction.redactor import Redactor
-from otlp_tracing.sidecar.spans.model import SpanRecord
 from otlp_tracing.sidecar.tail.decision import keep_reason
 from otlp_tracing.sidecar.tail.rules import FinishedRequest, FinishedRule, TailRules
 
@@ -66,8 +65,7 @@ class WhatIfRedaction:
 
 
 def _redacted(redactor: Redactor, text: str) -> str:
-    span = SpanRecord(b"", b"", None, "", "internal", 0, 0, {_PATH: text}, 0, "", is_error=False)
-    return str(redactor.redact(span, lambda *_: None).attributes.get(_PATH, ""))
+    return str(redactor.redact_attributes({_PATH: text}, lambda *_: None).get(_PATH, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final
 
 from otlp_tracing import __version__
-from otlp_tracing.context import SpanContext
+from otlp_tracing.context import RequestContext, SpanContext
 from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRecord
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -25,8 +24,7 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 # Varints of lengths under 16 KiB, as most are: looking one up is much faster than computing it.
 _LENGTHS: Final = [bytes((size,)) if size < 0x80 else bytes((size & 0x7F | 0x80, size >> 7)) for size in range(0x4000)]
 _TIMES: Final = struct.Struct("<BQBQ")  # Span.start_time_unix_nano and end_time_unix_nano, 7 and 8, with their tags
-_LOG_TIMES: Final = struct.Struct("<BQBQ")  # LogRecord.time_unix_nano and observed_time_unix_nano, 1 and 11
-_LOG_FLAGS: Final = struct.Struct("<BI")  # LogRecord.flags, 8
+_LOG_TIMES: Final = struct.Struct("<BQBQBI")  # LogRecord.time_unix_nano, observed_time_unix_nano and flags: 1, 11, 8
 _FLAGS: Final = struct.Struct("<HI")  # Span.flags, 16, with its tag of two bytes
 # There are some eighty names of attributes, and few values are longer: some megabytes at the worst.
 _MAX_NAMES: Final = 256
@@ -47,8 +45,20 @@ _IS_REMOTE: Final = 0x200
 _TRACE_FLAGS: Final = 0xFF
 
 
-Severity = tuple[int, str]
-"""Number and text of a log record's severity."""
+class Severity:
+    """The severity of a log record.
+
+    Args:
+        number: as OTLP has it.
+        text: its name.
+    """
+
+    __slots__ = ("encoded", "number", "text")
+
+    def __init__(self, number: int, text: str) -> None:
+        self.number: Final = number
+        self.text: Final = text
+        self.encoded: Final = b"\x10" + _varint(number) + _text(b"\x1a", text)
 
 
 def encode_span(span: SpanRecord) -> bytes:
@@ -86,11 +96,12 @@ def encode_span(span: SpanRecord) -> bytes:
     return b"\x12" + (_LENGTHS[size] if size < 0x4000 else _varint(size)) + body
 
 
-def encode_log(span: SpanRecord, attributes: Attributes, severity: Severity, body: str) -> bytes:
+def encode_log(context: RequestContext, time_ns: int, attributes: Attributes, severity: Severity, body: str) -> bytes:
     """Encode the log record of a request, as the field of a ScopeLogs that it becomes.
 
     Args:
-        span: the SERVER span of the request, for ids, flags and time.
+        context: of the request, for ids and flags.
+        time_ns: nanoseconds since 1970.
         attributes: of the record.
         severity: of the record.
         body: its text; empty without one.
@@ -98,26 +109,22 @@ def encode_log(span: SpanRecord, attributes: Attributes, severity: Severity, bod
     Raises:
         ValueError, TypeError: as encode_span does.
     """
-    number, text = severity
     try:
-        return _field(
-            b"\x12",
-            b"".join(
-                (
-                    _LOG_TIMES.pack(0x09, span.end_unix_ns, 0x59, span.end_unix_ns),
-                    _with_severity(number, text),
-                    _field(b"\x2a", _any_value(body)) if body else b"",
-                    _LOG_ATTRIBUTES.encode(attributes),
-                    _LOG_FLAGS.pack(0x45, span.flags & _TRACE_FLAGS),
-                    b"\x4a\x10",
-                    span.trace_id,
-                    b"\x52\x08",
-                    span.span_id,
-                )
-            ),
+        message = b"".join(
+            (
+                _LOG_TIMES.pack(0x09, time_ns, 0x59, time_ns, 0x45, context.flags & _TRACE_FLAGS),
+                severity.encoded,
+                _field(b"\x2a", _any_value(body)) if body else b"",
+                _LOG_ATTRIBUTES.encode(attributes),
+                b"\x4a\x10",
+                context.trace_id,
+                b"\x52\x08",
+                context.span_id,
+            )
         )
     except (struct.error, OverflowError) as error:
         raise ValueError(f"a number out of range: {error}") from error
+    return _field(b"\x12", message)
 
 
 def encode_resource(attributes: Mapping[str, AttributeValue]) -> bytes:
@@ -150,11 +157,6 @@ def split(spans: bytes) -> list[bytes]:
         pieces.append(spans[position : end + size])
         position = end + size
     return pieces
-
-
-@lru_cache(maxsize=8)
-def _with_severity(number: int, text: str) -> bytes:
-    return b"\x10" + _varint(number) + _field(b"\x1a", text.encode())
 
 
 def _link(link: SpanContext) -> bytes:

@@ -102,10 +102,38 @@ class Redactor:
         try:
             return self._redact(span, on_finding, budget or CostBudget())
         except UnicodeEncodeError:
-            return self._redact(_without_surrogates(span), on_finding, budget or CostBudget())
+            return self._redact(_span_without_surrogates(span), on_finding, budget or CostBudget())
+
+    def redact_attributes(
+        self, attributes: Attributes, on_finding: OnFinding, budget: CostBudget | None = None
+    ) -> Attributes:
+        """Return attributes without their secrets, as those of a span; the same object if they have no secret.
+
+        Args:
+            attributes: of a log record or a metric.
+            on_finding: is called with each finding.
+            budget: for all of them; None for SPAN_BUDGET.
+        """
+        try:
+            return self._redact_attributes(attributes, on_finding, budget or CostBudget())
+        except UnicodeEncodeError:
+            valid = _attributes_without_surrogates(attributes)
+            return self._redact_attributes(valid, on_finding, budget or CostBudget())
 
     def _redact(self, span: SpanRecord, on_finding: OnFinding, budget: CostBudget) -> SpanRecord:
-        attributes = span.attributes
+        attributes = self._redact_names(span.attributes, on_finding, budget)
+        replaced = self._redact_texts(_texts_of(span), attributes, on_finding, budget)
+        if replaced:
+            return _with_texts(span, attributes, replaced)
+        return span if attributes is span.attributes else span.with_attributes(attributes)
+
+    def _redact_attributes(self, attributes: Attributes, on_finding: OnFinding, budget: CostBudget) -> Attributes:
+        attributes = self._redact_names(attributes, on_finding, budget)
+        replaced = self._redact_texts([], attributes, on_finding, budget)
+        return _with_values(attributes, replaced, 0) if replaced else attributes
+
+    def _redact_names(self, given: Attributes, on_finding: OnFinding, budget: CostBudget) -> Attributes:
+        attributes = given
         for name, kind in self._kinds.redacted_by_name(tuple(attributes)):
             value = attributes[name]
             if isinstance(value, str):
@@ -117,7 +145,14 @@ class Redactor:
                 continue
             if redacted != value:
                 attributes = _with_value(attributes, name, redacted)
-        texts = _texts_of(span, attributes)
+        return attributes
+
+    def _redact_texts(
+        self, texts: list[str], attributes: Attributes, on_finding: OnFinding, budget: CostBudget
+    ) -> dict[int, str | None]:
+        """Return the strings to replace, by index: the span's own come first, then those of its attributes."""
+        own = len(texts)
+        _add_texts(texts, attributes)
         cut: dict[int, str] = {}
         for text in texts:
             if len(text) > _MAX_LENGTH:
@@ -127,11 +162,9 @@ class Redactor:
             for index, text in cut.items():
                 texts[index] = text[:_MAX_LENGTH] + _USERINFO_END
         found = self._scan.find(texts, budget)
-        if found or cut:
-            replaced = self._replace_findings(_names_of_texts(span, attributes), texts, cut, found, on_finding)
-            if replaced:
-                return _with_texts(span, attributes, replaced)
-        return span if attributes is span.attributes else span.with_attributes(attributes)
+        if not found and not cut:
+            return {}
+        return self._replace_findings(_names_of_texts(own, attributes), texts, cut, found, on_finding)
 
     def _redact_by_name(
         self, kind: StringKind, name: str, text: str, on_finding: OnFinding, budget: CostBudget
@@ -229,20 +262,23 @@ def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Dete
     yield AssignedSecret(sensitive, frozenset(redaction.safe_query))
 
 
-def _texts_of(span: SpanRecord, attributes: Attributes) -> list[str]:
+def _texts_of(span: SpanRecord) -> list[str]:
     texts = [span.name, span.trace_state]
     for link in span.links:
         texts.append(link.trace_state)  # in the compiled form a comprehension costs a call
+    return texts
+
+
+def _add_texts(texts: list[str], attributes: Attributes) -> None:
     for value in attributes.values():
         if isinstance(value, str):
             texts.append(value)
         elif isinstance(value, list):
             texts += value
-    return texts
 
 
-def _names_of_texts(span: SpanRecord, attributes: Attributes) -> list[str]:
-    names = [SPAN_NAME, TRACE_STATE, *[TRACE_STATE] * len(span.links)]
+def _names_of_texts(own: int, attributes: Attributes) -> list[str]:
+    names = [SPAN_NAME, *[TRACE_STATE] * own][:own]
     for name, value in attributes.items():
         names += [name] * (len(value) if isinstance(value, list) else int(isinstance(value, str)))
     return names
@@ -259,12 +295,22 @@ def _with_value(attributes: Attributes, name: str, value: AttributeValue | None)
 
 def _with_texts(span: SpanRecord, attributes: Attributes, replaced: Mapping[int, str | None]) -> SpanRecord:
     """Return the span with some of its strings replaced, by index; None drops one."""
-    index = 2 + len(span.links)
     links = tuple(
         dataclasses.replace(link, trace_state=replaced.get(number, link.trace_state) or "")
         for number, link in enumerate(span.links, 2)
     )
-    changed: dict[str, AttributeValue] = {}
+    return dataclasses.replace(
+        span,
+        name=replaced.get(0, span.name) or "",
+        trace_state=replaced.get(1, span.trace_state) or "",
+        links=links,
+        attributes=_with_values(attributes, replaced, 2 + len(links)),
+    )
+
+
+def _with_values(attributes: Attributes, replaced: Mapping[int, str | None], index: int) -> Attributes:
+    """Return attributes with some of their strings replaced; the first string has the given index."""
+    changed: Attributes = {}
     for name, value in attributes.items():
         left: AttributeValue | None = value
         if isinstance(value, str):
@@ -276,18 +322,20 @@ def _with_texts(span: SpanRecord, attributes: Attributes, replaced: Mapping[int,
             index += len(value)
         if left is not None:
             changed[name] = left
-    return dataclasses.replace(
-        span,
-        name=replaced.get(0, span.name) or "",
-        trace_state=replaced.get(1, span.trace_state) or "",
-        links=links,
-        attributes=changed,
-    )
+    return changed
 
 
-def _without_surrogates(span: SpanRecord) -> SpanRecord:
+def _span_without_surrogates(span: SpanRecord) -> SpanRecord:
     """Replace lone surrogates, which UTF-8 cannot encode; Kong writes none, another log plugin could."""
-    texts = enumerate(_texts_of(span, span.attributes))
-    return _with_texts(
-        span, span.attributes, {index: text.encode("utf-8", "replace").decode() for index, text in texts}
-    )
+    texts = {index: _without_surrogates(text) for index, text in enumerate(_texts_of(span))}
+    return _with_texts(span, _attributes_without_surrogates(span.attributes), texts)
+
+
+def _attributes_without_surrogates(attributes: Attributes) -> Attributes:
+    texts: list[str] = []
+    _add_texts(texts, attributes)
+    return _with_values(attributes, {index: _without_surrogates(text) for index, text in enumerate(texts)}, 0)
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -14,7 +14,7 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord, line
 from otlp_tracing.sidecar.spans.client import client_attributes
 from otlp_tracing.sidecar.spans.connection import connection_span
-from otlp_tracing.sidecar.spans.grpc import grpc_call
+from otlp_tracing.sidecar.spans.grpc import Call, grpc_call
 from otlp_tracing.sidecar.spans.intervals import LONG_NS, Interval, long_connects, long_phases
 from otlp_tracing.sidecar.spans.model import Attributes, Kind, SpanRecord, present
 from otlp_tracing.sidecar.spans.request_debug import debug_intervals
@@ -58,24 +58,21 @@ def assemble(
     return spans
 
 
-def server_span(
-    record: RequestRecord, context: RequestContext, rules: SpanRules, kept_for: str | None = None
-) -> SpanRecord:
-    """Return the SERVER span alone; the arguments are those of assemble()."""
+def request_attributes(record: RequestRecord, context: RequestContext, rules: SpanRules) -> Attributes:
+    """Return the attributes of the SERVER span alone; the arguments are those of assemble()."""
     if record.log.session is not None:
-        return connection_span(record, context, rules, kept_for)
-    return _server_span(record, context, rules, span_times(record.log, record.tries), kept_for)
+        return connection_span(record, context, rules).attributes
+    attributes = server_attributes(record, route_of(record, rules.names), _received_call(record, rules), rules)
+    _add_context(attributes, context)
+    return attributes
 
 
 def _server_span(
     record: RequestRecord, context: RequestContext, rules: SpanRules, times: SpanTimes, kept_for: str | None
 ) -> SpanRecord:
-    route = route_of(record, rules.names)
-    call = grpc_call(record, record.received_call, rules.names) if record.received_call is not None else None
+    route, call = route_of(record, rules.names), _received_call(record, rules)
     attributes = server_attributes(record, route, call, rules)
-    attributes.update(sampling_attributes(context, kept_for))
-    for name, value in context.baggage:
-        attributes[f"baggage.{name}"] = value
+    _add_context(attributes, context, kept_for)
     name = call.span_name if call else rules.methods.name(record.method)
     if route and call is None:
         name = f"{name} {route}"
@@ -95,6 +92,16 @@ def _server_span(
         is_error=record.error_type is not None,
         links=(context.link,) if context.link else (),
     )
+
+
+def _add_context(attributes: Attributes, context: RequestContext, kept_for: str | None = None) -> None:
+    attributes.update(sampling_attributes(context, kept_for))
+    for name, value in context.baggage:
+        attributes[f"baggage.{name}"] = value
+
+
+def _received_call(record: RequestRecord, rules: SpanRules) -> Call | None:
+    return grpc_call(record, record.received_call, rules.names) if record.received_call is not None else None
 
 
 def _add_client_spans(

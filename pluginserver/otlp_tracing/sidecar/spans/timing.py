@@ -61,6 +61,16 @@ def span_times(log: LogRecord, tries: list[Try]) -> SpanTimes:
     return SpanTimes(start_ns, end_ns, times)
 
 
+def end_ns(log: LogRecord, tries: list[Try]) -> int:
+    """Return the end of a request, or of a connection, alone."""
+    if log.session is not None:
+        return connection_times(log)[1]
+    latest_ns = _ns(log.started_at) + _ns(log.latencies.request)
+    for attempt in tries:
+        latest_ns = max(latest_ns, _try_start_ns(attempt))
+    return latest_ns
+
+
 def _try_start_ns(attempt: Try) -> int:
     start = attempt.balancer_start_ns
     if not start:

@@ -51,7 +51,7 @@ def test_the_settings_say_which_requests_are_logged(logs: dict[str, Any], wanted
 )
 def test_the_severity_is_the_outcome(fields: dict[str, Any], text: str) -> None:
     """ERROR for what is an error on the SERVER span too, also under the status 200 of gRPC."""
-    assert severity(record_of(**fields))[1] == text
+    assert severity(record_of(**fields)).text == text
 
 
 def test_a_record_is_the_server_span_in_other_words() -> None:
@@ -59,7 +59,7 @@ def test_a_record_is_the_server_span_in_other_words() -> None:
     fields: dict[str, Any] = {"latencies": {"request": 250}}
     server = spans_of(**fields)[0]
     encoded = access_log(requests="all", body="{http.request.method} {kong.latency.request_ms}").encode(
-        record_of(**fields), server
+        record_of(**fields), CONTEXT, dict(server.attributes)
     )
     (record,) = ScopeLogs.FromString(encoded).log_records
 
@@ -73,7 +73,7 @@ def test_a_record_is_the_server_span_in_other_words() -> None:
 
 def test_a_request_is_one_of_the_logs_service() -> None:
     """The messages around log records and spans have the same numbers, so one function makes both."""
-    encoded = access_log(requests="all").encode(record_of(), spans_of()[0])
+    encoded = access_log(requests="all").encode(record_of(), CONTEXT, {})
     message = ExportLogsServiceRequest.FromString(request(encode_resource({"service.name": "kong"}), [encoded] * 2))
 
     (resource_logs,) = message.resource_logs

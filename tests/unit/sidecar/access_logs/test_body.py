@@ -11,7 +11,7 @@ from otlp_tracing.config.settings import SpanAttribute
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.access_logs.body import Body
 from otlp_tracing.sidecar.ingest.request_record import decode
-from otlp_tracing.sidecar.spans.assemble import server_span
+from otlp_tracing.sidecar.spans.assemble import request_attributes
 from otlp_tracing.sidecar.spans.model import Attributes
 from spans_of import CONTEXT, rules_of
 
@@ -45,7 +45,7 @@ def test_every_attribute_of_a_log_record_can_be_named() -> None:
     }
     names = ("plain", "long_phases", "grpc_resource_exhausted", "client_certificate")
     for record in (decode(json.dumps(one).encode()) for one in (connection, *(recorded("3.9", one) for one in names))):
-        for name in server_span(record, CONTEXT, rules_of()).attributes:
+        for name in request_attributes(record, CONTEXT, rules_of()):
             assert Body(f"{{{name}}}").text({name: "x"}) == "x"
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_tracing.sidecar.ingest.request_record import decode
-from otlp_tracing.sidecar.spans.timing import SpanTimes, span_times
+from otlp_tracing.sidecar.spans.timing import SpanTimes, connection_times, end_ns, span_times
 from spans_of import record_of
 
 MS = 1_000_000
@@ -17,7 +17,9 @@ MS = 1_000_000
 
 def times(**fields: Any) -> SpanTimes:
     record = record_of(**fields)
-    return span_times(record.log, record.tries)
+    found = span_times(record.log, record.tries)
+    assert end_ns(record.log, record.tries) == found.end_ns
+    return found
 
 
 def test_children_stay_inside_their_parent() -> None:
@@ -26,6 +28,13 @@ def test_children_stay_inside_their_parent() -> None:
 
     assert (found.start_ns, found.end_ns) == (1_000_000_000, 1_010_500_000)
     assert found.tries == [(1_000_000_000, 1_010_500_000), (1_010_500_000, 1_010_500_000)]
+
+
+def test_the_end_of_a_connection_is_that_of_its_session() -> None:
+    """A try of it does not make it longer."""
+    record = record_of(session={"status": 200}, latencies={"session": 7}, tries=[{"balancer_start_ns": 9e18}])
+
+    assert end_ns(record.log, record.tries) == connection_times(record.log)[1] == 1_007 * MS
 
 
 FLOATS = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -11,8 +11,9 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sidecar.live.http import trace_json
 from otlp_tracing.sidecar.live.traces import RecentTrace
-from otlp_tracing.sidecar.otlp.encoder import encode_log, encode_span
+from otlp_tracing.sidecar.otlp.encoder import Severity, encode_log, encode_span
 from otlp_tracing.sidecar.redaction.redactor import Redactor
+from otlp_tracing.sidecar.spans.model import Attributes
 from spans_of import CONTEXT, spans_of
 
 RETRIED: dict[str, Any] = {
@@ -77,7 +78,8 @@ def test_the_requests_of_one_trace_are_shown_together() -> None:
 def test_a_log_record_is_beside_its_trace() -> None:
     """It is decoded from the exported bytes; a request that is not logged has none."""
     (span, *_) = spans_of()
-    encoded = encode_log(span, {"url.path": "/a", "kong.latency.request_ms": 10}, (13, "WARN"), "GET /a")
+    attributes: Attributes = {"url.path": "/a", "kong.latency.request_ms": 10}
+    encoded = encode_log(CONTEXT, span.end_unix_ns, attributes, Severity(13, "WARN"), "GET /a")
     shown = trace_json.trace([kept(1), msgspec.structs.replace(kept(2), log_record=encoded)])
 
     assert shown["log_records"] == [
