@@ -39,6 +39,7 @@ _CAPTURED = ("http.request.header.", "http.response.header.", "baggage.")
 _UNKNOWN = "-"  # as in nginx's logs
 # A template can name an attribute of some kilobytes a thousand times; a record larger than OTLP's bound would be lost.
 _LONGEST = 16 << 10
+_NO_PARTS = [""]
 
 
 class Body:
@@ -66,6 +67,8 @@ class Body:
 
     def text(self, attributes: Attributes) -> str:
         """Return the text for a record, whose attributes are redacted already."""
+        if self._parts == _NO_PARTS:
+            return ""
         text = self._text(attributes, _LONGEST)
         if len(text) > _LONGEST and self._is_json:
             # Cut, the text would be no JSON any more. An escaped character has up to six.
