@@ -26,7 +26,8 @@ def server_address(record: RequestRecord) -> tuple[str, str | None, int | None]:
             # Without a host in the request, Kong's URL has the name of its nginx server (templates/nginx_kong.lua).
             host = host[len("kong") :]
     if not record.forwarded:
-        return scheme, *_host_and_port(host, scheme)
+        address, port = _host_and_port(host, scheme)
+        return scheme, address, port
     headers = record.known_request_headers
     forwarded_port = _next_to_client(headers.forwarded_port)
     if record.forwarded != "port":
