@@ -20,6 +20,12 @@ from otlp_tracing.errors import WireError
 # (client_body_buffer_size, 8 KiB unless raised).
 MAX_MESSAGE_BYTES = 16 << 20
 _MAX_ELEMENTS = 10_000  # headers and query arguments come in maps, 1000 at most
+# msgpack's own buffer is 1 MiB for each of up to 4096 connections, and it writes through all of it before it begins
+# again. Most messages have less than 4 KiB, and a read of the worker is at most this much.
+_BUFFER_BYTES = 16 << 10
+# A buffer that a large message has enlarged never shrinks. So a connection between two messages holds at most twice
+# this much, and making an unpacker costs a hundredth of reading so many bytes.
+_RENEW_BYTES = 256 << 10
 
 
 @dataclass(slots=True, init=False)
@@ -47,14 +53,8 @@ class Decoder:
     """Bytes in, requests out, for one connection. After a WireError it must not be used again."""
 
     def __init__(self) -> None:
-        self._unpacker = msgpack.Unpacker(
-            strict_map_key=False,
-            unicode_errors="surrogateescape",
-            max_buffer_size=MAX_MESSAGE_BYTES,
-            max_array_len=_MAX_ELEMENTS,
-            max_map_len=_MAX_ELEMENTS,
-            max_ext_len=0,
-        )
+        self._unpacker = _unpacker()
+        self._fed_bytes = 0  # to this unpacker
 
     def feed(self, data: bytes) -> list[Request]:
         """Take received bytes, in pieces of any size, and return the requests that they complete.
@@ -64,12 +64,32 @@ class Decoder:
         """
         try:
             self._unpacker.feed(data)
-            return [_request(message) for message in self._unpacker]
+            self._fed_bytes += len(data)
+            requests: list[Request] = []
+            message_end = 0
+            for message in self._unpacker:
+                requests.append(_request(message))
+                message_end = self._unpacker.tell()
+            if message_end == self._fed_bytes >= _RENEW_BYTES:
+                self._unpacker, self._fed_bytes = _unpacker(), 0
+            return requests
         except WireError:
             raise
         except Exception as error:
             # msgpack raises half a dozen unrelated kinds of exception for bad input.
             raise WireError(f"not MessagePack: {type(error).__name__}") from error
+
+
+def _unpacker() -> msgpack.Unpacker:
+    return msgpack.Unpacker(
+        read_size=_BUFFER_BYTES,
+        strict_map_key=False,
+        unicode_errors="surrogateescape",
+        max_buffer_size=MAX_MESSAGE_BYTES,
+        max_array_len=_MAX_ELEMENTS,
+        max_map_len=_MAX_ELEMENTS,
+        max_ext_len=0,
+    )
 
 
 def _request(message: Any) -> Request:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import Decoder, Request, encode_error, encode_result
+
+_PIECE_BYTES = 16 << 10
 
 
 def test_requests_are_read_in_pieces() -> None:
@@ -55,6 +59,46 @@ def test_a_message_cannot_grow_past_its_bound() -> None:
     with pytest.raises(WireError):
         for piece in [b"\xc6\xff\xff\xff\xff", *[b"x" * (1 << 20)] * 17]:
             list(decoder.feed(piece))
+
+
+def _held_bytes(messages: list[bytes], connections: int) -> int:
+    """Return the memory of connections that have read all messages."""
+    tracemalloc.start()
+    try:
+        decoders = [Decoder() for _ in range(connections)]
+        for decoder in decoders:
+            for message in messages:
+                pieces = (message[at : at + _PIECE_BYTES] for at in range(0, len(message), _PIECE_BYTES))
+                assert sum(len(decoder.feed(piece)) for piece in pieces) == 1
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+def _log_record(size: int) -> bytes:
+    packed: bytes = msgpack.packb([0, 7, "plugin.Step", [{"EventId": 1, "Data": "x" * size}]])
+    return packed
+
+
+def test_a_connection_that_is_used_for_long_holds_little_memory() -> None:
+    """A connection holds no more than 64 KiB after two megabytes of usual messages."""
+    assert _held_bytes([_log_record(2000)] * 1000, connections=8) < 8 * (64 << 10)
+
+
+def test_a_connection_gives_the_memory_of_a_large_message_back() -> None:
+    """A connection that has read a message of 8 MiB holds no more than 64 KiB."""
+    assert _held_bytes([_log_record(8 << 20)], connections=2) < 2 * (64 << 10)
+
+
+@pytest.mark.parametrize("size", [1, 100, 5000, 300_000])
+def test_many_megabytes_are_read_in_pieces_of_any_size(size: int) -> None:
+    """The place where one read ends and the next begins makes no difference to the requests."""
+    messages = [_log_record(length) for length in (10, 400_000, 20, 300_000, 30, 100, 600_000, 2)]
+    data = b"".join(messages)
+    decoder = Decoder()
+    found = [request for at in range(0, len(data), size) for request in decoder.feed(data[at : at + size])]
+
+    assert found == [request for message in messages for request in Decoder().feed(message)]
 
 
 @given(st.lists(st.binary(max_size=64), max_size=8))
