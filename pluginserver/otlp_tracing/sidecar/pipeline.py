@@ -157,14 +157,14 @@ class Pipeline:
         """
         try:
             record = decode(log, self._ignore_field)
-            if record.log.started_at is None:
+            if record.outline.started_at is None:
                 raise WireError("not a log record: it has no started_at")
             record = with_start_time(record, time.time() * 1000, self._ignore_field)
-            named, worker_id = handed_over_by(record.log.otlp_tracing)
+            named, worker_id = handed_over_by(record.outline.otlp_tracing)
             key = named
             if key is None or (is_last and not self._entries.knows(key)):
                 # `access` did not run, or under a configuration that this process has not seen.
-                key = self._entries.in_scope(record.log)
+                key = self._entries.in_scope(record.outline)
             if key is None or not self._entries.knows(key):
                 if is_last:
                     self.reject("no_entry")
@@ -216,7 +216,7 @@ class Pipeline:
     def _process(
         self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes, seed: bytes | None = None
     ) -> None:
-        context = RequestContext.from_log_field(record.log.otlp_tracing)
+        context = RequestContext.from_log_field(record.outline.otlp_tracing)
         if context is None:
             # `access` did not run: no route, or a plugin of even higher priority ended the request.
             context, worker_id = entry.tracer.begin(_headers(record), lambda: _request_line(record), seed), LOCAL
@@ -338,7 +338,7 @@ def _encode(spans: Sequence[SpanRecord]) -> list[bytes]:
 
 
 def _route_id(record: RequestRecord) -> str:
-    route = record.log.route
+    route = record.outline.route
     return (route.id or route.name or "") if route else ""
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.entries.entry import Entry
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import Outline
 from otlp_tracing.sidecar.ingest.scopes import EntryScopes
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -87,6 +87,6 @@ class EntryRegistry:
             self._entries.move_to_end(key)
         return entry
 
-    def in_scope(self, log: LogRecord) -> bytes | None:
+    def in_scope(self, log: Outline) -> bytes | None:
         """Return the key of the entry that applies to a request, see EntryScopes.find."""
         return self._scopes.find(log)

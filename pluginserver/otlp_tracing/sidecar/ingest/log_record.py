@@ -3,7 +3,8 @@
 Every field is optional: Kong 3.4 lacks some that 3.9 has, a request that found no route has no tries, and any log
 plugin can change the record. Fields that nothing reads are skipped, and a field of a wrong type is read as absent.
 Of the headers those are read that every request needs; all of them take more time than all other fields. See
-decode_headers for the rest. request_record.py brings the record into one form.
+decode_headers for the rest. The Outline is the part that a request needs that is neither kept nor logged: reading it
+takes half of the time. request_record.py brings the record into one form.
 
 Source: kong/pdk/log.lua of Kong 3.4.2 and 3.9.1; recorded examples in tests/testdata/transcripts/.
 """
@@ -14,7 +15,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -44,26 +45,44 @@ class Tls(msgspec.Struct, frozen=True):
     cipher: str | None = None
 
 
-class RequestHeaders(msgspec.Struct, frozen=True):
+class OutlineRequestHeaders(msgspec.Struct, frozen=True):
+    """The part of RequestHeaders in an Outline."""
+
+    content_type: Any = msgspec.field(default=None, name="content-type")
+
+
+class RequestHeaders(OutlineRequestHeaders, frozen=True):
     """Headers that the upstream saw; each a text, or a list if it came more than once."""
 
     host: Any = None
     user_agent: Any = msgspec.field(default=None, name="user-agent")
-    content_type: Any = msgspec.field(default=None, name="content-type")
     forwarded_host: Any = msgspec.field(default=None, name="x-forwarded-host")
     forwarded_proto: Any = msgspec.field(default=None, name="x-forwarded-proto")
     forwarded_port: Any = msgspec.field(default=None, name="x-forwarded-port")
 
 
-class ResponseHeaders(msgspec.Struct, frozen=True):
-    """Headers that the client got; each as in RequestHeaders."""
+class OutlineResponseHeaders(msgspec.Struct, frozen=True):
+    """The part of ResponseHeaders in an Outline."""
 
     server: Any = None
     grpc_status: Any = msgspec.field(default=None, name="grpc-status")
+
+
+class ResponseHeaders(OutlineResponseHeaders, frozen=True):
+    """Headers that the client got; each as in RequestHeaders."""
+
     debug_output: Any = msgspec.field(default=None, name=DEBUG_OUTPUT_HEADER)
 
 
-class Request(msgspec.Struct, frozen=True):
+class OutlineRequest(msgspec.Struct, frozen=True):
+    """The part of a Request in an Outline."""
+
+    method: str = ""
+    uri: str = ""
+    headers: OutlineRequestHeaders | list[Any] | None = None
+
+
+class Request(OutlineRequest, frozen=True):
     """The client's request.
 
     Args:
@@ -72,8 +91,6 @@ class Request(msgspec.Struct, frozen=True):
         tls: None without TLS.
     """
 
-    method: str = ""
-    uri: str = ""
     url: str = ""
     id: str | None = None
     headers: RequestHeaders | list[Any] | None = None
@@ -81,22 +98,33 @@ class Request(msgspec.Struct, frozen=True):
     tls: Tls | None = None
 
 
-class Response(msgspec.Struct, frozen=True):
-    """The response to the client; its size in bytes, head and body. For the headers see Request."""
+class OutlineResponse(msgspec.Struct, frozen=True):
+    """The part of a Response in an Outline."""
 
     status: Number | None = None
+    headers: OutlineResponseHeaders | list[Any] | None = None
+
+
+class Response(OutlineResponse, frozen=True):
+    """The response to the client; its size in bytes, head and body. For the headers see Request."""
+
     headers: ResponseHeaders | list[Any] | None = None
     size: Number | None = None
 
 
-class Latencies(msgspec.Struct, frozen=True):
-    """Milliseconds; -1 where the request never went upstream. A connection has `session` in the place of `request`."""
+class OutlineLatencies(msgspec.Struct, frozen=True):
+    """The part of Latencies in an Outline."""
 
     request: Number | None = None
+    session: Number | None = None
+
+
+class Latencies(OutlineLatencies, frozen=True):
+    """Milliseconds; -1 where the request never went upstream. A connection has `session` in the place of `request`."""
+
     kong: Number | None = None
     proxy: Number | None = None
     receive: Number | None = None
-    session: Number | None = None
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -117,7 +145,14 @@ class Session(msgspec.Struct, frozen=True):
     tls: Tls | None = None
 
 
-class Try(msgspec.Struct, frozen=True):
+class OutlineTry(msgspec.Struct, frozen=True):
+    """The part of a Try in an Outline."""
+
+    state: str | None = None
+    code: Number | None = None
+
+
+class Try(OutlineTry, frozen=True):
     """One attempt of the balancer.
 
     Args:
@@ -129,28 +164,29 @@ class Try(msgspec.Struct, frozen=True):
 
     ip: str | None = None
     port: Number | None = None
-    state: str | None = None
-    code: Number | None = None
     balancer_start: Number | None = None
     balancer_start_ns: Number | None = None
 
 
-class Route(msgspec.Struct, frozen=True):
-    """The route that matched; for its tags see entities.py. With `router_flavor = expressions` it may have no paths."""
+class Named(msgspec.Struct, frozen=True):
+    """The part of a Route or a Service in an Outline."""
 
     id: str | None = None
     name: str | None = None
+
+
+class Route(Named, frozen=True):
+    """The route that matched; for its tags see entities.py. With `router_flavor = expressions` it may have no paths."""
+
     paths: list[str] | dict[str, Any] | None = None
     expression: str | None = None
     protocols: Any = None
     tags: Any = None
 
 
-class Service(msgspec.Struct, frozen=True):
+class Service(Named, frozen=True):
     """The service behind the route; for its tags see entities.py."""
 
-    id: str | None = None
-    name: str | None = None
     protocol: str | None = None
     host: str | None = None
     port: Number | None = None
@@ -166,7 +202,25 @@ class Consumer(msgspec.Struct, frozen=True):
     tags: Any = None
 
 
-class LogRecord(msgspec.Struct, frozen=True):
+class Outline(msgspec.Struct, frozen=True):
+    """The fields of a LogRecord that every request needs, kept or not."""
+
+    request: OutlineRequest = OutlineRequest()
+    response: OutlineResponse = OutlineResponse()
+    latencies: OutlineLatencies = OutlineLatencies()
+    tries: Sequence[OutlineTry] | dict[str, Any] | None = None
+    route: Named | None = None
+    service: Named | None = None
+    session: Session | None = None
+    started_at: Number | None = None
+    upstream_uri: str | None = None
+    upstream_status: str | Number | None = None
+    source: str | None = None
+    otlp_tracing: Any = None
+    otlp_tracing_nginx: Any = None
+
+
+class LogRecord(Outline, frozen=True):
     """One request, or one connection of the stream subsystem.
 
     Args:
@@ -187,17 +241,10 @@ class LogRecord(msgspec.Struct, frozen=True):
     route: Route | None = None
     service: Service | None = None
     consumer: Consumer | None = None
-    session: Session | None = None
-    started_at: Number | None = None
     client_ip: str | None = None
-    upstream_uri: str | None = None
-    upstream_status: str | Number | None = None
-    source: str | None = None
     workspace: str | None = None
     workspace_name: str | None = None
     ai: Any = None
-    otlp_tracing: Any = None
-    otlp_tracing_nginx: Any = None
 
 
 class _WithHeaders(msgspec.Struct, frozen=True):
@@ -210,6 +257,7 @@ class _AllHeaders(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(LogRecord)
+_outline_decoder = msgspec.json.Decoder(Outline)
 _headers_decoder = msgspec.json.Decoder(_AllHeaders)
 
 
@@ -228,7 +276,7 @@ def decode_log(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -
         WireError: the bytes are not a log record.
     """
     try:
-        log.decode()
+        _check_text(log)
         record = _decoder.decode(log)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         record = _decode_again(log, on_ignored)
@@ -238,6 +286,36 @@ def decode_log(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -
     return record
 
 
+def decode_outline(log: bytes) -> Outline | None:
+    """Read the outline of a request's record; None for a record that only decode_log can read, or a connection's.
+
+    Args:
+        log: the record.
+    """
+    try:
+        _check_text(log)
+        outline = _outline_decoder.decode(log)
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        return None
+    return outline if outline.session is None else None
+
+
+def completed(outline: Outline, log: bytes, on_ignored: Callable[[str], None]) -> LogRecord:
+    """Return the record of an outline; the outline's fields alone if the rest cannot be read.
+
+    Args:
+        outline: of the record.
+        log: the record.
+        on_ignored: as of decode_log.
+    """
+    try:
+        return decode_log(log, on_ignored)
+    except WireError as error:
+        # The request is known by its outline, and may be counted by now: it is not refused any more.
+        _ignored.warning("log record read in part: %s", error)
+        return msgspec.convert(msgspec.to_builtins(outline), LogRecord)
+
+
 def decode_headers(log: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read all headers of the request and of the response, by their names in lower case; empty where there are none.
 
@@ -245,12 +323,18 @@ def decode_headers(log: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         log: a record that decode_log has read.
     """
     try:
-        log.decode()
+        _check_text(log)
         found = _headers_decoder.decode(log)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         found = msgspec.convert(_repaired_document(log), _AllHeaders)
     request, response = found.request.headers, found.response.headers
     return request if isinstance(request, dict) else {}, response if isinstance(response, dict) else {}
+
+
+def _check_text(log: bytes) -> None:
+    # msgspec does not look into the strings that it skips. Most records are ASCII, which is found out faster.
+    if not log.isascii():
+        log.decode()
 
 
 def _decode_again(log: bytes, on_ignored: Callable[[str], None]) -> LogRecord:

@@ -15,7 +15,7 @@ once the retries are used up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -24,17 +24,26 @@ from otlp_tracing.context import RequestNotes, is_grpc
 from otlp_tracing.sidecar.ingest.grpc_status import is_server_error, status_name
 from otlp_tracing.sidecar.ingest.log_record import (
     LogRecord,
+    Outline,
+    OutlineRequestHeaders,
+    OutlineResponseHeaders,
+    OutlineTry,
     RequestHeaders,
     ResponseHeaders,
     Try,
+    completed,
     decode_headers,
     decode_log,
+    decode_outline,
 )
 from otlp_tracing.sidecar.ingest.nginx_facts import NginxFacts
 
 NO_ANSWER: Mapping[float | None, str] = {502: "connection_error", 504: "timeout"}
 """`error.type` of a try without an answer, by nginx's status."""
 _SOURCES = frozenset({"upstream", "kong"})
+# Such a request is most likely not kept, so its outline is enough. These bytes decide about the cost and not about the
+# result: the rest of a record that has them is read when it is asked for.
+_NOT_SAMPLED: Final = b'"sampled":false'
 _NO_REQUEST_HEADERS: Final = RequestHeaders()
 _NO_RESPONSE_HEADERS: Final = ResponseHeaders()
 
@@ -43,18 +52,16 @@ class RequestRecord:
     """One request.
 
     Args:
-        log: Kong's record, for the fields that need no normalising.
-        log_bytes: the same, for the headers that few requests need.
-        known_request_headers: those that most requests need.
-        known_response_headers: likewise.
+        outline: Kong's record, or the outline of it, for the fields that need no normalising.
+        log_bytes: the record, for the rest of it.
+        on_ignored: as of decode_log, for the rest of it.
         method: of the client's request; empty if it is not known.
         sent_method: of the request that Kong sent upstream; a plugin can change it.
         forwarded: host, proto or port: the X-Forwarded header that Kong took from the peer; empty without one.
         path: as the client sent it, without the query.
         query: without the question mark; empty without one.
         status: of the response to the client, or of the connection, in nginx's codes; 0 if the record has none.
-        tries: of the balancer, in order.
-        statuses: the status of each try, None without an answer.
+        has_failed_try: a try of the balancer failed, or was followed by another.
         duration_ms: of the request or the connection, in milliseconds; 0 if the record has none.
         source: of the answer, "upstream" or "kong".
         received_call: path of the gRPC call that the client made; None if it made none.
@@ -67,22 +74,19 @@ class RequestRecord:
     """
 
     __slots__ = (
-        "_headers", "_log_bytes", "duration_ms", "error_type", "forwarded", "grpc_status", "known_request_headers",
-        "known_response_headers", "log", "method", "nginx", "path", "query", "received_call", "route", "sent_call",
-        "sent_method", "service", "source", "status", "statuses", "tries",
+        "_headers", "_log", "_log_bytes", "_on_ignored", "_statuses", "duration_ms", "error_type", "forwarded",
+        "grpc_status", "has_failed_try", "method", "nginx", "outline", "path", "query", "received_call", "route",
+        "sent_call", "sent_method", "service", "source", "status",
     )  # fmt: skip
 
-    log: Final[LogRecord]
-    known_request_headers: Final[RequestHeaders]
-    known_response_headers: Final[ResponseHeaders]
+    outline: Final[Outline]
     method: Final[str]
     sent_method: Final[str]
     forwarded: Final[str]
     path: Final[str]
     query: Final[str]
     status: Final[int]
-    tries: Final[list[Try]]
-    statuses: Final[list[int | None]]
+    has_failed_try: Final[bool]
     duration_ms: Final[float]
     source: Final[str]
     received_call: Final[str | None]
@@ -93,24 +97,27 @@ class RequestRecord:
     service: Final[str]
     route: Final[str]
 
-    def __init__(self, log: LogRecord, log_bytes: bytes = b"{}") -> None:
-        request, service, route = log.request, log.service, log.route
-        self.log = log
+    def __init__(
+        self, outline: Outline, log_bytes: bytes = b"{}", on_ignored: Callable[[str], None] = lambda _: None
+    ) -> None:
+        request, service, route = outline.request, outline.service, outline.route
+        self.outline = outline
         self._log_bytes: Final = log_bytes
+        self._on_ignored: Final = on_ignored
+        self._log: LogRecord | None = outline if isinstance(outline, LogRecord) else None
         self._headers: tuple[dict[str, Any], dict[str, Any]] | None = None
-        headers, answered = request.headers, log.response.headers
-        self.known_request_headers = headers if isinstance(headers, RequestHeaders) else _NO_REQUEST_HEADERS
-        self.known_response_headers = answered if isinstance(answered, ResponseHeaders) else _NO_RESPONSE_HEADERS
-        tries = log.tries if isinstance(log.tries, list) else []
+        self._statuses: list[int | None] | None = None
+        content_type = request.headers.content_type if isinstance(request.headers, OutlineRequestHeaders) else None
+        answered = outline.response.headers
+        known = answered if isinstance(answered, OutlineResponseHeaders) else _NO_RESPONSE_HEADERS
         path, _, query = request.uri.partition("?")
-        statuses = _statuses(log.upstream_status, tries)
-        source = log.source if log.source in _SOURCES else _source(statuses, self.known_response_headers.server)
-        status = _status(log.response.status if log.session is None else log.session.status)
-        notes = RequestNotes.from_log_field(log.otlp_tracing)
+        source = outline.source if outline.source in _SOURCES else _source(self.statuses, known.server)
+        status = _status(outline.response.status if outline.session is None else outline.session.status)
+        notes = RequestNotes.from_log_field(outline.otlp_tracing)
         method = sent_method = request.method
         received = sent = None
-        self.nginx = NginxFacts(log.otlp_tracing_nginx) if log.otlp_tracing_nginx is not None else None
-        grpc_status = self._grpc_status()
+        self.nginx = NginxFacts(outline.otlp_tracing_nginx) if outline.otlp_tracing_nginx is not None else None
+        grpc_status = self._grpc_status(known.grpc_status)
         if notes is not None and notes.method is not None:
             method = notes.method
             if sent_method == "GET" and source == "kong":  # the GET for nginx's error page
@@ -118,14 +125,14 @@ class RequestRecord:
         elif status == 413 and method == "GET" and source == "kong" and route is None:
             # nginx refuses a body before `access`, which then notes nothing; over HTTP/2 any method is a GET here.
             method = ""
-        if is_grpc(line(self.known_request_headers.content_type) or ""):
+        if is_grpc(line(content_type) or ""):
             # The headers are those that the upstream saw: a plugin that translates (grpc-gateway) makes a call of a
             # request that was none. The call's path is not in the record.
             is_call = path.count("/") == 2
             if notes is None or notes.is_grpc:
                 if notes is not None and is_call:
                     method = sent_method = "POST"  # the only one; the GET for nginx's error page replaces it too
-                upstream_path = (log.upstream_uri or "").partition("?")[0]
+                upstream_path = (outline.upstream_uri or "").partition("?")[0]
                 if method == "POST" and is_call and upstream_path in {"", path}:
                     received = path
                 if upstream_path.count("/") == 2:
@@ -137,21 +144,58 @@ class RequestRecord:
         self.forwarded = notes.forwarded if notes is not None else ""
         self.path, self.query = path, query
         self.status = status
-        self.tries = tries
-        self.statuses = statuses
-        self.duration_ms = _duration_ms(log)
+        self.has_failed_try = _has_failed_try(outline)
+        self.duration_ms = _duration_ms(outline)
         self.source = source
         self.received_call, self.sent_call = received, sent
         self.grpc_status = grpc_status
         is_failed_call = received is not None and is_server_error(grpc_status)
-        self.error_type = grpc_status if is_failed_call else _error_type(status, is_connection=log.session is not None)
+        self.error_type = (
+            grpc_status if is_failed_call else _error_type(status, is_connection=outline.session is not None)
+        )
         self.service = (service.name or service.id or "") if service else ""
         self.route = (route.name or route.id or "") if route else ""
 
-    def _grpc_status(self) -> str | None:
+    def _grpc_status(self, answered: object) -> str | None:
         code = self.nginx.grpc_status if self.nginx is not None else None
-        answered = self.known_response_headers.grpc_status
         return status_name(code if answered is None else line(answered))
+
+    @property
+    def log(self) -> LogRecord:
+        """Kong's record, which is read at the first use if only its outline was."""
+        log = self._log
+        if log is None:
+            log = self._log = completed(self.outline, self._log_bytes, self._on_ignored)
+        return log
+
+    @property
+    def known_request_headers(self) -> RequestHeaders:
+        """The headers that most kept requests need, as the upstream saw them."""
+        headers = self.log.request.headers
+        return headers if isinstance(headers, RequestHeaders) else _NO_REQUEST_HEADERS
+
+    @property
+    def known_response_headers(self) -> ResponseHeaders:
+        """The headers that most kept requests need, as the client got them."""
+        headers = self.log.response.headers
+        return headers if isinstance(headers, ResponseHeaders) else _NO_RESPONSE_HEADERS
+
+    @property
+    def tries(self) -> list[Try]:
+        """The tries of the balancer, in order."""
+        tries = self.log.tries
+        return tries if isinstance(tries, list) else []
+
+    @property
+    def statuses(self) -> list[int | None]:
+        """The status of each try, None without an answer."""
+        statuses = self._statuses
+        if statuses is None:
+            tries = self.outline.tries
+            statuses = self._statuses = _statuses(
+                self.outline.upstream_status, tries if isinstance(tries, list) else []
+            )
+        return statuses
 
     @property
     def host(self) -> str | None:
@@ -181,16 +225,22 @@ class RequestRecord:
 
     def with_start(self, started_at: int) -> RequestRecord:
         """Return the record of a request that began at another time, in milliseconds since 1970."""
-        return RequestRecord(msgspec.structs.replace(self.log, started_at=started_at), self._log_bytes)
+        log = msgspec.structs.replace(self.log, started_at=started_at)
+        return RequestRecord(log, self._log_bytes, self._on_ignored)
 
 
 def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> RequestRecord:
-    """Read a record as Kong wrote it; the arguments are those of decode_log.
+    """Read a record as Kong wrote it, or only its outline if the request is not sampled.
+
+    Args:
+        log: the record.
+        on_ignored: as of decode_log; also called later, when the rest of the record is read.
 
     Raises:
         WireError: the bytes are not a log record.
     """
-    return RequestRecord(decode_log(log, on_ignored), log)
+    outline = decode_outline(log) if _NOT_SAMPLED in log else None
+    return RequestRecord(decode_log(log, on_ignored) if outline is None else outline, log, on_ignored)
 
 
 def first_line(headers: Mapping[str, Any], name: str) -> str | None:
@@ -211,9 +261,17 @@ def line(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _duration_ms(log: LogRecord) -> float:
+def _duration_ms(log: Outline) -> float:
     took_ms = log.latencies.request if log.session is None else log.latencies.session
     return took_ms if took_ms is not None and took_ms > 0 else 0
+
+
+def _has_failed_try(outline: Outline) -> bool:
+    if isinstance(outline.tries, list):
+        for attempt in outline.tries:
+            if attempt.state:
+                return True
+    return False
 
 
 def _status(status: float | None) -> int:
@@ -227,7 +285,7 @@ def _error_type(status: int, *, is_connection: bool) -> str | None:
     return str(status) if status >= 500 else None
 
 
-def _statuses(upstream_status: str | float | None, tries: list[Try]) -> list[int | None]:
+def _statuses(upstream_status: str | float | None, tries: Sequence[OutlineTry]) -> list[int | None]:
     # nginx's $upstream_status: a status a try, with a comma between, a colon after an internal redirect.
     if isinstance(upstream_status, int | float):
         upstream_status = str(int(upstream_status))

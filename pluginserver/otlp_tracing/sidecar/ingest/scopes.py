@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from otlp_tracing.sidecar.ingest.log_record import LogRecord
+from otlp_tracing.sidecar.ingest.log_record import Outline
 
 UNNAMED: Final = b""
 """The key of records that name no entry, because `access` did not run."""
@@ -37,7 +37,7 @@ class EntryScopes:
         if len(self._keys) > self._most:
             self._keys.popitem(last=False)
 
-    def find(self, log: LogRecord) -> bytes | None:
+    def find(self, log: Outline) -> bytes | None:
         """Return the key of the entry that applies to a request; None without one."""
         route = (log.route.id if log.route else None) or ""
         service = (log.service.id if log.service else None) or ""

@@ -26,7 +26,7 @@ def with_start_time(record: RequestRecord, now_ms: float, on_ignored: Callable[[
         now_ms: milliseconds since 1970.
         on_ignored: is called with the field's name, if it has another number; decode() has counted another type.
     """
-    started_at = record.log.started_at
+    started_at = record.outline.started_at
     if started_at is not None and _EARLIEST_MS < started_at < _LATEST_MS:
         return record
     _log.warning("log record field ignored: started_at is %s, spans begin at the arrival of the record", started_at)

@@ -54,7 +54,7 @@ class Recorder:
                 spans=outcome.spans,
                 log_record=outcome.log_record,
             )
-        if record.log.session is not None:
+        if record.outline.session is not None:
             return  # a what-if run has requests alone: rules match methods, paths and headers
         weight = self.requests.weight(now, failed=failed, kept=kept)
         if weight:
@@ -65,9 +65,6 @@ class Recorder:
         headers: dict[str, list[str]] = {}
         for name in what_if.headers:
             headers[name] = lines(record.request_headers, name)
-        has_failed_try = False
-        for attempt in record.tries:
-            has_failed_try = has_failed_try or bool(attempt.state)
         randomness = None
         if "rv:" in context.trace_state:
             randomness = ot_state.read(trace_state.parse([context.trace_state])).get("rv")
@@ -83,7 +80,7 @@ class Recorder:
             status=record.status,
             duration_ms=duration_ms,
             tries=len(record.tries),
-            has_failed_try=has_failed_try,
+            has_failed_try=record.has_failed_try,
             consumer=tuple(consumer_names(record.log)),
             tags=tuple(all_tags(record.log)),
             request_bytes=record.log.request.size or 0,

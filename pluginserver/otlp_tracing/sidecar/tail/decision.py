@@ -40,10 +40,9 @@ def keep_reason(record: RequestRecord, keep: Keep) -> str | None:
     if keep.errors:
         if record.error_type is not None:
             return "error"
-        for attempt in record.tries:
-            if attempt.state:
-                return "retry"
-    took_ms = record.log.latencies.request
+        if record.has_failed_try:
+            return "retry"
+    took_ms = record.outline.latencies.request
     if keep.slower_than_ms and took_ms is not None and took_ms > keep.slower_than_ms:
         return "slow"
     return "status" if record.status in keep.statuses else None

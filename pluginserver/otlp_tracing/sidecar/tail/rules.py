@@ -114,7 +114,7 @@ class FinishedRule:
             return False
         if rule.grpc_statuses and record.grpc_status not in rule.grpc_statuses:
             return False
-        took_ms = record.log.latencies.request
+        took_ms = record.outline.latencies.request
         if rule.slower_than_ms and (took_ms is None or took_ms <= rule.slower_than_ms):
             return False
         if rule.faster_than_ms and (took_ms is None or took_ms >= rule.faster_than_ms):

@@ -46,7 +46,7 @@ class RequestDuration:
     def observe(self, outcome: RequestOutcome) -> None:
         """Count one request; a kept one becomes an exemplar."""
         record = outcome.record
-        if record.log.session is not None:
+        if record.outline.session is not None:
             return  # a connection lasts as long as its client wants
         status, (service, route) = record.status, outcome.route
         status_class = _STATUS_CLASSES[status // 100] if 100 <= status < 600 else ""

@@ -7,14 +7,22 @@ import json
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkout import TRANSCRIPTS
 from otlp_tracing.errors import WireError
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.ingest import log_record
-from otlp_tracing.sidecar.ingest.log_record import RequestHeaders, decode_headers, decode_log
+from otlp_tracing.sidecar.ingest.log_record import (
+    RequestHeaders,
+    completed,
+    decode_headers,
+    decode_log,
+    decode_outline,
+)
 
 
 def test_a_string_that_is_not_utf8_is_latin1_alone() -> None:
@@ -143,3 +151,45 @@ def test_any_bytes_give_a_record_or_a_wire_error(log: bytes) -> None:
     """Never another exception."""
     with contextlib.suppress(WireError):
         decode_log(log)
+
+
+def test_an_outline_is_a_part_of_the_record() -> None:
+    """Every field of it has the value that the whole record has, in all recorded requests."""
+    logs = [path.read_bytes() for path in sorted(TRANSCRIPTS.rglob("*.serialize.json"))]
+    outlines = [(outline, decode_log(log)) for log in logs if (outline := decode_outline(log)) is not None]
+
+    assert len(outlines) > len(logs) / 2
+    for outline, record in outlines:
+        assert is_part(msgspec.to_builtins(outline), msgspec.to_builtins(record))
+
+
+def is_part(part: object, whole: object) -> bool:
+    """Tell whether each member of a document is in another one, likewise its elements."""
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(name in whole and is_part(value, whole[name]) for name, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list) and len(part) == len(whole):
+        return all(map(is_part, part, whole))
+    return part == whole
+
+
+@pytest.mark.parametrize(
+    "log", [b'{"source":5}', b'{"client_ip":"\xff"}', b'{"session":{"status":200}}', b"[]", b'{"request":[]}']
+)
+def test_a_record_without_an_outline_is_read_as_a_whole(log: bytes) -> None:
+    """One with a wrong type in the outline, one whose text must be repaired, and one of a connection."""
+    assert decode_outline(log) is None
+
+
+def test_a_request_that_is_known_is_not_refused_any_more() -> None:
+    """It may be counted by then: of a record whose rest cannot be read, the outline stays."""
+    wrong = b",".join(b'"%b":7' % name for name in (b"client_ip", b"workspace", b"workspace_name", b"consumer"))
+    faulty = (
+        b'{"request":{"uri":"/a","url":7,"id":7,"size":"","tls":7},"response":{"size":""},"source":"kong",%b}' % wrong
+    )
+    outline = decode_outline(faulty)
+    assert outline is not None
+
+    with pytest.raises(WireError, match="more than 8 fields"):
+        decode_log(faulty)
+    record = completed(outline, faulty, lambda _: None)
+    assert (record.request.uri, record.request.url, record.source, record.client_ip) == ("/a", "", "kong", None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from otlp_tracing.sidecar.ingest.request_record import decode, first_line, lines
+from checkout import TRANSCRIPTS
+from otlp_tracing.sidecar.ingest.log_record import decode_log
+from otlp_tracing.sidecar.ingest.request_record import RequestRecord, decode, first_line, lines
 from spans_of import GRPC, record_of
 
 FAILED = {"tries": [{"state": "failed", "code": 502}], "upstream_status": "502"}
@@ -156,3 +159,39 @@ def test_a_source_and_a_status_are_bounded(fields: dict[str, Any], source: str, 
     record = record_of(**{"tries": [{}], "upstream_status": "200", "source": "upstream", **fields})
 
     assert (record.source, record.status) == (source, status)
+
+
+FIELDS = (
+    "duration_ms", "error_type", "forwarded", "grpc_status", "has_failed_try", "host", "log", "method", "path", "query",
+    "received_call", "request_headers", "response_headers", "route", "sent_call", "sent_method", "service", "source",
+    "status", "statuses", "tries", "user_agent",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(TRANSCRIPTS.rglob("*.serialize.json")), ids=lambda path: path.name)
+def test_a_request_that_is_not_sampled_has_the_same_facts(path: Path) -> None:
+    """Reading the outline first, and the rest when it is asked for, changes none of them."""
+    log = path.read_bytes().rstrip()[:-1] + b',"otlp_tracing":{"sampled":false}}'
+    whole = RequestRecord(decode_log(log), log)
+
+    assert [getattr(decode(log), name) for name in FIELDS] == [getattr(whole, name) for name in FIELDS]
+
+
+def test_the_rest_of_a_record_is_read_when_it_is_asked_for() -> None:
+    """A request that is not sampled is counted by its outline; a wrong field elsewhere is named later."""
+    ignored: list[str] = []
+    record = decode(
+        b'{"request":{"uri":"/a"},"response":{"status":503},"client_ip":7,"otlp_tracing":{"sampled":false}}',
+        ignored.append,
+    )
+
+    assert (record.path, record.status, record.error_type, ignored) == ("/a", 503, "503", [])
+    assert (record.log.client_ip, record.log.client_ip, ignored) == (None, None, ["client_ip"])
+
+
+def test_a_request_that_is_sampled_is_read_as_a_whole() -> None:
+    """It is most likely kept: its record is read once."""
+    ignored: list[str] = []
+    decode(b'{"request":{"uri":"/a"},"client_ip":7,"otlp_tracing":{"sampled":true}}', ignored.append)
+
+    assert ignored == ["client_ip"]
