@@ -198,6 +198,11 @@ class Pipeline:
         """Add the counts of a worker since its start."""
         self._metrics.report(worker_id, totals)
 
+    @property
+    def has_room(self) -> bool:
+        """The spool has room for more."""
+        return self._exporters.spool.has_room
+
     async def room(self) -> None:
         """Wait while the spool has no room for more."""
         await self._exporters.spool.room()

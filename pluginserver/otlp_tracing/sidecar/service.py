@@ -179,7 +179,9 @@ class _Listening:
     async def start(self) -> None:
         """Bind it; raises ConfigError."""
         previous = self._server
-        self._server = await asyncio.start_unix_server(self._intake.serve, sock=receiver.bind(self._path))
+        self._server = await asyncio.get_running_loop().create_unix_server(
+            self._intake.connection, sock=receiver.bind(self._path)
+        )
         if previous is not None:
             previous.close()  # its connections stay
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +27,6 @@ from otlp_tracing.unix_sockets import listen_owner_only, refuse_foreign_peer
 _closed = LimitedLog(logging.getLogger("otlp_tracing.sidecar.ingest.receiver"))
 
 _BACKLOG = 128  # a worker tries again in a fifth of a second
-_READ_BYTES = 256 << 10
 # Bound on the unread rates of a peer that does not read; a later frame repeats them all.
 _MAX_UNREAD_BYTES = 64 << 10
 # A wake-up of this process costs more than ten records. So the records of so long are read at once, and acknowledged at
@@ -55,51 +53,6 @@ def bind(path: Path) -> socket.socket:
         raise ConfigError([Fault("--listen", str(path), f"cannot listen there: {reason(path, error)}")]) from error
 
 
-class _Acknowledgements:
-    """The acknowledgements of one connection, in order: one for a number covers all before it."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-        self._waiting: deque[tuple[int, asyncio.Future[None] | None]] = deque()
-
-    def add(self, number: int, safe: asyncio.Future[None] | None) -> None:
-        """Acknowledge all records up to a number, once they and those before them are safe."""
-        self._waiting.append((number, safe))
-        if safe is not None:
-            safe.add_done_callback(lambda _: self._send())
-        self._send()
-
-    def _send(self) -> None:
-        number = 0
-        while self._waiting and (self._waiting[0][1] is None or self._waiting[0][1].done()):
-            number, _ = self._waiting.popleft()
-        if number and not self._writer.is_closing():
-            self._writer.write(encode(Ack(number)))
-
-
-class _Patience:
-    """Limits the wait for a peer that has begun a frame, or has not greeted yet; between frames there is no limit."""
-
-    def __init__(self) -> None:
-        self._left_s = _FRAME_SECONDS
-
-    async def read(self, reader: asyncio.StreamReader, *, waits: bool) -> bytes:
-        """Read the available bytes; only the time spent here counts, not that of the sidecar's own work.
-
-        Raises:
-            WireError: if it took too long.
-        """
-        if not waits:
-            return await reader.read(_READ_BYTES)
-        begun = time.monotonic()
-        try:
-            return await asyncio.wait_for(reader.read(_READ_BYTES), self._left_s)
-        except asyncio.TimeoutError:
-            raise WireError(f"nothing complete came within {_FRAME_SECONDS:g} s") from None
-        finally:
-            self._left_s -= time.monotonic() - begun
-
-
 class Receiver:
     """Receives records from the workers of the plugin server, and sends them acknowledgements and rates.
 
@@ -119,64 +72,166 @@ class Receiver:
         gather_seconds: float = _GATHER_SECONDS,
         sessions: DebugSessions | None = None,
     ) -> None:
-        self._pipeline = pipeline
-        self._handler = FrameHandler(pipeline, rates, on_warning, sessions)
-        self._gather_seconds = gather_seconds
-        self._writers: set[asyncio.StreamWriter] = set()
+        self.pipeline = pipeline
+        self.handler = FrameHandler(pipeline, rates, on_warning, sessions)
+        self.gather_seconds = gather_seconds
+        self.connections: set[_Connection] = set()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until it ends."""
-        self._writers.add(writer)
-        try:
-            self._check_peer(writer)
-            await self._take_all(reader, writer)
-        except WireError as error:
-            _closed.warning("connection closed: %s", error)
-            self._pipeline.reject("bad_frame")
-        except PermissionError as error:
-            _closed.warning("connection closed: %s", error)
-            self._pipeline.reject("foreign_user")
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self._writers.discard(writer)
-            writer.close()
+    def connection(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection, for the event loop's server."""
+        return _Connection(self)
 
     def close(self) -> None:
         """Close every connection; a worker keeps its unacknowledged records."""
-        for writer in self._writers:
-            writer.close()
+        for connection in self.connections:
+            connection.close()
 
-    async def _take_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder, link = Decoder(), WorkerLink(b"", lambda data: _send(writer, data), close=writer.close)
-        acknowledgements = _Acknowledgements(writer)
-        patience = _Patience()
+
+class _Connection(asyncio.Protocol):
+    """One connection: bytes are read, then none for a while, then again when there is room for more."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._loop = asyncio.get_running_loop()
+        self._decoder = Decoder()
+        self._link = WorkerLink(b"", self._send, close=self.close)
+        self._transport: asyncio.Transport | None = None
+        self._patience = _Patience(self._loop, self._give_up)
+        # One acknowledgement for a number covers all before it.
+        self._unacknowledged: deque[tuple[int, asyncio.Future[None] | None]] = deque()
+        self._is_gathering = self._is_unread = False
+        self._waiting: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the greeting of the owner's process; another user's connection is closed."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         try:
-            while data := await patience.read(reader, waits=decoder.waits):
-                if self._handler.take(link, decoder, data, acknowledgements.add):
-                    patience = _Patience()
-                await self._pipeline.room()
-                await writer.drain()
-                await self._gather(writer, len(data))
-        finally:
-            self._handler.disconnect(link)
-
-    async def _gather(self, writer: asyncio.StreamWriter, read_bytes: int) -> None:
-        if read_bytes >= _FULL_READ_BYTES:
-            # A peer that always has more bytes must not starve the others.
-            await asyncio.sleep(0)
+            refuse_foreign_peer(transport.get_extra_info("socket"))
+        except PermissionError as error:
+            self._refuse(error, "foreign_user")
             return
-        transport = writer.transport
-        assert isinstance(transport, asyncio.ReadTransport)
-        transport.pause_reading()
-        await asyncio.sleep(self._gather_seconds)
-        transport.resume_reading()
+        self._receiver.connections.add(self)
+        self._patience.begin()
 
-    @staticmethod
-    def _check_peer(writer: asyncio.StreamWriter) -> None:
-        refuse_foreign_peer(writer.get_extra_info("socket"))
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget the connection."""
+        self._patience.end()
+        self._transport = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self in self._receiver.connections:
+            self._receiver.connections.discard(self)
+            self._receiver.handler.disconnect(self._link)
+
+    def data_received(self, data: bytes) -> None:
+        """Process received bytes, and put the next read off."""
+        self._patience.end()
+        try:
+            if self._receiver.handler.take(self._link, self._decoder, data, self._acknowledge):
+                self._patience.renew()
+        except WireError as error:
+            self._refuse(error, "bad_frame")
+            return
+        if self._transport is None or self._transport.is_closing():
+            return
+        if len(data) < _FULL_READ_BYTES:
+            self._is_gathering = True
+            self._loop.call_later(self._receiver.gather_seconds, self._end_gathering)
+        # After a full read, the loop serves the other connections before it reads from this one again.
+        self._read_on()
+
+    def pause_writing(self) -> None:
+        """Read nothing from a peer that does not read."""
+        self._is_unread = True
+
+    def resume_writing(self) -> None:
+        """Read from it again."""
+        self._is_unread = False
+        self._read_on()
+
+    def close(self) -> None:
+        """Close the connection, after the bytes that are on their way to the peer."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _end_gathering(self) -> None:
+        self._is_gathering = False
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        has_room = self._receiver.pipeline.has_room
+        if not has_room and self._waiting is None:
+            self._waiting = self._loop.create_task(self._wait_for_room())
+        if self._is_gathering or self._is_unread or not has_room:
+            self._transport.pause_reading()
+            return
+        self._transport.resume_reading()
+        if self._decoder.waits:
+            self._patience.begin()
+
+    async def _wait_for_room(self) -> None:
+        await self._receiver.pipeline.room()
+        self._waiting = None
+        self._read_on()
+
+    def _acknowledge(self, number: int, safe: asyncio.Future[None] | None) -> None:
+        """Acknowledge all records up to a number, once they and those before them are safe."""
+        self._unacknowledged.append((number, safe))
+        if safe is not None:
+            safe.add_done_callback(self._send_acknowledgement)
+        self._send_acknowledgement()
+
+    def _send_acknowledgement(self, _: object = None) -> None:
+        waiting, number = self._unacknowledged, 0
+        while waiting and (waiting[0][1] is None or waiting[0][1].done()):
+            number, _ = waiting.popleft()
+        if number and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(Ack(number)))
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None and self._transport.get_write_buffer_size() < _MAX_UNREAD_BYTES:
+            self._transport.write(data)
+
+    def _give_up(self) -> None:
+        self._refuse(WireError(f"nothing complete came within {_FRAME_SECONDS:g} s"), "bad_frame")
+
+    def _refuse(self, error: Exception, reason: str) -> None:
+        _closed.warning("connection closed: %s", error)
+        self._receiver.pipeline.reject(reason)
+        self.close()
 
 
-def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    if writer.transport.get_write_buffer_size() < _MAX_UNREAD_BYTES:
-        writer.write(data)
+class _Patience:
+    """Limits the wait for a peer that has begun a frame, or has not greeted yet; between frames there is no limit.
+
+    Only the time in which bytes are read counts, not that of the sidecar's own work.
+
+    Args:
+        loop: runs the connection.
+        give_up: is called at the end.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, give_up: Callable[[], None]) -> None:
+        self._loop = loop
+        self._give_up = give_up
+        self._left_s = _FRAME_SECONDS
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Start to wait."""
+        self.end()
+        self._timer = self._loop.call_later(self._left_s, self._give_up)
+
+    def end(self) -> None:
+        """Stop to wait; the rest of the time is for the next wait."""
+        if self._timer is not None:
+            self._left_s = self._timer.when() - self._loop.time()
+            self._timer.cancel()
+            self._timer = None
+
+    def renew(self) -> None:
+        """A frame is complete: the next one has the whole time."""
+        self._left_s = _FRAME_SECONDS

@@ -25,6 +25,10 @@ class Sink(Protocol):
 class RecordSink(Sink, Protocol):
     """Processes the records of the plugin server's workers."""
 
+    @property
+    def has_room(self) -> bool:
+        """There is room for more."""
+
     def configure(self, key: bytes, config: bytes) -> None:
         """Register a plugin entry's configuration."""
 

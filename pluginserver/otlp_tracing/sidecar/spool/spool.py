@@ -125,6 +125,11 @@ class Spool:
             self._has_room.clear()
         return future
 
+    @property
+    def has_room(self) -> bool:
+        """No more than 8 MiB are on their way to the disk."""
+        return self._has_room.is_set()
+
     async def room(self) -> None:
         """Wait until no more than 8 MiB are on their way to the disk."""
         await self._has_room.wait()

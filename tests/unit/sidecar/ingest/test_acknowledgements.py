@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from otlp_tracing.config.entry_identity import settings_key
 from otlp_tracing.handoff.frames import VERSION, Ack, Config, Decoder, Hello, Record, encode
 from otlp_tracing.metrics import RECORDS_REFUSED
@@ -18,6 +20,7 @@ from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.pipeline import Pipeline
+from otlp_tracing.sidecar.spool import spool
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
@@ -46,7 +49,8 @@ class Sidecar:
         rates = SamplingController(self.metrics, time.monotonic)
         pipeline = Pipeline(self.metrics, {}, self.exporters, rates)
         self._receiver = Receiver(pipeline, rates, lambda _: None, self._gather_seconds)
-        self._server = await asyncio.start_unix_server(self._receiver.serve, sock=receiver.bind(self.path))
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._receiver.connection, sock=receiver.bind(self.path))
 
     async def stop(self) -> None:
         self._server.close()
@@ -187,6 +191,55 @@ def test_a_worker_with_much_to_send_does_not_wait(tmp_path: Path) -> None:
             peer.send(*range(1, 1001))
             while await peer.acknowledged() != 1000:
                 pass
+            peer.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_read_while_the_spool_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker keeps its records meanwhile; the next read follows once there is room."""
+    monkeypatch.setattr(spool, "MAX_PENDING_BYTES", 0)
+
+    async def scene() -> None:
+        async with running(tmp_path) as sidecar:
+            peer = await Peer.connect(sidecar)
+            stalled = threading.Event()
+            assert sidecar.exporters.spool._writer is not None
+            stall = sidecar.exporters.spool._writer.write(lambda _: stalled.wait(10))
+            peer.send(1)
+            while sidecar.received < 1:
+                await asyncio.sleep(0.01)
+            peer.send(2)
+            assert await peer.acknowledged(0.2) is None
+            assert sidecar.received == 1
+            stalled.set()
+            assert await stall
+            while await peer.acknowledged() != 2:
+                pass
+            peer.writer.close()
+
+    asyncio.run(scene())
+
+
+def test_half_a_frame_is_waited_for_some_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the connection is closed, and the records before it stay acknowledged; a whole frame ends the wait."""
+    monkeypatch.setattr(receiver, "_FRAME_SECONDS", 0.3)
+
+    async def scene() -> None:
+        async with running(tmp_path) as sidecar:
+            peer = await Peer.connect(sidecar)
+            frame = encode(Record(1, KEY, LOG))
+            for piece in (frame[:50], frame[50:]):
+                peer.writer.write(piece)
+                await peer.writer.drain()
+                await asyncio.sleep(0)
+            assert await peer.acknowledged() == 1
+            assert await peer.acknowledged(0.5) is None
+            peer.send(2)
+            assert await peer.acknowledged() == 2
+            peer.writer.write(frame[:50])
+            assert await peer.acknowledged() is None
+            assert sidecar.metrics.value(RECORDS_REFUSED, reason="bad_frame") == 1
             peer.writer.close()
 
     asyncio.run(scene())

@@ -27,7 +27,7 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
     receiver = Receiver(Pipeline(metrics, {}, exporters, rates), rates, lambda _: None)
     rates.configure(KEY, "entry", Sampling(1.0, "follow", load=Load(0.8)))
     ours, theirs = socket.socketpair(socket.AF_UNIX)
-    serving = asyncio.create_task(receiver.serve(*await asyncio.open_unix_connection(sock=theirs)))
+    await asyncio.get_running_loop().create_unix_connection(receiver.connection, sock=theirs)
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     # The configuration cannot work, so nothing is delivered for it; the record is refused, and acknowledged.
     for frame in (Hello(version, b"sender-1"), Config(KEY, b"{"), Record(1, KEY, b"{}")):
@@ -40,7 +40,6 @@ async def exchange(version: int, clock: ManualClock) -> list[Frame]:
     while data := await reader.read(1 << 16):
         received += decoder.feed(data)
     writer.close()
-    await serving
     await exporters.close(1)
     return received
 
