@@ -48,11 +48,16 @@ async def test_a_deleted_socket_is_bound_again(
 ) -> None:
     """New workers reach the sidecar although its socket and folder were deleted, and connections from before stay."""
 
-    class Echo:
-        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(await reader.read(5))
-            writer.close()
-            await writer.wait_closed()
+    class Echo(asyncio.Protocol):
+        def connection(self) -> asyncio.Protocol:
+            return Echo()
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = cast(asyncio.Transport, transport)
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+            self.transport.close()
 
     async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         writer.write(b"hello")
