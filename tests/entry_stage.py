@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Any
 
 import virtual_time
@@ -39,7 +38,6 @@ def built(config: dict[str, Any]) -> tuple[Entry, Metrics]:
             request_metrics=RequestMetrics(),
             metric_exporters=metric_exporters,
             recorder=None,
-            random_bytes=os.urandom,
         )
         try:
             return builder.build(b"k" * 16, json.dumps(config).encode())

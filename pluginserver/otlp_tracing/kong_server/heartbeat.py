@@ -97,7 +97,6 @@ class Watchdog:
         table: to watch.
         own_slot: never killed; None for the supervisor.
         clock: monotonic seconds, the same for all processes.
-        kill: called with the pidfd of the worker to kill.
         look: returns the state of a process and its seconds of CPU time, by its pid.
     """
 
@@ -106,13 +105,11 @@ class Watchdog:
         table: HeartbeatTable,
         own_slot: int | None,
         clock: Callable[[], float] = time.monotonic,
-        kill: Callable[[int], None] = lambda descriptor: signal.pidfd_send_signal(descriptor, signal.SIGKILL),
         look: Callable[[int], tuple[str, float]] = state_and_cpu_seconds,
     ) -> None:
         self._table = table
         self._own_slot = own_slot
         self._clock = clock
-        self._kill = kill
         self._looked_at = float("-inf")
         self._processes: dict[int, tuple[int, int]] = {}  # slot: pid and pidfd
         self._look = look
@@ -165,7 +162,7 @@ class Watchdog:
     def _kill_worker(self, slot: int) -> int:
         pid, descriptor = self._processes.pop(slot)
         try:
-            self._kill(descriptor)
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it is gone already
         finally:

@@ -191,7 +191,6 @@ def supervise(
     *,
     kong: int | None,
     pump: Callable[[], None] = lambda: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run the children until SIGTERM, SIGINT, the end of the process that started this one, or a successor.
 
@@ -204,23 +203,23 @@ def supervise(
         bound: identity of this group's.
         kong: pidfd of the process that started this one; None without one to follow.
         pump: called four times a second; must not block.
-        clock: monotonic seconds.
     """
     watchdog = Watchdog(table, None)
     waiting = pending_path(path, os.getpid())
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    received, look_at = None, clock()
+    received, look_at = None, time.monotonic()
     while True:
         for pid in watchdog.check():
             _log.warning("worker killed: pid %d sent no heartbeat", pid)
         # A child that ends, killed or not, sends a signal.
-        is_due = received is not None or clock() >= look_at
+        now = time.monotonic()
+        is_due = received is not None or now >= look_at
         if is_due:
-            look_at = clock() + _LOOK_SECONDS
+            look_at = now + _LOOK_SECONDS
             for child in children:
-                child.note_end(table, clock())
-                child.end_if_stuck_at_start(table, clock())
-                child.start_if_due(clock())
+                child.note_end(table, now)
+                child.end_if_stuck_at_start(table, now)
+                child.start_if_due(now)
             pump()
         received = signal.sigtimedwait(_SIGNALS, LOOK_SECONDS)
         # Check for the exact signals: after SIGSTOP and SIGCONT, CPython 3.11 can return a number that is no signal.

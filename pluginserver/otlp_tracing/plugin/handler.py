@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from otlp_tracing.config.settings import Sampling, Settings
@@ -63,12 +63,9 @@ class Phases:
     Args:
         config: as Kong passes it at the start of an instance.
         records: the way to the sidecar.
-        random_bytes: the source of ids.
     """
 
-    def __init__(
-        self, config: Mapping[str, Any], records: Records, random_bytes: Callable[[int], bytes] = os.urandom
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], records: Records) -> None:
         self._records = records
         self._tracer: RequestTracer | None = None
         try:
@@ -77,7 +74,7 @@ class Phases:
             allowance = records.allowance(self._origin, settings.sampling)
             self._tracer = RequestTracer.of(
                 settings.sampling,
-                random_bytes,
+                os.urandom,
                 settings.propagation,
                 settings.capture,
                 allowance,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +63,6 @@ class Pipeline:
         environment: `OTEL_*` variables.
         exporters: to every destination.
         rates: moves the sampling rates.
-        random_bytes: source of the ids that `access` did not choose.
         clock: monotonic seconds.
         recorder: of the live page; None if the page is off.
         repetitions: recognizes requests that come twice; None where no request does.
@@ -79,7 +77,6 @@ class Pipeline:
         exporters: ExporterRegistry,
         rates: SamplingController,
         *,
-        random_bytes: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.monotonic,
         recorder: Recorder | None = None,
         repetitions: RepeatedRequests | None = None,
@@ -112,7 +109,6 @@ class Pipeline:
             request_metrics=request_metrics,
             metric_exporters=metric_exporters,
             recorder=recorder,
-            random_bytes=random_bytes,
         )
         holders = [rates, request_metrics, *([recorder] if recorder is not None else ())]
         self._entries = EntryRegistry(metrics, builder.build, holders)

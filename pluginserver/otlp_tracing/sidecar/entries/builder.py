@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
 from functools import partial
 
 from otlp_tracing.config.entry_identity import entry_name, entry_scope
@@ -54,7 +55,6 @@ class EntryBuilder:
         request_metrics: count the requests of entries with metrics.
         metric_exporters: of OTLP metrics; None sends none.
         recorder: of the live page; None if the page is off.
-        random_bytes: source of the ids that `access` did not choose.
     """
 
     def __init__(
@@ -70,7 +70,6 @@ class EntryBuilder:
         request_metrics: RequestMetrics,
         metric_exporters: MetricExporters | None,
         recorder: Recorder | None,
-        random_bytes: Callable[[int], bytes],
     ) -> None:
         self._metrics = metrics
         self._environment = environment
@@ -82,7 +81,6 @@ class EntryBuilder:
         self._request_metrics = request_metrics
         self._metric_exporters = metric_exporters
         self._recorder = recorder
-        self._random_bytes = random_bytes
         self._detected = resource.detect(environment)
         self._names = CardinalityLimit(lambda kind: metrics.add(NAMES_REFUSED, kind))
 
@@ -108,7 +106,7 @@ class EntryBuilder:
             self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))
         tracer = RequestTracer.of(
             settings.sampling,
-            self._random_bytes,
+            os.urandom,
             settings.propagation,
             settings.capture,
             allowance,

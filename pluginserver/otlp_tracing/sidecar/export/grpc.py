@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -48,12 +47,11 @@ class GrpcTransport:
 
     Args:
         destination: where to send.
-        clock: monotonic seconds.
     """
 
-    def __init__(self, destination: Destination, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        self._certificates = CertificateWatch(destination.tls, clock)
+        self._certificates = CertificateWatch(destination.tls)
         self._channel: grpc.aio.Channel | None = None
         self._opening = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -40,12 +38,11 @@ class HttpTransport:
 
     Args:
         destination: where to send.
-        clock: monotonic seconds.
     """
 
-    def __init__(self, destination: Destination, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, destination: Destination) -> None:
         self._destination = destination
-        self._certificates = certificates.CertificateWatch(destination.tls, clock)
+        self._certificates = certificates.CertificateWatch(destination.tls)
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._headers = CIMultiDict({"user-agent": f"otlp-tracing/{__version__}"})

@@ -81,8 +81,8 @@ class RecentRequest(msgspec.Struct, frozen=True, eq=False, gc=False):
 class RecentRequests:
     """A ring of recent requests."""
 
-    def __init__(self, max_requests: int = MAX_REQUESTS) -> None:
-        self._ring: deque[RecentRequest] = deque(maxlen=max_requests)
+    def __init__(self) -> None:
+        self._ring: deque[RecentRequest] = deque(maxlen=MAX_REQUESTS)
         self._failed = RateLimiter(MAX_PER_SECOND)
         self._others = RateLimiter(MAX_PER_SECOND)
         self.seen = 0

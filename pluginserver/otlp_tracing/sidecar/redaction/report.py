@@ -43,7 +43,6 @@ class RedactionReport:
 
     Args:
         metrics: counts by rule.
-        salt: of the fingerprints.
         clock: seconds since 1970.
         max_rows: bound on rows.
     """
@@ -51,13 +50,12 @@ class RedactionReport:
     def __init__(
         self,
         metrics: Metrics,
-        salt: bytes | None = None,
         clock: Callable[[], float] = time.time,
         max_rows: int = MAX_ROWS,
     ) -> None:
         self._metrics = metrics
         # Copied for each value: a new keyed hash costs five times as much.
-        self._keyed = hashlib.blake2b(digest_size=6, key=os.urandom(16) if salt is None else salt)
+        self._keyed = hashlib.blake2b(digest_size=6, key=os.urandom(16))
         self._since = clock()
         self._max_rows = max_rows
         self._rows: dict[tuple[str, str, str, Action], _Row] = {}

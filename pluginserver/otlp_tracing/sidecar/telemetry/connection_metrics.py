@@ -33,15 +33,11 @@ class ConnectionMetrics:
     Args:
         table: of the entry's destination.
         redact: returns attributes without their secrets.
-        now_ns: nanoseconds since 1970.
     """
 
-    def __init__(
-        self, table: SeriesTable, redact: Callable[[Attributes], Attributes], now_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, table: SeriesTable, redact: Callable[[Attributes], Attributes]) -> None:
         self._table: Final = table
         self._redact: Final = redact
-        self._now_ns: Final = now_ns
         self._series: dict[tuple[object, ...], list[Histogram]] = {}
 
     def record(self, outcome: RequestOutcome) -> None:
@@ -63,7 +59,7 @@ class ConnectionMetrics:
         )
         for histogram, value in zip(series, values, strict=True):
             if value is not None:
-                histogram.observe(value, exemplar_of(outcome, value, self._now_ns))
+                histogram.observe(value, exemplar_of(outcome, value))
 
     def forget(self) -> None:
         """Forget the series, because their table has."""

@@ -8,7 +8,7 @@ Source: OpenTelemetry specification, metrics/sdk.md, "Exemplar"; OpenMetrics 1.0
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from typing import Final, NamedTuple
 
 from otlp_tracing.sidecar.outcome import RequestOutcome
@@ -33,11 +33,11 @@ class Exemplar:
         self.span_id: Final = span_id
 
 
-def exemplar_of(outcome: RequestOutcome, value: float, now_ns: Callable[[], int]) -> Exemplar | None:
+def exemplar_of(outcome: RequestOutcome, value: float) -> Exemplar | None:
     """Return a request's value as an exemplar of its SERVER span; None if the trace is not kept."""
     if not outcome.spans:
         return None
-    return Exemplar(value, now_ns(), outcome.context.trace_id, outcome.context.span_id)
+    return Exemplar(value, time.time_ns(), outcome.context.trace_id, outcome.context.span_id)
 
 
 class SentExemplar(NamedTuple):

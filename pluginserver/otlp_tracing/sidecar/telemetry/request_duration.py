@@ -7,7 +7,6 @@ Source: semantic conventions 1.44, http.server.request.duration.
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from otlp_tracing.metrics import NAMES_REFUSED, REQUEST_DURATION
@@ -53,7 +52,7 @@ class RequestDuration:
         labels = (service, route, self._methods.name(record.method), status_class, record.source)
         series = self._series.get(labels) or self._new_series(labels)
         seconds = record.duration_ms / 1000
-        series.observe(seconds, exemplar_of(outcome, seconds, time.time_ns))
+        series.observe(seconds, exemplar_of(outcome, seconds))
 
     def _new_series(self, labels: tuple[str, ...]) -> Histogram:
         if len(self._series) >= self._max_series and labels[:2] != OTHER:

@@ -100,7 +100,6 @@ class EntryMetrics:
         rules: of the entry.
         redact: returns attributes without their secrets.
         added: names of attributes beyond the semantic conventions.
-        now_ns: nanoseconds since 1970.
     """
 
     def __init__(
@@ -109,17 +108,15 @@ class EntryMetrics:
         rules: SpanRules,
         redact: Callable[[Attributes], Attributes],
         added: tuple[str, ...] = (),
-        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._table = table
         self._rules = rules
         self._redact = redact
         self._added = added
-        self._now_ns = now_ns
         self._generation = table.generation
         self._requests: dict[tuple[object, ...], _Request] = {}
         self._tries: dict[tuple[object, ...], _Try] = {}
-        self._connections = ConnectionMetrics(table, redact, now_ns)
+        self._connections = ConnectionMetrics(table, redact)
         self._end: Callable[[], None] = table.before_reading(self.count)
 
     def record(self, outcome: RequestOutcome) -> None:
@@ -155,7 +152,7 @@ class EntryMetrics:
             if len(series.values) >= _TOGETHER:
                 series.count()
         if series.rpc is not None:
-            series.rpc.observe(duration, exemplar_of(outcome, duration, self._now_ns))
+            series.rpc.observe(duration, exemplar_of(outcome, duration))
         if tries and single is None:
             self._record_tries(outcome)
         if log.ai is not None:
@@ -172,7 +169,7 @@ class EntryMetrics:
         self._end()
 
     def _count_exemplars(self, series: _Request, values: tuple[float | None, ...], context: RequestContext) -> None:
-        now_ns = self._now_ns()
+        now_ns = time.time_ns()
         for number, value in enumerate(values):
             if value is None or value < 0:
                 continue
@@ -194,7 +191,7 @@ class EntryMetrics:
             series = self._try_of(outcome, call, number)
             exemplar = None
             if number == last and outcome.spans:
-                exemplar = Exemplar(milliseconds, self._now_ns(), context.trace_id, context.upstream_span_id)
+                exemplar = Exemplar(milliseconds, time.time_ns(), context.trace_id, context.upstream_span_id)
             series.client.observe(milliseconds, exemplar)
             if series.rpc is not None and number == last:
                 series.rpc.observe(milliseconds, exemplar)
@@ -219,7 +216,7 @@ class EntryMetrics:
             if count is not None:
                 # A call takes a second or so: its series need no cache.
                 attributes = self._redact(present({"gen_ai.token.type": kind, **shared}))
-                self._table.histogram(TOKENS, attributes).observe(count, exemplar_of(outcome, count, self._now_ns))
+                self._table.histogram(TOKENS, attributes).observe(count, exemplar_of(outcome, count))
 
     def _model(self, record: RequestRecord, model: str | None) -> str | None:
         # A route without a model in its configuration takes the client's.
