@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from otlp_tracing.commands.option_kinds import (
     Address,
@@ -28,10 +28,6 @@ from otlp_tracing.commands.option_kinds import (
 )
 from otlp_tracing.errors import Fault
 from otlp_tracing.logs.file import CONTAINER
-
-if TYPE_CHECKING:
-    from otlp_tracing.sidecar.ingest.options import IngestOptions
-    from otlp_tracing.sidecar.live.http.options import PageOptions
 
 PREFIX = "OTLP_TRACING_"
 TRACE_ID = "{trace_id}"
@@ -163,35 +159,6 @@ class SidecarOptions:
     def from_namespace(cls, options: argparse.Namespace) -> SidecarOptions:
         """Take the options from all that were read."""
         return cls(**{one.name: getattr(options, one.name) for one in fields(cls)})
-
-    def page_options(self) -> PageOptions:
-        """Put together the options of the live page.
-
-        Raises:
-            ConfigError: if the token in the environment cannot be used.
-        """
-        from otlp_tracing.sidecar.live.http.options import page_options  # noqa: PLC0415 - a worker loads no sidecar
-
-        return page_options(
-            self.page,
-            self.http.host,
-            os.environ,
-            token_file=self.page_token_file,
-            hosts=self.page_hosts,
-            trace_url=self.trace_url,
-        )
-
-    def ingest_options(self) -> IngestOptions | None:
-        """Put together the options of the listener for Kong's own queue; None without one.
-
-        Raises:
-            ConfigError: without a token, or if it cannot be used.
-        """
-        from otlp_tracing.sidecar.ingest.options import ingest_options  # noqa: PLC0415 - a worker loads no sidecar
-
-        if not isinstance(self.ingest_http, Address):
-            return None
-        return ingest_options(*self.ingest_http, os.environ, self.ingest_token_file)
 
     def to_argv(self) -> list[str]:
         """Return arguments that are read as these options.

@@ -7,16 +7,16 @@ file may have changed since.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.options import SidecarOptions
 from otlp_tracing.errors import ConfigError, Fault
-
-if TYPE_CHECKING:
-    from otlp_tracing.sidecar.ingest.options import IngestOptions
-    from otlp_tracing.sidecar.live.http.options import PageOptions
+from otlp_tracing.sidecar.ingest.options import IngestOptions, ingest_options
+from otlp_tracing.sidecar.live.http.options import PageOptions, page_options
 
 _Options = TypeVar("_Options")
 
@@ -65,6 +65,14 @@ def read_ports(
             faults.extend(error.faults)
             return None
 
-    page = read(options.page_options, "--page-token-file", "live page locked")
-    ingest = read(options.ingest_options, "--ingest-token-file", "no records of Kong's queue are taken")
+    def make_page() -> PageOptions:
+        files = {"token_file": options.page_token_file, "hosts": options.page_hosts, "trace_url": options.trace_url}
+        return page_options(options.page, options.http.host, os.environ, **files)
+
+    def make_ingest() -> IngestOptions | None:
+        address = options.ingest_http
+        return ingest_options(*address, os.environ, options.ingest_token_file) if isinstance(address, Address) else None
+
+    page = read(make_page, "--page-token-file", "live page locked")
+    ingest = read(make_ingest, "--ingest-token-file", "no records of Kong's queue are taken")
     return SidecarPorts(page, ingest, tuple(faults))
