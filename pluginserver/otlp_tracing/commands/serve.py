@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from socket import socket as Socket  # noqa: N812 - the name of a path here
 
+from otlp_tracing.commands.description_option import description
 from otlp_tracing.commands.option_kinds import integer, text
 from otlp_tracing.commands.options import (
     PREFIX,
@@ -29,7 +30,6 @@ from otlp_tracing.commands.options import (
     add_socket_options,
     continues_with_faults,
 )
-from otlp_tracing.commands.plugin_description import description
 from otlp_tracing.commands.sidecar_ports import read_ports
 from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.commands.worker_options import WorkerOptions

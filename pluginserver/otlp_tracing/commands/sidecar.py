@@ -18,7 +18,7 @@ from otlp_tracing.commands.options import (
 from otlp_tracing.commands.sidecar_ports import read_ports
 from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.sidecar.live.http.options import PageOptions
-from otlp_tracing.sidecar.spool.volume import spool_share
+from otlp_tracing.sidecar.spool.size_limit import spool_share
 
 _log = logging.getLogger("otlp_tracing.commands.sidecar")
 

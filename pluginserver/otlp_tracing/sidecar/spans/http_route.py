@@ -16,8 +16,8 @@ import re2
 
 from otlp_tracing.sidecar.ingest.log_record import Route
 from otlp_tracing.sidecar.spans.normalized_path import normalized_path
+from otlp_tracing.sidecar.spans.regex_template import readable_template
 from otlp_tracing.sidecar.spans.route_expression import expression_paths
-from otlp_tracing.sidecar.spans.route_template import readable_template
 
 
 def paths_of(route: Route) -> Sequence[str]:
@@ -35,7 +35,7 @@ def http_route(route: Route, request_path: str) -> str | None:
         request_path: as the client sent it, without the query.
 
     Returns:
-        A plain path as it is, a regular expression as route_template.py has it. None where the route has
+        A plain path as it is, a regular expression as regex_template.py has it. None where the route has
         no paths, or none of them explains the request.
     """
     known = _known(tuple(paths_of(route)))

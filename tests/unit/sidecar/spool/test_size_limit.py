@@ -1,4 +1,4 @@
-"""Promises of sidecar/spool/volume.py: a spool takes a fifth of its volume, and less where a limit is hidden."""
+"""Promises of sidecar/spool/size_limit.py: a spool takes a fifth of its volume, and less where a limit is hidden."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from otlp_tracing.sidecar.spool.volume import spool_share
+from otlp_tracing.sidecar.spool.size_limit import spool_share
 
 MIB = 1 << 20
 

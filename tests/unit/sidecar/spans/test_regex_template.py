@@ -1,4 +1,4 @@
-"""Promises of sidecar/spans/route_template.py."""
+"""Promises of sidecar/spans/regex_template.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otlp_tracing.sidecar.spans.route_template import readable_template
+from otlp_tracing.sidecar.spans.regex_template import readable_template
 
 
 @pytest.mark.parametrize(

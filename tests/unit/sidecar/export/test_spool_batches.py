@@ -1,8 +1,8 @@
-"""Promises of sidecar/export/batching.py: batches of whole requests, within a bound on spans and on bytes."""
+"""Promises of sidecar/export/spool_batches.py: batches of whole requests, within a bound on spans and on bytes."""
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.export.batching import join_requests
+from otlp_tracing.sidecar.export.spool_batches import join_requests
 
 
 def test_a_batch_has_no_more_spans_than_allowed() -> None:

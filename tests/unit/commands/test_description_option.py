@@ -1,4 +1,4 @@
-"""Promises of commands/plugin_description.py."""
+"""Promises of commands/description_option.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing import __version__
-from otlp_tracing.commands.plugin_description import description
+from otlp_tracing.commands.description_option import description
 from otlp_tracing.kong_server.loader import describe, load
 from otlp_tracing.paths import PLUGIN_FILE, plugin_folder
 
