@@ -64,7 +64,7 @@ class SpanContext:
 
     @property
     def sampled(self) -> bool:
-        """The caller recorded this trace."""
+        """Tell whether the caller sampled this trace."""
         return bool(self.flags & FLAG_SAMPLED)
 
 

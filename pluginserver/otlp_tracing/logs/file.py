@@ -57,7 +57,7 @@ class LogFile(logging.Handler):
                 if self._max_bytes is not None:
                     self._rotate(self._max_bytes - len(line))
             finally:
-                # Also to a file that was moved and cannot be made again: logrotate makes the new one a moment later.
+                # A moved file is written to if no new one can be made: logrotate makes one a moment later.
                 os.write(self._file, line)
         except OSError as error:
             if not self._has_failed:

@@ -64,7 +64,7 @@ FIELDS: Mapping[str, list[Field]] = {
         {"strip_path": {**_FLAG, "default": True}}, {"preserve_host": _FLAG}, {"request_buffering": _FLAG},
         {"response_buffering": _FLAG}, {"regex_priority": {"type": "integer"}},
         {"path_handling": {"type": "string", "one_of": ["v0", "v1"]}}, {"service": _ANY},
-        # With router_flavor=expressions in kong.conf.
+        # Kong takes these two with router_flavor=expressions in kong.conf.
         {"expression": _ANY}, {"priority": _ANY},
     ],
     "consumers": [*COMMON, {"username": _TEXT}, {"custom_id": _TEXT}],

@@ -85,7 +85,7 @@ def _second_ones(entities: Iterable[Entity]) -> Iterator[Found]:
             key = value.get(field)
             if not isinstance(key, str) or (field == "target" and "id" in value):
                 continue
-            # A target is one of its upstream.
+            # Names of targets are unique within their upstream.
             scope = f"{one.path.rpartition('[')[0]} {value.get('upstream')}" if field == "target" else one.section
             first = firsts.setdefault((f"{scope}.{field}", key), one)
             if first is not one:

@@ -41,7 +41,7 @@ def add_manifest(document: Document, node: Node, is_wanted: Callable[[str], bool
 
 
 def _metadata_faults(document: Document, node: Node) -> None:
-    # `global: true` is a boolean in YAML.
+    # Kubernetes takes texts alone here, and YAML reads an unquoted `true` or `1` as another type.
     metadata = node.fields["metadata"][1] if "metadata" in node.fields else node
     for kind in ("labels", "annotations"):
         for name, (key, one) in metadata.fields[kind][1].fields.items() if kind in metadata.fields else ():

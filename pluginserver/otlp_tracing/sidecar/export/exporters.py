@@ -37,7 +37,8 @@ from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
 
-# The first request of a route brings its configuration. Until then another destination's key is not used.
+# After a start, stored spans wait so long for the keys of their destination: an entry's configuration comes with its
+# first request. Then they are sent with the configuration that replaced it.
 _UNKNOWN_SECONDS = 600.0
 _CHECK_SECONDS = 10.0
 # Longer than _UNKNOWN_SECONDS: the successor of a key must not be suspended when it is needed.

@@ -2,6 +2,8 @@
 
 A response with 200 that is neither, such as a web page, means that the endpoint does not speak OTLP.
 
+http.py counts the rejected spans, and bisection.py splits a batch that is refused as a whole.
+
 Source: opentelemetry-proto, docs/specification.md (OTLP/HTTP Response, Partial Success).
 """
 

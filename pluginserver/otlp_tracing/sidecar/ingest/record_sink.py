@@ -10,7 +10,7 @@ from otlp_tracing.metrics import Total
 
 
 class Sink(Protocol):
-    """Makes records safe; the part that both listeners need."""
+    """Stores the spans of records in the spool. The socket of the workers and the HTTP listener both need it."""
 
     def flush(self, worker_id: bytes, number: int) -> asyncio.Future[None] | None:
         """Make the records up to a number safe; return a future that is done then, None if they are."""

@@ -15,7 +15,7 @@ UNNAMED: Final = b""
 
 
 class EntryScopes:
-    """The entry of each scope that was announced last.
+    """The entry of each scope; of several, the one that was announced last.
 
     Args:
         most: scopes remembered; the one that was announced the longest ago is evicted.

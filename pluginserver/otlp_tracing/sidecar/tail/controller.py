@@ -100,7 +100,7 @@ class SamplingController:
             self._send_policy(link)
 
     def announce(self, link: WorkerLink, key: bytes) -> None:
-        """Note that a worker has requests of an entry."""
+        """Remember that a worker has requests of an entry, so that it is sent the rates of that entry."""
         link.told.setdefault(key, None)
 
     def disconnect(self, link: WorkerLink) -> None:

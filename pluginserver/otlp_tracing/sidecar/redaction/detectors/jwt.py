@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from otlp_tracing.sidecar.redaction.cost import CANDIDATE, CostBudget
 from otlp_tracing.sidecar.redaction.scan.finding import Finding, compiled, searched
 
-_LONGEST_HEADER = 2_048  # certificates make a header this long; a longer one is not decoded and counts as a header
+# Certificates make a header this long. A longer one is not decoded, and counts as a valid header.
+_LONGEST_HEADER = 2_048
 _TWO_JSON_PARTS = re.compile(r"ey[\w-]{17,}\.ey[\w/-]{17,}\.")
 _TWICE_ENCODED = "ZXlK"  # base64 of `eyJ`, which is base64 of `{"`
 
