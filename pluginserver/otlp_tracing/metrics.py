@@ -163,7 +163,8 @@ RECORDS_REPEATED = Metric(
 RECORD_FIELDS_IGNORED = Metric(
     "otlp_tracing_record_fields_ignored_total",
     "counter",
-    "Fields of Kong's log record that were left out, because another plugin wrote a wrong type or number.",
+    "Fields of Kong's log record that were left out, because another plugin wrote a wrong type or number. "
+    "Of a request that is only counted, only the fields that counting needs are read.",
     ("field",),
 )
 _SETTINGS = ("span.attributes", "span.name", "logs.body", "logs", "metrics")
