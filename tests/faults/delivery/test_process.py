@@ -45,7 +45,8 @@ def test_the_sidecar_is_killed_again_and_again(scene: Scene, rounds: int, pause_
     # After each start the load of a second is under way: what came meanwhile, and was answered when the next kill came.
     scene.assert_conserved(faults=rounds, max_repeated=_REPEATED)
     assert max(starts) <= 1.0 + pause_s, starts
-    assert statistics.median(costs) <= _IMPORTS, costs
+    # Of two rounds the lower counts: other work on the machine makes a start dearer, never cheaper.
+    assert statistics.median_low(costs) <= _IMPORTS, costs
     assert scene.producer.slowest_call_s < _FELT_SECONDS
 
 
