@@ -110,7 +110,7 @@ class Writer:
         self._closing = False
         self._folder: SpoolFolder | None = None
         self._database: Database | None = None
-        self._replaced: Database | None = None  # the broken file, for its ids, until there is a new one
+        self._replaced: Database | None = None  # the broken or deleted file, for its ids, until there is a new one
         self._sync_at: float | None = None
         self._gather_until = float("-inf")
         self._hurry = threading.Event()
@@ -333,15 +333,12 @@ class Writer:
 
     def _start_anew(self, old: Database) -> None:
         assert self._folder is not None
-        known, path = old.destinations(), self._folder.database()
-        self._database = None
+        path = self._folder.database()
         old.close(is_broken=True)
+        # If no new file can be made now, the next job tries again: _with_database().
+        self._database, self._replaced = None, old
         self._folder.remove(path)
-        self._folder.database()
-        self._database = Database(path, old.salt)
-        with self._database.transaction():
-            for destination in known:
-                self._database.adopt(destination)
+        self._recover()
 
     def _replace(self, error: Exception) -> dict[bytes, int]:
         assert self._folder is not None
@@ -350,12 +347,12 @@ class Writer:
             old.close(is_broken=True)
             self._database = None
         self._folder.quarantine(path)
-        self._replaced = old
+        self._replaced = old or self._replaced
         _log.error("spool damaged: %s is moved aside and recovered (%s)", path, error)
         return self._recover()
 
     def _recover(self) -> dict[bytes, int]:
-        """Copy the readable part of broken files into a new one: completely, or again at the next attempt."""
+        """Make a new file with the readable part of broken ones: completely, or again at the next attempt."""
         assert self._folder is not None
         old, recoveries = self._replaced, [Recovery(path) for path in self._folder.quarantined()]
         lost: Counter[bytes] = Counter()
@@ -377,9 +374,10 @@ class Writer:
                 recovery.close()
         self._database, self._replaced = database, None
         kept = [self._folder.keep_recovered(recovery.path).name for recovery in recoveries]
-        _log.warning(
-            "spool recovered: %d spans and log records of %s could not be read", lost.total(), " and ".join(kept)
-        )
+        if kept:
+            _log.warning(
+                "spool recovered: %d spans and log records of %s could not be read", lost.total(), " and ".join(kept)
+            )
         return dict(lost)
 
     def _housekeeping(self) -> None:

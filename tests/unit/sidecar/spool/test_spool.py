@@ -110,6 +110,32 @@ def test_a_file_of_deleted_batches_is_replaced_on_a_full_disk(tmp_path: Path, mo
     asyncio.run(scene())
 
 
+def test_a_new_file_is_made_as_soon_as_the_disk_takes_one(tmp_path: Path) -> None:
+    """On a disk that takes nothing the old file is deleted, and the new one is made when there is room.
+
+    The double of a full disk is a limit on the size of files: no file can be written.
+    """
+
+    async def scene() -> None:
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        async with SpoolLife(tmp_path) as life:
+            ids = await life.append("1", "2")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+            try:
+                deleted = life.spool.delete(ids)
+                await until(lambda: not (tmp_path / "spool.db").stat().st_size)
+                assert life.spool.trouble is not None
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            await asyncio.wait_for(deleted, 5)
+            await until(lambda: life.spool.trouble is None)
+            assert (await life.append("3"))[0] > max(ids)
+        async with SpoolLife(tmp_path) as life:
+            assert await life.bodies() == [b"3"]
+
+    asyncio.run(scene())
+
+
 def test_a_file_is_read_on_a_full_disk(tmp_path: Path) -> None:
     """A sidecar that starts on a full disk reads the batches of a killed one, which can then be delivered.
 
