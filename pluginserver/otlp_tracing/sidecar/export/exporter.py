@@ -18,6 +18,7 @@ from otlp_tracing.config.otel_variables import Signal
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.backoff import RetryBackoff
+from otlp_tracing.sidecar.export.batching import join_requests
 from otlp_tracing.sidecar.export.bisection import MAX_REQUEST_BYTES, Bisection
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.in_flight import InFlightBatch
@@ -25,7 +26,6 @@ from otlp_tracing.sidecar.export.refusals import Refusals
 from otlp_tracing.sidecar.export.remedies import remedy_for
 from otlp_tracing.sidecar.export.result import HOLD_REASONS, Action, ExportResult
 from otlp_tracing.sidecar.export.send_queue import SendQueue
-from otlp_tracing.sidecar.export.spool_batches import join_requests
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.export.unspooled import UnspooledBatches
 from otlp_tracing.sidecar.otlp.encoder import encode_resource, request

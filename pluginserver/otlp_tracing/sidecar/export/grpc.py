@@ -25,7 +25,9 @@ from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, NO_PROXY, REF
 from otlp_tracing.sidecar.export.certificates import CertificateWatch
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
-from otlp_tracing.sidecar.export.result import Action, ExportResult, bounded_delay, grpc_action, proxy_refusal
+from otlp_tracing.sidecar.export.otlp_response import accepted, printable
+from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.status_codes import bounded_delay, grpc_action, proxy_refusal
 
 _METHODS: Mapping[Signal, str] = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -77,10 +79,9 @@ class GrpcTransport:
             return ExportResult(Action.RETRY, str(error), error_type="connection")
         try:
             # The responses of the three signals differ in the names of their fields alone.
-            partial = ExportTraceServiceResponse.FromString(response).partial_success
+            return accepted(ExportTraceServiceResponse.FromString(response))
         except DecodeError:
             return ExportResult(Action.HOLD_NOT_OTLP, "the response is not an OTLP response", error_type="response")
-        return ExportResult(Action.SUCCESS, partial.error_message[:200], max(partial.rejected_spans, 0))
 
     async def close(self) -> None:
         """Abort the requests under way and close every connection."""
@@ -100,7 +101,7 @@ class GrpcTransport:
 
     def _result(self, error: grpc.aio.AioRpcError, channel: grpc.aio.Channel | None) -> ExportResult:
         code = error.code().name
-        details = (error.details() or "")[:200]
+        details = printable(error.details() or "")
         timed_out = code == "DEADLINE_EXCEEDED"
         if timed_out or (code == "UNAVAILABLE" and self._destination.secure):
             # A certificate may have changed: the client's, or the collector's that was trusted as shown.

@@ -22,8 +22,9 @@ from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
 from otlp_tracing.sidecar.export.causes import CLOSED, CLOSED_TLS, GRPC, NO_PROXY, NO_TLS, TLS, Cause, Kind, cause_of
 from otlp_tracing.sidecar.export.destination import Destination
-from otlp_tracing.sidecar.export.otlp_response import PROTOBUF, decode_response
-from otlp_tracing.sidecar.export.result import Action, ExportResult, http_refusal, proxy_refusal, retry_after
+from otlp_tracing.sidecar.export.otlp_response import PROTOBUF, accepted, decode_response, printable
+from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.status_codes import http_refusal, proxy_refusal, retry_after
 
 _MAX_RESPONSE_BYTES = 64 << 10  # a message with a number and a sentence
 _DNS_SECONDS = 10  # the longest that a collector which has moved is not found
@@ -117,11 +118,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _result(response: aiohttp.ClientResponse, body: bytes, signal: Signal) -> ExportResult:
     if response.status // 100 == 2:
         try:
-            partial = decode_response(response.content_type, body, signal).partial_success
+            return accepted(decode_response(response.content_type, body, signal))
         except DecodeError:
             text = f"HTTP {response.status} with {response.content_type}, which is not an OTLP response"
             return _not_otlp(Cause(text), str(response.status))
-        return ExportResult(Action.SUCCESS, _printable(partial.error_message), max(partial.rejected_spans, 0))
     details = _details(response, body)
     if response.status == 400 and (response.content_type == "text/html" or cause_of(details) is TLS):
         # A web server's own page, and no collector's answer about spans.
@@ -139,7 +139,7 @@ def _redirection(response: aiohttp.ClientResponse) -> ExportResult:
         target = "an address that is no URL"
     remedy = "redirections are not followed: if this address is the collector's, write it in `endpoint`"
     cause = Cause(f"HTTP {response.status}: it redirects to {target}", remedy, Kind.REDIRECTION)
-    location = _printable(target) if target.startswith(("http://", "https://")) else ""
+    location = printable(target) if target.startswith(("http://", "https://")) else ""
     return replace(_not_otlp(cause, str(response.status)), location=location)
 
 
@@ -166,17 +166,13 @@ def _failure(error: Exception, *, is_secure: bool) -> ExportResult:
 
 
 def _not_otlp(cause: Cause, error_type: str = "response") -> ExportResult:
-    return ExportResult.failed(Action.HOLD_NOT_OTLP, replace(cause, reason=_printable(cause.reason)), error_type)
+    return ExportResult.failed(Action.HOLD_NOT_OTLP, replace(cause, reason=printable(cause.reason)), error_type)
 
 
 def _details(response: aiohttp.ClientResponse, body: bytes) -> str:
     if response.content_type == PROTOBUF:
         try:
-            return _printable(Status.FromString(body).message)
+            return printable(Status.FromString(body).message)
         except DecodeError:
             pass
-    return _printable(body[:200].decode("utf-8", "replace"))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text[:200])
+    return printable(body[:200].decode("utf-8", "replace"))

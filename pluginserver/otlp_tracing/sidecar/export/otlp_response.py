@@ -1,8 +1,7 @@
-"""The response to an export over HTTP: protobuf or JSON, with the number of spans that the collector did not take.
+"""The OTLP response to an accepted request: the number of spans that the collector did not take, and why.
 
-A response with 200 that is neither, such as a web page, means that the endpoint does not speak OTLP.
-
-http.py counts the rejected spans, and bisection.py splits a batch that is refused as a whole.
+Over HTTP it is protobuf or JSON. A response with 200 that is neither, such as a web page, means that the endpoint does
+not speak OTLP. bisection.py splits a batch that is refused as a whole.
 
 Source: opentelemetry-proto, docs/specification.md (OTLP/HTTP Response, Partial Success).
 """
@@ -18,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.config.otel_variables import Signal
+from otlp_tracing.sidecar.export.result import Action, ExportResult
 
 PROTOBUF = "application/x-protobuf"
 """The content type of requests, and of most responses."""
@@ -31,6 +31,7 @@ _RESPONSES = {
     "metrics": ExportMetricsServiceResponse,
     "logs": ExportLogsServiceResponse,
 }
+_MAX_REASON = 200  # characters of a text of the collector, for a line of the log
 # A gateway's refusal that it sends with 200. OTLP's own response has none of these fields.
 _ERROR = re.compile(rb'"errors?"\s*:\s*(?!null|false|""|\[\s*\]|\{\s*\})|"success"\s*:\s*false')
 
@@ -54,3 +55,14 @@ def decode_response(content_type: str, body: bytes, signal: Signal) -> ExportTra
     if body and content_type not in _PROTOBUF_TYPES:
         raise DecodeError(content_type)
     return ExportTraceServiceResponse.FromString(body)
+
+
+def accepted(response: ExportTraceServiceResponse) -> ExportResult:
+    """Return the result of an accepted request; its partial success has the number of rejected spans."""
+    partial = response.partial_success
+    return ExportResult(Action.SUCCESS, printable(partial.error_message), max(partial.rejected_spans, 0))
+
+
+def printable(text: str) -> str:
+    """Return the begin of a collector's text, fit for one line of the log."""
+    return "".join(letter if letter.isprintable() else " " for letter in text[:_MAX_REASON])

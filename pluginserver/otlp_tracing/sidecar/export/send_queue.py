@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
+from otlp_tracing.sidecar.export.batching import take_waiting
 from otlp_tracing.sidecar.export.unspooled import UnspooledBatches
 from otlp_tracing.sidecar.spool.batch import SpooledBatch, StoredDestination
 from otlp_tracing.sidecar.spool.spool import Spool
@@ -140,23 +141,14 @@ class SendQueue:
             await self._load()
         if not self._head and not self._disk_batches:
             self._head, self._tail = self._tail, self._head
-        source = self._head or self._tail
-        batches: list[SpooledBatch] = []
-        spans = size = disk_size = 0
-        while source:
-            batch = source[0]
-            if batch.is_waiting:
-                if batches and (spans + batch.spans > max_spans or size + len(batch.body) > max_bytes):
-                    break
-                batch.is_waiting = False
-                batches.append(batch)
-                spans += batch.spans
-                size += len(batch.body)
-                disk_size += batch.disk_bytes
-            source.popleft()
+        batches = take_waiting(self._head or self._tail, max_spans, max_bytes)
+        spans = 0
+        for batch in batches:
+            batch.is_waiting = False
+            spans += batch.spans
+            self._memory_bytes -= batch.disk_bytes
         self.spans -= spans
         self._memory_spans -= spans
-        self._memory_bytes -= disk_size
         self._accounting.send(spans)
         return batches
 

@@ -60,20 +60,20 @@ def played(scene: Callable[[OtlpSink, GrpcTransport], Awaitable[None]], **enviro
 
 @pytest.mark.parametrize("with_retry_info", [False, True])
 def test_each_status_means_what_otlp_says(with_retry_info: bool) -> None:
-    """The table of the specification, and the delay that the collector asks for."""
+    """The table of the specification, and the delay that the collector asks for; its text becomes one line."""
 
     async def scene(sink: OtlpSink, transport: GrpcTransport) -> None:
         for code in grpc.StatusCode:
             if code is grpc.StatusCode.OK:
                 continue
-            sink.script(ScriptedAnswer(code, "why", trailers=[retry_info(7.5)] if with_retry_info else []))
+            sink.script(ScriptedAnswer(code, "why\nforged", trailers=[retry_info(7.5)] if with_retry_info else []))
             answer = await transport.export(REQUEST)
             expected = (
                 Action.RETRY
                 if code.name in RETRY or (code.name == "RESOURCE_EXHAUSTED" and with_retry_info)
                 else HOLD.get(code.name, Action.SPLIT if code.name in NARROW else Action.DROP)
             )
-            assert (answer.action, answer.reason) == (expected, f"{code.name}: why")
+            assert (answer.action, answer.reason) == (expected, f"{code.name}: why forged")
             assert answer.delay_s == (7.5 if with_retry_info else None)
 
     played(scene)

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otlp_tracing.config.otel_variables import Signal
-from otlp_tracing.sidecar.export.otlp_response import PROTOBUF, decode_response
+from otlp_tracing.sidecar.export.otlp_response import PROTOBUF, accepted, decode_response
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,16 @@ def test_the_rejected_items_of_each_signal_are_counted(signal: Signal, name: str
     partial = decode_response("application/json", body, signal).partial_success
 
     assert (partial.rejected_spans, partial.error_message) == (3, "too old")
+
+
+def test_a_text_of_the_collector_is_one_line() -> None:
+    """It stands in a line of the log, so control characters are spaces, and it is at most 200 characters long."""
+    response = ExportTraceServiceResponse()
+    response.partial_success.error_message = "too old\nERROR forged\x1b[2J" + "x" * 300
+    result = accepted(response)
+
+    assert result.reason.startswith("too old ERROR forged [2Jxxx")
+    assert len(result.reason) == 200
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, "application/octet-stream", "text/plain"])

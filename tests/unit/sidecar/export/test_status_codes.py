@@ -1,4 +1,4 @@
-"""Promises of sidecar/export/result.py."""
+"""Promises of sidecar/export/status_codes.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from otlp_tracing.sidecar.export.result import Action, grpc_action, http_action, http_refusal, retry_after
+from otlp_tracing.sidecar.export.result import Action
+from otlp_tracing.sidecar.export.status_codes import grpc_action, http_action, http_refusal, retry_after
 
 
 def test_a_status_that_is_not_in_the_table_is_final() -> None:
