@@ -6,18 +6,24 @@ import json
 from typing import Any
 
 import virtual_time
-from delivery_doubles import ScriptedTransport
+from delivery_doubles import OK, ScriptedTransport
 from doubles import ManualClock
 from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sidecar.entries.builder import EntryBuilder
 from otlp_tracing.sidecar.entries.entry import Entry
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
+from otlp_tracing.sidecar.export.result import ExportResult
 from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 from otlp_tracing.sidecar.telemetry.request_metrics import RequestMetrics
+
+
+class _MetricTransport(ScriptedTransport):
+    async def export(self, _: bytes) -> ExportResult:
+        return OK
 
 
 def built(config: dict[str, Any]) -> tuple[Entry, Metrics]:
@@ -26,7 +32,7 @@ def built(config: dict[str, Any]) -> tuple[Entry, Metrics]:
 
     async def run() -> Entry:
         exporters = ExporterRegistry(metrics, {}, None, lambda _destination: ScriptedTransport())
-        metric_exporters = MetricExporters(metrics, {}, lambda _destination: ScriptedTransport())
+        metric_exporters = MetricExporters(metrics, {}, lambda _destination: _MetricTransport())
         builder = EntryBuilder(
             metrics,
             {},

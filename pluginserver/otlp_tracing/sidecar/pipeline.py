@@ -134,7 +134,7 @@ class Pipeline:
             self.reject("bad_configuration")
             return
         try:
-            record = decode(log, self._ignore_field)
+            record = decode(log, self._ignore_field, whole=entry.reads_whole)
             self._process(key, entry, with_start_time(record, time.time() * 1000, self._ignore_field), worker_id)
         except Exception as error:
             # Raised further, an internal error would end the connection, and the worker would send the record again.
@@ -152,7 +152,8 @@ class Pipeline:
             The key of its entry if that is not known, and the record was not processed.
         """
         try:
-            record = decode(log, self._ignore_field)
+            # Its entry is in the record, so it is not known yet.
+            record = decode(log, self._ignore_field, whole=self._entries.reads_whole)
             if record.outline.started_at is None:
                 raise WireError("not a log record: it has no started_at")
             record = with_start_time(record, time.time() * 1000, self._ignore_field)

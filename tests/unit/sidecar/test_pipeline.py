@@ -106,6 +106,27 @@ def test_what_was_configured_is_not_kept_for_being_rare(decided_by: str) -> None
     assert reports(lambda stage: [stage.take(dropped)])[0]["kept"] == 0
 
 
+@pytest.mark.parametrize(("consumers", "ignored"), [([], 0), (["c"], 1)])
+def test_a_record_is_read_whole_if_its_entry_needs_that(consumers: list[str], ignored: int) -> None:
+    """Of a request that is not sampled; a field of a wrong type shows how much was read."""
+    entry, rule = b"t" * 16, {"name": "a", "services": ["other"], "consumers": consumers, "rate": 1}
+    unsampled = dataclasses.replace(DROPPED, decided_by="rate")
+    record = {
+        "request": {"method": "GET", "uri": "/"},
+        "service": {"name": "s"},
+        "started_at": 1_700_000_000_000,
+        "client_ip": 7,
+        "otlp_tracing": unsampled.to_log_field(),
+    }
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        stage.pipeline.configure(entry, json.dumps({"sampling": {"tail_rules": [rule]}}).encode())
+        stage.pipeline.take(entry, json.dumps(record, separators=(",", ":")).encode())
+        return [{"ignored": value} for _, value in stage.metrics.samples(RECORD_FIELDS_IGNORED)]
+
+    assert sum(one["ignored"] for one in reports(scene)) == ignored
+
+
 def test_a_row_names_its_entry() -> None:
     """By Kong's id of the plugin entry."""
     assert reports(lambda stage: [stage.take(DROPPED)])[0]["entry"] == "entry-1"

@@ -37,6 +37,11 @@ class AccessLog:
         self._min_severity: Final = _SEVERITIES[settings.min_severity].number
         self._body: Final = body
 
+    @property
+    def wants_all(self) -> bool:
+        """Each request is logged, kept or not."""
+        return self._is_all and self._min_severity <= _INFO.number
+
     def wants(self, record: RequestRecord, *, is_kept: bool) -> bool:
         """Tell whether a request is logged.
 

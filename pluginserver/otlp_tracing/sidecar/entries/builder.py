@@ -118,16 +118,18 @@ class EntryBuilder:
             setting = "span.name" if fault.field == "span.name" else "span.attributes"
             self._leave_out(setting, "this part of the spans is left out", fault)
         self._configure_metrics(key, settings, destination.address, rules, redactor)
+        tail_rules, log = TailRules(settings.sampling.tail_rules), self._access_log(settings)
         return Entry(
             name,
             entry_scope(document),
             tracer,
             rules,
             settings.sampling.keep,
-            TailRules(settings.sampling.tail_rules),
+            tail_rules,
             redactor,
             destination,
-            self._access_log(settings),
+            log,
+            settings.metrics.enabled or tail_rules.read_whole or (log is not None and log[0].wants_all),
         )
 
     def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | None:

@@ -27,6 +27,7 @@ class Entry:
         redactor: of its spans.
         destination: of its spans.
         log: its access log and the destination of that; None if it logs nothing.
+        reads_whole: its log, its metrics or a rule need more of each record than the outline.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Entry:
     redactor: Redactor
     destination: Destination
     log: tuple[AccessLog, Destination] | None
+    reads_whole: bool

@@ -50,6 +50,7 @@ class EntryRegistry:
         self._max_entries = max_entries
         self._entries: OrderedDict[bytes, Entry | None] = OrderedDict()
         self._scopes = EntryScopes(max_entries)
+        self.reads_whole = False  # an entry does, or did; see Entry
 
     def configure(self, key: bytes, config: bytes) -> None:
         """Register a plugin entry's configuration. An invalid one is logged and counted once.
@@ -67,6 +68,7 @@ class EntryRegistry:
         try:
             entry = self._entries[key] = self._build(key, config)
             self._scopes.set(entry.scope, key)
+            self.reads_whole |= entry.reads_whole
         except (ConfigError, ValueError) as error:
             _log.error("invalid configuration, tracing disabled for this entry: %s", error)
             self._metrics.add(RECORDS_REFUSED, "bad_configuration")

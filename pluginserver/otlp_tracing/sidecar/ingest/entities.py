@@ -7,13 +7,13 @@ Source: kong/db/schema/typedefs.lua of Kong 3.9.1: tags are a set of strings, or
 
 from __future__ import annotations
 
-from otlp_tracing.sidecar.ingest.log_record import Consumer, LogRecord, Route, Service
+from otlp_tracing.sidecar.ingest.log_record import Consumer, LogRecord, Named, Route, Service
 
 MAX_TAGS = 64
 """Tags that are read of an entity. Kong has no bound; tags that people write are far fewer."""
 
 
-def names_of(entity: Route | Service | None) -> list[str]:
+def names_of(entity: Named | None) -> list[str]:
     """Return the name and the id of a route or a service, as far as it has them; empty for None."""
     return [name for name in (entity.name, entity.id) if name] if entity is not None else []
 

@@ -229,17 +229,18 @@ class RequestRecord:
         return RequestRecord(log, self._log_bytes, self._on_ignored)
 
 
-def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -> RequestRecord:
+def decode(log: bytes, on_ignored: Callable[[str], None] = lambda _: None, *, whole: bool = False) -> RequestRecord:
     """Read a record as Kong wrote it, or only its outline if the request is not sampled.
 
     Args:
         log: the record.
         on_ignored: as of decode_log; also called later, when the rest of the record is read.
+        whole: the rest is going to be asked for. To read it at once costs less than to read it after the outline.
 
     Raises:
         WireError: the bytes are not a log record.
     """
-    outline = decode_outline(log) if _NOT_SAMPLED in log else None
+    outline = decode_outline(log) if not whole and _NOT_SAMPLED in log else None
     return RequestRecord(decode_log(log, on_ignored) if outline is None else outline, log, on_ignored)
 
 

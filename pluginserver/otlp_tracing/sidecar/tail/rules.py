@@ -98,6 +98,12 @@ class FinishedRule:
         return bool(self._response_headers or self._attributes)
 
     @property
+    def reads_whole(self) -> bool:
+        """It has a condition on a fact that the outline of a record does not have."""
+        rule = self._rule
+        return bool(rule.larger_than_bytes or rule.consumers or rule.tags) or self.is_unrecorded
+
+    @property
     def request_headers(self) -> Sequence[str]:
         """The names of the request headers that it asks for, in lower case."""
         return [name for name, _ in self._request.headers]
@@ -119,16 +125,17 @@ class FinishedRule:
             return False
         if rule.faster_than_ms and (took_ms is None or took_ms >= rule.faster_than_ms):
             return False
-        largest = max(record.log.request.size or 0, record.log.response.size or 0)
-        return not rule.larger_than_bytes or largest > rule.larger_than_bytes
+        if not rule.larger_than_bytes:
+            return True
+        return max(record.log.request.size or 0, record.log.response.size or 0) > rule.larger_than_bytes
 
     def _matches_entities(self, record: RequestRecord) -> bool:
-        log = record.log
+        outline = record.outline
         return (
-            (self._consumer is None or any(map(self._consumer, consumer_names(log))))
-            and (self._service is None or any(map(self._service, names_of(log.service))))
-            and (self._route is None or any(map(self._route, names_of(log.route))))
-            and (self._tag is None or any(map(self._tag, all_tags(log))))
+            (self._service is None or any(map(self._service, names_of(outline.service))))
+            and (self._route is None or any(map(self._route, names_of(outline.route))))
+            and (self._consumer is None or any(map(self._consumer, consumer_names(record.log))))
+            and (self._tag is None or any(map(self._tag, all_tags(record.log))))
         )
 
     def _matches(self, request: FinishedRequest) -> bool:
@@ -156,6 +163,11 @@ class TailRules:
             ConfigError: with the first rule that cannot work.
         """
         self.rules = [FinishedRule(rule, f"{place}[{number}]") for number, rule in enumerate(rules, 1)]
+
+    @property
+    def read_whole(self) -> bool:
+        """A rule reads more of a record than its outline."""
+        return any(rule.reads_whole for rule in self.rules)
 
     def match(self, request: FinishedRequest) -> FinishedRule | None:
         """Return the first rule that matches."""

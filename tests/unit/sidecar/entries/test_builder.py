@@ -46,6 +46,26 @@ def test_a_faulty_part_is_left_out_and_counted(
     assert len([line for line in caplog.messages if line.startswith("invalid configuration, ")]) == 1
 
 
+@pytest.mark.parametrize(
+    ("config", "reads_whole"),
+    [
+        ({}, False),
+        ({"logs": {"requests": "sampled"}}, False),
+        ({"logs": {"requests": "all", "min_severity": "warn"}}, False),
+        ({"logs": {"requests": "all"}}, True),
+        ({"metrics": {"enabled": True}}, True),
+        ({"sampling": {"tail_rules": [{"name": "a", "statuses": [404], "services": ["s"], "rate": 1}]}}, False),
+        ({"sampling": {"tail_rules": [{"name": "a", "consumers": ["c"], "rate": 1}]}}, True),
+        ({"sampling": {"tail_rules": [{"name": "a", "attributes": ["url.path: /a"], "rate": 1}]}}, True),
+    ],
+)
+def test_records_are_read_whole_if_each_is_logged_measured_or_matched(
+    config: dict[str, Any], reads_whole: bool
+) -> None:
+    """The outline is enough for all others."""
+    assert built({"endpoint": "http://c:4317", **config})[0].reads_whole is reads_whole
+
+
 @pytest.mark.parametrize("config", [{"endpoint": "ftp://c"}, {"sampling": {"rate": 7}}])
 def test_an_invalid_configuration_is_an_error(config: dict[str, Any]) -> None:
     """An entry without a valid endpoint or rate cannot be made."""

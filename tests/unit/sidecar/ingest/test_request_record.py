@@ -195,3 +195,11 @@ def test_a_request_that_is_sampled_is_read_as_a_whole() -> None:
     decode(b'{"request":{"uri":"/a"},"client_ip":7,"otlp_tracing":{"sampled":true}}', ignored.append)
 
     assert ignored == ["client_ip"]
+
+
+def test_a_record_is_read_as_a_whole_for_an_entry_that_needs_it() -> None:
+    """The outline is not read first, whatever the decision was."""
+    ignored: list[str] = []
+    decode(b'{"request":{"uri":"/a"},"client_ip":7,"otlp_tracing":{"sampled":false}}', ignored.append, whole=True)
+
+    assert ignored == ["client_ip"]

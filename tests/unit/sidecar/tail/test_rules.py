@@ -8,6 +8,7 @@ import pytest
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.sidecar.ingest.request_record import decode
 from otlp_tracing.sidecar.tail.rules import FinishedRequest, TailRules
 from spans_of import GRPC, record_of
 
@@ -129,3 +130,19 @@ def test_the_number_of_rules_is_bounded() -> None:
     """Each request that no rule matches is compared with all of them."""
     with pytest.raises(ConfigError, match="at most 64"):
         rules(*[{}] * 65)
+
+
+def test_a_rule_reads_no_more_of_a_record_than_it_asks_for() -> None:
+    """Of a request that is not sampled, the outline is enough for status, duration, service and route."""
+    ignored: list[str] = []
+    log = (
+        b'{"request":{"uri":"/a"},"response":{"status":404},"service":{"name":"s"},"route":{"name":"r"},'
+        b'"latencies":{"request":9},"client_ip":7,"otlp_tracing":{"sampled":false}}'
+    )
+    request = FinishedRequest(decode(log, ignored.append), dict)
+    cheap = {"statuses": [404], "slower_than_ms": 8, "services": ["s"], "routes": ["r"]}
+
+    assert rules(cheap).match(request) is not None
+    assert ignored == []
+    assert rules({**cheap, "consumers": ["c"]}).match(request) is None
+    assert ignored == ["client_ip"]
