@@ -196,6 +196,8 @@ class _Listening:
                 _log.warning("socket deleted: %s: it is bound again", self._path)
             except ConfigError as error:
                 _cannot_listen.warning("socket deleted: %s", error)
+            except Exception:
+                _cannot_listen.warning("internal error, socket not bound, trying again", exc_info=True)
 
     def close(self) -> None:
         """Take no further connection."""

@@ -254,18 +254,26 @@ class Exporter:
 
     async def _run(self) -> None:
         while True:
-            if self.backoff.failing_since is not None:
-                await self._expire(self.backoff.failing_since)
-            self._wake.clear()
-            delay = self._delay()
-            if delay == 0:
-                await self._send_next()
-                continue
-            self._is_idle = delay is None and self._may_send()
-            timer = None if delay is None else self._loop.call_later(delay, self._wake.set)
-            await self._wake.wait()
-            if timer is not None:
-                timer.cancel()
+            try:
+                await self._step()
+            except Exception as error:
+                self._log_internal_error(error)
+                await asyncio.sleep(_DISK_SECONDS)
+
+    async def _step(self) -> None:
+        """Send a request that is due, or wait until one may be."""
+        if self.backoff.failing_since is not None:
+            await self._expire(self.backoff.failing_since)
+        self._wake.clear()
+        delay = self._delay()
+        if delay == 0:
+            await self._send_next()
+            return
+        self._is_idle = delay is None and self._may_send()
+        timer = None if delay is None else self._loop.call_later(delay, self._wake.set)
+        await self._wake.wait()
+        if timer is not None:
+            timer.cancel()
 
     async def _expire(self, failing_since: float) -> None:
         limit = self.destination.batch_export.max_retry_time
@@ -302,10 +310,13 @@ class Exporter:
             if refusal is not None and not await self._refuses_everything(refusal):
                 self._log_rejected(batch.reject(), refusal)
         except Exception as error:
-            _log.exception("internal error in exporter for %s; its %s are kept", self.label, self.accounting.nouns)
-            self.backoff.record_failure(f"{type(error).__name__}: {error}")
+            self._log_internal_error(error)
         finally:
             batch.close()
+
+    def _log_internal_error(self, error: Exception) -> None:
+        _log.exception("internal error in exporter for %s; its %s are kept", self.label, self.accounting.nouns)
+        self.backoff.record_failure(f"{type(error).__name__}: {error}")
 
     async def _attempt(self, batch: InFlightBatch) -> ExportResult | None:
         """Send a batch and return the collector's answer if it refused every span, otherwise None."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import LOG_RECORDS, SPANS, SPOOL_BYTES, SPOOL_DEGRADED, SPOOL_MAX_BYTES
 from otlp_tracing.sidecar.export.accounting import SpanAccounting
 from otlp_tracing.sidecar.export.destination import Destination, endpoint_key
@@ -36,6 +37,7 @@ from otlp_tracing.sidecar.spool.writer import OpenedSpool
 from otlp_tracing.sidecar.telemetry.registry import Metrics
 
 _log = logging.getLogger("otlp_tracing.sidecar.export")
+_internal_error = LimitedLog(_log)
 
 # After a start, stored spans wait so long for the keys of their destination: an entry's configuration comes with its
 # first request. Then they are sent with the configuration that replaced it.
@@ -224,11 +226,17 @@ class ExporterRegistry:
     async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
-            for exporter in self._awake():
-                is_overdue = exporter.state == "unknown" and exporter.age_seconds >= _UNKNOWN_SECONDS
-                if is_overdue or exporter.state == "held":
-                    self._use_successor(exporter)
-            self._suspend_idle()
+            try:
+                self._replace_keys()
+                self._suspend_idle()
+            except Exception:
+                _internal_error.warning("internal error in exporters, trying again", exc_info=True)
+
+    def _replace_keys(self) -> None:
+        for exporter in self._awake():
+            is_overdue = exporter.state == "unknown" and exporter.age_seconds >= _UNKNOWN_SECONDS
+            if is_overdue or exporter.state == "held":
+                self._use_successor(exporter)
 
     def _suspend_idle(self) -> None:
         empty = sorted((one for one in self._awake() if one.is_empty), key=lambda one: one.idle_seconds, reverse=True)

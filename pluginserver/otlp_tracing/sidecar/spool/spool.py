@@ -21,6 +21,7 @@ from otlp_tracing.sidecar.spool.schema import destination_digest
 from otlp_tracing.sidecar.spool.writer import DiskError, OpenedSpool, Writer
 
 _log = logging.getLogger("otlp_tracing.sidecar.spool")
+_internal_error = LimitedLog(_log)
 
 # Bytes on their way to the disk. Past it nothing is read from the plugin server's workers, which keep the records.
 MAX_PENDING_BYTES = 8 << 20
@@ -226,7 +227,10 @@ class Spool:
         await opening
         while True:
             await asyncio.sleep(self._recovery_seconds)
-            await self.recover()
+            try:
+                await self.recover()
+            except Exception:
+                _internal_error.warning("internal error in spool, trying again", exc_info=True)
 
     async def _delete_again(self, writer: Writer) -> None:
         undeleted = dict(self._undeleted)

@@ -91,6 +91,26 @@ def test_what_the_collector_asks_to_wait_is_waited() -> None:
     staged(scene)
 
 
+def test_an_internal_error_does_not_end_the_exports(caplog: pytest.LogCaptureFixture) -> None:
+    """The spans wait, and are sent once the error is over."""
+
+    async def scene(stage: Stage) -> None:
+        delivery, collector = stage.to(timeout=100)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(delivery.queue, "pop", None)  # which cannot be called
+            stage.send(delivery, "a")
+            await asyncio.sleep(60)
+            assert "internal error in exporter" in caplog.text
+            assert delivery.state == "retrying"
+        await asyncio.sleep(60)
+
+        assert collector.accepted == ["a"]
+        assert books(delivery) == (1, 0, 0, 0)
+        assert delivery.state == "ok"
+
+    staged(scene)
+
+
 def test_several_requests_are_under_way() -> None:
     """A collector that takes its time gets the next batches meanwhile, up to a bound."""
 

@@ -274,6 +274,24 @@ def test_a_quiet_destination_rests_and_comes_back() -> None:
     virtual_time.run(scene())
 
 
+def test_an_internal_error_does_not_end_the_maintenance(caplog: pytest.LogCaptureFixture) -> None:
+    """A quiet destination rests at the next look."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.exporters.get(destination())
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(life.exporters, "_suspend_idle", None)  # which cannot be called
+                await asyncio.sleep(SUSPEND_SECONDS + 60)
+                assert "internal error in exporters" in caplog.text
+                assert life.loops() == 1
+            await asyncio.sleep(60)
+
+            assert life.loops() == 0
+
+    virtual_time.run(scene())
+
+
 def test_a_configuration_wakes_its_destination() -> None:
     """A configuration that names it applies before any span comes."""
 

@@ -74,6 +74,20 @@ def test_the_first_failure_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFi
     asyncio.run(scene())
 
 
+def test_an_internal_error_in_the_recovery_does_not_end_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The next attempt comes a second later, as after an error of the disk."""
+
+    async def scene() -> None:
+        async with SpoolLife(tmp_path) as life:
+            life.spool.is_available = False
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(life.spool, "_store_unspooled", None)  # which cannot be called
+                await until(lambda: "internal error in spool" in caplog.text)
+            await until(lambda: life.spool.is_available)
+
+    asyncio.run(scene())
+
+
 def test_a_deletion_that_fails_is_repeated(tmp_path: Path) -> None:
     """Its future is done once the disk has taken it."""
 
