@@ -37,6 +37,7 @@ from otlp_tracing.handoff.frames import (
     Warnings,
     encode,
 )
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.logs.lines import WarningBuffer
 from otlp_tracing.metrics import REQUESTS_UNTRACED, Counters, Total
 from otlp_tracing.sampling.head_policy import HeadPolicy
@@ -44,6 +45,7 @@ from otlp_tracing.sampling.token_bucket import Allowance
 from otlp_tracing.unix_sockets import refuse_foreign_peer
 
 _log = logging.getLogger("otlp_tracing.plugin.emitter")
+_internal_error = LimitedLog(_log)
 
 # Half a minute of 500 requests/s with log records of 2 kB, about the need of a restart of the sidecar under load.
 MAX_RING_BYTES = 32 << 20
@@ -359,7 +361,10 @@ def start_pump_thread(emitter: Emitter, interval_seconds: float = 0.05) -> None:
 
     def run() -> None:
         while True:
-            emitter.pump()
+            try:
+                emitter.pump()
+            except Exception:
+                _internal_error.warning("internal error, records not handed over, trying again", exc_info=True)
             time.sleep(interval_seconds)
 
     threading.Thread(target=run, name="otlp-tracing emitter", daemon=True).start()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -380,3 +382,26 @@ def test_a_sidecar_that_starts_is_no_warning(
 
     (line,) = caplog.messages
     assert line.endswith("none.sock: No such file or directory; records are kept and sent later")
+
+
+def test_an_internal_error_does_not_end_the_hand_over(sidecar: Sidecar, path: Path) -> None:
+    """In a server with another loop the thread logs it and connects a moment later."""
+    script = """
+import sys, time
+from pathlib import Path
+from otlp_tracing.plugin.emitter import Emitter, start_pump_thread
+calls = []
+def clock():
+    calls.append(1)
+    if len(calls) == 1:
+        raise ValueError
+    return time.monotonic()
+start_pump_thread(Emitter(Path(sys.argv[1]), clock), 0.001)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        sidecar.accept()
+        _, log = process.communicate()
+
+    assert b"internal error, records not handed over" in log
