@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from checkout import TESTDATA
 from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.ingest.request_record import decode
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.spans.assemble import assemble
 from otlp_tracing.sidecar.spans.model import SpanRecord
 from spans_of import rules_of
@@ -39,6 +41,15 @@ def test_a_recorded_request_gives_the_expected_spans(path: Path) -> None:
     spans = assemble(decode(path.read_bytes()), CONTEXT, rules_of())
 
     assert [shown(span) for span in spans] == expected["spans"]
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: str(path.relative_to(TESTDATA / "transcripts")))
+def test_a_span_with_shared_attributes_is_encoded_as_one_without(path: Path) -> None:
+    """The shared attributes are the first ones, so their bytes, made once, are the begin of each span's."""
+    rules = rules_of(span={"semconv": "dup"})
+    for _ in range(2):
+        for span in assemble(decode(path.read_bytes()), CONTEXT, rules):
+            assert encode_span(span) == encode_span(dataclasses.replace(span, shared=None))
 
 
 def test_every_record_is_there() -> None:

@@ -33,6 +33,7 @@ from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.model import Attributes
 from otlp_tracing.sidecar.spans.rules import SpanRules
+from otlp_tracing.sidecar.spans.shared_attributes import SharedTable
 from otlp_tracing.sidecar.tail.controller import SamplingController
 from otlp_tracing.sidecar.tail.rules import TailRules
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -83,6 +84,7 @@ class EntryBuilder:
         self._recorder = recorder
         self._detected = resource.detect(environment)
         self._names = CardinalityLimit(lambda kind: metrics.add(NAMES_REFUSED, kind))
+        self._shared = SharedTable()
 
     def build(self, key: bytes, config: bytes) -> Entry:
         """Return the entry of a configuration; register it with the rates, the metrics and the live page.
@@ -113,7 +115,7 @@ class EntryBuilder:
             redaction=settings.redaction,
             policy=self._policy,
         )
-        rules = SpanRules.from_settings(settings, self._methods, self._names)
+        rules = SpanRules.from_settings(settings, self._methods, self._names, self._shared)
         for fault in rules.faults:
             setting = "span.name" if fault.field == "span.name" else "span.attributes"
             self._leave_out(setting, "this part of the spans is left out", fault)

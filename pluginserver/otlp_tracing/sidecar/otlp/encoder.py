@@ -84,7 +84,7 @@ def encode_span(span: SpanRecord) -> bytes:
                 _text(b"\x2a", span.name),
                 _KINDS[span.kind],
                 _TIMES.pack(0x39, span.start_unix_ns, 0x41, span.end_unix_ns),
-                _SPAN_ATTRIBUTES.encode(span.attributes),
+                _span_attributes(span),
                 b"".join([_field(b"\x6a", _link(link)) for link in span.links]) if span.links else b"",
                 _ERROR if span.is_error else b"",
                 _FLAGS.pack(_FLAGS_TAG, flags),
@@ -219,10 +219,13 @@ class _AttributeEncoder:
         self._tag: Final = tag
         self._names = {}
 
-    def encode(self, attributes: Attributes) -> bytes:
-        """Write all attributes."""
+    def encode(self, attributes: Attributes, begin: int = 0) -> bytes:
+        """Write the attributes from the one with the number `begin` on."""
         pieces: list[bytes] = []
         for key, value in attributes.items():
+            if begin > 0:
+                begin -= 1
+                continue
             name = self._names.get(key)
             if name is None:
                 name = self._add(key)
@@ -246,6 +249,15 @@ class _AttributeEncoder:
         if len(self._names) < _MAX_NAMES:
             self._names[key] = name
         return name
+
+
+def _span_attributes(span: SpanRecord) -> bytes:
+    shared = span.shared
+    if shared is None:
+        return _SPAN_ATTRIBUTES.encode(span.attributes)
+    if not shared.encoded:
+        shared.encoded = _SPAN_ATTRIBUTES.encode(shared.attributes)
+    return shared.encoded + _SPAN_ATTRIBUTES.encode(span.attributes, len(shared.attributes))
 
 
 def _any_value(value: AttributeValue) -> bytes:

@@ -39,7 +39,7 @@ from otlp_tracing.sidecar.redaction.string_kinds import (
     StringKind,
     StringKinds,
 )
-from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SharedAttributes, SpanRecord
 
 _log = logging.getLogger("otlp_tracing.sidecar.redaction")
 
@@ -121,11 +121,17 @@ class Redactor:
             return self._redact_attributes(valid, on_finding, budget or CostBudget())
 
     def _redact(self, span: SpanRecord, on_finding: OnFinding, budget: CostBudget) -> SpanRecord:
-        attributes = self._redact_names(span.attributes, on_finding, budget)
-        replaced = self._redact_texts(_texts_of(span), attributes, on_finding, budget)
+        attributes, shared = self._redact_names(span.attributes, on_finding, budget), span.shared
+        if shared is not None and attributes is not span.attributes and not _begin_alike(attributes, shared):
+            shared = None
+        # The shared attributes of which nothing is known are scanned with the others.
+        begin = len(shared.attributes) if shared is not None and shared.clean_by is self._scan else 0
+        replaced = self._redact_texts(_texts_of(span), attributes, on_finding, budget, begin)
         if replaced:
-            return _with_texts(span, attributes, replaced)
-        return span if attributes is span.attributes else span.with_attributes(attributes)
+            return _with_texts(span, attributes, replaced, begin)
+        if replaced is None and shared is not None:
+            shared.clean_by = self._scan
+        return span if attributes is span.attributes else span.with_attributes(attributes, shared)
 
     def _redact_attributes(self, attributes: Attributes, on_finding: OnFinding, budget: CostBudget) -> Attributes:
         attributes = self._redact_names(attributes, on_finding, budget)
@@ -148,11 +154,22 @@ class Redactor:
         return attributes
 
     def _redact_texts(
-        self, texts: list[str], attributes: Attributes, on_finding: OnFinding, budget: CostBudget
-    ) -> dict[int, str | None]:
-        """Return the strings to replace, by index: the span's own come first, then those of its attributes."""
+        self, texts: list[str], attributes: Attributes, on_finding: OnFinding, budget: CostBudget, begin: int = 0
+    ) -> dict[int, str | None] | None:
+        """Return the strings to replace, by index: the span's own come first, then those of its attributes.
+
+        Args:
+            texts: the span's own.
+            attributes: of the span.
+            on_finding: is called with each finding.
+            budget: is spent.
+            begin: number of the first attribute that is scanned.
+
+        Returns:
+            None if there is no finding at all, also none that stays.
+        """
         own = len(texts)
-        _add_texts(texts, attributes)
+        _add_texts(texts, attributes, begin)
         cut: dict[int, str] = {}
         for text in texts:
             if len(text) > _MAX_LENGTH:
@@ -163,8 +180,8 @@ class Redactor:
                 texts[index] = text[:_MAX_LENGTH] + _USERINFO_END
         found = self._scan.find(texts, budget)
         if not found and not cut:
-            return {}
-        return self._replace_findings(_names_of_texts(own, attributes), texts, cut, found, on_finding)
+            return None
+        return self._replace_findings(_names_of_texts(own, attributes, begin), texts, cut, found, on_finding)
 
     def _redact_by_name(
         self, kind: StringKind, name: str, text: str, on_finding: OnFinding, budget: CostBudget
@@ -262,6 +279,10 @@ def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Dete
     yield AssignedSecret(sensitive, frozenset(redaction.safe_query))
 
 
+def _begin_alike(attributes: Attributes, shared: SharedAttributes) -> bool:
+    return all(attributes.get(name) == value for name, value in shared.attributes.items())
+
+
 def _texts_of(span: SpanRecord) -> list[str]:
     texts = [span.name, span.trace_state]
     for link in span.links:
@@ -269,17 +290,19 @@ def _texts_of(span: SpanRecord) -> list[str]:
     return texts
 
 
-def _add_texts(texts: list[str], attributes: Attributes) -> None:
+def _add_texts(texts: list[str], attributes: Attributes, begin: int = 0) -> None:
     for value in attributes.values():
-        if isinstance(value, str):
+        if begin > 0:
+            begin -= 1
+        elif isinstance(value, str):
             texts.append(value)
         elif isinstance(value, list):
             texts += value
 
 
-def _names_of_texts(own: int, attributes: Attributes) -> list[str]:
+def _names_of_texts(own: int, attributes: Attributes, begin: int) -> list[str]:
     names = [SPAN_NAME, *[TRACE_STATE] * own][:own]
-    for name, value in attributes.items():
+    for name, value in list(attributes.items())[begin:]:
         names += [name] * (len(value) if isinstance(value, list) else int(isinstance(value, str)))
     return names
 
@@ -293,8 +316,17 @@ def _with_value(attributes: Attributes, name: str, value: AttributeValue | None)
     return changed
 
 
-def _with_texts(span: SpanRecord, attributes: Attributes, replaced: Mapping[int, str | None]) -> SpanRecord:
-    """Return the span with some of its strings replaced, by index; None drops one."""
+def _with_texts(
+    span: SpanRecord, attributes: Attributes, replaced: Mapping[int, str | None], begin: int = 0
+) -> SpanRecord:
+    """Return the span with some of its strings replaced; None drops one.
+
+    Args:
+        span: whose strings they are.
+        attributes: of the span, as far as they are redacted.
+        replaced: the strings, by index.
+        begin: number of attributes that stay, the shared ones or none.
+    """
     links = tuple(
         dataclasses.replace(link, trace_state=replaced.get(number, link.trace_state) or "")
         for number, link in enumerate(span.links, 2)
@@ -304,16 +336,22 @@ def _with_texts(span: SpanRecord, attributes: Attributes, replaced: Mapping[int,
         name=replaced.get(0, span.name) or "",
         trace_state=replaced.get(1, span.trace_state) or "",
         links=links,
-        attributes=_with_values(attributes, replaced, 2 + len(links)),
+        attributes=_with_values(attributes, replaced, 2 + len(links), begin),
+        shared=span.shared if begin else None,
     )
 
 
-def _with_values(attributes: Attributes, replaced: Mapping[int, str | None], index: int) -> Attributes:
-    """Return attributes with some of their strings replaced; the first string has the given index."""
+def _with_values(attributes: Attributes, replaced: Mapping[int, str | None], index: int, begin: int = 0) -> Attributes:
+    """Return attributes with some of their strings replaced, from the attribute with the number `begin` on.
+
+    The first string of these has the given index.
+    """
     changed: Attributes = {}
-    for name, value in attributes.items():
+    for number_of_attribute, (name, value) in enumerate(attributes.items()):
         left: AttributeValue | None = value
-        if isinstance(value, str):
+        if number_of_attribute < begin:
+            pass
+        elif isinstance(value, str):
             left = replaced.get(index, value)
             index += 1
         elif isinstance(value, list):

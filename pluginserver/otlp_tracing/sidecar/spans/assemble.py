@@ -16,7 +16,7 @@ from otlp_tracing.sidecar.spans.client import client_attributes
 from otlp_tracing.sidecar.spans.connection import connection_span
 from otlp_tracing.sidecar.spans.grpc import Call, grpc_call
 from otlp_tracing.sidecar.spans.intervals import LONG_NS, Interval, long_connects, long_phases
-from otlp_tracing.sidecar.spans.model import Attributes, Kind, SpanRecord, present
+from otlp_tracing.sidecar.spans.model import Attributes, Kind, SharedAttributes, SpanRecord, present
 from otlp_tracing.sidecar.spans.request_debug import debug_intervals
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.sampling import sampling_attributes
@@ -62,7 +62,7 @@ def request_attributes(record: RequestRecord, context: RequestContext, rules: Sp
     """Return the attributes of the SERVER span alone; the arguments are those of assemble()."""
     if record.log.session is not None:
         return connection_span(record, context, rules).attributes
-    attributes = server_attributes(record, route_of(record, rules.names), _received_call(record, rules), rules)
+    attributes, _ = server_attributes(record, route_of(record, rules.names), _received_call(record, rules), rules)
     _add_context(attributes, context)
     return attributes
 
@@ -71,7 +71,7 @@ def _server_span(
     record: RequestRecord, context: RequestContext, rules: SpanRules, times: SpanTimes, kept_for: str | None
 ) -> SpanRecord:
     route, call = route_of(record, rules.names), _received_call(record, rules)
-    attributes = server_attributes(record, route, call, rules)
+    attributes, shared = server_attributes(record, route, call, rules)
     _add_context(attributes, context, kept_for)
     name = call.span_name if call else rules.methods.name(record.method)
     if route and call is None:
@@ -91,6 +91,7 @@ def _server_span(
         trace_state=context.trace_state,
         is_error=record.error_type is not None,
         links=(context.link,) if context.link else (),
+        shared=shared,
     )
 
 
@@ -110,10 +111,13 @@ def _add_client_spans(
     call = grpc_call(record, record.sent_call, rules.names) if record.sent_call is not None else None
     name = call.span_name if call else rules.methods.name(record.sent_method)
     last = len(times.tries) - 1
-    for number, attributes in enumerate(client_attributes(record, call, rules)):
+    tries, shared = client_attributes(record, call, rules)
+    for number, attributes in enumerate(tries):
         start_ns, end_ns = times.tries[number]
         span_id, is_error = _try_id(context, number, last), "error.type" in attributes
-        spans.append(_span(context, span_id, context.span_id, name, "client", start_ns, end_ns, attributes, is_error))
+        spans.append(
+            _span(context, span_id, context.span_id, name, "client", start_ns, end_ns, attributes, is_error, shared)
+        )
 
 
 def _time_before_upstream(record: RequestRecord, context: RequestContext, times: SpanTimes) -> SpanRecord:
@@ -150,11 +154,23 @@ def _span(  # noqa: PLR0917 - the fields that differ
     end_ns: int,
     attributes: Attributes,
     is_error: bool = False,
+    shared: SharedAttributes | None = None,
 ) -> SpanRecord:
     """Return a span below the SERVER span of its trace."""
-    flags, state = context.flags, context.trace_state
     return SpanRecord(
-        context.trace_id, span_id, parent_id, name, kind, start_ns, end_ns, attributes, flags, state, is_error
+        context.trace_id,
+        span_id,
+        parent_id,
+        name,
+        kind,
+        start_ns,
+        end_ns,
+        attributes,
+        context.flags,
+        context.trace_state,
+        is_error,
+        (),
+        shared,
     )
 
 

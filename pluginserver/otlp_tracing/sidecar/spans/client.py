@@ -14,7 +14,7 @@ from otlp_tracing.sidecar.ingest.request_record import NO_ANSWER, RequestRecord
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.legacy_semconv import client_names
-from otlp_tracing.sidecar.spans.model import Attributes, add_text, present
+from otlp_tracing.sidecar.spans.model import Attributes, SharedAttributes, add_text, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server import protocol_version
 from otlp_tracing.sidecar.spans.server_address import DEFAULT_PORTS
@@ -23,19 +23,24 @@ _PEER = "service.peer.name"
 _SCHEMES = {"grpc": "http", "grpcs": "https", "ws": "http", "wss": "https"}
 
 
-def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules) -> list[Attributes]:
-    """Return the attributes of the CLIENT spans, one a try; those with an `error.type` are errors.
+def client_attributes(
+    record: RequestRecord, call: Call | None, rules: SpanRules
+) -> tuple[list[Attributes], SharedAttributes]:
+    """Return the attributes of the CLIENT spans, one a try, and those of them that they share, which are the first.
+
+    Those with an `error.type` are errors.
 
     Args:
         record: of the request.
         call: the gRPC call that was sent, if it was one.
         rules: of the plugin entry.
     """
-    shared = _upstream_attributes(record, call, rules)
+    shared = _shared_attributes(record, rules)
+    upstream = _upstream_attributes(record, call, shared)
     last = len(record.tries) - 1
     spans = []
     for number, attempt in enumerate(record.tries):
-        attributes = shared if number == last else dict(shared)
+        attributes = upstream if number == last else dict(upstream)
         if attempt.ip:
             attributes["network.peer.address"] = attempt.ip
         if attempt.port:
@@ -57,24 +62,38 @@ def client_attributes(record: RequestRecord, call: Call | None, rules: SpanRules
         if rules.old_names:
             attributes.update(client_names(attributes))
         spans.append(attributes)
-    return spans
+    return spans, shared
 
 
-def _upstream_attributes(record: RequestRecord, call: Call | None, rules: SpanRules) -> Attributes:
-    attributes = rules.methods.attributes(record.sent_method)
+def _shared_attributes(record: RequestRecord, rules: SpanRules) -> SharedAttributes:
+    service = record.log.service
+    host = port = peer = None
+    if service is not None:
+        host, port = service.host, service.port
+        # A service calls itself by its own `service.name`, which need not be the name that Kong has for it.
+        peer = tag_value(tags_of(service), _PEER) or service.name
+    key = (record.sent_method, host, port, peer)
+    shared = rules.shared.get(key)
+    if shared is None:
+        attributes = rules.methods.attributes(record.sent_method)
+        add_text(attributes, "server.address", host)
+        if port:
+            attributes["server.port"] = int(port)
+        add_text(attributes, _PEER, peer)
+        shared = rules.shared.add(key, attributes)
+    return shared
+
+
+def _upstream_attributes(record: RequestRecord, call: Call | None, shared: SharedAttributes) -> Attributes:
+    attributes = shared.attributes.copy()
     service = record.log.service
     if service is not None:
-        add_text(attributes, "server.address", service.host)
         port = int(service.port) if service.port else None
-        if port is not None:
-            attributes["server.port"] = port
         if service.host:
             scheme = _SCHEMES.get(service.protocol or "", service.protocol or "http")
             host = f"[{service.host}]" if ":" in service.host else service.host
             shown = f":{port}" if port is not None and port != DEFAULT_PORTS.get(scheme) else ""
             attributes["url.full"] = f"{scheme}://{host}{shown}{record.log.upstream_uri or '/'}"
-        # A service calls itself by its own `service.name`, which need not be the name that Kong has for it.
-        add_text(attributes, _PEER, tag_value(tags_of(service), _PEER) or service.name)
     if call is not None:
         attributes.update(present(call.attributes()))
     return attributes

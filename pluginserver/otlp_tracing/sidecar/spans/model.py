@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from otlp_tracing.context import SpanContext
@@ -32,6 +32,26 @@ def add_number(attributes: Attributes, name: str, number: float | None) -> None:
         attributes[name] = int(number)
 
 
+class SharedAttributes:
+    """Attributes that many spans have, with their values: scanned once for secrets, and encoded once.
+
+    Args:
+        attributes: never changed.
+    """
+
+    __slots__ = ("attributes", "clean_by", "encoded")
+    attributes: Final[Attributes]
+    encoded: bytes
+    """As fields of a span; empty before the first one is encoded."""
+    clean_by: object
+    """The scan that has found no secret in them; None before."""
+
+    def __init__(self, attributes: Attributes) -> None:
+        self.attributes = attributes
+        self.encoded = b""
+        self.clean_by = None
+
+
 @dataclass(slots=True, init=False)
 class SpanRecord:
     """One span.
@@ -49,6 +69,7 @@ class SpanRecord:
         trace_state: the tracestate sent upstream.
         is_error: the span's status is ERROR; otherwise it is unset.
         links: related spans of other traces.
+        shared: the first of the attributes, in their order; None if they are not known to be shared.
     """
 
     trace_id: Final[bytes]
@@ -63,6 +84,7 @@ class SpanRecord:
     trace_state: Final[str]
     is_error: Final[bool]
     links: Final[tuple[SpanContext, ...]]
+    shared: SharedAttributes | None = field(compare=False, repr=False)
 
     # Two are made per request. mypyc does not compile the __init__ that a dataclass generates.
     def __init__(  # noqa: PLR0917 - the fields
@@ -79,6 +101,7 @@ class SpanRecord:
         trace_state: str,
         is_error: bool,
         links: tuple[SpanContext, ...] = (),
+        shared: SharedAttributes | None = None,
     ) -> None:
         self.trace_id = trace_id
         self.span_id = span_id
@@ -92,8 +115,9 @@ class SpanRecord:
         self.trace_state = trace_state
         self.is_error = is_error
         self.links = links
+        self.shared = shared
 
-    def with_attributes(self, attributes: Attributes) -> SpanRecord:
+    def with_attributes(self, attributes: Attributes, shared: SharedAttributes | None = None) -> SpanRecord:
         """Return the span with other attributes; dataclasses.replace takes four times as long."""
         return SpanRecord(
             self.trace_id,
@@ -108,4 +132,5 @@ class SpanRecord:
             self.trace_state,
             self.is_error,
             self.links,
+            shared,
         )

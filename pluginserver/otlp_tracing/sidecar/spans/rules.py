@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError, Fault
@@ -10,6 +10,7 @@ from otlp_tracing.sidecar.spans.cardinality import CardinalityLimit
 from otlp_tracing.sidecar.spans.header_capture import HeaderCapture
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
 from otlp_tracing.sidecar.spans.own_attributes import OwnAttributes
+from otlp_tracing.sidecar.spans.shared_attributes import SharedTable
 from otlp_tracing.sidecar.spans.span_name import SpanName
 
 
@@ -27,6 +28,7 @@ class SpanRules:
         span_name: of SERVER spans; None for the name of the conventions.
         gen_ai_messages: input, output, or both: texts of models' calls to show.
         faults: of the configuration; these parts of it are left out.
+        shared: attributes that spans share; of all entries of a sidecar.
     """
 
     request_headers: HeaderCapture | None
@@ -38,10 +40,13 @@ class SpanRules:
     span_name: SpanName | None = None
     gen_ai_messages: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
+    shared: SharedTable = field(default_factory=SharedTable)
 
     @classmethod
-    def from_settings(cls, settings: Settings, methods: HttpMethods, names: CardinalityLimit) -> SpanRules:
-        """Read an entry's settings; methods and names are the sidecar's."""
+    def from_settings(
+        cls, settings: Settings, methods: HttpMethods, names: CardinalityLimit, shared: SharedTable | None = None
+    ) -> SpanRules:
+        """Read an entry's settings; methods, names and shared attributes are the sidecar's."""
         capture = settings.capture
         own = OwnAttributes(settings.span.attributes)
         faults = list(own.faults)
@@ -61,4 +66,5 @@ class SpanRules:
             span_name=span_name,
             gen_ai_messages=capture.gen_ai_messages,
             faults=tuple(faults),
+            shared=shared or SharedTable(),
         )

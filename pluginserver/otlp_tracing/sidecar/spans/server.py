@@ -13,15 +13,17 @@ from otlp_tracing.sidecar.spans.client_tls import tls_attributes
 from otlp_tracing.sidecar.spans.gen_ai import gen_ai_attributes
 from otlp_tracing.sidecar.spans.grpc import Call
 from otlp_tracing.sidecar.spans.http_route import http_route
-from otlp_tracing.sidecar.spans.kong_entities import add_entities
+from otlp_tracing.sidecar.spans.kong_entities import add_configured, add_consumer
 from otlp_tracing.sidecar.spans.legacy_semconv import server_names
-from otlp_tracing.sidecar.spans.model import Attributes, add_number, add_text, present
+from otlp_tracing.sidecar.spans.model import Attributes, SharedAttributes, add_number, add_text, present
 from otlp_tracing.sidecar.spans.rules import SpanRules
 from otlp_tracing.sidecar.spans.server_address import server_address
 
 
-def server_attributes(record: RequestRecord, route: str | None, call: Call | None, rules: SpanRules) -> Attributes:
-    """Return the SERVER span's attributes.
+def server_attributes(
+    record: RequestRecord, route: str | None, call: Call | None, rules: SpanRules
+) -> tuple[Attributes, SharedAttributes]:
+    """Return the SERVER span's attributes, and those of them that it shares with others, which are the first.
 
     Args:
         record: of the request.
@@ -31,25 +33,17 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
     """
     log, nginx = record.log, record.nginx
     request, latencies = log.request, log.latencies
-    scheme, address, port = server_address(record)
-    attributes = rules.methods.attributes(record.method)
-    attributes["url.scheme"] = scheme
+    shared = _shared_attributes(record, route, rules)
+    attributes = shared.attributes.copy()
     add_text(attributes, "url.path", record.path)
     add_text(attributes, "url.query", record.query)
-    add_text(attributes, "http.route", route)
-    add_text(attributes, "server.address", address)
-    if port is not None:
-        attributes["server.port"] = port
     add_text(attributes, "client.address", log.client_ip)
     add_text(attributes, "user_agent.original", record.user_agent)
-    if record.status:
-        attributes["http.response.status_code"] = record.status
     version = nginx.protocol_version if nginx is not None else None
     add_text(attributes, "network.protocol.version", version or protocol_version(record, call))
     add_text(attributes, "error.type", record.error_type)
     add_text(attributes, "kong.request.id", request.id)
-    add_entities(attributes, log)
-    add_text(attributes, "kong.response.source", record.source)
+    add_consumer(attributes, log)
     add_number(attributes, "http.request.size", request.size)
     add_number(attributes, "http.response.size", log.response.size)
     add_number(attributes, "kong.latency.kong_ms", latencies.kong)
@@ -73,7 +67,40 @@ def server_attributes(record: RequestRecord, route: str | None, call: Call | Non
         attributes.update(rules.own_attributes.attributes(record))
     if rules.old_names:
         attributes.update(server_names(attributes))
-    return attributes
+    return attributes, shared
+
+
+def _shared_attributes(record: RequestRecord, template: str | None, rules: SpanRules) -> SharedAttributes:
+    log = record.log
+    route, service = log.route, log.service
+    scheme, address, port = server_address(record)
+    key = (
+        record.method,
+        scheme,
+        template,
+        address,
+        port,
+        record.status,
+        record.source,
+        (route.id, route.name) if route is not None else None,
+        (service.id, service.name) if service is not None else None,
+        log.workspace,
+        log.workspace_name,
+    )
+    shared = rules.shared.get(key)
+    if shared is None:
+        attributes = rules.methods.attributes(record.method)
+        attributes["url.scheme"] = scheme
+        add_text(attributes, "http.route", template)
+        add_text(attributes, "server.address", address)
+        if port is not None:
+            attributes["server.port"] = port
+        if record.status:
+            attributes["http.response.status_code"] = record.status
+        add_configured(attributes, log)
+        add_text(attributes, "kong.response.source", record.source)
+        shared = rules.shared.add(key, attributes)
+    return shared
 
 
 def route_of(record: RequestRecord, names: CardinalityLimit) -> str | None:

@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from otlp_tracing import __version__
 from otlp_tracing import context as trace_context
 from otlp_tracing.sidecar.otlp import encoder as otlp
-from otlp_tracing.sidecar.spans.model import SpanRecord
+from otlp_tracing.sidecar.spans.model import SharedAttributes, SpanRecord
 from otlp_tracing_devtools.fake_collector import attribute_values
 
 SPAN = SpanRecord(
@@ -132,3 +132,13 @@ def test_a_batch_is_its_spans_in_order() -> None:
 
     names = [span.name for span in decoded(*spans).resource_spans[0].scope_spans[0].spans]
     assert names == [f"span {number}" for number in range(300)]
+
+
+def test_shared_attributes_are_the_same_bytes() -> None:
+    """A span with shared attributes is encoded to the bytes of one without, the first time and later."""
+    shared = SharedAttributes({"text": "é", "int": 200})
+    alone = dataclasses.replace(SPAN, attributes={**shared.attributes, "path": "/a"}, shared=None)
+    others = dataclasses.replace(SPAN, attributes={**shared.attributes, "path": "/b", "size": 1}, shared=None)
+
+    for span in (alone, others):
+        assert otlp.encode_span(dataclasses.replace(span, shared=shared)) == otlp.encode_span(span)

@@ -10,9 +10,11 @@ import pytest
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import SpanContext
+from otlp_tracing.sidecar.otlp.encoder import encode_span
 from otlp_tracing.sidecar.redaction.detectors import CONTENT_DETECTORS
 from otlp_tracing.sidecar.redaction.redactor import shared_redactor
-from redacting import redacted, span_of, values_of
+from otlp_tracing.sidecar.spans.model import SharedAttributes
+from redacting import redacted, shared_span, span_of, values_of
 
 
 def test_a_span_without_secrets_is_the_same_span() -> None:
@@ -133,3 +135,68 @@ def test_a_pattern_of_the_user_sees_request_ids() -> None:
     found = values_of(span, patterns=[{"name": "id", "pattern": "[0-9a-f]{32}"}])
 
     assert found == {"kong.request.id": "[REDACTED]"}
+
+
+def test_a_secret_in_shared_attributes_is_found_each_time() -> None:
+    """A secret in attributes that spans share is replaced and reported in every span, also in its encoded form."""
+    shared = SharedAttributes({"kong.route.name": "of alice@example.com"})
+
+    for number in range(3):
+        result, noted = redacted(shared_span(shared, url__path=f"/{number}"))
+
+        assert result.attributes["kong.route.name"] == "of [REDACTED]"
+        assert [attribute for attribute, *_ in noted] == ["kong.route.name"]
+        assert b"alice" not in encode_span(result)
+
+
+def test_a_secret_beside_shared_attributes_is_found() -> None:
+    """A secret in the other attributes of a span is replaced, whatever is known of those that it shares."""
+    shared = SharedAttributes({"kong.route.name": "users", "server.port": 80, "kong.service.name": "users"})
+
+    for number in range(3):
+        clean = shared_span(shared, url__path=f"/{number}")
+        assert redacted(clean) == (clean, [])
+        result, noted = redacted(shared_span(shared, url__path="/alice@example.com", a="b", c="x bob@example.com"))
+
+        assert result.attributes == {
+            **shared.attributes, "url.path": "/REDACTED", "a": "b", "c": "x [REDACTED]"
+        }  # fmt: skip
+        assert [attribute for attribute, *_ in noted] == ["url.path", "c"]
+        encoded = encode_span(result)
+        assert b"example.com" not in encoded
+        assert encoded == encode_span(dataclasses.replace(result, shared=None))
+
+
+def test_shared_attributes_are_scanned_by_every_redactor() -> None:
+    """Attributes without a finding of one entry are scanned with another entry's patterns."""
+    shared = SharedAttributes({"kong.route.name": "project-x"})
+    span = shared_span(shared, url__path="/")
+    pattern = {"name": "project", "pattern": "project-[a-z]"}
+
+    for _ in range(2):
+        assert redacted(span)[0] is span
+        result, _ = redacted(span, patterns=[pattern])
+        assert result.attributes["kong.route.name"] == "[REDACTED]"
+        assert b"project-x" not in encode_span(result)
+
+
+def test_a_shared_attribute_is_redacted_by_its_name() -> None:
+    """A shared attribute with a sensitive name is replaced in the encoded form too."""
+    shared = SharedAttributes({"http.request.header.cookie": "secret"})
+
+    for _ in range(2):
+        result, _ = redacted(shared_span(shared, url__path="/"))
+
+        assert result.attributes["http.request.header.cookie"] == "[REDACTED]"
+        assert b"secret" not in encode_span(result)
+
+
+def test_lone_surrogates_in_shared_attributes_are_replaced() -> None:
+    """A span whose shared attributes cannot be encoded as they are is encoded."""
+    shared = SharedAttributes({"kong.route.name": "a\ud800"})
+
+    for _ in range(2):
+        result, _ = redacted(shared_span(shared, url__path="/"))
+
+        assert result.attributes["kong.route.name"] == "a?"
+        assert b"a?" in encode_span(result)
