@@ -40,7 +40,7 @@ class Sidecar:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
-        self._listener.settimeout(5)
+        self._listener.settimeout(60)
 
     def accept(self) -> None:
         self.connection, _ = self._listener.accept()
