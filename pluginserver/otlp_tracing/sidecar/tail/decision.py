@@ -3,7 +3,7 @@
 A trace that the head dropped has no threshold in its tracestate, because the share of requests that it represents is
 not known. The services behind were told that it is not sampled; only the gateway's part of the trace is kept.
 
-The order is that of Pipeline._decide (pipeline.py): a rule first, then the head, the response, and rare routes.
+The order is that of Pipeline._decide (pipeline.py): a debug session, the response, the rules, the head, rare routes.
 
 A rule on the finished request decides by the trace's randomness, as the head does. So of a trace that the head kept
 with one probability, and a rule with a lower one, the lower is the probability; its spans state it.
