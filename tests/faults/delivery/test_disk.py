@@ -23,6 +23,7 @@ from faults.delivery.libc_double import LibcDouble
 from faults.delivery.scene import Scene, StartScene
 from faults.delivery.small_disk import small_disk
 from faults.delivery.stalls import START_IMPORTS, import_seconds
+from files import size
 from load.process_figures import cpu_seconds
 
 pytestmark = pytest.mark.timeout(3600)
@@ -77,17 +78,10 @@ def test_the_disk_fails(start_scene: StartScene, folder: Path, error: int) -> No
 
         def mend() -> None:
             if error != errno.EROFS:  # a read-only disk deletes nothing
-                wait_for(lambda: _size(database) == 0, 60, "the file is deleted, and a new one could not be written")
+                wait_for(lambda: size(database) == 0, 60, "the file is deleted, and a new one could not be written")
             double.fail(0)
 
         _ride_out(scene, lambda: double.fail(error), mend)
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # between the deletion of a file and the making of the next
-        return None
 
 
 def test_the_disk_stalls(start_scene: StartScene, folder: Path) -> None:

@@ -12,15 +12,9 @@ from pathlib import Path
 import pytest
 
 from delivery_doubles import SpoolLife, until
+from files import size
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, DiskError, Writer
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # between the deletion of a file and the making of the next
-        return None
 
 
 def test_batches_outlast_the_process(tmp_path: Path) -> None:
@@ -144,7 +138,7 @@ def test_a_new_file_is_made_as_soon_as_the_disk_takes_one(tmp_path: Path) -> Non
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
             try:
                 deleted = life.spool.delete(ids)
-                await until(lambda: _size(tmp_path / "spool.db") == 0)
+                await until(lambda: size(tmp_path / "spool.db") == 0)
                 assert life.spool.trouble is not None
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
