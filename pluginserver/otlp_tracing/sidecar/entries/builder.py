@@ -131,7 +131,7 @@ class EntryBuilder:
             redactor,
             destination,
             log,
-            settings.metrics.enabled or tail_rules.read_whole or (log is not None and log[0].wants_all),
+            settings.metrics.enabled or tail_rules.reads_whole or (log is not None and log[0].wants_all),
         )
 
     def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError, Fault
@@ -24,11 +24,11 @@ class SpanRules:
         old_names: write the HTTP and RPC conventions' former names as well.
         methods: those that are known.
         names: bounds routes and gRPC methods; shared by all entries of a sidecar.
+        shared: attributes that spans share; of all entries of a sidecar.
         own_attributes: to add to SERVER spans; None without any.
         span_name: of SERVER spans; None for the name of the conventions.
         gen_ai_messages: input, output, or both: texts of models' calls to show.
         faults: of the configuration; these parts of it are left out.
-        shared: attributes that spans share; of all entries of a sidecar.
     """
 
     request_headers: HeaderCapture | None
@@ -36,11 +36,11 @@ class SpanRules:
     old_names: bool
     methods: HttpMethods
     names: CardinalityLimit
+    shared: SharedTable
     own_attributes: OwnAttributes | None = None
     span_name: SpanName | None = None
     gen_ai_messages: tuple[str, ...] = ()
     faults: tuple[Fault, ...] = ()
-    shared: SharedTable = field(default_factory=SharedTable)
 
     @classmethod
     def from_settings(
@@ -62,9 +62,9 @@ class SpanRules:
             old_names=settings.span.semconv == "dup",
             methods=methods,
             names=names,
+            shared=shared or SharedTable(),
             own_attributes=own or None,
             span_name=span_name,
             gen_ai_messages=capture.gen_ai_messages,
             faults=tuple(faults),
-            shared=shared or SharedTable(),
         )

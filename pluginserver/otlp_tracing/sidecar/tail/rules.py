@@ -165,7 +165,7 @@ class TailRules:
         self.rules = [FinishedRule(rule, f"{place}[{number}]") for number, rule in enumerate(rules, 1)]
 
     @property
-    def read_whole(self) -> bool:
+    def reads_whole(self) -> bool:
         """A rule reads more of a record than its outline."""
         return any(rule.reads_whole for rule in self.rules)
 
