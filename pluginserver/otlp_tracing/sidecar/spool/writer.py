@@ -132,7 +132,7 @@ class Writer:
 
     def open(self) -> asyncio.Future[OpenedSpool]:
         """Open the file, a new one if necessary; the future raises DiskError if that is not possible now."""
-        return self._post(other=lambda: self._open(anew=False))
+        return self._post(other=self._open)
 
     def sync(self) -> asyncio.Future[None]:
         """Synchronize the file now; the future raises DiskError if the disk fails."""
@@ -142,9 +142,9 @@ class Writer:
         """Make a new file of all batches, if the open one was deleted or replaced; tell whether that was so."""
         return self._post(other=self._restore)
 
-    def start_anew(self) -> asyncio.Future[OpenedSpool]:
-        """Delete the file, of which no batch is needed any more, and open a new one."""
-        return self._post(other=lambda: self._open(anew=True))
+    def start_anew(self) -> asyncio.Future[None]:
+        """Delete the file, of which no batch is needed any more, and make a new one."""
+        return self._post(other=lambda: self._with_database(self._start_anew))
 
     async def close(self, seconds: float) -> None:
         """Finish all jobs, synchronize and end the thread, within `seconds`."""
@@ -246,14 +246,12 @@ class Writer:
             self._replace(error)
             return work(self._database)
 
-    def _open(self, *, anew: bool) -> OpenedSpool:
+    def _open(self) -> OpenedSpool:
         if self._folder is None:
             try:
                 self._folder = SpoolFolder(self._path)
             except OSError as error:
                 raise DiskError(reason(Path(error.filename or self._path), error)) from error
-        if anew and self._database is not None:
-            self._start_anew(self._database)
         lost: dict[bytes, int] = {}
         is_new = self._database is None
         if is_new and self._folder.quarantined():
