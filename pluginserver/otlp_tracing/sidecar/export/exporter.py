@@ -90,6 +90,7 @@ class Exporter:
             accounting.noun,
         )
         self._rejected, self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
+        self._internal_error = LimitedLog(_log)
         self.queue = SendQueue(accounting, spool, unspooled, self._on_queued)
         self._configure(destination, is_known=is_known)
         self._task = self._start()
@@ -315,7 +316,8 @@ class Exporter:
             batch.close()
 
     def _log_internal_error(self, error: Exception) -> None:
-        _log.exception("internal error in exporter for %s; its %s are kept", self.label, self.accounting.nouns)
+        sentence = "internal error in exporter for %s; its %s are kept"
+        self._internal_error.warning(sentence, self.label, self.accounting.nouns, exc_info=True)
         self.backoff.record_failure(f"{type(error).__name__}: {error}")
 
     async def _attempt(self, batch: InFlightBatch) -> ExportResult | None:

@@ -73,7 +73,7 @@ class MetricExporter:
         self._backoff = RetryBackoff(self._clock)
         self._succeeded_at: float | None = None
         self._remedy = self._command = ""
-        self._failed, self._recovered = LimitedLog(_log), LimitedLog(_log)
+        self._failed, self._recovered, self._internal_error = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self._exporting = asyncio.Lock()
         self._task = asyncio.create_task(self._run(), name=f"export metrics to {destination.address}")
 
@@ -149,7 +149,8 @@ class MetricExporter:
             try:
                 await self.export()
             except Exception as error:
-                _log.exception("internal error in the export of metrics to %s", self._destination.address)
+                sentence = "internal error in the export of metrics to %s"
+                self._internal_error.warning(sentence, self._destination.address, exc_info=True)
                 self._backoff.record_failure(f"{type(error).__name__}: {error}")
 
 

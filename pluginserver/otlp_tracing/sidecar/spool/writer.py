@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from otlp_tracing.errors import TracingError
 from otlp_tracing.folders import reason
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.database import Database
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
@@ -115,6 +116,7 @@ class Writer:
         self._gather_until = float("-inf")
         self._hurry = threading.Event()
         self._has_free_pages = False
+        self._internal_error = LimitedLog(_log)
         # A daemon: a disk that does not answer must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
@@ -229,7 +231,7 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             return DiskError(str(error))
         except Exception as error:
-            _log.exception("internal error in spool")
+            self._internal_error.warning("internal error in spool", exc_info=True)
             return DiskError(f"{type(error).__name__}: {error}")
 
     def _with_database(self, work: Callable[[Database], T]) -> T:

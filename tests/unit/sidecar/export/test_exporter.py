@@ -9,6 +9,7 @@ import pytest
 
 from delivery_doubles import OK
 from export_stage import BAD, DOWN, Stage, books, staged
+from otlp_tracing import log_limit
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 from otlp_tracing.sidecar.export.result import Action, ExportResult
 
@@ -109,6 +110,22 @@ def test_an_internal_error_does_not_end_the_exports(caplog: pytest.LogCaptureFix
         assert delivery.state == "ok"
 
     staged(scene)
+
+
+def test_internal_errors_do_not_fill_the_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An exporter that fails for an hour makes several hundred attempts; those of one interval are one line."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+
+    async def scene(stage: Stage) -> None:
+        delivery, _ = stage.to(timeout=100)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(delivery.queue, "pop", None)  # which cannot be called
+            stage.send(delivery, "a")
+            await asyncio.sleep(3600)
+
+    staged(scene)
+
+    assert caplog.text.count("internal error in exporter") == 1
 
 
 def test_several_requests_are_under_way() -> None:

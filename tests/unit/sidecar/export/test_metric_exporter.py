@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 import virtual_time
+from otlp_tracing import log_limit
 from otlp_tracing.config.settings import MetricExport, Settings
 from otlp_tracing.metrics import METRIC_EXPORTS
 from otlp_tracing.sidecar.export import metric_exporter
@@ -113,6 +114,25 @@ def test_an_outage_costs_points_and_no_counts() -> None:
         assert value(METRIC_EXPORTS, destination="http://c:4317", error_type="") >= 1
 
     staged(scene)
+
+
+def test_internal_errors_do_not_fill_the_log(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """They end no exports, and those of one interval are one line."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+
+    async def scene(stage: Stage) -> None:
+        table = stage.table(interval=1000)
+        (collector,) = stage.collectors
+        table.histogram(DURATION, {}).observe(1)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(collector, "export", None)  # which cannot be called
+            await asyncio.sleep(3600)
+        await asyncio.sleep(15)
+        assert collector.counts()[0] == 1
+
+    staged(scene)
+
+    assert caplog.text.count("internal error in the export of metrics") == 1
 
 
 def test_a_refused_key_is_not_tried_without_a_reason() -> None:

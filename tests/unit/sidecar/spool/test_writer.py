@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from otlp_tracing import log_limit
 from otlp_tracing.sidecar.spool import writer as module
 from otlp_tracing.sidecar.spool.database import Database
 from otlp_tracing.sidecar.spool.writer import DiskError, Writer
@@ -71,6 +72,28 @@ def test_what_was_written_is_on_the_disk_after_fifty_milliseconds(
     # The best of some: the machine may be busy, the spool must not be.
     bound = module.SYNC_SECONDS + 0.02
     assert min(asyncio.run(scenario())) < bound
+
+
+def test_internal_errors_do_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every job has its error; those of one interval are one line, since a busy sidecar has fifty jobs a second."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+
+    def raising(_: Database) -> None:
+        raise KeyError("an internal error")
+
+    async def scenario() -> None:
+        writer = Writer(tmp_path / "spool", gather_seconds=0.0)
+        await writer.open()
+        for _ in range(100):
+            with pytest.raises(DiskError, match="KeyError"):
+                await writer.write(raising)
+        await writer.close(5)
+
+    asyncio.run(scenario())
+
+    assert caplog.text.count("internal error in spool") == 1
 
 
 def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
