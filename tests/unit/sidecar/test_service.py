@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,6 +16,7 @@ from aiohttp import web
 
 from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar import service
+from otlp_tracing.sidecar.ingest import receiver
 from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.live.http import http_port
 from otlp_tracing.sidecar.service import ServiceOptions
@@ -78,6 +80,29 @@ async def test_a_deleted_socket_is_bound_again(
     second = await asyncio.open_unix_connection(path)
 
     assert await ask(*second) == await ask(*first) == b"hello"
+    keeping.cancel()
+    listening.close()
+
+
+async def test_an_internal_error_does_not_end_the_watch_of_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A deleted socket is bound once the error is over."""
+    monkeypatch.setattr(service, "_SOCKET_SECONDS", 0.01)
+    path = tmp_path / "sidecar.sock"
+    listening = service._Listening(cast(Receiver, SimpleNamespace(connection=asyncio.Protocol)), path)
+    await listening.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(receiver, "bind", None)  # which cannot be called
+        keeping = asyncio.create_task(listening.keep())
+        path.unlink()
+        while "internal error, socket not bound" not in caplog.text:
+            assert not keeping.done(), "the watch has ended"
+            await asyncio.sleep(0.001)
+    while "it is bound again" not in caplog.text:
+        assert not keeping.done(), "the watch has ended"
+        await asyncio.sleep(0.001)
+    assert path.exists()
     keeping.cancel()
     listening.close()
 
