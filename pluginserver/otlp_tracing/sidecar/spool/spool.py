@@ -61,6 +61,7 @@ class Spool:
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._failed, self._recovered, self._read_failed = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
+        self._deleted = LimitedLog(_log)
         self._loop = asyncio.get_running_loop()
         self._started_ms = time.time_ns() // 1_000_000
         self._started = self._loop.time()
@@ -210,7 +211,7 @@ class Spool:
                 self._salt = opened.salt
                 self._on_open(opened)
             elif await self._writer.restore():
-                _log.warning("spool deleted: %s: all that waits is stored there again", self._folder)
+                self._deleted.warning("spool deleted: %s: all that waits is stored there again", self._folder)
             if self._undeleted:
                 await self._delete_again(self._writer)
             await self._store_unspooled()

@@ -116,6 +116,7 @@ class Writer:
         self._gather_until = float("-inf")
         self._hurry = threading.Event()
         self._has_free_pages = False
+        self._newer, self._damaged, self._recovered = LimitedLog(_log), LimitedLog(_log), LimitedLog(_log)
         self._internal_error = LimitedLog(_log)
         # A daemon: a disk that does not answer must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -274,7 +275,7 @@ class Writer:
         if self._database is None:
             path = self._folder.database()
             if self._folder.has_newer():
-                _log.warning(
+                self._newer.warning(
                     "spool format is newer in %s: its spans and log records stay there, using %s", self._path, path.name
                 )
             self._database = Database(path)
@@ -348,7 +349,7 @@ class Writer:
             self._database = None
         self._folder.quarantine(path)
         self._replaced = old or self._replaced
-        _log.error("spool damaged: %s is moved aside and recovered (%s)", path, error)
+        self._damaged.error("spool damaged: %s is moved aside and recovered (%s)", path, error)
         return self._recover()
 
     def _recover(self) -> dict[bytes, int]:
@@ -375,7 +376,7 @@ class Writer:
         self._database, self._replaced = database, None
         kept = [self._folder.keep_recovered(recovery.path).name for recovery in recoveries]
         if kept:
-            _log.warning(
+            self._recovered.warning(
                 "spool recovered: %d spans and log records of %s could not be read", lost.total(), " and ".join(kept)
             )
         return dict(lost)

@@ -13,6 +13,7 @@ import pytest
 
 from delivery_doubles import SpoolLife, until
 from files import size
+from otlp_tracing import log_limit
 from otlp_tracing.sidecar.spool.folder import SpoolFolder
 from otlp_tracing.sidecar.spool.writer import SYNC_SECONDS, DiskError, Writer
 
@@ -175,6 +176,24 @@ def test_a_file_is_read_on_a_full_disk(tmp_path: Path) -> None:
             assert await life.bodies() == [b"1", b"2"]
 
     asyncio.run(scene())
+
+
+def test_a_file_that_is_deleted_again_and_again_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file system whose inode numbers change looks the same; the new files of one interval are one line."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+
+    async def scene() -> None:
+        async with SpoolLife(tmp_path / "spool") as life:
+            for _ in range(3):
+                (tmp_path / "spool" / "spool.db").unlink()
+                await until((tmp_path / "spool" / "spool.db").exists)
+                await life.append("1")
+
+    asyncio.run(scene())
+
+    assert [line.partition(":")[0] for line in caplog.messages if "deleted" in line] == ["spool deleted"]
 
 
 @pytest.mark.parametrize("deleted", [".", "spool.db", "spool.db-wal"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from otlp_tracing import log_limit
 from otlp_tracing.sidecar.spool import writer as module
 from otlp_tracing.sidecar.spool.database import Database
+from otlp_tracing.sidecar.spool.schema import FORMAT
 from otlp_tracing.sidecar.spool.writer import DiskError, Writer
 
 LONG = 3600.0
@@ -94,6 +97,53 @@ def test_internal_errors_do_not_fill_the_log(
     asyncio.run(scenario())
 
     assert caplog.text.count("internal error in spool") == 1
+
+
+def test_a_disk_that_breaks_each_file_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each job has a new file; the damages of one interval are one line, and the recoveries another."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+
+    def broken(_: Database) -> None:
+        raise sqlite3.DatabaseError("database disk image is malformed")
+
+    async def scenario() -> None:
+        writer = Writer(tmp_path / "spool")
+        await writer.open()
+        for _ in range(3):
+            with pytest.raises(DiskError, match="malformed"):
+                await writer.read(broken)
+        await writer.close(5)
+
+    asyncio.run(scenario())
+
+    assert [line.partition(":")[0] for line in caplog.messages] == ["spool damaged", "spool recovered"]
+
+
+def test_a_newer_file_on_a_full_disk_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The sidecar tries each second to make a file of its own format; the attempts of one interval are one line."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+
+    def full(_: Path) -> Database:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async def scenario() -> None:
+        writer = Writer(tmp_path)
+        for _ in range(3):
+            with pytest.raises(DiskError, match="full"):
+                await writer.open()
+        await writer.close(5)
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as newer:
+        newer.execute(f"PRAGMA user_version={FORMAT + 1}")
+        newer.execute("CREATE TABLE one (x)")
+    monkeypatch.setattr(module, "Database", full)
+    asyncio.run(scenario())
+
+    assert [line.partition(" in ")[0] for line in caplog.messages] == ["spool format is newer"]
 
 
 def test_a_disk_that_does_not_sync_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
