@@ -139,6 +139,7 @@ class Emitter:
         self._reported: list[Total] | None = None  # on this connection
         self._lost_at: float | None = None
         self._said_lost = False
+        self._refused = LimitedLog(_log, clock)
 
     def __repr__(self) -> str:
         state = "connected" if self._socket else "not connected"
@@ -351,7 +352,7 @@ class Emitter:
                 try:
                     self.policy.set_json(rules)
                 except (ConfigError, ValueError) as error:
-                    _log.error("policy refused, the last good one stays in force: %s", error)
+                    self._refused.error("policy refused, the last good one stays in force: %s", error)
             case _:
                 raise WireError(f"the sidecar sent a {type(frame).__name__}")
 

@@ -304,6 +304,24 @@ def test_a_policy_lasts_until_the_next_good_one(sidecar: Sidecar, emitter: Emitt
     assert emitter.policy.rules.rules == ()
 
 
+def test_a_policy_that_each_connection_brings_does_not_fill_the_log(
+    sidecar: Sidecar, emitter: Emitter, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sidecar that cannot serve may end every connection: the log has a line in ten seconds."""
+    for _ in range(15):
+        emitter.pump()
+        sidecar.accept()
+        sidecar.connection.sendall(encode(Policy(b"{")))
+        emitter.pump()
+        sidecar.connection.close()
+        emitter.pump()
+        clock.now += 1
+
+    first, second = (line for line in caplog.messages if line.startswith("policy refused"))
+    assert not first.endswith("more like it before)")
+    assert second.endswith(" (and 9 more like it before)")
+
+
 def test_rates_that_stand_still_need_no_allowance(emitter: Emitter) -> None:
     """Without a budget and a bound on the load nothing is asked on the path of a request."""
     assert emitter.allowance(ORIGIN, Sampling(0.5, "follow")) is None
