@@ -29,6 +29,7 @@ from otlp_tracing.kong_server.heartbeat import (
     waits_for_core,
 )
 from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, kept_path, pending_path
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
@@ -131,6 +132,10 @@ class Child:
     ended_at_once: int = 0
     start_seconds: float = _START_SECONDS
 
+    def __post_init__(self) -> None:
+        """Limit the log lines of a child that keeps ending: a worker is started each second."""
+        self._ended, self._not_started = LimitedLog(_log), LimitedLog(_log)
+
     @property
     def pause(self) -> float:
         """Seconds between two starts."""
@@ -154,7 +159,7 @@ class Child:
             )
         except OSError as error:
             # No process or no memory is left, or the installation is being replaced.
-            _log.error("%s start failed, trying again: %s: %s", self.role, self.command[0], error.strerror)
+            self._not_started.error("%s start failed, trying again: %s: %s", self.role, self.command[0], error.strerror)
 
     def note_end(self, table: HeartbeatTable, now: float) -> None:
         """Log the end of the process and forget it, if it has ended."""
@@ -164,7 +169,7 @@ class Child:
         is_settled = lasted >= (_KILLED_SECONDS if code < 0 else _SETTLED_SECONDS)
         self.ended_at_once = 0 if is_settled or self.slot is not None else self.ended_at_once + 1
         again = f"; the next start is after {self.pause:g} s" if self.pause > _RESPAWN_SECONDS else ""
-        _log.warning("%s ended: pid %d, exit code %d%s", self.role, self.process.pid, code, again)
+        self._ended.warning("%s ended: pid %d, exit code %d%s", self.role, self.process.pid, code, again)
         if self.slot is not None and table.read(self.slot)[0] == self.process.pid:
             table.write(self.slot, 0, table.read(self.slot)[1])
         self.process = None

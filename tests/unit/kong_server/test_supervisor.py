@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from otlp_tracing import log_limit
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable, state_and_cpu_seconds
 from otlp_tracing.kong_server.lifecycle import identity, kept_path, pending_path
@@ -214,6 +215,21 @@ def test_a_program_that_is_gone_is_named(tmp_path: Path, caplog: pytest.LogCaptu
     Child("worker 0", [str(tmp_path / "python"), "-c", ""], slot=0).start_if_due(100.0)
 
     assert caplog.messages == [f"worker 0 start failed, trying again: {tmp_path / 'python'}: No such file or directory"]
+
+
+def test_a_worker_that_never_serves_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its ends of one interval are one line, and its failed starts another."""
+    monkeypatch.setattr(log_limit, "INTERVAL_SECONDS", 3600.0)
+    worker = Child("worker 0", [str(tmp_path / "python")], slot=0)
+    for second in range(3):
+        ends(worker, 1, 0.5)
+        worker.start_if_due(200.0 + second)
+
+    ended, not_started = caplog.messages
+    assert ended.startswith("worker 0 ended: pid ")
+    assert not_started.startswith("worker 0 start failed, trying again: ")
 
 
 def test_a_worker_that_waits_for_a_core_at_its_start_is_left_alone() -> None:
