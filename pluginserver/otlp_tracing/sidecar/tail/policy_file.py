@@ -24,6 +24,7 @@ from otlp_tracing.config.policies import MAX_BYTES, Policies, parse_policies, ru
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.folders import reason
 from otlp_tracing.handoff.frames import Debug, Policy, encode
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import POLICIES, POLICY_LOADS
 from otlp_tracing.sampling.head_policy import HeadPolicy
 from otlp_tracing.sidecar.ingest.worker_link import WorkerLink
@@ -98,6 +99,7 @@ class PolicyFile:
         self._in_force: LastGood | None = None
         self._is_restored = False
         self._fault = ""
+        self._refused = LimitedLog(_log, clock)
         self.head = HeadPolicy()
         """The rules of the head decision, for requests that the sidecar decides itself."""
         self.tail = TailRules()
@@ -177,11 +179,11 @@ class PolicyFile:
         try:
             session = DebugSession(debug, link, self._clock)
         except (ConfigError, ValueError, RecursionError) as error:
-            _log.warning("debug session refused: %s", error)
+            self._refused.warning("debug session refused: %s", error)
             link.close()
             return
         if self.session is not None:
-            _log.warning("debug session refused: another one is running")
+            self._refused.warning("debug session refused: another one is running")
             link.close()
             return
         self.session = session

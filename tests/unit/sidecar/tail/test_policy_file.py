@@ -390,6 +390,20 @@ def test_one_debug_session_runs_at_a_time_and_is_bounded(watched: Watched) -> No
     assert (first.is_closed, second.is_closed, second.kept) == (False, True, [])
 
 
+def test_refused_debug_sessions_do_not_fill_the_log(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    """A script may ask again and again, on a connection each: the log has a line in ten seconds."""
+    running = Person()
+    watched.file.start_session(running.link, Debug(b'{"tags": ["a"]}', 60, 2))
+    for _ in range(6):
+        watched.file.start_session(Person().link, Debug(b'{"tags": ["a"]}', 60, 2))
+        watched.file.start_session(Person().link, Debug(b"{}", 60, 2))
+        watched.now += 2
+
+    first, second = (line for line in caplog.messages if "refused" in line)
+    assert first == "debug session refused: another one is running"
+    assert second == "debug session refused: another one is running (and 9 more like it before)"
+
+
 _VALUES = st.recursive(
     st.none()
     | st.booleans()
