@@ -17,7 +17,7 @@ from aiohttp import web
 
 from otlp_tracing.config.otel_variables import exporter_remarks
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.log_limit import LimitedLog
+from otlp_tracing.log_limit import LimitedLibrary, LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry, new_transport
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
@@ -45,6 +45,10 @@ _rates_failed, _cannot_listen = LimitedLog(_log), LimitedLog(_log)
 FLUSH_SECONDS = 5.0
 # A spool takes milliseconds to open; one that is broken, or held by a sidecar that is about to end, takes longer.
 _OPEN_SECONDS = 1.5
+
+# Their warnings are limited. The first has a traceback for each request that is no HTTP. The second has a hundred
+# a second once a client has taken every descriptor. The third has a line for each answer with a wrong cookie.
+_LIBRARIES = ("aiohttp.server", "asyncio", "aiohttp.internal")
 
 _PARENT_SECONDS = 0.5  # without a pidfd
 _SOCKET_SECONDS = 1.0  # a worker tries again five times in it
@@ -94,6 +98,8 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
         ConfigError: if it cannot listen at its socket.
     """
     stop = _stop_event(options)
+    for library in _LIBRARIES:
+        logging.getLogger(library).addFilter(LimitedLibrary())
     metrics = Metrics()
     warnings = RecentWarnings()
     WARNINGS.pass_on_to(warnings.add)

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,6 +15,7 @@ from typing import cast
 import pytest
 from aiohttp import web
 
+from otlp_tracing.log_limit import INTERVAL_SECONDS
 from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar import service
 from otlp_tracing.sidecar.ingest import receiver
@@ -122,6 +124,29 @@ def test_a_stop_is_no_error(tmp_path: Path) -> None:
 
     assert process.returncode == 0
     assert not [line for line in lines if "exception" in line or "Traceback" in line], lines
+
+
+def test_clients_that_speak_no_http_do_not_fill_the_log(tmp_path: Path) -> None:
+    """The log has a line in ten seconds, without the words of a client."""
+    arguments = ["sidecar", "--listen", str(tmp_path / "sidecar.sock"), "--http", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "otlp_tracing", *arguments, "--spool", str(tmp_path / "spool")]
+    began = time.monotonic()
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = ""
+        while "health and metrics" not in line:
+            line = process.stderr.readline()
+            assert line
+        port = int(line.rpartition(":")[2])
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nX-Key \0: hunter2\r\n\r\n")
+                assert client.recv(1000).split()[1] == b"400"
+        process.terminate()
+        log = process.stderr.read()
+
+    assert 1 <= log.count("ERROR aiohttp.server") <= 1 + (time.monotonic() - began) / INTERVAL_SECONDS
+    assert "hunter2" not in log
 
 
 @pytest.mark.parametrize("has_pidfd", [True, False])
