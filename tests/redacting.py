@@ -35,8 +35,10 @@ def redacted_with(own: list[dict[str, Any]], span: SpanRecord, **redaction: Any)
     redactor = shared_redactor(settings.redaction, settings.span.attributes)
     result = redactor.redact(span, lambda *finding: noted.append(finding))
     of_attributes: Noted = []
-    attributes = redactor.redact_attributes(span.attributes, lambda *finding: of_attributes.append(finding))
-    assert attributes == result.attributes
+    attributes, shared = redactor.redact_attributes(
+        span.attributes, lambda *finding: of_attributes.append(finding), shared=span.shared
+    )
+    assert (attributes, shared) == (result.attributes, result.shared)
     assert of_attributes == [one for one in noted if one[0] not in REQUIRED]
     return result, noted
 

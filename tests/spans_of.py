@@ -65,7 +65,7 @@ def spans_of(context: RequestContext = CONTEXT, rules: SpanRules | None = None, 
     """Return the spans of record_of(**fields)."""
     record, rules = record_of(**fields), rules or rules_of()
     spans = assemble(record, context, rules)
-    assert request_attributes(record, context, rules) == spans[0].attributes
+    assert request_attributes(record, context, rules) == (spans[0].attributes, spans[0].shared)
     assert [fault for span in spans for fault in faults(span)] == []
     return spans
 

@@ -40,7 +40,7 @@ from otlp_tracing.sidecar.redaction.report import RedactionReport
 from otlp_tracing.sidecar.route_table import RouteKey, RouteTable
 from otlp_tracing.sidecar.spans.assemble import assemble, request_attributes
 from otlp_tracing.sidecar.spans.http_methods import HttpMethods
-from otlp_tracing.sidecar.spans.model import Attributes, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, SharedAttributes, SpanRecord
 from otlp_tracing.sidecar.tail.controller import LOCAL, SamplingController
 from otlp_tracing.sidecar.tail.decision import RouteMinimum, TailDecision, decide_by_rule, keep_reason
 from otlp_tracing.sidecar.tail.policy_file import PolicyFile
@@ -237,13 +237,15 @@ class Pipeline:
             spans = self._redact(assemble(record, tail.context, entry.rules, tail.kept_for), entry.redactor, route)
             encoded = _encode(spans)
         if entry.log is not None and entry.log[0].wants(record, is_kept=bool(spans)):
-            log, destination = entry.log
             if spans:
-                log_record = self._log(log, destination, record, tail.context, dict(spans[0].attributes))
+                attributes, shared = dict(spans[0].attributes), spans[0].shared
+                log_record = self._log(entry.log, record, tail.context, attributes, shared)
             else:
-                attributes = request_attributes(record, context, entry.rules)
-                attributes = entry.redactor.redact_attributes(attributes, self._on_finding(route))
-                log_record = self._log(log, destination, record, context, attributes)
+                attributes, shared = request_attributes(record, context, entry.rules)
+                attributes, shared = entry.redactor.redact_attributes(
+                    attributes, self._on_finding(route), shared=shared
+                )
+                log_record = self._log(entry.log, record, context, attributes, shared)
         outcome = RequestOutcome(
             key,
             entry.name,
@@ -275,14 +277,15 @@ class Pipeline:
 
     def _log(
         self,
-        log: AccessLog,
-        destination: Destination,
+        log: tuple[AccessLog, Destination],
         record: RequestRecord,
         context: RequestContext,
         attributes: Attributes,
+        shared: SharedAttributes | None,
     ) -> bytes:
+        access_log, destination = log
         try:
-            encoded = log.encode(record, context, attributes)
+            encoded = access_log.encode(record, context, attributes, shared)
         except (ValueError, TypeError) as error:
             _rejected.warning("log record not encoded, dropped: %s", error)
             self._exporters.submit(destination, [], 1)
@@ -308,7 +311,7 @@ class Pipeline:
         self, entry: Entry, record: RequestRecord, context: RequestContext, *, is_kept: bool
     ) -> FinishedRule | None:
         """Return the rule on the finished request that decides: a debug session's, or another if keep does not."""
-        request = FinishedRequest(record, lambda: request_attributes(record, context, entry.rules))
+        request = FinishedRequest(record, lambda: request_attributes(record, context, entry.rules)[0])
         session = self._policy.session
         if session is not None and session.rule.matches(request):
             self._policy.keep_by_session(session)

@@ -15,7 +15,7 @@ from otlp_tracing.context import RequestContext
 from otlp_tracing.sidecar.access_logs.body import REQUEST_MS, Body
 from otlp_tracing.sidecar.ingest.request_record import RequestRecord
 from otlp_tracing.sidecar.otlp.encoder import Severity, encode_log
-from otlp_tracing.sidecar.spans.model import Attributes
+from otlp_tracing.sidecar.spans.model import Attributes, SharedAttributes
 from otlp_tracing.sidecar.spans.timing import end_ns
 
 _INFO: Final = Severity(9, "INFO")
@@ -51,17 +51,24 @@ class AccessLog:
         """
         return (is_kept or self._is_all) and severity(record).number >= self._min_severity
 
-    def encode(self, record: RequestRecord, context: RequestContext, attributes: Attributes) -> bytes:
+    def encode(
+        self,
+        record: RequestRecord,
+        context: RequestContext,
+        attributes: Attributes,
+        shared: SharedAttributes | None = None,
+    ) -> bytes:
         """Return a request's log record, see otlp.encoder.encode_log.
 
         Args:
             record: of the request.
             context: of the request.
             attributes: of its SERVER span, redacted; the duration is added to them.
+            shared: the first of the attributes, see SpanRecord.
         """
         attributes[REQUEST_MS] = int(record.duration_ms)
         time_ns = end_ns(record.log, record.tries)
-        return encode_log(context, time_ns, attributes, severity(record), self._body.text(attributes))
+        return encode_log(context, time_ns, attributes, severity(record), self._body.text(attributes), shared)
 
 
 def severity(record: RequestRecord) -> Severity:

@@ -157,7 +157,7 @@ class EntryBuilder:
             return
 
         def redact(attributes: Attributes) -> Attributes:
-            return dict(redactor.redact_attributes(attributes, self._on_finding))
+            return dict(redactor.redact_attributes(attributes, self._on_finding)[0])
 
         try:
             destination = Destination.from_settings(settings, self._environment, self._detected, "metrics")

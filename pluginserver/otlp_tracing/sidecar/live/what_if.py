@@ -65,7 +65,7 @@ class WhatIfRedaction:
 
 
 def _redacted(redactor: Redactor, text: str) -> str:
-    return str(redactor.redact_attributes({_PATH: text}, lambda *_: None).get(_PATH, ""))
+    return str(redactor.redact_attributes({_PATH: text}, lambda *_: None)[0].get(_PATH, ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Final
 
 from otlp_tracing import __version__
 from otlp_tracing.context import RequestContext, SpanContext
-from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SpanRecord
+from otlp_tracing.sidecar.spans.model import Attributes, AttributeValue, SharedAttributes, SpanRecord
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -84,7 +84,7 @@ def encode_span(span: SpanRecord) -> bytes:
                 _text(b"\x2a", span.name),
                 _KINDS[span.kind],
                 _TIMES.pack(0x39, span.start_unix_ns, 0x41, span.end_unix_ns),
-                _span_attributes(span),
+                _SPAN_ATTRIBUTES.encode_with(span.shared, span.attributes),
                 b"".join([_field(b"\x6a", _link(link)) for link in span.links]) if span.links else b"",
                 _ERROR if span.is_error else b"",
                 _FLAGS.pack(_FLAGS_TAG, flags),
@@ -96,7 +96,14 @@ def encode_span(span: SpanRecord) -> bytes:
     return b"\x12" + (_LENGTHS[size] if size < 0x4000 else _varint(size)) + body
 
 
-def encode_log(context: RequestContext, time_ns: int, attributes: Attributes, severity: Severity, body: str) -> bytes:
+def encode_log(  # noqa: PLR0917 - the fields
+    context: RequestContext,
+    time_ns: int,
+    attributes: Attributes,
+    severity: Severity,
+    body: str,
+    shared: SharedAttributes | None = None,
+) -> bytes:
     """Encode the log record of a request, as the field of a ScopeLogs that it becomes.
 
     Args:
@@ -105,6 +112,7 @@ def encode_log(context: RequestContext, time_ns: int, attributes: Attributes, se
         attributes: of the record.
         severity: of the record.
         body: its text; empty without one.
+        shared: the first of the attributes, see SpanRecord.
 
     Raises:
         ValueError, TypeError: as encode_span does.
@@ -115,7 +123,7 @@ def encode_log(context: RequestContext, time_ns: int, attributes: Attributes, se
                 _LOG_TIMES.pack(0x09, time_ns, 0x59, time_ns, 0x45, context.flags & _TRACE_FLAGS),
                 severity.encoded,
                 _field(b"\x2a", _any_value(body)) if body else b"",
-                _LOG_ATTRIBUTES.encode(attributes),
+                _LOG_ATTRIBUTES.encode_with(shared, attributes),
                 b"\x4a\x10",
                 context.trace_id,
                 b"\x52\x08",
@@ -219,6 +227,15 @@ class _AttributeEncoder:
         self._tag: Final = tag
         self._names = {}
 
+    def encode_with(self, shared: SharedAttributes | None, attributes: Attributes) -> bytes:
+        """Write attributes of which the first are shared, these once for all that share them."""
+        if shared is None:
+            return self.encode(attributes)
+        encoded = shared.encoded.get(self._tag)
+        if encoded is None:
+            encoded = shared.encoded[self._tag] = self.encode(shared.attributes)
+        return encoded + self.encode(attributes, len(shared.attributes))
+
     def encode(self, attributes: Attributes, begin: int = 0) -> bytes:
         """Write the attributes from the one with the number `begin` on."""
         pieces: list[bytes] = []
@@ -249,15 +266,6 @@ class _AttributeEncoder:
         if len(self._names) < _MAX_NAMES:
             self._names[key] = name
         return name
-
-
-def _span_attributes(span: SpanRecord) -> bytes:
-    shared = span.shared
-    if shared is None:
-        return _SPAN_ATTRIBUTES.encode(span.attributes)
-    if not shared.encoded:
-        shared.encoded = _SPAN_ATTRIBUTES.encode(shared.attributes)
-    return shared.encoded + _SPAN_ATTRIBUTES.encode(span.attributes, len(shared.attributes))
 
 
 def _any_value(value: AttributeValue) -> bytes:

@@ -105,38 +105,50 @@ class Redactor:
             return self._redact(_span_without_surrogates(span), on_finding, budget or CostBudget())
 
     def redact_attributes(
-        self, attributes: Attributes, on_finding: OnFinding, budget: CostBudget | None = None
-    ) -> Attributes:
+        self,
+        attributes: Attributes,
+        on_finding: OnFinding,
+        budget: CostBudget | None = None,
+        shared: SharedAttributes | None = None,
+    ) -> tuple[Attributes, SharedAttributes | None]:
         """Return attributes without their secrets, as those of a span; the same object if they have no secret.
+
+        And those that are still shared; None without any.
 
         Args:
             attributes: of a log record or a metric.
             on_finding: is called with each finding.
             budget: for all of them; None for SPAN_BUDGET.
+            shared: the first of the attributes, see SpanRecord.
         """
         try:
-            return self._redact_attributes(attributes, on_finding, budget or CostBudget())
+            return self._redact_attributes(attributes, shared, on_finding, budget or CostBudget())
         except UnicodeEncodeError:
             valid = _attributes_without_surrogates(attributes)
-            return self._redact_attributes(valid, on_finding, budget or CostBudget())
+            return self._redact_attributes(valid, None, on_finding, budget or CostBudget())
 
     def _redact(self, span: SpanRecord, on_finding: OnFinding, budget: CostBudget) -> SpanRecord:
-        attributes, shared = self._redact_names(span.attributes, on_finding, budget), span.shared
-        if shared is not None and attributes is not span.attributes and not _begin_alike(attributes, shared):
-            shared = None
-        # The shared attributes of which nothing is known are scanned with the others.
-        begin = len(shared.attributes) if shared is not None and shared.clean_by is self._scan else 0
-        replaced = self._redact_texts(_texts_of(span), attributes, on_finding, budget, begin)
+        attributes = self._redact_names(span.attributes, on_finding, budget)
+        shared = _still_shared(span.shared, span.attributes, attributes)
+        replaced = self._redact_texts(_texts_of(span), attributes, shared, on_finding, budget)
         if replaced:
-            return _with_texts(span, attributes, replaced, begin)
-        if replaced is None and shared is not None:
-            shared.clean_by = self._scan
+            return _with_texts(span, attributes, replaced, self._begin(shared))
         return span if attributes is span.attributes else span.with_attributes(attributes, shared)
 
-    def _redact_attributes(self, attributes: Attributes, on_finding: OnFinding, budget: CostBudget) -> Attributes:
-        attributes = self._redact_names(attributes, on_finding, budget)
-        replaced = self._redact_texts([], attributes, on_finding, budget)
-        return _with_values(attributes, replaced, 0) if replaced else attributes
+    def _redact_attributes(
+        self, given: Attributes, shared: SharedAttributes | None, on_finding: OnFinding, budget: CostBudget
+    ) -> tuple[Attributes, SharedAttributes | None]:
+        attributes = self._redact_names(given, on_finding, budget)
+        shared = _still_shared(shared, given, attributes)
+        replaced = self._redact_texts([], attributes, shared, on_finding, budget)
+        if replaced:
+            begin = self._begin(shared)
+            return _with_values(attributes, replaced, 0, begin), shared if begin else None
+        return attributes, shared
+
+    def _begin(self, shared: SharedAttributes | None) -> int:
+        # The shared attributes of which nothing is known are scanned with the others.
+        return len(shared.attributes) if shared is not None and shared.clean_by is self._scan else 0
 
     def _redact_names(self, given: Attributes, on_finding: OnFinding, budget: CostBudget) -> Attributes:
         attributes = given
@@ -154,21 +166,23 @@ class Redactor:
         return attributes
 
     def _redact_texts(
-        self, texts: list[str], attributes: Attributes, on_finding: OnFinding, budget: CostBudget, begin: int = 0
-    ) -> dict[int, str | None] | None:
-        """Return the strings to replace, by index: the span's own come first, then those of its attributes.
+        self,
+        texts: list[str],
+        attributes: Attributes,
+        shared: SharedAttributes | None,
+        on_finding: OnFinding,
+        budget: CostBudget,
+    ) -> dict[int, str | None]:
+        """Return the strings to replace, by index: the span's own come first, then those of its scanned attributes.
 
         Args:
             texts: the span's own.
             attributes: of the span.
+            shared: the first of the attributes; they are not scanned again once no secret was found in them.
             on_finding: is called with each finding.
             budget: is spent.
-            begin: number of the first attribute that is scanned.
-
-        Returns:
-            None if there is no finding at all, also none that stays.
         """
-        own = len(texts)
+        own, begin = len(texts), self._begin(shared)
         _add_texts(texts, attributes, begin)
         cut: dict[int, str] = {}
         for text in texts:
@@ -180,7 +194,9 @@ class Redactor:
                 texts[index] = text[:_MAX_LENGTH] + _USERINFO_END
         found = self._scan.find(texts, budget)
         if not found and not cut:
-            return None
+            if shared is not None:
+                shared.clean_by = self._scan
+            return {}
         return self._replace_findings(_names_of_texts(own, attributes, begin), texts, cut, found, on_finding)
 
     def _redact_by_name(
@@ -279,8 +295,14 @@ def _detectors(redaction: Redaction, sensitive: SensitiveNames) -> Iterator[Dete
     yield AssignedSecret(sensitive, frozenset(redaction.safe_query))
 
 
-def _begin_alike(attributes: Attributes, shared: SharedAttributes) -> bool:
-    return all(attributes.get(name) == value for name, value in shared.attributes.items())
+def _still_shared(
+    shared: SharedAttributes | None, given: Attributes, attributes: Attributes
+) -> SharedAttributes | None:
+    """Return the shared attributes if redaction by name, which made attributes of the given ones, left them."""
+    if shared is None or attributes is given:
+        return shared
+    are_left = all(attributes.get(name) == value for name, value in shared.attributes.items())
+    return shared if are_left else None
 
 
 def _texts_of(span: SpanRecord) -> list[str]:

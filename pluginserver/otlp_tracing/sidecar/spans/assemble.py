@@ -58,13 +58,15 @@ def assemble(
     return spans
 
 
-def request_attributes(record: RequestRecord, context: RequestContext, rules: SpanRules) -> Attributes:
-    """Return the attributes of the SERVER span alone; the arguments are those of assemble()."""
+def request_attributes(
+    record: RequestRecord, context: RequestContext, rules: SpanRules
+) -> tuple[Attributes, SharedAttributes | None]:
+    """Return the attributes of the SERVER span, and those that it shares; the arguments are those of assemble()."""
     if record.log.session is not None:
-        return connection_span(record, context, rules).attributes
-    attributes, _ = server_attributes(record, route_of(record, rules.names), _received_call(record, rules), rules)
+        return connection_span(record, context, rules).attributes, None
+    attributes, shared = server_attributes(record, route_of(record, rules.names), _received_call(record, rules), rules)
     _add_context(attributes, context)
-    return attributes
+    return attributes, shared
 
 
 def _server_span(

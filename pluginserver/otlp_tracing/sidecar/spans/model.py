@@ -33,7 +33,7 @@ def add_number(attributes: Attributes, name: str, number: float | None) -> None:
 
 
 class SharedAttributes:
-    """Attributes that many spans have, with their values: scanned once for secrets, and encoded once.
+    """Attributes that many spans have, and their log records: scanned once for secrets, and encoded once a signal.
 
     Args:
         attributes: never changed.
@@ -41,14 +41,14 @@ class SharedAttributes:
 
     __slots__ = ("attributes", "clean_by", "encoded")
     attributes: Final[Attributes]
-    encoded: bytes
-    """As fields of a span; empty before the first one is encoded."""
+    encoded: Final[dict[bytes, bytes]]
+    """As fields of a span or of a log record, by the tag of the field."""
     clean_by: object
     """The scan that has found no secret in them; None before."""
 
     def __init__(self, attributes: Attributes) -> None:
         self.attributes = attributes
-        self.encoded = b""
+        self.encoded = {}
         self.clean_by = None
 
 

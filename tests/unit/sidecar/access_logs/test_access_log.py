@@ -11,7 +11,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.access_logs.access_log import AccessLog, severity
 from otlp_tracing.sidecar.access_logs.body import Body
-from otlp_tracing.sidecar.otlp.encoder import SCHEMA_URL, encode_resource, request
+from otlp_tracing.sidecar.otlp.encoder import SCHEMA_URL, encode_resource, encode_span, request
 from spans_of import CONTEXT, GRPC, record_of, spans_of
 
 
@@ -69,6 +69,17 @@ def test_a_record_is_the_server_span_in_other_words() -> None:
     assert record.body.string_value == "GET 250"
     found = {one.key: _value(one.value) for one in record.attributes}
     assert found == {**server.attributes, "kong.latency.request_ms": 250}
+
+
+def test_shared_attributes_are_encoded_once() -> None:
+    """A record that shares attributes with spans and other records has the same bytes as one that shares none."""
+    log, (server, *_) = access_log(requests="all"), spans_of()
+    assert server.shared is not None
+    encode_span(server)
+    for path in ("/a", "/b"):
+        attributes = {**server.attributes, "url.path": path}
+        encoded = log.encode(record_of(), CONTEXT, dict(attributes), server.shared)
+        assert encoded == log.encode(record_of(), CONTEXT, dict(attributes))
 
 
 def test_a_request_is_one_of_the_logs_service() -> None:
