@@ -33,6 +33,7 @@ class Sinks:
 
     plain: ThreadedOtlpSink
     relay: RecordingRelay
+    gzip_relay: RecordingRelay
     tls: ThreadedOtlpSink
     mutual: ThreadedOtlpSink
 
@@ -48,9 +49,10 @@ def sinks(authority: Authority) -> Iterator[Sinks]:
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(ThreadedOtlpSink())
         relay = stack.enter_context(RecordingRelay(plain.sink.port))
+        gzip_relay = stack.enter_context(RecordingRelay(plain.sink.port))
         tls = stack.enter_context(ThreadedOtlpSink(credentials=_credentials(pair)))
         mutual = stack.enter_context(ThreadedOtlpSink(credentials=_credentials(pair, authority.certificate)))
-        yield Sinks(plain, relay, tls, mutual)
+        yield Sinks(plain, relay, gzip_relay, tls, mutual)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,7 @@ def gateway(
     headers = ["x-api-key: planted", "X-Tenant:  blue "]
     entries = {
         "plain": tracing(sinks.relay.endpoint, headers=headers),
+        "gzip": tracing(sinks.gzip_relay.endpoint, compression="gzip"),
         "right-ca": tracing(secure, tls={"ca_cert": right}),
         "wrong-ca": tracing(secure, tls={"ca_cert": stranger}, headers=["x-route: wrong-ca"]),
         "no-check": tracing(secure, tls={"insecure_skip_verify": True}),
@@ -98,11 +101,20 @@ def test_configured_headers_go_with_every_export(gateway: RunningGateway, sinks:
 
 def test_exports_are_compressed_on_the_wire(gateway: RunningGateway, sinks: Sinks) -> None:
     """The bytes that are sent to a collector are gzip, and contain the export."""
+    assert _traced(gateway, "/gzip/1", sinks.plain)
+
+    (is_compressed, message), *_ = grpc_messages(sinks.gzip_relay.sent)
+    assert is_compressed
+    assert ExportTraceServiceRequest.FromString(gzip.decompress(message)).resource_spans
+
+
+def test_exports_within_the_machine_are_not_compressed(gateway: RunningGateway, sinks: Sinks) -> None:
+    """The default for a loopback endpoint."""
     assert _traced(gateway, "/plain/1", sinks.plain)
 
     (is_compressed, message), *_ = grpc_messages(sinks.relay.sent)
-    assert is_compressed
-    assert ExportTraceServiceRequest.FromString(gzip.decompress(message)).resource_spans
+    assert not is_compressed
+    assert ExportTraceServiceRequest.FromString(message).resource_spans
 
 
 @pytest.mark.parametrize("path", ["/right-ca/1", "/no-check/1"])

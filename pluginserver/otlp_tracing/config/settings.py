@@ -406,7 +406,8 @@ class Settings:
         "Attributes of the resource that the spans belong to.")] = ()
     tls: Annotated[Tls, about("TLS towards the collector; used if the endpoint starts with https://.")] = Tls()
     compression: Annotated[Literal["gzip", "none"] | None, about(
-        "Compression of exports. Unset: OTEL_EXPORTER_OTLP_COMPRESSION, otherwise gzip.")] = None
+        "Compression of exports. Unset: OTEL_EXPORTER_OTLP_COMPRESSION, otherwise gzip, or none to a "
+        "loopback address.")] = None
     batch_export: Annotated[BatchExport, about("How spans are batched, and how long they may wait.")] = BatchExport()
     propagation: Annotated[Propagation, about("How trace context enters and leaves the gateway.")] = Propagation()
     sampling: Annotated[Sampling, about("Which traces are kept.")] = Sampling()

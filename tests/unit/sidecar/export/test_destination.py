@@ -152,7 +152,25 @@ def test_every_field_of_the_export_can_come_from_the_environment() -> None:
     assert unset.tls == Tls("/ca.pem", "/client.pem", "/key.pem")
     assert (configured.protocol, configured.gzip) == ("grpc", True)
     assert configured.tls == Tls("/ca.pem", "/own.pem", "/own-key.pem")
-    assert (destination().protocol, destination().gzip, destination().timeout_s) == ("grpc", True, 10.0)
+    assert (destination().protocol, destination().timeout_s) == ("grpc", 10.0)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "gzip"),
+    [
+        ("http://localhost:4317", False),
+        ("https://127.0.0.1:4317", False),
+        ("http://[::1]:4317", False),
+        ("http://collector:4317", True),
+        ("http://10.0.0.1:4317", True),
+        ("https://localhost.example.com", True),
+    ],
+)
+def test_exports_are_compressed_if_they_leave_the_machine(endpoint: str, gzip: bool) -> None:
+    """Unless the entry or the environment says otherwise."""
+    assert destination({"endpoint": endpoint}).gzip == gzip
+    assert destination({"endpoint": endpoint, "compression": "gzip"}).gzip
+    assert not destination({"endpoint": endpoint}, OTEL_EXPORTER_OTLP_COMPRESSION="none").gzip
 
 
 def test_a_proxys_password_is_not_stored() -> None:

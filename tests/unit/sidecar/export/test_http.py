@@ -61,7 +61,7 @@ async def _send(_: Collector, transport: HttpTransport) -> None:
 @pytest.mark.parametrize(("path", "expected"), [("", "/v1/traces"), ("/", "/v1/traces"), ("/otlp/x", "/otlp/x")])
 def test_a_request_goes_where_it_belongs(path: str, expected: str) -> None:
     """To /v1/traces unless the endpoint has a path, with the configured headers, compressed."""
-    collector = played(_send, path, headers=["x-api-key: k", "X-Two: a", "x-two: b"])
+    collector = played(_send, path, headers=["x-api-key: k", "X-Two: a", "x-two: b"], compression="gzip")
 
     ((asked, headers, body),) = collector.requests
     assert asked == expected
@@ -231,7 +231,7 @@ def test_a_response_that_cannot_be_decoded_is_held() -> None:
 def test_headers_of_the_configuration_do_not_describe_the_body() -> None:
     """The body is made here; a length that is not its own would break every request."""
     headers = ["content-length: 5", "Transfer-Encoding: chunked", "content-encoding: br", "content-type: text/html"]
-    ((_, sent, body),) = played(_send, headers=headers).requests
+    ((_, sent, body),) = played(_send, headers=headers, compression="gzip").requests
 
     assert body == b"a request"
     assert (sent["content-type"], sent["content-encoding"]) == ("application/x-protobuf", "gzip")
