@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from doubles import ManualClock
-from otlp_tracing.config.settings import Sampling
+from otlp_tracing.config.settings import Sampling, Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.handoff.frames import Decoder, Rates
 from otlp_tracing.sampling.head import RequestTracer
@@ -78,7 +78,8 @@ class Simulation:
             for _ in range(self.workers)
         ]
         self.tracers = [
-            RequestTracer.of(self.sampling, self.source.randbytes, allowance=allowance) for allowance in self.allowances
+            RequestTracer.from_settings(Settings(sampling=self.sampling), self.source.randbytes, allowance)
+            for allowance in self.allowances
         ]
         self.start_sidecar()
 

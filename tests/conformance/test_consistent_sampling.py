@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace._sampling_experimental import composable_traceid_ra
 from opentelemetry.sdk.trace.sampling import Decision, Sampler
 from opentelemetry.trace import TraceState
 
-from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule
+from otlp_tracing.config.settings import Budget, Load, Sampling, SamplingRule, Settings
 from otlp_tracing.context import RequestContext
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.sampling import ot_tracestate as ot_state
@@ -121,7 +121,7 @@ def off_by(contexts: Sequence[RequestContext]) -> float:
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1, 0.5, 1.0])
 def test_adjusted_counts_estimate_the_requests(rate: float) -> None:
     """Each kept trace represents 1/p requests: together they represent all requests, within the limits of chance."""
-    tracer = RequestTracer.of(Sampling(rate, "follow"), random.Random(4).randbytes)
+    tracer = RequestTracer.from_settings(Settings(sampling=Sampling(rate, "follow")), random.Random(4).randbytes)
 
     assert abs(off_by([tracer.begin({}) for _ in range(20_000)])) < DEVIATIONS
 

@@ -72,15 +72,7 @@ class Phases:
             settings = Settings.from_config(config)
             self._origin = Origin.of(config)
             allowance = records.allowance(self._origin, settings.sampling)
-            self._tracer = RequestTracer.of(
-                settings.sampling,
-                os.urandom,
-                settings.propagation,
-                settings.capture,
-                allowance,
-                redaction=settings.redaction,
-                policy=records.policy,
-            )
+            self._tracer = RequestTracer.from_settings(settings, os.urandom, allowance, records.policy)
             self._log_correlation = settings.log_correlation
             records.announce(self._origin)
             self._hand_over = hand_over_field(self._origin.key, records.worker_id if allowance is not None else None)

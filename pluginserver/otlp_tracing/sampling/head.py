@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from otlp_tracing.config.settings import Capture, Propagation, Redaction, Sampling
+from otlp_tracing.config.settings import Settings
 from otlp_tracing.context import FLAG_RANDOM, FLAG_SAMPLED, RequestContext, SpanContext
 from otlp_tracing.propagation import tracestate as trace_state
 from otlp_tracing.propagation.caller import Caller, Headers
@@ -49,23 +49,20 @@ class RequestTracer:
     policy: HeadPolicy | None = None
 
     @classmethod
-    def of(
+    def from_settings(
         cls,
-        sampling: Sampling,
+        settings: Settings,
         random_bytes: Callable[[int], bytes],
-        propagation: Propagation | None = None,
-        capture: Capture | None = None,
         allowance: Allowance | None = None,
-        *,
-        redaction: Redaction | None = None,
         policy: HeadPolicy | None = None,
     ) -> RequestTracer:
-        """Make the tracer of an entry; missing settings have the schema's defaults.
+        """Make the tracer of an entry; the other arguments are those of the class.
 
         Raises:
             ConfigError: for a sampling rule that cannot work.
         """
-        boundary = TrustBoundary.of(propagation or Propagation(), capture or Capture(), redaction)
+        sampling = settings.sampling
+        boundary = TrustBoundary.of(settings.propagation, settings.capture, settings.redaction)
         rules = Rules.of(sampling.rules)
         threshold_ = threshold.from_rate(sampling.rate)
         is_following = sampling.parent == "follow"

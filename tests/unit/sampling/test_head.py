@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from otlp_tracing.config.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule
+from otlp_tracing.config.sensitive_names import MASK
+from otlp_tracing.config.settings import Budget, Capture, Load, Propagation, Sampling, SamplingRule, Settings
 from otlp_tracing.context import SpanContext
 from otlp_tracing.sampling import threshold
 from otlp_tracing.sampling.head import RequestTracer
@@ -19,7 +20,8 @@ CALLER = {"traceparent": [f"00-{TRACE}-{SPAN}-01"], "tracestate": ["v=1"]}
 
 
 def tracer(rate: float = 1.0, parent: str = "follow") -> RequestTracer:
-    return RequestTracer.of(Sampling(rate, parent), lambda size: bytes(range(1, size + 1)))  # type: ignore[arg-type]
+    settings = Settings(sampling=Sampling(rate, parent))  # type: ignore[arg-type]
+    return RequestTracer.from_settings(settings, lambda size: bytes(range(1, size + 1)))
 
 
 def test_a_callers_trace_is_continued() -> None:
@@ -116,7 +118,7 @@ def test_a_decision_alone_starts_a_trace_with_it(received: dict[str, list[str]],
 
 def test_a_decision_alone_can_be_ignored() -> None:
     """With `parent: ignore`, or at an untrusted edge, the rate decides; no link to a trace that was not named."""
-    edge = RequestTracer.of(Sampling(1.0, "follow"), os.urandom, Propagation(incoming="restart_and_link"))
+    edge = RequestTracer.from_settings(Settings(propagation=Propagation(incoming="restart_and_link")), os.urandom)
     context = edge.begin({"b3": ["0"]})
 
     assert tracer(parent="ignore").begin({"b3": ["0"]}).sampled
@@ -127,7 +129,7 @@ def test_a_decision_alone_can_be_ignored() -> None:
 
 def test_a_trace_without_a_span_has_no_parent() -> None:
     """A load balancer's trace is continued by a SERVER span that is its root."""
-    balanced = RequestTracer.of(Sampling(1.0, "follow"), os.urandom, Propagation(extract=("aws",)))
+    balanced = RequestTracer.from_settings(Settings(propagation=Propagation(extract=("aws",))), os.urandom)
     context = balanced.begin({"x-amzn-trace-id": ["Root=1-67891233-abcdef012345678912345678"]})
 
     assert context.trace_id.hex() == "67891233abcdef012345678912345678"
@@ -136,9 +138,12 @@ def test_a_trace_without_a_span_has_no_parent() -> None:
 
 def test_a_restarted_trace_is_new_and_linked() -> None:
     """Own id, own decision, the caller's span as a link, named baggage kept and none sent on."""
-    restarting = RequestTracer.of(
-        Sampling(0.0, "follow"), os.urandom, Propagation(incoming="restart_and_link"), Capture(("tenant",))
+    settings = Settings(
+        sampling=Sampling(0.0, "follow"),
+        propagation=Propagation(incoming="restart_and_link"),
+        capture=Capture(("tenant",)),
     )
+    restarting = RequestTracer.from_settings(settings, os.urandom)
     received = {**CALLER, "baggage": ["tenant=7,other=8"]}
     context = restarting.begin(received)
 
@@ -150,12 +155,20 @@ def test_a_restarted_trace_is_new_and_linked() -> None:
     assert restarting.upstream_headers(context, received)["tracestate"] == []
 
 
+def test_baggage_with_a_sensitive_name_is_masked() -> None:
+    """Kong's log plugins read the context too, before any redaction of spans."""
+    settings = Settings(capture=Capture(("tenant", "password")))
+    masking = RequestTracer.from_settings(settings, os.urandom)
+
+    assert masking.begin({"baggage": ["tenant=7,password=x1"]}).baggage == (("tenant", "7"), ("password", MASK))
+
+
 def test_a_lowered_rate_says_so() -> None:
     """The lowered rate decides, is stated as `th`, and names its cause beside the rule's name."""
     rule = SamplingRule("api", (), (), (), ("x-api: *",), 0.5)
     settings = Sampling(1.0, "follow", (rule,), budget=Budget(1), load=Load(0.9))
     allowance = Allowance(settings, lambda: 0.0, processes=1)
-    lowered = RequestTracer.of(settings, lambda size: b"\xff" * size, allowance=allowance)
+    lowered = RequestTracer.from_settings(Settings(sampling=settings), lambda size: b"\xff" * size, allowance)
     unbound = lowered.begin({"x-api": ["1"]})
     allowance.set(0.5, [1.0, 1.0])
     by_load = lowered.begin({"x-api": ["1"]})
@@ -183,7 +196,8 @@ def test_a_lowered_rate_says_so() -> None:
 def test_a_callers_decision_costs_no_allowance() -> None:
     """It is obeyed whatever is left of the budget, and has no probability of this gateway."""
     settings = Sampling(1.0, "follow", budget=Budget(1))
-    followed = RequestTracer.of(settings, os.urandom, allowance=Allowance(settings, lambda: 0.0, processes=1))
+    allowance = Allowance(settings, lambda: 0.0, processes=1)
+    followed = RequestTracer.from_settings(Settings(sampling=settings), os.urandom, allowance)
     contexts = [followed.begin(CALLER) for _ in range(100)]
 
     assert {(one.sampled, one.decided_by, one.probability) for one in contexts} == {(True, "parent", None)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otlp_tracing.config.settings import Sampling, SamplingRule
+from otlp_tracing.config.settings import Sampling, SamplingRule, Settings
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sampling.head import RequestTracer
 from otlp_tracing.sampling.head_policy import HeadPolicy
@@ -22,7 +22,7 @@ def test_a_policy_is_asked_before_the_rules_of_an_entry() -> None:
     """From one request to the next, in tracers that were made before it came."""
     policy = HeadPolicy()
     own = SamplingRule("own", (), (), (), (), 0.0)
-    tracer = RequestTracer.of(Sampling(0.0, rules=(own,)), random_bytes, policy=policy)
+    tracer = RequestTracer.from_settings(Settings(sampling=Sampling(0.0, rules=(own,))), random_bytes, policy=policy)
 
     def decided() -> tuple[str, str, bool]:
         assert tracer.asks_for_line({}, (None, None)) is bool(policy.rules.rules)
@@ -41,7 +41,9 @@ def test_a_callers_decision_is_obeyed_as_before() -> None:
     policy = HeadPolicy()
     policy.set([RULE])
 
-    assert not RequestTracer.of(Sampling(0.0), random_bytes, policy=policy).begin(CALLER).sampled
+    tracer = RequestTracer.from_settings(Settings(sampling=Sampling(0.0)), random_bytes, policy=policy)
+
+    assert not tracer.begin(CALLER).sampled
 
 
 @pytest.mark.parametrize("rules", [b"", b"5", b"{}", b'[{"name":"a"}]', b'[{"name":"a","paths":["~("],"rate":1}]'])

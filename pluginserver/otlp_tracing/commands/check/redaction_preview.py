@@ -233,9 +233,7 @@ def _spans(sample: Sample, settings: Settings) -> list[SpanRecord]:
         "latencies": {"request": 1},
     }
     # No output shows the ids; baggage is captured as in the plugin.
-    tracer = RequestTracer.of(
-        settings.sampling, bytes, settings.propagation, settings.capture, redaction=settings.redaction
-    )
+    tracer = RequestTracer.from_settings(settings, bytes)
     context: RequestContext = tracer.begin({name: [value] for name, value in headers.items()})
     rules = SpanRules.from_settings(settings, HttpMethods({}), CardinalityLimit())
     return assemble(decode(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")), context, rules)

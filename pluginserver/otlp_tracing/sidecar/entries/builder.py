@@ -106,15 +106,7 @@ class EntryBuilder:
         allowance = self._rates.configure(key, name, settings.sampling)
         if self._recorder is not None:
             self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))
-        tracer = RequestTracer.of(
-            settings.sampling,
-            os.urandom,
-            settings.propagation,
-            settings.capture,
-            allowance,
-            redaction=settings.redaction,
-            policy=self._policy,
-        )
+        tracer = RequestTracer.from_settings(settings, os.urandom, allowance, self._policy)
         rules = SpanRules.from_settings(settings, self._methods, self._names, self._shared)
         for fault in rules.faults:
             setting = "span.name" if fault.field == "span.name" else "span.attributes"
