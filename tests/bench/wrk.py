@@ -43,11 +43,13 @@ class Load:
         connections: each has one request at a time.
         rest_ms: between an answer and the next request on its connection.
         routes: that are asked in turn.
+        first: number of the route that is asked first.
     """
 
     connections: int = CONNECTIONS
     rest_ms: int = 0
     routes: int = 1
+    first: int = 0
 
 
 FULL = Load()
@@ -115,7 +117,7 @@ def _script(load: Load) -> Iterator[str]:
     if load.routes > 1:
         path = ROUTE.format('" .. n .. "')
         yield f"""
-            local requests, number = {{}}, 0
+            local requests, number = {{}}, {load.first - 1}
             function init()
                 for n = 0, {load.routes - 1} do requests[n] = wrk.format("GET", "{path}") end
             end
