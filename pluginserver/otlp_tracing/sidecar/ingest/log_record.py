@@ -276,7 +276,6 @@ def decode_log(log: bytes, on_ignored: Callable[[str], None] = lambda _: None) -
         WireError: the bytes are not a log record.
     """
     try:
-        _check_text(log)
         record = _decoder.decode(log)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         record = _decode_again(log, on_ignored)
@@ -293,7 +292,6 @@ def decode_outline(log: bytes) -> Outline | None:
         log: the record.
     """
     try:
-        _check_text(log)
         outline = _outline_decoder.decode(log)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         return None
@@ -323,18 +321,11 @@ def decode_headers(log: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         log: a record that decode_log has read.
     """
     try:
-        _check_text(log)
         found = _headers_decoder.decode(log)
     except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
         found = msgspec.convert(_repaired_document(log), _AllHeaders)
     request, response = found.request.headers, found.response.headers
     return request if isinstance(request, dict) else {}, response if isinstance(response, dict) else {}
-
-
-def _check_text(log: bytes) -> None:
-    # msgspec does not look into the strings that it skips. Most records are ASCII, which is found out faster.
-    if not log.isascii():
-        log.decode()
 
 
 def _decode_again(log: bytes, on_ignored: Callable[[str], None]) -> LogRecord:

@@ -173,11 +173,20 @@ def is_part(part: object, whole: object) -> bool:
 
 
 @pytest.mark.parametrize(
-    "log", [b'{"source":5}', b'{"client_ip":"\xff"}', b'{"session":{"status":200}}', b"[]", b'{"request":[]}']
+    "log", [b'{"source":5}', b'{"upstream_uri":"\xff"}', b'{"session":{"status":200}}', b"[]", b'{"request":[]}']
 )
 def test_a_record_without_an_outline_is_read_as_a_whole(log: bytes) -> None:
     """One with a wrong type in the outline, one whose text must be repaired, and one of a connection."""
     assert decode_outline(log) is None
+
+
+def test_a_text_outside_of_the_outline_is_repaired_with_the_rest() -> None:
+    """Bytes that are not UTF-8 hide no outline that does not read them."""
+    log = b'{"client_ip":"\xff","skipped":"\xff","request":{"uri":"/a"}}'
+    outline = decode_outline(log)
+
+    assert outline is not None
+    assert completed(outline, log, lambda _: None).client_ip == "\xff"
 
 
 def test_a_request_that_is_known_is_not_refused_any_more() -> None:
