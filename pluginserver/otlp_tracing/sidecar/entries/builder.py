@@ -101,8 +101,9 @@ class EntryBuilder:
         settings = Settings.from_config(document)
         name = entry_name(document)
         redactor = shared_redactor(settings.redaction, settings.span.attributes)
+        scope = entry_scope(document)
         destination = Destination.from_settings(settings, self._environment, self._detected)
-        self._exporters.get(destination)
+        self._exporters.get(destination, scope)
         allowance = self._rates.configure(key, name, settings.sampling)
         if self._recorder is not None:
             self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))
@@ -112,10 +113,10 @@ class EntryBuilder:
             setting = "span.name" if fault.field == "span.name" else "span.attributes"
             self._leave_out(setting, "this part of the spans is left out", fault)
         self._configure_metrics(key, settings, destination.address, rules, redactor)
-        tail_rules, log = TailRules(settings.sampling.tail_rules), self._access_log(settings)
+        tail_rules, log = TailRules(settings.sampling.tail_rules), self._access_log(settings, scope)
         return Entry(
             name,
-            entry_scope(document),
+            scope,
             tracer,
             rules,
             settings.sampling.keep,
@@ -126,7 +127,7 @@ class EntryBuilder:
             settings.metrics.enabled or tail_rules.reads_whole or (log is not None and log[0].wants_all),
         )
 
-    def _access_log(self, settings: Settings) -> tuple[AccessLog, Destination] | None:
+    def _access_log(self, settings: Settings, scope: tuple[str, str]) -> tuple[AccessLog, Destination] | None:
         if settings.logs.requests == "none":
             return None
         try:
@@ -139,7 +140,7 @@ class EntryBuilder:
         except ConfigError as error:
             self._leave_out("logs", "no logs are sent for this entry", error)
             return None
-        self._exporters.get(destination)
+        self._exporters.get(destination, scope)
         return AccessLog(settings.logs, body), destination
 
     def _configure_metrics(

@@ -3,9 +3,10 @@
 The spool has everything about a destination except its secrets. After a restart, a destination without secrets is
 exported to at once. Any other waits for a configuration with headers of the stored digest.
 
-Key rotation: if a destination's key is refused, or no configuration has named the destination for ten minutes, its
-spans are sent with the key of its successor. The successor is the only other destination that differs in secrets
-alone, and it works. If there are several, the spans stay held.
+Key rotation: spans that wait because their key is refused are sent with the key that all entries of the destination
+have now (key_rotation.py). After a restart the entries of stored spans are not known. If no configuration has named
+their destination for ten minutes, they are sent with the key of the only other destination that differs in secrets
+alone, if the spool did not know it before. Otherwise the spans stay held: the key of another entry is another tenant's.
 
 An exporter without a span for an hour is suspended, without a loop and a connection, until a configuration or a span
 needs it: configurations change, and a sidecar runs for months (docs/decisions/0019-destinations-come-to-rest.md).
@@ -28,6 +29,7 @@ from otlp_tracing.sidecar.export.destination import Destination, endpoint_key
 from otlp_tracing.sidecar.export.exporter import Exporter
 from otlp_tracing.sidecar.export.grpc import GrpcTransport
 from otlp_tracing.sidecar.export.http import HttpTransport
+from otlp_tracing.sidecar.export.key_rotation import KeyRotation
 from otlp_tracing.sidecar.export.spool_bound import SpoolBound
 from otlp_tracing.sidecar.export.transport import Transport
 from otlp_tracing.sidecar.export.unspooled import MAX_MEMORY_BYTES, UnspooledBatches
@@ -95,6 +97,8 @@ class ExporterRegistry:
         self._saving: asyncio.Future[None] | None = None
         self._unspooled = UnspooledBatches(max_memory_bytes)
         self.bound = SpoolBound(spool_max_bytes, lambda: (one.queue for one in self._awake()), self._unspooled)
+        self._rotation = KeyRotation()
+        self._stored: frozenset[bytes] = frozenset()  # digests of the destinations that an earlier process had
         self.last_records: dict[bytes, int] = {}  # that an earlier process has stored, by worker_id
         self.spool = Spool(spool_folder, self._restore, lambda: self._unspooled.store(self.spool))
         self._maintaining = asyncio.create_task(self._maintain(), name="maintain exporters")
@@ -102,9 +106,15 @@ class ExporterRegistry:
         metrics.flag(SPOOL_BYTES, lambda: float(self.bound.bytes))
         metrics.flag(SPOOL_MAX_BYTES, lambda: float(self.bound.max_bytes or 0))
 
-    def get(self, destination: Destination) -> Exporter:
-        """Return the exporter to a destination. If two differ in limits alone, the limits of the last one count."""
+    def get(self, destination: Destination, scope: tuple[str, str] = ("", "")) -> Exporter:
+        """Return the exporter to a destination. If two differ in limits alone, the limits of the last one count.
+
+        Args:
+            destination: of an entry's signal.
+            scope: entry_identity.entry_scope of the entry.
+        """
         exporter = self._activate(destination)
+        self._rotation.configure((destination.signal, *scope), destination.identity)
         if exporter.destination != destination:
             self._run(exporter.reconfigure(destination))
         return exporter
@@ -265,18 +275,21 @@ class ExporterRegistry:
 
     def _use_successor(self, exporter: Exporter) -> None:
         key = endpoint_key(exporter.queue.description)
-        others = [
-            other
-            for other in self._active.values()
-            if other is not exporter and endpoint_key(other.queue.description) == key and other.state == "ok"
-        ]
-        if len(others) == 1 and others[0].has_succeeded and others[0].age_seconds <= exporter.age_seconds:
+        found = [one for one in self._successors(exporter) if endpoint_key(one.queue.description) == key]
+        if len(found) == 1 and found[0].state == "ok" and found[0].has_succeeded:
             nouns = exporter.accounting.nouns
             _log.warning("key replaced: %s for %s are sent with the key of its successor", nouns, exporter.label)
-            self._run(exporter.use_secrets_of(others[0].destination))
+            self._run(exporter.use_secrets_of(found[0].destination))
+
+    def _successors(self, exporter: Exporter) -> list[Exporter]:
+        if exporter.is_known:
+            successor = self._active.get(self._rotation.successor(exporter.destination.identity) or b"")
+            return [] if successor is None else [successor]
+        return [one for one in self._active.values() if self.spool.digest(one.queue.identity) not in self._stored]
 
     def _restore(self, opened: OpenedSpool) -> None:
         self.last_records.update(opened.last_records)
+        self._stored = frozenset(stored.digest for stored in opened.destinations)
         known = {self.spool.digest(identity): exporter for identity, exporter in self._active.items()}
         for stored in opened.destinations:
             lost = opened.lost_spans.get(stored.digest, 0)

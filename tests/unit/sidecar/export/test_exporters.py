@@ -151,23 +151,66 @@ def test_limits_are_the_last_configurations() -> None:
     virtual_time.run(scene())
 
 
-@pytest.mark.parametrize("working", [1, 2])
-def test_a_refused_key_is_replaced_by_the_one_that_works(working: int) -> None:
-    """Held spans are sent with the new key of the same endpoint; not if two could be meant, of two tenants."""
+@pytest.mark.parametrize("changes", [1, 2])
+def test_a_refused_key_is_replaced_by_the_one_of_its_entry(changes: int) -> None:
+    """Held spans are sent with the key that their entry has now, whatever other entries send there."""
 
     async def scene() -> None:
         async with Life() as life:
             life.with_key("old").answer = lambda _: REFUSED
-            old = life.exporters.get(destination("old"))
+            life.send(life.exporters.get(destination("other"), ("b", "")), "other")
+            old = life.exporters.get(destination("old"), ("a", ""))
             life.send(old, "held")
             await asyncio.sleep(100)
-            for number in range(working):
-                life.send(life.exporters.get(destination(f"new {number}")), f"fresh {number}")
+            for number in range(changes):
+                life.send(life.exporters.get(destination(f"new {number}"), ("a", "")), f"fresh {number}")
             await asyncio.sleep(100)
 
-            assert ("held" in life.with_key("new 0").accepted) is (working == 1)
-            assert old.state == ("ok" if working == 1 else "held")
+            assert "held" in life.with_key(f"new {changes - 1}").accepted
+            assert life.with_key("other").accepted == ["other"]
+            assert old.state == "ok"
             assert old.accounting.discrepancy == 0
+
+    virtual_time.run(scene())
+
+
+@pytest.mark.parametrize("is_used_again", [False, True])
+def test_a_refused_key_is_not_replaced_by_the_one_of_another_entry(is_used_again: bool) -> None:
+    """Two entries can be two tenants: the spans of one never reach the account of the other."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.with_key("refused").answer = lambda _: REFUSED
+            old = life.exporters.get(destination("refused"), ("a", ""))
+            life.send(old, "held")
+            life.send(life.exporters.get(destination("good"), ("b", "")), "fresh")
+            await asyncio.sleep(100)
+            if is_used_again:
+                life.send(old, "held too")
+            await asyncio.sleep(100)
+
+            assert life.with_key("good").accepted == ["fresh"]
+            assert old.state == "held"
+
+    virtual_time.run(scene())
+
+
+def test_a_key_that_two_entries_had_is_not_replaced_by_two() -> None:
+    """Their spans are in one queue, and it is not known which span is whose."""
+
+    async def scene() -> None:
+        async with Life() as life:
+            life.with_key("old").answer = lambda _: REFUSED
+            for scope in ("a", "b"):
+                old = life.exporters.get(destination("old"), (scope, ""))
+                life.send(old, scope)
+            await asyncio.sleep(100)
+            for scope in ("a", "b"):
+                life.send(life.exporters.get(destination(f"new {scope}"), (scope, "")), "fresh")
+            await asyncio.sleep(100)
+
+            assert (life.with_key("new a").accepted, life.with_key("new b").accepted) == (["fresh"], ["fresh"])
+            assert old.state == "held"
 
     virtual_time.run(scene())
 
@@ -185,6 +228,27 @@ def test_a_key_that_was_never_seen_again_is_replaced_after_a_while(tmp_path: Pat
             assert life.with_key("new").accepted == ["b"]
             monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._UNKNOWN_SECONDS", 0.0)
             await until(lambda: life.with_key("new").accepted == ["b", "a"])
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        asyncio.run(scene(monkeypatch))
+
+
+def test_a_key_that_another_process_had_as_well_replaces_none(tmp_path: Path) -> None:
+    """Both were in use before the restart: the one whose entry is quiet since then is not the other's former key."""
+
+    async def scene(monkeypatch: pytest.MonkeyPatch) -> None:
+        await left_behind(tmp_path, destination("quiet"), "a")
+        await left_behind(tmp_path, destination("busy"), "b")
+        monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._CHECK_SECONDS", 0.05)
+        monkeypatch.setattr("otlp_tracing.sidecar.export.exporters._UNKNOWN_SECONDS", 0.0)
+        async with Life(tmp_path) as life:
+            busy = life.exporters.get(destination("busy"), ("b", ""))
+            await until(lambda: life.with_key("busy").accepted == ["b"])
+            life.send(busy, "c")
+            await until(lambda: life.with_key("busy").accepted == ["b", "c"])
+            await asyncio.sleep(0.3)
+            assert life.with_key("busy").accepted == ["b", "c"]
+            assert sorted(one["state"] for one in life.exporters.status()) == ["ok", "unknown"]
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         asyncio.run(scene(monkeypatch))
