@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from bench import with_kong
+from bench.measurement import Measurement
+from bench.subjects import Gateway
 from bench.wrk import Load, Said
 
 
@@ -43,3 +48,21 @@ def test_the_warm_up_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     with_kong.warm_up(8000, 10_000)
 
     assert wrk.seconds == 60
+
+
+def test_a_round_asks_other_routes_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kong's router, which remembers a part of them, is as slow in each."""
+    first: list[int] = []
+
+    def measure(_gateway: object, _seconds: float, load: Load) -> Measurement:
+        first.append(load.first)
+        return Measurement(1.0, 1.0, 1.0)
+
+    monkeypatch.setattr(with_kong, "run_wrk", Answers(10_000).run)
+    monkeypatch.setattr(with_kong, "_measure", measure)
+    kong = SimpleNamespace(port=8000, resident=dict)
+    gateway = SimpleNamespace(kong=kong, trace=lambda _rate, _routes: None)
+    run = with_kong._Run(dict.fromkeys(with_kong._GROWN, cast(Gateway, gateway)), 1, 1.0, lambda _: None)
+    run.with_routes(10_000, {"10,000 routes": Load(routes=10_000)})
+
+    assert first == [0, 0, 0, 5000, 5000, 5000]
