@@ -32,6 +32,8 @@ from otlp_tracing.logs.file import CONTAINER
 PREFIX = "OTLP_TRACING_"
 TRACE_ID = "{trace_id}"
 _NAME_RULE = "must be a file's name, relative to Kong's prefix"
+socket_name = text("[^/](.*[^/])?", _NAME_RULE)
+"""Reads the name of the plugin server's socket."""
 _TRACE_URL = r"|https?://.*\{trace_id\}.*"
 
 
@@ -177,7 +179,7 @@ def add_socket_options(parser: OptionParser) -> None:
     parser.option("--kong-prefix", absolute_path, "/usr/local/kong", "DIR", "Kong's prefix; the socket is in it")
     parser.option(
         "--socket-name",
-        text("[^/](.*[^/])?", _NAME_RULE),
+        socket_name,
         "otlp-tracing.socket",
         "NAME",
         "name of the socket in the prefix",

@@ -1,7 +1,7 @@
 """`otlp-tracing probe`: ask a running process whether it answers, for health checks and start scripts.
 
 It asks a worker of the plugin server over Kong's socket, because the listener alone outlives its workers;
-or the sidecar over HTTP.
+or the sidecar over HTTP. Without the socket's name it asks where Kong connects to, or at every usual place.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import http.client
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from otlp_tracing.commands.option_kinds import Address, seconds
-from otlp_tracing.commands.options import OptionParser, SidecarOptions, add_socket_options
+from otlp_tracing.commands.doctor.discovery import look_around
+from otlp_tracing.commands.option_kinds import Address, absolute_path, seconds
+from otlp_tracing.commands.options import OptionParser, SidecarOptions, socket_name
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import Request, encode_request
 
@@ -38,23 +39,54 @@ def add_options(parser: OptionParser) -> None:
         default="plugin-server",
         help="process to ask (default plugin-server)",
     )
-    add_socket_options(parser)
+    parser.option("--kong-prefix", absolute_path, None, "DIR", "Kong's prefix; by default that of its configuration")
+    parser.option(
+        "--socket-name",
+        socket_name,
+        None,
+        "NAME",
+        "name of the socket in the prefix; by default the one that Kong connects to, or any usual name",
+    )
     SidecarOptions.add_to(parser, "http")
     parser.option("--wait", seconds, "0", "SECONDS", "ask again for so long, until there is an answer")
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and return the exit code."""
-    path, address = options.kong_prefix / options.socket_name, options.http
     if options.process == "sidecar":
-        reason = wait_for_answer(lambda: ask_sidecar(address), options.wait)
+        places, ask = [str(options.http)], lambda _: ask_sidecar(options.http)
     else:
-        reason = wait_for_answer(lambda: ask_plugin_server(path), options.wait)
-    if reason is None:
+        places, ask = list(map(str, sockets(options))), lambda place: ask_plugin_server(Path(place))
+    error = wait_for_answer(lambda: _ask_any(places, ask), options.wait)
+    if error is None:
         return 0
-    asked = address if options.process == "sidecar" else path
-    print(f"otlp-tracing: no answer from the {options.process} at {asked}: {reason}", file=sys.stderr)
+    print(f"otlp-tracing: no answer from the {options.process} at {error}", file=sys.stderr)
     return 1
+
+
+def sockets(options: argparse.Namespace) -> Sequence[Path]:
+    """Return the sockets that the options mean: the named one, or those at which the plugin server may listen."""
+    prefix, name = options.kong_prefix, options.socket_name
+    if prefix is not None and name is not None:
+        return [prefix / name]
+    found = look_around(prefix=prefix, kong_conf=None, address=None, token=None)
+    return [found.prefix / name] if name is not None else found.sockets
+
+
+def _ask_any(places: Sequence[str], ask: Callable[[str], None]) -> None:
+    """Ask at each place until there is an answer.
+
+    Raises:
+        WireError: there is none; it names each place and the reason there.
+    """
+    reasons = []
+    for place in places:
+        try:
+            return ask(place)
+        except (OSError, WireError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            reasons.append(f"{place}: {reason.lower()}")
+    raise WireError("; nor at ".join(reasons))
 
 
 def ask_plugin_server(path: Path) -> None:

@@ -11,10 +11,13 @@ import pytest
 
 from otlp_tracing.cli import main
 from otlp_tracing.commands import probe
+from otlp_tracing.commands.doctor import kong_conf
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar, wait_for_answer
 from otlp_tracing.errors import WireError
 from otlp_tracing.kong_server.protocol.msgpack import encode_error
+
+_REFUSAL = encode_error(0, "there is no method plugin.Probe")
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def answers_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[socket.s
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (encode_error(0, "there is no method plugin.Probe"), None),
+        (_REFUSAL, None),
         (b"", "not as a plugin server"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "not as a plugin server"),
     ],
@@ -103,7 +106,68 @@ def test_it_asks_until_the_time_is_up() -> None:
     assert asked[-1] == pytest.approx(2, abs=0.1)
 
 
-def test_the_command_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a plugin server: exit 1, and a sentence with the address."""
-    assert main(["probe", "--kong-prefix", str(tmp_path)]) == 1
-    assert f"no answer from the plugin-server at {tmp_path}/otlp-tracing.socket" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["otlp-tracing.socket", "otlp-tracing.run/plugin-server.sock"])
+def test_the_command_finds_the_socket(
+    answers_with: Callable[[socket.socket, bytes], None], prefix: Path, name: str
+) -> None:
+    """A plugin server that Kong, the image or the shipped unit has started is found without the socket's name."""
+    listener = listen(prefix / name)
+    answers_with(listener, _REFUSAL)
+
+    assert main(["probe", "--kong-prefix", str(prefix)]) == 0
+
+
+def test_the_command_asks_where_kong_connects(
+    answers_with: Callable[[socket.socket, bytes], None],
+    prefix: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """If Kong's configuration names the socket, a server elsewhere is no answer: Kong does not reach it."""
+    named = prefix / "own.sock"
+    monkeypatch.setenv("KONG_PREFIX", str(prefix))
+    monkeypatch.setenv("KONG_PLUGINSERVER_NAMES", "otlp-tracing")
+    monkeypatch.setenv("KONG_PLUGINSERVER_OTLP_TRACING_SOCKET", str(named))
+    listen(prefix / "otlp-tracing.socket").close()
+
+    assert main(["probe", "--kong-prefix", str(prefix)]) == 1
+    assert f"no answer from the plugin-server at {named}: no such file or directory\n" in capsys.readouterr().err
+
+    answers_with(listen(named), _REFUSAL)
+    assert main(["probe", "--kong-prefix", str(prefix)]) == 0
+
+
+def test_the_command_says_why(prefix: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a plugin server: exit 1, and a sentence with every place that was asked."""
+    listen(prefix / "otlp-tracing.run/plugin-server.sock").close()
+
+    assert main(["probe", "--kong-prefix", str(prefix)]) == 1
+    assert capsys.readouterr().err == (
+        f"otlp-tracing: no answer from the plugin-server at {prefix}/otlp-tracing.socket: no such file or directory; "
+        f"nor at {prefix}/otlp-tracing.run/plugin-server.sock: connection refused\n"
+    )
+
+
+def test_a_named_socket_alone_is_asked(
+    answers_with: Callable[[socket.socket, bytes], None], prefix: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--socket-name is asked although another place would answer."""
+    answers_with(listen(prefix / "otlp-tracing.socket"), _REFUSAL)
+
+    assert main(["probe", "--kong-prefix", str(prefix), "--socket-name", "s"]) == 1
+    assert capsys.readouterr().err.endswith(f"at {prefix}/s: no such file or directory\n")
+
+
+@pytest.fixture
+def prefix(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a prefix of Kong, on a machine without a kong.conf and with a path that is short enough for a socket."""
+    monkeypatch.setattr(kong_conf, "DEFAULT_FILES", ())
+    return tmp_path_factory.mktemp("p")
+
+
+def listen(path: Path) -> socket.socket:
+    """Bind a socket, in a folder that is made for it."""
+    path.parent.mkdir(exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    return listener

@@ -27,6 +27,7 @@ from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
 
 SHIPPED_SOCKET = Path("otlp-tracing.run/plugin-server.sock")
 """The plugin server's in Kong's prefix, in the image and in kong/systemd/otlp-tracing.service."""
+_DEFAULT_SOCKET = "otlp-tracing.socket"
 UNIT = Path("/etc/systemd/system/otlp-tracing.service")
 _DEFAULT_ADDRESS = Address("127.0.0.1", 9464)
 
@@ -64,7 +65,14 @@ class Surroundings:
             configured = self.conf.get(server_setting(self.server, "socket"))
             return Path(configured or self.prefix / f"{self.server}.socket")
         served = next((one.served_socket for one in self.workers), None)
-        return served or self.prefix / "otlp-tracing.socket"
+        return served or self.prefix / _DEFAULT_SOCKET
+
+    @property
+    def sockets(self) -> Sequence[Path]:
+        """The sockets at which the plugin server may listen: the one that Kong connects to, or all usual ones."""
+        if self.conf is not None and self.server is not None and self.conf.prefix == self.prefix:
+            return [self.socket]
+        return [self.prefix / _DEFAULT_SOCKET, self.prefix / SHIPPED_SOCKET]
 
     @property
     def listens(self) -> Path:
@@ -147,7 +155,7 @@ def look_around(
     kong = masters.get(prefix)
     conf = conf or (running_kong_conf(prefix) if kong else None) or default_kong_conf(os.environ)
     server = None if conf is None else server_name(conf)
-    sockets = {prefix / "otlp-tracing.socket", prefix / SHIPPED_SOCKET}
+    sockets = {prefix / _DEFAULT_SOCKET, prefix / SHIPPED_SOCKET}
     if conf is not None and server is not None:
         sockets.add(Path(conf.get(server_setting(server, "socket")) or prefix / f"{server}.socket"))
     workers = [one for one in everyone if one.served_socket in sockets]
