@@ -69,12 +69,25 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
         show(Screen(), found)
     policy = found.get("policy") or {}
     is_well = not found.get("spool_trouble") and not policy.get("fault") and all(one in _WELL for one in states)
+    is_well = is_well and not found.get("faulty_entries")
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
 
 
 def unit_of(destination: Mapping[str, Any]) -> str:
     """Return the word for what a destination of spans or log records gets; a sidecar of an older version has spans."""
     return "log records" if destination.get("signal") == "logs" else "spans"
+
+
+def entry_words(faulty: Mapping[str, Any]) -> str:
+    """Return the name of an entry with a fault: Kong's id of it, and its scope."""
+    scope = [f"{kind} {faulty[kind]}" for kind in ("route", "service") if faulty[kind]]
+    name = f" {faulty['entry']}" if faulty["entry"] else ""
+    return printable(f"entry{name} ({', '.join(scope) or 'global'})")
+
+
+def faults_of(faulty: Mapping[str, Any]) -> str:
+    """Return the faults of an entry as one line."""
+    return printable("; ".join(faulty["faults"]))
 
 
 def show(screen: Screen, found: Mapping[str, Any]) -> None:
@@ -86,8 +99,10 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
         _show_policy(screen, found["policy"])
     if found.get("debug_session"):
         _show_session(screen, found["debug_session"])
+    faulty = found.get("faulty_entries", ())
+    _show_faulty(screen, faulty)
     if not destinations:
-        screen.line("no destination yet: the first traced request names one")
+        screen.line(f"no destination{'' if faulty else ' yet: the first traced request names one'}")
         _show_warnings(screen, found.get("warnings", ()))
         return
     heads: list[Cell] = [(name, "bold") for name in _FIGURES]
@@ -111,6 +126,13 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
     else:
         balance = " received + restored = exported + rejected + dropped + spooled + in flight"
         screen.line(("the books balance:", "green"), balance)
+
+
+def _show_faulty(screen: Screen, faulty: Sequence[Mapping[str, Any]]) -> None:
+    """Print each entry that traces nothing, or leaves a part out."""
+    for one in faulty:
+        text, colour = ("leaves a part out", "yellow") if one["traces"] else ("traces nothing", "red")
+        screen.line((f"{entry_words(one)} {text}", colour), f", for {_age(one['since_s'])}: {faults_of(one)}")
 
 
 def _show_policy(screen: Screen, policy: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ frame of a connection is the sender's Hello, with the version. Records are numbe
 acknowledges all of them up to a number. Pure: bytes in, frames out.
 
 Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. Version 3 added Warnings, from the
-gateway. Version 4 added Policy, from the sidecar, and Debug, from the command `debug`. A gateway of an older version is
+gateway. Version 4 added Policy, from the sidecar, and Debug, from the command `debug`. Version 5 added Refused, from
+the gateway. A gateway of an older version is
 still served, without them. One of a newer version is served as well: an upgrade replaces one process before the other.
 So a later version may add kinds, and fields at the end of a frame; a reader skips both. Any other change needs another
 kind of greeting, which is refused.
@@ -28,7 +29,7 @@ from otlp_tracing.errors import FrameTooLarge, WireError
 from otlp_tracing.logs.lines import LogLine
 from otlp_tracing.metrics import Total
 
-VERSION = 4
+VERSION = 5
 RATES_SINCE = 2
 """The version from which on a gateway understands Rates."""
 POLICY_SINCE = 4
@@ -51,6 +52,7 @@ class _Kind:
     WARNINGS: Final = 6
     POLICY: Final = 7
     DEBUG: Final = 8
+    REFUSED: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,24 @@ class Warnings:
     lines: list[LogLine]
 
 
-Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings | Policy | Debug
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A plugin entry whose configuration the gateway refused: it has no Config and no records.
+
+    Args:
+        name: Kong's id of it.
+        route: Kong's id of its route; empty without one.
+        service: Kong's id of its service; likewise.
+        faults: each a sentence that names the field.
+    """
+
+    name: str
+    route: str
+    service: str
+    faults: list[str]
+
+
+Frame = Hello | Config | Record | Totals | Ack | Rates | Warnings | Policy | Debug | Refused
 
 
 def encode(frame: Frame) -> bytes:
@@ -186,6 +205,8 @@ def encode(frame: Frame) -> bytes:
             message = [_Kind.RATES, key, load, shares]
         case Debug(match, seconds, requests, sender):
             message = [_Kind.DEBUG, match, seconds, requests, *([sender] if sender else ())]
+        case Refused(name, route, service, faults):
+            message = [_Kind.REFUSED, name, route, service, faults]
         case Policy(rules):
             message = [_Kind.POLICY, rules]
         case Warnings(lines):
@@ -269,7 +290,7 @@ def _decode(body: bytes) -> Frame | None:
 def _is_of_later_version(message: object) -> bool:
     match message:
         case [int(kind), *_]:
-            return _Kind.DEBUG < kind < _MAX_KINDS
+            return _Kind.REFUSED < kind < _MAX_KINDS
     return False
 
 
@@ -287,7 +308,7 @@ def _frame(message: object) -> Frame | None:
         case [_Kind.WARNINGS, list(entries), *_]:
             lines = [_line(entry) for entry in entries]
             return Warnings([line for line in lines if line]) if all(lines) else None
-    return _from_sidecar(message) or _debug(message)
+    return _from_sidecar(message) or _debug(message) or _refused(message)
 
 
 def _debug(message: object) -> Debug | None:
@@ -296,6 +317,15 @@ def _debug(message: object) -> Debug | None:
             return Debug(match, seconds, requests)
         case [_Kind.DEBUG, bytes(match), int(seconds), int(requests), str(sender), *_] if seconds > 0 and requests > 0:
             return Debug(match, seconds, requests, sender)
+    return None
+
+
+def _refused(message: object) -> Refused | None:
+    match message:
+        case [_Kind.REFUSED, str(name), str(route), str(service), list(faults), *_] if all(
+            isinstance(fault, str) for fault in faults
+        ):
+            return Refused(name, route, service, faults)
     return None
 
 

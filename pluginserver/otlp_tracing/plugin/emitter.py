@@ -15,12 +15,12 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.config.entry_identity import entry_config, settings_key
+from otlp_tracing.config.entry_identity import entry_config, entry_name, entry_scope, settings_key
 from otlp_tracing.config.settings import Sampling
 from otlp_tracing.errors import ConfigError, FrameTooLarge, WireError
 from otlp_tracing.handoff.frames import (
@@ -33,6 +33,7 @@ from otlp_tracing.handoff.frames import (
     Policy,
     Rates,
     Record,
+    Refused,
     Totals,
     Warnings,
     encode,
@@ -60,6 +61,8 @@ _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
 # Entries with rates that move. Each reload with changes brings new ones. The oldest entry keeps its last rates.
 _MAX_ALLOWANCES = 4096
+_MOST_FAULTS = 10  # of one configuration, for `status`; the log has all
+_LONGEST_FAULT = 1000  # characters
 _MAX_ORIGINS = 4096  # entries announced to a sidecar that is new; it remembers as many (sidecar/entries/)
 
 
@@ -69,7 +72,7 @@ class Origin:
 
     Args:
         key: its entry_identity.settings_key.
-        frame: the Config frame that tells the sidecar the configuration.
+        frame: the Config frame that tells the sidecar the configuration; for an invalid one, the Refused frame.
     """
 
     key: bytes
@@ -84,6 +87,12 @@ class Origin:
         """
         key = settings_key(config)
         return cls(key, encode(Config(key, json.dumps(entry_config(config)).encode())))
+
+    @classmethod
+    def refused(cls, config: Mapping[str, Any], faults: Sequence[str]) -> Origin:
+        """Make the origin of an entry whose configuration cannot work, with its faults."""
+        shown = [fault[:_LONGEST_FAULT].encode("utf-8", "replace").decode() for fault in faults[:_MOST_FAULTS]]
+        return cls(settings_key(config), encode(Refused(entry_name(config), *entry_scope(config), shown)))
 
 
 class _Kept:
@@ -169,6 +178,12 @@ class Emitter:
                 self._unannounced.append(origin)
             if len(self._origins) > _MAX_ORIGINS:
                 del self._origins[next(iter(self._origins))]
+
+    def refuse(self, origin: Origin) -> None:
+        """Tell the sidecar that an entry cannot work, also if it heard so before: the entry may have worked since."""
+        with self._lock:
+            self._announced.discard(origin.key)
+        self.announce(origin)
 
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record; the oldest is dropped if there is no room."""

@@ -50,6 +50,9 @@ class Records(Protocol):
     def announce(self, origin: Origin) -> None:
         """Tell the sidecar the configuration of an entry."""
 
+    def refuse(self, origin: Origin) -> None:
+        """Tell the sidecar that an entry cannot work."""
+
     def submit(self, origin: Origin, log: bytes) -> None:
         """Queue one log record."""
 
@@ -77,8 +80,10 @@ class Phases:
             records.announce(self._origin)
             self._hand_over = hand_over_field(self._origin.key, records.worker_id if allowance is not None else None)
         except (ConfigError, FrameTooLarge) as error:
-            unresolved = "; ".join(map(str, unresolved_references(config)))
-            _log.error("invalid configuration, tracing disabled for this entry: %s", unresolved or error)
+            faults = error.faults if isinstance(error, ConfigError) else ()
+            texts = [str(fault) for fault in [*unresolved_references(config)] or faults] or [str(error)]
+            _log.error("invalid configuration, tracing disabled for this entry: %s", "; ".join(texts))
+            records.refuse(Origin.refused(config, texts))
 
     def access(self) -> pdk.Calls:
         """Decide, tell the upstream, and remember: three calls to Kong.

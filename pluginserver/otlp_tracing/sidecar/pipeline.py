@@ -7,9 +7,11 @@ import logging
 import time
 from asyncio import Future
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from otlp_tracing.context import RequestContext, handed_over_by
 from otlp_tracing.errors import WireError
+from otlp_tracing.handoff.frames import Refused
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.metrics import (
     NAMES_REFUSED,
@@ -24,6 +26,7 @@ from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.access_logs.access_log import AccessLog
 from otlp_tracing.sidecar.entries.builder import EntryBuilder
 from otlp_tracing.sidecar.entries.entry import Entry
+from otlp_tracing.sidecar.entries.faulty_entries import FaultyEntry
 from otlp_tracing.sidecar.entries.registry import EntryRegistry
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
@@ -116,6 +119,15 @@ class Pipeline:
     def configure(self, key: bytes, config: bytes) -> None:
         """Register a plugin entry's configuration, see EntryRegistry."""
         self._entries.configure(key, config)
+
+    def refuse(self, refused: Refused) -> None:
+        """Note a plugin entry that a worker refused, see EntryRegistry."""
+        scope = refused.route, refused.service
+        self._entries.refuse(FaultyEntry(refused.name, scope, refused.faults))
+
+    def faulty_entries(self) -> list[dict[str, Any]]:
+        """Return the plugin entries that trace nothing, or leave a part out, see EntryRegistry."""
+        return self._entries.faulty_entries()
 
     def knows(self, key: bytes) -> bool:
         """Tell whether an entry's configuration is registered, see EntryRegistry."""

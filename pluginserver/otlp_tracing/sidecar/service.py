@@ -139,6 +139,7 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
             "spool_bytes": exporters.bound.bytes,
             "spool_max_bytes": exporters.bound.max_bytes,
             "warnings": warnings.last(_SHOWN_WARNINGS),
+            "faulty_entries": pipeline.faulty_entries(),
             "policy": policy.report(),
             "debug_session": policy.session_report(),
         },

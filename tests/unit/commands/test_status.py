@@ -50,6 +50,16 @@ AWAY = {
 }
 
 
+FAULTY = {
+    "entry": "0f4c",
+    "route": "77aa",
+    "service": "",
+    "traces": False,
+    "faults": ["endpoint = http://c:4317/v1/traces: must not have a path", "a\x1b"],
+    "since_s": 185.0,
+}
+
+
 @contextmanager
 def sidecar(answer: object, token: str | None = None) -> Iterator[Address]:
     class Handler(BaseHTTPRequestHandler):
@@ -143,6 +153,21 @@ def test_the_last_warnings_are_shown() -> None:
     assert "line 5" in shown({"destinations": [WELL], "warnings": lines})
 
 
+def test_each_entry_that_traces_nothing_is_shown() -> None:
+    """However many warnings came since; and no request is waited for then."""
+    warning = {"age_s": 1.0, "process": "worker 0", "level": "WARNING", "text": "other", "count": 1}
+    part = {**FAULTY, "entry": "", "route": "", "traces": True, "faults": ["this part of the spans is left out: x"]}
+    text = shown({"destinations": [], "faulty_entries": [FAULTY, part], "warnings": [warning] * 10})
+
+    assert (
+        "entry 0f4c (route 77aa) traces nothing, for 3 min: endpoint = http://c:4317/v1/traces: "
+        "must not have a path; a\\x1b\n"
+    ) in text
+    assert "entry (global) leaves a part out, for 3 min: this part of the spans is left out: x\n" in text
+    assert "no destination\n" in text
+    assert "entry 0f4c" in shown({"destinations": [WELL], "faulty_entries": [FAULTY]})
+
+
 def test_a_destination_at_rest_is_not_down() -> None:
     """The meaning of `idle` is told, in a colour that does not alarm."""
     text = shown({"spool_trouble": None, "destinations": [{**WELL, "state": "idle"}]})
@@ -214,6 +239,8 @@ def test_what_is_wrong_is_said_first() -> None:
         ({"spool_trouble": None, "destinations": [WELL], "policy": {"fault": "a"}}, 1),
         ({"spool_trouble": None, "destinations": [WELL], "policy": {"fault": None}}, 0),
         ({"spool_trouble": None, "destinations": [{**WELL, "balance": 1}]}, 1),
+        ({"spool_trouble": None, "destinations": [WELL], "faulty_entries": []}, 0),
+        ({"spool_trouble": None, "destinations": [WELL], "faulty_entries": [FAULTY]}, 1),
     ],
 )
 def test_the_exit_code_says_whether_all_is_well(

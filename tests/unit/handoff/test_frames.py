@@ -22,6 +22,7 @@ from otlp_tracing.handoff.frames import (
     Policy,
     Rates,
     Record,
+    Refused,
     Totals,
     Warnings,
     encode,
@@ -40,6 +41,7 @@ FRAMES: list[Frame] = [
     Debug(b"{}", 60, 10),
     Debug(b"{}", 60, 10, "jane, process 7"),
     Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
+    Refused("id", "route", "", ["endpoint: is required"]),
 ]
 
 
@@ -85,6 +87,11 @@ def test_version_4_does_not_change() -> None:
     assert encode(Debug(b"{}", 60, 10, "jane")).hex() == "0000000d" + "95" + head + "a4" + b"jane".hex()
 
 
+def test_version_5_does_not_change() -> None:
+    """Nor does the kind that it adds."""
+    assert encode(Refused("a", "b", "", ["c"])).hex() == "0000000a" + "95" + "09" + "a161" + "a162" + "a0" + "91a163"
+
+
 def test_version_1_is_still_understood() -> None:
     """A gateway older than the frame Rates works as before."""
     assert list(Decoder().feed(encode(Hello(1, b"sender-1")))) == [Hello(1, b"sender-1")]
@@ -112,7 +119,7 @@ def test_a_newer_version_is_understood() -> None:
     newer = [
         [0, VERSION + 1, b"sender-1", {"new": True}],
         [1, b"k" * 16, b"{}", 5],
-        [9, "a new kind"],
+        [10, "a new kind"],
         [2, 1, b"k" * 16, b"{}", b"new"],
         [3, [], None],
         [4, 7, 1],
@@ -120,6 +127,7 @@ def test_a_newer_version_is_understood() -> None:
         [6, [], "new"],
         [7, b"[]", "new"],
         [8, b"{}", 60, 10, "jane", "new"],
+        [9, "id", "", "", [], "new"],
     ]
 
     assert list(Decoder().feed(b"".join(map(frame_of, newer)))) == [
@@ -132,10 +140,11 @@ def test_a_newer_version_is_understood() -> None:
         Warnings([]),
         Policy(b"[]"),
         Debug(b"{}", 60, 10, "jane"),
+        Refused("id", "", "", []),
     ]
 
 
-@pytest.mark.parametrize("first", [[0, 0, b"sender-1"], [9, b"sender-1"]])
+@pytest.mark.parametrize("first", [[0, 0, b"sender-1"], [10, b"sender-1"]])
 def test_another_greeting_is_refused(first: object) -> None:
     """Two versions do not talk past each other: no version 0, and no kind of greeting that is not known."""
     with pytest.raises(WireError, match=r"speaks version 0|not a Hello"):

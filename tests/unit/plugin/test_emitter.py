@@ -22,6 +22,7 @@ from otlp_tracing.handoff.frames import (
     Policy,
     Rates,
     Record,
+    Refused,
     Totals,
     Warnings,
     encode,
@@ -139,6 +140,20 @@ def test_an_entry_is_announced_without_a_record(sidecar: Sidecar, emitter: Emitt
 
     assert announced == [[ORIGIN.key, later.key], [later.key, ORIGIN.key]]
     assert urgent == [True, False]
+
+
+def test_an_entry_that_is_refused_again_is_told_again(sidecar: Sidecar, emitter: Emitter) -> None:
+    """It may have worked between, which its records have shown to the sidecar."""
+    refused = Origin.refused({"__plugin_id": "p"}, ["endpoint: is no address"])
+    told = []
+    emitter.pump()
+    sidecar.accept()
+    for _ in range(2):
+        emitter.refuse(refused)
+        emitter.pump()
+        told.append([frame for frame in sidecar.read() if isinstance(frame, Refused)])
+
+    assert told == [[Refused("p", "", "", ["endpoint: is no address"])]] * 2
 
 
 def test_announcements_wait_for_no_sidecar(path: Path, clock: ManualClock) -> None:

@@ -9,6 +9,7 @@ import pytest
 from doubles import FakeKong, ManualClock
 from otlp_tracing.config.settings import Sampling
 from otlp_tracing.context import RequestContext, handed_over_by
+from otlp_tracing.handoff.frames import VERSION, Decoder, Hello, Refused, encode
 from otlp_tracing.metrics import Counters
 from otlp_tracing.plugin.emitter import Origin
 from otlp_tracing.plugin.handler import Phases
@@ -28,6 +29,7 @@ class RecordingEmitter:
         self.policy = HeadPolicy()
         self.moves = False
         self.announced: list[Origin] = []
+        self.refused: list[Origin] = []
         self.submitted: list[tuple[Origin, bytes]] = []
 
     def allowance(self, _origin: Origin, sampling: Sampling) -> Allowance | None:
@@ -35,6 +37,9 @@ class RecordingEmitter:
 
     def announce(self, origin: Origin) -> None:
         self.announced.append(origin)
+
+    def refuse(self, origin: Origin) -> None:
+        self.refused.append(origin)
 
     def submit(self, origin: Origin, log: bytes) -> None:
         self.submitted.append((origin, log))
@@ -247,6 +252,25 @@ def test_a_secret_that_kong_does_not_find_is_named(emitter: RecordingEmitter, ca
     Phases({"headers": [""], "$refs": {"headers": ["{vault://env/otlp-header}"]}}, emitter)
 
     assert "disabled for this entry: headers = {vault://env/otlp-header}: Kong finds no value for it" in caplog.text
+
+
+def test_the_sidecar_hears_of_an_entry_that_traces_nothing(emitter: RecordingEmitter) -> None:
+    """With Kong's ids and the faults that the log has, also where a value is no text, or no frame could hold it."""
+    ids = {"__plugin_id": "p", "route_id": "r"}
+    unset = {"headers": [""], "$refs": {"headers": ["{vault://env/otlp-header}"]}}
+    for config in ({**ids, "endpoint": "\udc80"}, {**ids, **unset}, {**ids, "headers": [f"x: {'y' * (1 << 20)}"]}):
+        Phases(config, emitter)
+
+    hello = encode(Hello(VERSION, b"worker-1"))
+    frames = [frame for one in emitter.refused for frame in list(Decoder().feed(hello + one.frame))[1:]]
+    assert not emitter.announced
+    assert [(frame.name, frame.route, frame.service) for frame in frames if isinstance(frame, Refused)] == [
+        ("p", "r", "")
+    ] * 3
+    first, second, third = ("; ".join(frame.faults) for frame in frames if isinstance(frame, Refused))
+    assert first.startswith("endpoint = ")
+    assert second.startswith("headers = {vault://env/otlp-header}: Kong finds no value")
+    assert "the limit is" in third
 
 
 def test_a_configuration_too_large_for_a_frame_traces_nothing(emitter: RecordingEmitter) -> None:

@@ -22,6 +22,7 @@ from otlp_tracing.commands.doctor.kong_yml import read_entries
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.sidecar_port import ask_port
 from otlp_tracing.commands.doctor.sidecar_questions import (
+    ask_faulty_entries,
     ask_folder,
     ask_requests,
     ask_spool,
@@ -90,7 +91,8 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
     report, reason = fetch_delivery(found)
     if report is not None:
         yield from ask_spool(found, report)
-        yield from ask_requests(found, entries)
+        yield from ask_faulty_entries(found, report, kong_yml)
+        yield from ask_requests(found, entries, report)
         yield from _ask_log(found, report.get("warnings") or ())
     yield from about
     if kong_yml is None and report is None:

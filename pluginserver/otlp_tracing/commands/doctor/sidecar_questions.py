@@ -7,6 +7,7 @@ import shlex
 import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,13 +19,14 @@ from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.commands.kong_files.entities import PLUGIN
-from otlp_tracing.commands.status import fetch, fetch_report
+from otlp_tracing.commands.status import entry_words, faults_of, fetch, fetch_report
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 
 _SAMPLER = "OTEL_TRACES_SAMPLER"
 _BUILD_INFO = "otlp_tracing_build_info"
+_BAD_CONFIGURATION = "bad_configuration"
 _ENOUGH_REQUESTS = 100  # so many that none was kept says something, if the rate is not very low
 
 
@@ -93,12 +95,33 @@ def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:
         return None, error.faults[0].rule
 
 
-def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Iterator[Finding]:
+def ask_faulty_entries(found: Surroundings, report: Mapping[str, Any], kong_yml: Path | None) -> Iterator[Finding]:
+    """Name the entries that Kong has accepted, and that trace nothing or leave a part out.
+
+    Args:
+        found: by look_around().
+        report: of /delivery.
+        kong_yml: the file that the entries are in; None if it is not known.
+    """
+    check = found.command("check", "KONG_YML" if kong_yml is None else str(kong_yml))
+    for one in report.get("faulty_entries") or ():
+        faults = faults_of(one)
+        command = "" if "{vault://" in faults else check  # which does not see Kong's vaults
+        if one["traces"]:
+            yield Finding("warn", entry_words(one), f"leaves a part out: {faults}", command)
+        else:
+            yield Finding("FAIL", entry_words(one), f"traces nothing, its requests are refused: {faults}", command)
+
+
+def ask_requests(
+    found: Surroundings, entries: Sequence[ConfiguredEntry], report: Mapping[str, Any]
+) -> Iterator[Finding]:
     """Tell how many requests the sidecar has seen since its start, and how they were decided.
 
     Args:
         found: by look_around().
         entries: of the kong.yml; their sampling may be the reason.
+        report: of /delivery; without an entry that is refused now, the refusals are of an earlier configuration.
     """
     try:
         text = fetch(found.address, "/metrics", None).decode(errors="replace")
@@ -110,7 +133,9 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
     counts = _counts(samples)
     decisions = counts[REQUESTS.name]
     total = decisions.total()
-    if not total:
+    if not total and (counts[REQUESTS_UNTRACED.name].total() or counts[RECORDS_REFUSED.name][_BAD_CONFIGURATION]):
+        yield Finding("warn", "requests", "no request is traced: each one so far had no record, or a refused one")
+    elif not total:
         text = "no request yet: send one that an entry covers; an entry of a route or service sees only its requests"
         yield Finding("note", "requests", text)
     elif decisions["not_sampled"] == total:
@@ -120,6 +145,9 @@ def ask_requests(found: Surroundings, entries: Sequence[ConfiguredEntry]) -> Ite
         yield Finding("ok", "requests", f"{total:,.0f} requests: {words}")
     for metric, text in _LOSSES:
         lost = {name: count for name, count in counts[metric.name].items() if count}
+        if report.get("faulty_entries") == [] and (earlier := lost.pop(_BAD_CONFIGURATION, 0)):
+            corrected = f"{text}: {earlier:,} {_BAD_CONFIGURATION} since the start; no entry is refused now"
+            yield Finding("note", "requests", corrected)
         if lost:
             words = ", ".join(f"{count:,.0f} {name}" for name, count in lost.items())
             yield Finding("warn", "requests", f"{text}: {words}", found.command("status", "--http", str(found.address)))

@@ -109,11 +109,12 @@ class EntryBuilder:
             self._recorder.configure(key, WhatIfRedaction.from_settings(settings, redactor))
         tracer = RequestTracer.from_settings(settings, os.urandom, allowance, self._policy)
         rules = SpanRules.from_settings(settings, self._methods, self._names, self._shared)
+        left_out: list[str] = []
         for fault in rules.faults:
             setting = "span.name" if fault.field == "span.name" else "span.attributes"
-            self._leave_out(setting, "this part of the spans is left out", fault)
-        self._configure_metrics(key, settings, destination.address, rules, redactor)
-        tail_rules, log = TailRules(settings.sampling.tail_rules), self._access_log(settings, scope)
+            self._leave_out(left_out, setting, "this part of the spans is left out", fault)
+        self._configure_metrics(key, settings, destination.address, rules, redactor, left_out=left_out)
+        tail_rules, log = TailRules(settings.sampling.tail_rules), self._access_log(settings, scope, left_out)
         return Entry(
             name,
             scope,
@@ -125,26 +126,36 @@ class EntryBuilder:
             destination,
             log,
             settings.metrics.enabled or tail_rules.reads_whole or (log is not None and log[0].wants_all),
+            left_out,
         )
 
-    def _access_log(self, settings: Settings, scope: tuple[str, str]) -> tuple[AccessLog, Destination] | None:
+    def _access_log(
+        self, settings: Settings, scope: tuple[str, str], left_out: list[str]
+    ) -> tuple[AccessLog, Destination] | None:
         if settings.logs.requests == "none":
             return None
         try:
             body = Body(settings.logs.body, settings.span.attributes)
         except ConfigError as error:
-            self._leave_out("logs.body", "log records have no text", error)
+            self._leave_out(left_out, "logs.body", "log records have no text", error)
             body = Body(None)
         try:
             destination = Destination.from_settings(settings, self._environment, self._detected, "logs")
         except ConfigError as error:
-            self._leave_out("logs", "no logs are sent for this entry", error)
+            self._leave_out(left_out, "logs", "no logs are sent for this entry", error)
             return None
         self._exporters.get(destination, scope)
         return AccessLog(settings.logs, body), destination
 
     def _configure_metrics(
-        self, key: bytes, settings: Settings, traces: str, rules: SpanRules, redactor: Redactor
+        self,
+        key: bytes,
+        settings: Settings,
+        traces: str,
+        rules: SpanRules,
+        redactor: Redactor,
+        *,
+        left_out: list[str],
     ) -> None:
         if not settings.metrics.enabled or self._metric_exporters is None:
             return
@@ -155,11 +166,12 @@ class EntryBuilder:
         try:
             destination = Destination.from_settings(settings, self._environment, self._detected, "metrics")
         except ConfigError as error:
-            self._leave_out("metrics", "no metrics are sent for this entry", error)
+            self._leave_out(left_out, "metrics", "no metrics are sent for this entry", error)
             return
         table = self._metric_exporters.table(destination, settings.metrics, traces)
         self._request_metrics.configure(key, EntryMetrics(table, rules, redact, settings.metrics.attributes))
 
-    def _leave_out(self, setting: str, consequence: str, error: object) -> None:
+    def _leave_out(self, left_out: list[str], setting: str, consequence: str, error: object) -> None:
+        left_out.append(f"{consequence}: {error}")
         _log.error("invalid configuration, %s: %s", consequence, error)
         self._metrics.add(SETTINGS_REFUSED, setting)

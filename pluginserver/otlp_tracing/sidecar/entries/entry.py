@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from otlp_tracing.config.settings import Keep
@@ -28,6 +29,7 @@ class Entry:
         destination: of its spans.
         log: its access log and the destination of that; None if it logs nothing.
         reads_whole: its log, its metrics or a rule need more of each record than the outline.
+        left_out: the faults of its parts that are left out.
     """
 
     name: str
@@ -40,3 +42,4 @@ class Entry:
     destination: Destination
     log: tuple[AccessLog, Destination] | None
     reads_whole: bool
+    left_out: Sequence[str]

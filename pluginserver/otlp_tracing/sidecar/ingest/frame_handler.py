@@ -18,6 +18,7 @@ from otlp_tracing.handoff.frames import (
     Frame,
     Hello,
     Record,
+    Refused,
     Totals,
     Warnings,
 )
@@ -136,6 +137,8 @@ class FrameHandler:
             case Config(key, config):
                 self._pipeline.configure(key, config)
                 self._rates.announce(link, key)
+            case Refused():
+                self._pipeline.refuse(frame)
             case Totals(totals):
                 self._pipeline.report(link.worker_id, totals)
             case Warnings(lines):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+from otlp_tracing.handoff.frames import Refused
 from otlp_tracing.metrics import Total
 
 
@@ -31,6 +32,9 @@ class RecordSink(Sink, Protocol):
 
     def configure(self, key: bytes, config: bytes) -> None:
         """Register a plugin entry's configuration."""
+
+    def refuse(self, refused: Refused) -> None:
+        """Note a plugin entry that a worker refused."""
 
     def knows(self, key: bytes) -> bool:
         """Tell whether an entry's configuration is registered."""

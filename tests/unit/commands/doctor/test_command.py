@@ -655,6 +655,32 @@ def test_requests_that_were_all_sampled_out_are_a_fault(
     assert "rate: 1" in wrong["command"]
 
 
+def test_an_entry_that_traces_nothing_is_named_until_it_is_corrected(running: Machine, examine: Examine) -> None:
+    """Kong has accepted it: its requests are refused, which is not the absence of requests."""
+    with collector() as sink:
+        running.yml(sink.sink.endpoint)
+        wrong = {"__plugin_id": "0f4c", "endpoint": f"{sink.sink.endpoint}/v1/traces"}
+        hand_over(running, wrong, requests=3)
+        found = examine(running)
+        (entry,) = found.of_level("FAIL")
+        texts = " | ".join(one["text"] for one in found.findings)
+        right = {**wrong, "endpoint": sink.sink.endpoint, "batch_export": {"timeout": 100}}
+        hand_over(running, right, requests=1)
+        sink.wait_for_spans(1)
+        corrected = examine(running)
+
+    assert entry["subject"] == "entry 0f4c (global)"
+    assert entry["text"].startswith("traces nothing, its requests are refused: endpoint = ")
+    assert entry["command"].endswith(f"otlp-tracing check {running.kong_yml}")
+    assert "no request yet" not in texts
+    assert "no request is traced: each one so far had no record, or a refused one" in texts
+    assert "records that the sidecar refused: 4 bad_configuration" in texts
+    assert corrected.of_level("FAIL", "warn") == []
+    assert "4 bad_configuration since the start; no entry is refused now" in " | ".join(
+        one["text"] for one in corrected.findings
+    )
+
+
 def test_a_spool_without_a_disk_is_found(tmp_path_factory: pytest.TempPathFactory, examine: Examine) -> None:
     """A file in the place of the spool's folder: the spans are in memory alone, and the command moves the file away."""
     machine = Machine(tmp_path_factory.mktemp("r"))

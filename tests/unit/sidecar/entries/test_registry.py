@@ -11,6 +11,7 @@ import entry_stage
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.metrics import RECORDS_REFUSED
 from otlp_tracing.sidecar.entries.entry import Entry
+from otlp_tracing.sidecar.entries.faulty_entries import FaultyEntry
 from otlp_tracing.sidecar.entries.registry import EntryRegistry
 from otlp_tracing.sidecar.ingest.log_record import LogRecord, Route
 from otlp_tracing.sidecar.telemetry.registry import Metrics
@@ -86,3 +87,47 @@ def test_the_entry_announced_last_applies_to_a_scope() -> None:
 
     assert stage.registry.in_scope(log) == b"1"
     assert stage.registry.in_scope(LogRecord()) is None
+
+
+def faults(registry: EntryRegistry) -> list[tuple[str, str, bool, list[str]]]:
+    return [(one["entry"], one["route"], one["traces"], one["faults"]) for one in registry.faulty_entries()]
+
+
+def test_an_entry_that_traces_nothing_is_reported_until_it_is_corrected() -> None:
+    """Whoever refused it, also where it goes back to a configuration that was announced before."""
+    registry = Registry().registry
+    good, bad = b'{"route_id": "r"}', b'{"__plugin_id": "p", "route_id": "r", "endpoint": "ftp://c"}'
+    registry.configure(b"1", bad)
+    ((name, route, traces, (fault,)),) = faults(registry)
+    registry.configure(b"2", good)
+    seen = [faults(registry)]
+    registry.use(b"1")
+    seen.append(faults(registry))
+    registry.use(b"2")
+    seen.append(faults(registry))
+    registry.refuse(FaultyEntry("p", ("r", ""), ["headers: no value"]))
+    seen.append(faults(registry))
+    registry.use(b"2")
+
+    assert (name, route, traces) == ("p", "r", False)
+    assert fault.startswith('endpoint = "ftp://c": must be http://')
+    assert seen == [[], [("p", "r", False, [fault])], [], [("p", "r", False, ["headers: no value"])]]
+    assert faults(registry) == []
+
+
+def test_a_part_that_is_left_out_is_reported() -> None:
+    """The entry traces, and its report has the field."""
+    registry = Registry().registry
+    registry.configure(b"1", b'{"__plugin_id": "p", "span": {"name": "{url.pth}"}}')
+    ((name, route, traces, (fault,)),) = faults(registry)
+
+    assert (name, route, traces) == ("p", "", True)
+    assert fault.startswith("this part of the spans is left out: span.name = ")
+
+
+def test_a_configuration_that_is_no_json_is_reported_without_ids() -> None:
+    """Another program may have sent it."""
+    registry = Registry().registry
+    registry.configure(b"1", b"{")
+
+    assert [(name, route) for name, route, _, _ in faults(registry)] == [("", "")]
