@@ -53,6 +53,30 @@ def refuse_other_file(path: Path) -> None:
             raise FileExistsError(errno.EEXIST, "is there already and is not a socket; move it away", str(path))
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return the identity of the socket at a path; None without a socket."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def listener_pid(path: Path) -> int | None:
+    """Return the pid of the process that listens at a path, 0 if it is in another pid namespace; None without one.
+
+    A process that takes no connection at the moment counts, and so does one of another user.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(str(path))
+        except (BlockingIOError, PermissionError):
+            return 0
+        except OSError:
+            return None
+        return peer_pid(probe)
+
+
 def peer_pid(peer: socket.socket) -> int:
     """Return the pid at the other end of a connection; 0 where it lives in another pid namespace."""
     return _credentials(peer)[0]

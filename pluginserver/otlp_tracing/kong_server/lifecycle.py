@@ -18,6 +18,8 @@ import signal
 import stat
 from pathlib import Path
 
+from otlp_tracing.unix_sockets import identity
+
 _SHELLS = frozenset({"ash", "bash", "dash", "fish", "ksh", "sh", "zsh"})
 
 
@@ -73,15 +75,6 @@ class Lifecycle:
 
     def _tell(self, _number: int, _frame: object) -> None:
         self._told_to_end = True
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Return the identity of the socket at a path; None without a socket."""
-    try:
-        status = path.lstat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def pending_path(path: Path, supervisor: int) -> Path:

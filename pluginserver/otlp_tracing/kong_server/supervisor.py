@@ -28,9 +28,9 @@ from otlp_tracing.kong_server.heartbeat import (
     state_and_cpu_seconds,
     waits_for_core,
 )
-from otlp_tracing.kong_server.lifecycle import identity, is_running, is_superseded, kept_path, pending_path
+from otlp_tracing.kong_server.lifecycle import is_running, is_superseded, kept_path, pending_path
 from otlp_tracing.log_limit import LimitedLog
-from otlp_tracing.unix_sockets import listen_owner_only, refuse_other_file
+from otlp_tracing.unix_sockets import identity, listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
 

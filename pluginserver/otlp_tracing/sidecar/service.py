@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from otlp_tracing.config.otel_variables import exporter_remarks
-from otlp_tracing.errors import ConfigError
+from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.log_limit import LimitedLibrary, LimitedLog
 from otlp_tracing.logs.lines import WARNINGS
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry, new_transport
@@ -37,6 +37,7 @@ from otlp_tracing.sidecar.tail.cpu_load import CpuLoad
 from otlp_tracing.sidecar.tail.policy_file import PolicyFile
 from otlp_tracing.sidecar.telemetry.recent_warnings import RecentWarnings
 from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.unix_sockets import identity, listener_pid
 
 _log = logging.getLogger("otlp_tracing.sidecar.service")
 _rates_failed, _cannot_listen = LimitedLog(_log), LimitedLog(_log)
@@ -95,8 +96,10 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
     """Run until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: if it cannot listen at its socket.
+        ConfigError: if it cannot listen at its socket, or another sidecar does.
     """
+    if not options.is_embedded:
+        _refuse_second(options.listen)
     stop = _stop_event(options)
     for library in _LIBRARIES:
         logging.getLogger(library).addFilter(LimitedLibrary())
@@ -176,12 +179,16 @@ async def run(options: ServiceOptions, environment: Mapping[str, str] = os.envir
 
 
 class _Listening:
-    """The socket for the workers: bound again if a person, or a cleaner of temporary files, deletes it."""
+    """The socket for the workers.
+
+    It is bound again if a person, or a cleaner of temporary files, deletes it, and after a sidecar that took its place.
+    """
 
     def __init__(self, intake: Receiver, path: Path) -> None:
         self._intake = intake
         self._path = path
         self._server: asyncio.Server | None = None
+        self._bound: tuple[int, int] | None = None
 
     async def start(self) -> None:
         """Bind it; raises ConfigError."""
@@ -189,6 +196,7 @@ class _Listening:
         self._server = await asyncio.get_running_loop().create_unix_server(
             self._intake.connection, sock=receiver.bind(self._path)
         )
+        self._bound = identity(self._path)
         if previous is not None:
             previous.close()  # its connections stay
 
@@ -196,9 +204,9 @@ class _Listening:
         """Look for it once a second. Another sidecar's socket is left alone."""
         while True:
             await asyncio.sleep(_SOCKET_SECONDS)
-            if os.path.lexists(self._path):
-                continue
             try:
+                if identity(self._path) == self._bound or listener_pid(self._path) is not None:
+                    continue
                 await self.start()
                 _log.warning("socket deleted: %s: it is bound again", self._path)
             except ConfigError as error:
@@ -210,6 +218,16 @@ class _Listening:
         """Take no further connection."""
         if self._server is not None:
             self._server.close()
+
+
+def _refuse_second(path: Path) -> None:
+    # The `serve` of an embedded one takes over from another `serve`, with all its processes.
+    pid = listener_pid(path)
+    if pid is not None:
+        named = f"another process (pid {pid})" if pid else "another process"
+        raise ConfigError(
+            [Fault("--listen", str(path), f"{named} listens there; stop it first, or name another socket")]
+        )
 
 
 async def _tick(rates: SamplingController, policy: PolicyFile) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from e2e.waiting import wait_for
-from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, identity, pending_path
+from otlp_tracing.kong_server.lifecycle import Lifecycle, WorkerState, pending_path
+from otlp_tracing.unix_sockets import identity
 
 
 @pytest.fixture

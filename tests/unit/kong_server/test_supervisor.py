@@ -18,8 +18,9 @@ import pytest
 from otlp_tracing import log_limit
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable, state_and_cpu_seconds
-from otlp_tracing.kong_server.lifecycle import identity, kept_path, pending_path
+from otlp_tracing.kong_server.lifecycle import kept_path, pending_path
 from otlp_tracing.kong_server.supervisor import Child, bind
+from otlp_tracing.unix_sockets import identity
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves no request.
 CHILD = """

@@ -18,9 +18,10 @@ from kong_pdk.module import Module
 from otlp_tracing.kong_server.fd_passing import WorkerPeers, create_inboxes
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable
 from otlp_tracing.kong_server.instances import Calls, Instances
-from otlp_tracing.kong_server.lifecycle import Lifecycle, identity
+from otlp_tracing.kong_server.lifecycle import Lifecycle
 from otlp_tracing.kong_server.protocol.msgpack_session import MsgPackEvents, MsgPackSession
 from otlp_tracing.kong_server.worker import Worker
+from otlp_tracing.unix_sockets import identity
 
 
 class Echo:

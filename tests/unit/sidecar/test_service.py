@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import cast
 import pytest
 from aiohttp import web
 
+from otlp_tracing.errors import ConfigError
 from otlp_tracing.log_limit import INTERVAL_SECONDS
 from otlp_tracing.metrics import LISTEN_FAILED
 from otlp_tracing.sidecar import service
@@ -23,6 +25,7 @@ from otlp_tracing.sidecar.ingest.receiver import Receiver
 from otlp_tracing.sidecar.live.http import http_port
 from otlp_tracing.sidecar.service import ServiceOptions
 from otlp_tracing.sidecar.telemetry.registry import Metrics
+from otlp_tracing.unix_sockets import identity, listen_owner_only, listener_pid
 
 
 async def test_the_page_waits_for_its_port(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -84,6 +87,43 @@ async def test_a_deleted_socket_is_bound_again(
     assert await ask(*second) == await ask(*first) == b"hello"
     keeping.cancel()
     listening.close()
+
+
+async def test_a_socket_that_another_sidecar_took_is_bound_again_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the other one listens, the socket is its own; the file that it leaves has no listener."""
+    monkeypatch.setattr(service, "_SOCKET_SECONDS", 0.01)
+    path = tmp_path / "sidecar.sock"
+    listening = service._Listening(cast(Receiver, SimpleNamespace(connection=asyncio.Protocol)), path)
+    await listening.start()
+    other = listen_owner_only(path, 8)
+    taken = identity(path)
+    keeping = asyncio.create_task(listening.keep())
+    for _ in range(3):
+        connection, _ = await asyncio.get_running_loop().run_in_executor(None, other.accept)  # it is asked
+        connection.close()
+    assert identity(path) == taken
+    other.close()
+    while "it is bound again" not in caplog.text:
+        assert not keeping.done(), "the watch has ended"
+        await asyncio.sleep(0.001)
+
+    assert listener_pid(path) == os.getpid()
+    keeping.cancel()
+    listening.close()
+
+
+async def test_a_second_sidecar_does_not_take_the_socket_of_the_first(tmp_path: Path) -> None:
+    """A person who starts it twice is told so; the sidecar of another `serve` takes over."""
+    path = tmp_path / "sidecar.sock"
+    with listen_owner_only(path, 8):
+        taken = identity(path)
+        with pytest.raises(
+            ConfigError, match=rf"--listen = {path}: another process \(pid {os.getpid()}\) listens there"
+        ):
+            await service.run(ServiceOptions(path, "127.0.0.1", 0))
+        assert identity(path) == taken
 
 
 async def test_an_internal_error_does_not_end_the_watch_of_the_socket(
