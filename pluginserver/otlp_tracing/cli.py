@@ -74,7 +74,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read a command line; the result has the command's `run`, and `faults` of options' values.
 
     Raises:
-        ConfigError: if the command is in an extra that is not installed.
+        ConfigError: if the command is in a distribution that is not installed.
         SystemExit: for an unknown command or option, and after --help and --version.
     """
     parser = parser_of(arguments[:1])

@@ -6,6 +6,7 @@ The plugin file is not part of a Python package: it lies beside the package in a
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 import sysconfig
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -17,6 +18,7 @@ PLUGIN_FILE = "otlp-tracing.py"
 NGINX_FACTS = Path(__file__).with_name("config") / "nginx_facts.lua"
 """The snippet for Kong's `pre-function` that puts facts of nginx into the log record."""
 
+_MODULE = ("-m", "otlp_tracing")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -42,5 +44,15 @@ def plugin_folder() -> Path:
 
 def command_line(*arguments: str) -> list[str]:
     """Return the command line of a process of this package; a process list shows the role in it."""
-    script = Path(sys.executable).with_name("otlp-tracing")
-    return [sys.executable, *([str(script)] if script.is_file() else ["-m", "otlp_tracing"]), *arguments]
+    script = _script()
+    return [sys.executable, *([str(script)] if script.is_file() else _MODULE), *arguments]
+
+
+def typed_command(*words: str) -> str:
+    """Return a command of this program as a person types it here: the program may not be in PATH."""
+    script = _script()
+    return shlex.join([*([str(script)] if script.is_file() else [sys.executable, *_MODULE]), *words])
+
+
+def _script() -> Path:
+    return Path(sys.executable).with_name("otlp-tracing")

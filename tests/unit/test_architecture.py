@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "sidecar": {
         "errors",
         "folders",
+        "paths",
         "log_limit",
         "logs",
         "unix_sockets",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from otlp_tracing import __version__
 from otlp_tracing.commands.option_kinds import path
+from otlp_tracing.paths import typed_command
 
 
 def description(value: str) -> Path:
@@ -21,6 +22,6 @@ def description(value: str) -> Path:
         raise ValueError("must be a file that `otlp-tracing dump` wrote") from error
     if version != __version__:
         raise ValueError(
-            f"describes version {version}, and this is {__version__}: write it anew with `otlp-tracing dump`"
+            f"describes version {version}, and this is {__version__}: write it anew with `{typed_command('dump')}`"
         )
     return Path(value)

@@ -15,13 +15,10 @@ from collections.abc import Iterator, Sequence
 
 from otlp_tracing.commands.kong_files.documents import Document, Entry
 from otlp_tracing.errors import Fault
-from otlp_tracing.paths import NGINX_FACTS
+from otlp_tracing.paths import NGINX_FACTS, typed_command
 from otlp_tracing.sidecar.ingest.nginx_facts import LOG_FIELD, VERSION
 
 PRE_FUNCTION = "pre-function"
-DUMP = "otlp-tracing dump --format nginx-facts"
-"""The command that prints the snippet."""
-
 _PHASE = "log"
 _HEAD = """\
 # Facts of nginx on spans (docs/nginx-facts.md). Add this entry to the plugins of your kong.yml. If pre-function is
@@ -34,6 +31,11 @@ plugins:
       log:
         - |
 """
+
+
+def dump_command() -> str:
+    """Return the command that prints the snippet."""
+    return typed_command("dump", "--format", "nginx-facts")
 
 
 def as_kong_yml() -> str:
@@ -61,7 +63,7 @@ def snippet_findings(document: Document, functions: Sequence[Entry]) -> Iterator
             if phase != _PHASE:
                 yield function, Fault(field, "", f"must be in config.{_PHASE}: nginx knows the times at the end alone")
             elif _lines(text) != _lines(NGINX_FACTS.read_text()):
-                yield function, Fault(field, "", f"{_difference(text)}; replace it by that of `{DUMP}`")
+                yield function, Fault(field, "", f"{_difference(text)}; replace it by that of `{dump_command()}`")
     with_snippet = [one.scope for one in functions if any(_snippets(one))]
     entries = [one.scope for one in document.entries if one.manifest is None and one.value.get("enabled", True)]
     for function in functions:

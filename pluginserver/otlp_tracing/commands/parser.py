@@ -8,6 +8,8 @@ commands in the entry point group of that name.
 from __future__ import annotations
 
 import importlib
+import shlex
+import sys
 from collections.abc import Collection
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -38,8 +40,8 @@ COMMANDS = {
 
 _PACKAGES = frozenset({"check", "doctor"})
 _ENTRY_POINTS = "otlp_tracing.commands"
-_IN_OTHER_DISTRIBUTIONS = {"demo": "demo"}
-"""Commands that an extra of this distribution installs, with the extra's name."""
+_IN_OTHER_DISTRIBUTIONS = frozenset({"demo"})
+"""Commands of the distribution in devtools/ of the repository, which is on no package index."""
 
 
 def listed_commands() -> list[str]:
@@ -51,7 +53,7 @@ def parser_of(names: Collection[str]) -> OptionParser:
     """Make the parser. It knows every command, and the options of those that are named.
 
     Raises:
-        ConfigError: if a command is in an extra that is not installed.
+        ConfigError: if a command is in a distribution that is not installed.
     """
     parser = OptionParser(
         prog="otlp-tracing",
@@ -80,8 +82,10 @@ def _module_of(name: str) -> ModuleType:
         return importlib.import_module(f"otlp_tracing.commands.{name}{'.command' if name in _PACKAGES else ''}")
     if entry := _entry(name):
         return importlib.import_module(entry.module)
-    extra = f"otlp-tracing[{_IN_OTHER_DISTRIBUTIONS[name]}]"
-    raise ConfigError([Fault(name, "", f"is not installed; install it with: pip install '{extra}'")])
+    install = shlex.join([sys.executable, "-m", "pip", "install"])
+    rule = "is not installed; in a checkout of the repository, run: "
+    rule += f"{install} --require-hashes -r requirements-demo.lock && {install} --no-deps . ./devtools"
+    raise ConfigError([Fault(name, "", rule)])
 
 
 def _entry(name: str) -> EntryPoint | None:

@@ -22,6 +22,7 @@ from otlp_tracing.metrics import (
     REQUESTS,
     Total,
 )
+from otlp_tracing.paths import typed_command
 from otlp_tracing.sampling.rules import RequestLine
 from otlp_tracing.sidecar.access_logs.access_log import AccessLog
 from otlp_tracing.sidecar.entries.builder import EntryBuilder
@@ -282,7 +283,9 @@ class Pipeline:
 
     def _count_ignored(self, facts: Sequence[str]) -> None:
         _ignored.warning(
-            "nginx facts ignored: %s; compare the pre-function entry by `otlp-tracing check`", ", ".join(facts)
+            "nginx facts ignored: %s; compare the pre-function entry by `%s`",
+            ", ".join(facts),
+            typed_command("check", "KONG_YML"),
         )
         for fact in facts:
             self._metrics.add(NGINX_FACTS_IGNORED, fact)

@@ -22,6 +22,7 @@ from doubles import ManualClock
 from otlp_tracing.context import RequestContext
 from otlp_tracing.handoff.frames import Debug
 from otlp_tracing.metrics import NGINX_FACTS_IGNORED, RECORD_FIELDS_IGNORED, RECORDS_REFUSED, REQUESTS, SETTINGS_REFUSED
+from otlp_tracing.paths import command_line
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
@@ -214,6 +215,7 @@ def test_facts_that_are_ignored_are_counted_with_one_warning(caplog: pytest.LogC
     assert reports(scene) == [{"connect": 3, "server_name": 3, "seen": 3}]
     (line,) = [record.getMessage() for record in caplog.records if "nginx facts" in record.getMessage()]
     assert line.startswith("nginx facts ignored: connect, server_name;")
+    assert f"{command_line()[-1]} check KONG_YML`" in line
 
 
 RECORD: dict[str, Any] = {

@@ -14,6 +14,7 @@ from typing import TextIO
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from otlp_tracing.paths import typed_command
 from otlp_tracing_devtools.demo.declaration import BATCH_TIMEOUT_MS
 from otlp_tracing_devtools.demo.ports import Port
 from otlp_tracing_devtools.demo.spans import SeenSpan, tree_order
@@ -134,7 +135,7 @@ class Screen:
             self._say(f"Spans by the sidecar's own count ({metrics_url}): {counts}.")
         self._print(
             "Next: put it on your own Kong; the README says how.",
-            "      otlp-tracing check kong.yml finds every fault of your own file.",
+            f"      {typed_command('check', 'kong.yml')} finds every fault of your own file.",
         )
 
     def _columns(self, left: str, right: str) -> None:

@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 
 from otlp_tracing.commands.doctor.findings import Finding, Masking, unasked
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
+from otlp_tracing.commands.doctor.own_commands import OwnCommands
 from otlp_tracing.config.otel_variables import SIGNALS, Signal, likely_path, signal_path
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.config.validation import is_vault_reference
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.paths import typed_command
 from otlp_tracing.sidecar.export.destination import Destination
 
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-WITH_KONG_YML = "otlp-tracing doctor KONG_YML"
 _VAULT = re.compile(r"\{vault://env/([^/?}]+)\}")
 
 
@@ -30,11 +31,13 @@ class Candidate:
     Args:
         entry: None for a destination that the sidecar alone has named.
         lacks_headers: Kong or the sidecar has headers that are not known here.
+        own: commands of this program.
     """
 
     entry: ConfiguredEntry | None
     destination: Destination
     lacks_headers: bool
+    own: OwnCommands
 
     @property
     def label(self) -> str:
@@ -44,13 +47,17 @@ class Candidate:
     def set_command(self, field: str, value: str, variable: str = "") -> str:
         """Return the command that sets a field of the entry, or the variable that counts for the unset field."""
         if self.entry is None:
-            return WITH_KONG_YML
+            return self.with_kong_yml()
         signal = self.destination.signal
         if field == "endpoint" and signal != "traces":
             return self.entry.set_command(f"config.{signal}.endpoint", value)
         if variable and not getattr(self.entry.settings, field):
             return f"export {variable}={shlex.quote(value)}"
         return self.entry.set_command(f"config.{field}", value)
+
+    def with_kong_yml(self) -> str:
+        """Return the command that asks again, and then knows the entries."""
+        return self.own.doctor("KONG_YML")
 
     def set_endpoint(self, endpoint: str) -> str:
         """Return the command that sets the endpoint."""
@@ -91,7 +98,7 @@ class Candidate:
         return self.set_command("headers[1]", f'"{name}: KEY"')
 
 
-def of_sidecar(report: Mapping[str, Any], environment: Mapping[str, str]) -> Candidate | None:
+def of_sidecar(report: Mapping[str, Any], environment: Mapping[str, str], own: OwnCommands) -> Candidate | None:
     """Return a destination that a sidecar reports; its headers and certificates are not in the report."""
     signal: Signal = next((one for one in SIGNALS if one == report.get("signal")), "traces")
     endpoint = report.get("endpoint")
@@ -101,13 +108,13 @@ def of_sidecar(report: Mapping[str, Any], environment: Mapping[str, str]) -> Can
     config.update({"endpoint": endpoint} if signal == "traces" else {signal: {"endpoint": endpoint}})
     try:
         destination = Destination.from_settings(Settings.from_config(config), environment, signal=signal)
-        return Candidate(None, destination, True)
+        return Candidate(None, destination, True, own)
     except ConfigError:
         return None
 
 
 def candidates(
-    entries: Sequence[ConfiguredEntry], environment: Mapping[str, str], masking: Masking
+    entries: Sequence[ConfiguredEntry], environment: Mapping[str, str], masking: Masking, own: OwnCommands
 ) -> Iterator[Candidate | Finding]:
     """Return the destinations of entries, each once and of each signal; or a finding for an entry that has none.
 
@@ -115,6 +122,7 @@ def candidates(
         entries: of a kong.yml.
         environment: of the sidecar.
         masking: learns the headers' values.
+        own: commands of this program.
     """
     seen = set()
     for one in entries:
@@ -132,12 +140,12 @@ def candidates(
                 destination = Destination.from_settings(settings, environment, signal=signal)
             except ConfigError as error:
                 text = "; ".join(map(str, error.faults))
-                yield Finding("FAIL", one.place, text, f"otlp-tracing check {shlex.quote(str(one.file))}")
+                yield Finding("FAIL", one.place, text, typed_command("check", str(one.file)))
                 break
             masking.add(*(value for _, value in destination.headers), urlsplit(destination.proxy or "").password or "")
             if destination.identity not in seen:
                 seen.add(destination.identity)
-                yield Candidate(one, destination, any(map(is_vault_reference, headers)))
+                yield Candidate(one, destination, any(map(is_vault_reference, headers)), own)
 
 
 def _resolved(line: str, environment: Mapping[str, str]) -> str:

@@ -91,7 +91,7 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
     report, reason = fetch_delivery(found)
     if report is not None:
         yield from ask_spool(found, report)
-        yield from ask_faulty_entries(found, report, kong_yml)
+        yield from ask_faulty_entries(report, kong_yml)
         yield from ask_requests(found, entries, report)
         yield from _ask_log(found, report.get("warnings") or ())
     yield from about
@@ -99,7 +99,7 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
         text = f"there is no kong.yml here, name one; the sidecar's are not known: {reason}"
         yield unasked("destinations", text)
     some: list[Candidate] = []
-    for one in candidates(entries, found.sidecar_environment, masking):
+    for one in candidates(entries, found.sidecar_environment, masking, found.own):
         if isinstance(one, Candidate):
             some.append(one)
         else:
@@ -132,7 +132,7 @@ def _ask_log(found: Surroundings, warnings: Sequence[Mapping[str, Any]]) -> Iter
         last = warnings[-1]
         count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
         text = f"{count}; the last, {last['age_s']:.0f} s ago, of {last['process']}: {last['text'].splitlines()[0]}"
-        yield Finding("note", "log", text, found.command("status", "--http", str(found.address)))
+        yield Finding("note", "log", text, found.own.status())
 
 
 def ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *, is_asked: bool) -> Iterator[Finding]:
@@ -155,9 +155,9 @@ def ask_deliveries(found: Surroundings, reports: Sequence[Mapping[str, Any]], *,
         reason = f": {one['reason']}" if one.get("reason") else ""
         remedy = f": {one['remedy']}" if one.get("remedy") else ""
         text = f"the sidecar is {state}{reason}{remedy}; {waiting}"
-        command = one.get("command") or found.command("status", "--http", str(found.address))
+        command = one.get("command") or found.own.status()
         yield Finding("warn" if state == "unknown" else "FAIL", label, text, command)
-        candidate = None if is_asked else of_sidecar(one, found.sidecar_environment)
+        candidate = None if is_asked else of_sidecar(one, found.sidecar_environment, found.own)
         if candidate is not None:
             yield from asyncio.run(ask_destinations([candidate], send=False))
 

@@ -23,7 +23,6 @@ from otlp_tracing.sidecar.otlp.encoder import encode_resource, encode_span, requ
 from otlp_tracing.sidecar.spans.model import SpanRecord
 
 _SPAN_NAME = "otlp-tracing doctor"
-_STATUS = "otlp-tracing status"
 # By kind of cause: the field and value that mend it, the endpoint's scheme before and after, another command.
 _SETTINGS = {
     Kind.SPEAKS_GRPC: ("protocol", "grpc"),
@@ -32,7 +31,6 @@ _SETTINGS = {
     Kind.WANTS_NO_GZIP: ("compression", "none"),
 }
 _SCHEMES = {Kind.SPEAKS_TLS: ("http://", "https://"), Kind.SPEAKS_NO_TLS: ("https://", "http://")}
-_COMMANDS = {Kind.WANTS_PAYMENT: _STATUS, Kind.PROXY: "export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"}
 _CLOSED = frozenset({Kind.CLOSED, Kind.WANTS_CLIENT_CERTIFICATE})
 
 
@@ -106,7 +104,7 @@ def _refusal(one: Candidate, result: ExportResult, send: bool) -> Finding:
         return Finding("FAIL", one.label, text, one.set_path())
     if not send and result.action in {Action.SPLIT, Action.DROP}:
         return Finding("note", one.label, f"{text}; it refuses an export without spans: try --send")
-    return Finding("FAIL", one.label, text, _STATUS)
+    return Finding("FAIL", one.label, text, one.own.status())
 
 
 def _command_of(one: Candidate, result: ExportResult) -> str:
@@ -117,4 +115,6 @@ def _command_of(one: Candidate, result: ExportResult) -> str:
         return one.set_command(*setting)
     if schemes := _SCHEMES.get(result.kind):
         return one.replace_in_endpoint(*schemes)
-    return _COMMANDS.get(result.kind, "")
+    if result.kind is Kind.PROXY:
+        return "export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+    return one.own.status() if result.kind is Kind.WANTS_PAYMENT else ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from otlp_tracing.commands.doctor.candidates import WITH_KONG_YML, Candidate
+from otlp_tracing.commands.doctor.candidates import Candidate
 from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.sidecar.export import certificates
@@ -78,7 +78,7 @@ def _show_certificate(one: Candidate) -> str:
 def _untrusted(one: Candidate, host: str, error: ssl.SSLCertVerificationError) -> Finding:
     if one.entry is None:
         reason = f"the sidecar may know another authority; here, {error.verify_message}"
-        return unasked(one.label, reason, WITH_KONG_YML, question="TLS")
+        return unasked(one.label, reason, one.with_kong_yml(), question="TLS")
     if error.verify_code in _UNKNOWN_AUTHORITY:
         text = "TLS: the authority of the collector's certificate is not known here: set tls.ca_cert"
         return Finding("FAIL", one.label, text, one.set_command("tls.ca_cert", "/PATH/TO/AUTHORITY.pem"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,12 @@ from otlp_tracing.commands.doctor.kong_conf import (
     running_kong_conf,
     server_setting,
 )
+from otlp_tracing.commands.doctor.own_commands import OwnCommands
 from otlp_tracing.commands.doctor.processes import Process, running
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.folders import user_name
+from otlp_tracing.paths import typed_command
 from otlp_tracing.plugin.names import SIDECAR_SOCKET_VARIABLE
 
 SHIPPED_SOCKET = Path("otlp-tracing.run/plugin-server.sock")
@@ -46,6 +47,7 @@ class Surroundings:
         sidecar: its process, if it runs here.
         address: of the sidecar's HTTP port.
         token: of its page.
+        own: the commands of this program that findings offer.
     """
 
     prefix: Path
@@ -57,6 +59,7 @@ class Surroundings:
     sidecar: Process | None
     address: Address
     token: str | None
+    own: OwnCommands
 
     @property
     def socket(self) -> Path:
@@ -115,19 +118,10 @@ class Surroundings:
     def command_of_server(self, *words: str) -> str:
         """Return a command that must run as the user of Kong's workers; a root shell has to change its user."""
         of_kong = self.kong_worker or next(iter(self.workers), None)
+        command = typed_command(*words)
         if of_kong is None or of_kong.uid == 0 or os.geteuid() != 0:
-            return self.command(*words)
-        return f"runuser -u {shlex.quote(user_name(of_kong.uid))} -- {self.command(*words)}"
-
-    def command(self, *words: str) -> str:
-        """Return a command of otlp-tracing, as its user types it here."""
-        return shlex.join([program(), *words])
-
-
-def program() -> str:
-    """Return the path of `otlp-tracing`."""
-    script = Path(sys.executable).with_name("otlp-tracing")
-    return str(script) if script.is_file() else "otlp-tracing"
+            return command
+        return f"runuser -u {shlex.quote(user_name(of_kong.uid))} -- {command}"
 
 
 def look_around(
@@ -145,6 +139,7 @@ def look_around(
         ConfigError: if `kong_conf` cannot be read.
     """
     everyone = running()
+    given = {"--kong-prefix": prefix, "--kong-conf": kong_conf, "--http": address}
     conf = None if kong_conf is None else read_kong_conf(kong_conf, os.environ)
     masters = {path: one for one in everyone if (path := one.kong_prefix)}
     is_named = prefix is not None or conf is not None
@@ -160,6 +155,8 @@ def look_around(
         sockets.add(Path(conf.get(server_setting(server, "socket")) or prefix / f"{server}.socket"))
     workers = [one for one in everyone if one.served_socket in sockets]
     sidecar = _sidecar(everyone, workers, prefix, is_named)
+    address = address or _address(sidecar, conf, server) or _DEFAULT_ADDRESS
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
     return Surroundings(
         prefix,
         conf,
@@ -168,8 +165,9 @@ def look_around(
         next((one for one in everyone if kong and one.parent == kong.pid and "worker process" in one.argv[0]), None),
         workers,
         sidecar,
-        address or _address(sidecar, conf, server) or _DEFAULT_ADDRESS,
+        address,
         token,
+        OwnCommands(address, options),
     )
 
 

@@ -22,7 +22,8 @@ def ask_installation(plugins: Path | None) -> Iterator[Finding]:
         plugins: another folder of the plugin file, for tests.
     """
     yield Finding("ok", "package", f"otlp-tracing {__version__} ({build_flavor()}), Python {platform.python_version()}")
-    install = shlex.join([sys.executable, "-m", "pip", "install", "--force-reinstall", f"otlp-tracing=={__version__}"])
+    # The package is on no index.
+    install = shlex.join([sys.executable, "-m", "pip", "install", "--force-reinstall", "--no-deps", "CHECKOUT"])
     try:
         path = (plugins or plugin_folder()) / PLUGIN_FILE
         version = load(path).version

@@ -20,12 +20,13 @@ from typing import NoReturn
 
 from otlp_tracing import __version__
 from otlp_tracing.commands import serve
-from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings, program
+from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings
 from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import KongConf, server_setting
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.paths import typed_command
 
 _QUERY_SECONDS = 20.0  # Python starts in one; Kong itself waits without end
 _MOST_BYTES = 1 << 20  # of a description; ours has 12 kB
@@ -58,7 +59,7 @@ def ask_kong_conf(found: Surroundings) -> Iterator[Finding]:
     if found.server is not None:
         yield from _ask_query(conf, server_setting(found.server, "query_cmd"))
         yield from _ask_start(found, conf, found.server)
-    yield from _ask_levels(conf)
+    yield from _ask_levels(found, conf)
 
 
 def _ask_names(conf: KongConf, server: str | None) -> Iterator[Finding]:
@@ -72,7 +73,7 @@ def _ask_names(conf: KongConf, server: str | None) -> Iterator[Finding]:
 
 def _ask_query(conf: KongConf, name: str) -> Iterator[Finding]:
     command = conf.get(name)
-    mend = conf.set_command(name, f"{program()} dump")
+    mend = conf.set_command(name, typed_command("dump"))
     if not command:
         yield Finding("FAIL", "kong.conf", f"{name} is not set", mend)
         return
@@ -119,7 +120,7 @@ def _description(command: str) -> tuple[str, Mapping[str, object]]:
 def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Finding]:
     name = server_setting(server, "start_cmd")
     command = conf.get(name)
-    serve_command = f"{program()} serve --kong-prefix {shlex.quote(str(found.prefix))}"
+    serve_command = typed_command("serve", "--kong-prefix", str(found.prefix))
     version = _kong_version()
     if not command:
         yield _ask_without_start(conf, server, version)
@@ -240,13 +241,13 @@ def _serve_options(
     return options, options.faults
 
 
-def _ask_levels(conf: KongConf) -> Iterator[Finding]:
+def _ask_levels(found: Surroundings, conf: KongConf) -> Iterator[Finding]:
     level = conf.get("log_level") or "notice"
-    silent = ": Kong's log leaves out the lines of plugin servers, `otlp-tracing status` has the last warnings"
+    silent = f": Kong's log leaves out the lines of plugin servers, `{found.own.status()}` has the last warnings"
     yield Finding("ok", "kong.conf", f"log_level is {level}{silent if level in _SILENT_LEVELS else ''}")
     for name in _TIMEOUTS:
-        found = re.fullmatch(r"(\d+)(ms|s|m|h|)", conf.get(name))
-        if found and int(found[1]) * _UNITS[found[2]] < _LUA_SECONDS:
+        duration = re.fullmatch(r"(\d+)(ms|s|m|h|)", conf.get(name))
+        if duration and int(duration[1]) * _UNITS[duration[2]] < _LUA_SECONDS:
             text = (
                 f"{name} = {conf.get(name)} binds every plugin server: Kong skips an authentication plugin "
                 "that takes longer"

@@ -22,9 +22,10 @@ from otlp_tracing.commands.kong_files.documents import Document, Entry
 from otlp_tracing.commands.kong_files.entities import PLUGIN, STREAM_PROTOCOLS
 from otlp_tracing.commands.kong_files.nodes import Node
 from otlp_tracing.commands.kong_files.reader import read_documents
-from otlp_tracing.commands.nginx_snippet import DUMP, PRE_FUNCTION, has_snippet, snippet_findings
+from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, dump_command, has_snippet, snippet_findings
 from otlp_tracing.config.settings import Settings
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.paths import typed_command
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     Args:
         file: a kong.yml, decK file or KongPlugin.
     """
-    check = f"otlp-tracing check {shlex.quote(str(file))}"
+    check = typed_command("check", str(file))
     try:
         read = read_documents(file, {PLUGIN, PRE_FUNCTION, HTTP_LOG}.__contains__)
     except ConfigError as error:
@@ -153,7 +154,9 @@ def _queue_findings(file: Path, document: Document, loggers: list[Entry], check:
 def _snippet_findings(file: Path, document: Document, functions: list[Entry]) -> Iterator[Finding]:
     wrong = [*snippet_findings(document, functions)]
     for entry, fault in wrong:
-        yield Finding("warn", f"{file}:{entry.position(fault.field)[0]}", f"nginx facts: {text_of(fault)}", DUMP)
+        yield Finding(
+            "warn", f"{file}:{entry.position(fault.field)[0]}", f"nginx facts: {text_of(fault)}", dump_command()
+        )
     if has_snippet(functions) and not wrong:
         yield Finding("ok", str(file), "the nginx snippet is that of this package")
 

@@ -118,4 +118,4 @@ def _as_owner(found: Surroundings, path: Path) -> str:
         owner = user_name(path.stat().st_uid)
     except OSError:
         owner = user_name(found.kong_worker.uid) if found.kong_worker else "kong"
-    return f"runuser -u {shlex.quote(owner)} -- {found.command('doctor')}"
+    return f"runuser -u {shlex.quote(owner)} -- {found.own.doctor()}"

@@ -12,6 +12,7 @@ from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_sidecar
 from otlp_tracing.errors import WireError
 from otlp_tracing.folders import user_name
+from otlp_tracing.paths import typed_command
 
 
 def ask_port(found: Surroundings) -> Iterator[Finding]:
@@ -39,7 +40,7 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
             "of another user"
         )
         user = shlex.quote(user_name(worker.uid))
-        command = found.command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
+        command = typed_command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
         yield Finding("FAIL", "sidecar", text, f"runuser -u {user} -- {command}")
     else:
         who = f", runs as {user_name(sidecar.uid)} (pid {sidecar.pid})" if sidecar else ""

@@ -23,6 +23,7 @@ from otlp_tracing.commands.status import entry_words, faults_of, fetch, fetch_re
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
+from otlp_tracing.paths import typed_command
 
 _SAMPLER = "OTEL_TRACES_SAMPLER"
 _BUILD_INFO = "otlp_tracing_build_info"
@@ -95,15 +96,14 @@ def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:
         return None, error.faults[0].rule
 
 
-def ask_faulty_entries(found: Surroundings, report: Mapping[str, Any], kong_yml: Path | None) -> Iterator[Finding]:
+def ask_faulty_entries(report: Mapping[str, Any], kong_yml: Path | None) -> Iterator[Finding]:
     """Name the entries that Kong has accepted, and that trace nothing or leave a part out.
 
     Args:
-        found: by look_around().
         report: of /delivery.
         kong_yml: the file that the entries are in; None if it is not known.
     """
-    check = found.command("check", "KONG_YML" if kong_yml is None else str(kong_yml))
+    check = typed_command("check", "KONG_YML" if kong_yml is None else str(kong_yml))
     for one in report.get("faulty_entries") or ():
         faults = faults_of(one)
         command = "" if "{vault://" in faults else check  # which does not see Kong's vaults
@@ -150,7 +150,7 @@ def ask_requests(
             yield Finding("note", "requests", corrected)
         if lost:
             words = ", ".join(f"{count:,.0f} {name}" for name, count in lost.items())
-            yield Finding("warn", "requests", f"{text}: {words}", found.command("status", "--http", str(found.address)))
+            yield Finding("warn", "requests", f"{text}: {words}", found.own.status())
 
 
 def ask_version(found: Surroundings, samples: Sequence[Sample]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import socket
 import subprocess
@@ -41,6 +42,8 @@ from otlp_tracing.paths import PLUGIN_FILE, command_line, plugin_folder
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
 OTLP = shlex.join(command_line())
+_OF_PATH = re.compile(r"(^|&& |-- )otlp-tracing ")
+"""A command of this program that is sought in PATH: the README installs it elsewhere."""
 SECRET = "s3cr3t-value-of-a-key"
 
 
@@ -129,7 +132,9 @@ def examine(capsys: pytest.CaptureFixture[str]) -> Examine:
         code = machine.doctor("--json")
         text = capsys.readouterr().out
         assert SECRET not in text
-        return Found(code, json.loads(text))
+        findings = json.loads(text)
+        assert [one for one in findings if _OF_PATH.search(one["command"])] == []
+        return Found(code, findings)
 
     return run
 
@@ -409,7 +414,7 @@ def no_quota(machine: Machine, planted: contextlib.ExitStack) -> None:
 
 # Each fault, a word of its finding, a part of the command; True if the command as printed removes the finding.
 FAULTS: list[tuple[Plant, str, str, bool]] = [
-    (another_plugin_file, "has version 0.0.9", "pip install --force-reinstall otlp-tracing==", False),
+    (another_plugin_file, "has version 0.0.9", "pip install --force-reinstall --no-deps CHECKOUT", False),
     (no_plugin, "plugins has no otlp-tracing", "plugins = bundled,cors,otlp-tracing", True),
     (no_name, "pluginserver_names is not set", "pluginserver_names = otlp-tracing", True),
     (other_socket, "Kong connects to /usr/local/kong/other.socket", "pluginserver_otlp_tracing_socket = ", True),
@@ -452,7 +457,7 @@ FAULTS: list[tuple[Plant, str, str, bool]] = [
     (plain_to_a_web_server_with_tls, "the port speaks TLS alone", "endpoint: https://127.0.0.1", False),
     (no_gzip, "HTTP 415", "compression: none", False),
     (refusing_proxy, "the proxy answers HTTP 407", "export HTTPS_PROXY=", False),
-    (no_quota, "HTTP 402", "otlp-tracing status", False),
+    (no_quota, "HTTP 402", "otlp-tracing status --http 127.0.0.1:", False),
 ]
 
 

@@ -12,6 +12,11 @@ from otlp_tracing.commands.doctor.candidates import Candidate, candidates
 from otlp_tracing.commands.doctor.destination_export import ask_export
 from otlp_tracing.commands.doctor.findings import Masking
 from otlp_tracing.commands.doctor.kong_yml import read_entries
+from otlp_tracing.commands.doctor.own_commands import OwnCommands
+from otlp_tracing.commands.option_kinds import Address
+from otlp_tracing.paths import command_line
+
+OWN = OwnCommands(Address("127.0.0.1", 21001))
 
 
 @pytest.mark.parametrize(
@@ -21,12 +26,12 @@ from otlp_tracing.commands.doctor.kong_yml import read_entries
         (307, {"Location": "mailto:someone"}, "/v1/traces"),
         (400, {}, "https://127.0.0.1"),
         (401, {}, "OTEL_EXPORTER_OTLP_HEADERS"),
-        (402, {}, "otlp-tracing status"),
+        (402, {}, f"{command_line()[-1]} status --http 127.0.0.1:21001"),
         (404, {}, "/v1/traces"),
         (407, {}, "HTTPS_PROXY"),
         (415, {}, "compression: none"),
         (511, {}, "HTTPS_PROXY"),
-        (503, {}, "otlp-tracing status"),
+        (503, {}, f"{command_line()[-1]} status --http 127.0.0.1:21001"),
     ],
 )
 async def test_each_kind_of_cause_has_its_command(
@@ -54,7 +59,7 @@ async def test_each_kind_of_cause_has_its_command(
         config = f"    endpoint: {endpoint}\n    protocol: http/protobuf\n"
         file.write_text(f'_format_version: "3.0"\nplugins:\n- name: otlp-tracing\n  config:\n{config}')
         entries, _ = read_entries(file)
-        (one,) = candidates(entries, {}, Masking())
+        (one,) = candidates(entries, {}, Masking(), OWN)
         assert isinstance(one, Candidate)
         found = await ask_export(one, False)
         server.shutdown()

@@ -13,6 +13,10 @@ from otlp_tracing.commands.doctor.candidates import Candidate, candidates, of_si
 from otlp_tracing.commands.doctor.destinations import ask_destinations
 from otlp_tracing.commands.doctor.findings import Masking
 from otlp_tracing.commands.doctor.kong_yml import read_entries
+from otlp_tracing.commands.doctor.own_commands import OwnCommands
+from otlp_tracing.commands.option_kinds import Address
+
+OWN = OwnCommands(Address("127.0.0.1", 21001))
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def _candidates(tmp_path: Path, config: str) -> list[Candidate]:
     file = tmp_path / "kong.yml"
     file.write_text(f'_format_version: "3.0"\nplugins:\n- name: otlp-tracing\n  config: {config}\n')
     entries, _ = read_entries(file)
-    return [one for one in candidates(entries, {}, Masking()) if isinstance(one, Candidate)]
+    return [one for one in candidates(entries, {}, Masking(), OWN) if isinstance(one, Candidate)]
 
 
 async def test_each_signal_of_an_entry_is_asked(tmp_path: Path, collector: str) -> None:
@@ -65,8 +69,8 @@ def test_signals_that_are_off_are_not_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signal", ["traces", "metrics", "logs"])
 def test_a_destination_of_the_sidecar_keeps_its_signal(signal: str) -> None:
     """A report has endpoint and signal beside the name; without them, as of an older sidecar, nothing is asked."""
-    found = of_sidecar({"endpoint": "http://c:4317", "protocol": "grpc", "signal": signal}, {})
+    found = of_sidecar({"endpoint": "http://c:4317", "protocol": "grpc", "signal": signal}, {}, OWN)
 
     assert found is not None
     assert (found.destination.endpoint, found.destination.signal) == ("http://c:4317", signal)
-    assert of_sidecar({"destination": "http://c:4317", "protocol": "grpc"}, {}) is None
+    assert of_sidecar({"destination": "http://c:4317", "protocol": "grpc"}, {}, OWN) is None

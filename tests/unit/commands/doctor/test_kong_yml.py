@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing.commands.doctor.kong_yml import read_entries
-from otlp_tracing.commands.nginx_snippet import DUMP, as_kong_yml
+from otlp_tracing.commands.nginx_snippet import as_kong_yml, dump_command
 
 HEAD = '_format_version: "3.0"\n'
 BLOCK = """services:
@@ -129,4 +129,4 @@ def test_the_nginx_snippet_is_compared(tmp_path: Path) -> None:
         assert [
             (one.level, one.text[: len(start)]) for one, (_, start) in zip(found, expected, strict=True)
         ] == expected
-        assert all(one.command == DUMP for one in found if one.level == "warn")
+        assert all(one.command == dump_command() for one in found if one.level == "warn")
