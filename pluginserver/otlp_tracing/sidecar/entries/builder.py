@@ -95,9 +95,11 @@ class EntryBuilder:
 
         Raises:
             ConfigError: for an invalid setting.
-            ValueError: if it is not JSON.
+            ValueError: if it is no JSON object.
         """
         document = json.loads(config)
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
         settings = Settings.from_config(document)
         name = entry_name(document)
         redactor = shared_redactor(settings.redaction, settings.span.attributes)

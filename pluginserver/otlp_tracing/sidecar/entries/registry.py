@@ -128,5 +128,6 @@ def _faulty_entry(config: bytes, error: ConfigError | ValueError) -> FaultyEntry
     try:
         document = json.loads(config)
     except ValueError:
-        document = {}
-    return FaultyEntry(entry_name(document), entry_scope(document), faults)
+        document = None
+    known = document if isinstance(document, dict) else {}
+    return FaultyEntry(entry_name(known), entry_scope(known), faults)

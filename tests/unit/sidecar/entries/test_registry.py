@@ -131,3 +131,13 @@ def test_a_configuration_that_is_no_json_is_reported_without_ids() -> None:
     registry.configure(b"1", b"{")
 
     assert [(name, route) for name, route, _, _ in faults(registry)] == [("", "")]
+
+
+@pytest.mark.parametrize("config", [b"\xff", b"null", b"[]", b"5"])
+def test_a_configuration_that_is_no_object_is_refused(config: bytes) -> None:
+    """It costs its entry alone, and no connection."""
+    stage = Registry()
+    stage.registry.configure(b"1", config)
+
+    assert stage.registry.use(b"1") is None
+    assert stage.refused == 1
