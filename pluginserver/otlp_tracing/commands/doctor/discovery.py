@@ -80,14 +80,14 @@ class Surroundings:
     @property
     def listens(self) -> Path:
         """The socket that the sidecar takes records at."""
-        named = self.sidecar.option("--listen") if self.sidecar else None
+        named = self.sidecar.setting("--listen") if self.sidecar else None
         told = next((one.environment().get(SIDECAR_SOCKET_VARIABLE) for one in self.workers), None)
         return Path(named or told or self.prefix / PLUGIN / "sidecar.sock")
 
     @property
     def spool(self) -> Path | None:
         """The folder of the sidecar's spool; None if it has none."""
-        named = self.sidecar.option("--spool") if self.sidecar else None
+        named = self.sidecar.setting("--spool") if self.sidecar else None
         if named == "none":
             return None
         return Path(named) if named and named != "auto" else self.listens.parent / "spool"
@@ -191,13 +191,13 @@ def _sidecar(everyone: Sequence[Process], workers: Sequence[Process], prefix: Pa
         str(prefix / PLUGIN / "sidecar.sock")
     }
     for one in sidecars:
-        if one.parent in parents or one.option("--listen") in listens:
+        if one.parent in parents or one.setting("--listen") in listens:
             return one
     return sidecars[0] if len(sidecars) == 1 and not is_named else None
 
 
 def _address(sidecar: Process | None, conf: KongConf | None, server: str | None) -> Address | None:
-    given = sidecar and (sidecar.option("--http") or sidecar.environment().get("OTLP_TRACING_HTTP"))
+    given = sidecar and sidecar.setting("--http")
     if given is None and conf is not None and server is not None:
         start = conf.get(server_setting(server, "start_cmd"))
         found = re.search(r"(?:--http[= ]|OTLP_TRACING_HTTP=)(\S+)", start)

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from otlp_tracing.commands.options import PREFIX
+
 _MASTER = re.compile(r"nginx: master process .* -p (?P<prefix>.+?)(?: -c .*)?")
 _STATUS = re.compile(r"^(State|PPid|Uid):\t(?:\d+\t(?=\d))?(\w+)", re.MULTILINE)  # of Uid, the effective one
 _ROLES = frozenset({"serve", "worker", "sidecar"})
@@ -41,6 +43,8 @@ class Process:
     @property
     def role(self) -> str | None:
         """`serve`, `worker` or `sidecar`; None for other programs."""
+        if not re.match(r"python|otlp[-_]tracing$", Path(self.argv[0]).name):
+            return None  # `runuser … otlp-tracing sidecar` stays as the parent, with another user
         for program, role in zip(self.argv, self.argv[1:], strict=False):
             if Path(program).name in {"otlp-tracing", "otlp_tracing"}:
                 return role if role in _ROLES else None
@@ -62,6 +66,10 @@ class Process:
             if one.startswith(f"{name}="):
                 return one.partition("=")[2]
         return None
+
+    def setting(self, name: str) -> str | None:
+        """The value of an option, from its command line or from its variable OTLP_TRACING_*."""
+        return self.option(name) or self.environment().get(PREFIX + name.strip("-").replace("-", "_").upper())
 
     def environment(self) -> Mapping[str, str]:
         """Return its variables as they were at its start; empty if they cannot be read."""

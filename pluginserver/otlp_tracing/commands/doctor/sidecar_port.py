@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 
 from otlp_tracing.commands.doctor.discovery import UNIT, Surroundings
 from otlp_tracing.commands.doctor.findings import Finding, unasked
@@ -34,17 +36,52 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
             yield Finding("FAIL", "sidecar", text, by_hand)
         return
     sidecar, worker = found.sidecar, next(iter(found.workers), None)
-    if sidecar is not None and worker is not None and sidecar.uid not in {0, worker.uid}:
+    user, socket_shown = (sidecar.uid, "") if sidecar else _owner_of_socket(found.listens)
+    if user is not None and worker is not None and user != worker.uid:  # root's is no exception: unix_sockets.py
         text = (
-            f"runs as {user_name(sidecar.uid)}, and the plugin server as {user_name(worker.uid)}: it refuses records "
-            "of another user"
+            f"runs as {user_name(user)}{socket_shown}, and the plugin server as {user_name(worker.uid)}: "
+            "no record is handed over between two users, the workers keep the last ones"
         )
-        user = shlex.quote(user_name(worker.uid))
-        command = typed_command("sidecar", "--listen", str(found.listens), "--http", str(found.address))
-        yield Finding("FAIL", "sidecar", text, f"runuser -u {user} -- {command}")
+        yield Finding("FAIL", "sidecar", text, _change_user(found, user, user_name(worker.uid)))
     else:
         who = f", runs as {user_name(sidecar.uid)} (pid {sidecar.pid})" if sidecar else ""
         yield Finding("ok", "sidecar", f"answers at http://{found.address}{who}")
+
+
+def _owner_of_socket(path: Path) -> tuple[int | None, str]:
+    """Return the user of a sidecar whose process is not seen here, from its socket, and the words for it."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None, ""
+    return status.st_uid, f" (its socket {path} has mode {stat.S_IMODE(status.st_mode):04o})"
+
+
+def _change_user(found: Surroundings, before: int, user: str) -> str:
+    """Return the command that starts the sidecar again as another user, with the folders that are its own."""
+    sidecar, quoted = found.sidecar, shlex.quote(user)
+    options = {"--listen": str(found.listens), "--http": str(found.address)}
+    if sidecar:
+        argv = [word for word in sidecar.argv if word]
+        words = [word for name, value in options.items() if not sidecar.option(name) for word in (name, value)]
+        start = shlex.join([*argv, *words])  # its variables are not in a root shell
+    else:
+        start = typed_command("sidecar", *(word for option in options.items() for word in option))
+    steps = [f"kill {sidecar.pid} && sleep 2"] if sidecar else []
+    folder, spool = found.listens.parent, found.spool
+    folders = [folder, *([spool] if spool and not spool.is_relative_to(folder) else [])]
+    own = [str(one) for one in folders if _is_private(one, before)]
+    steps += [f"chown -R {quoted} {shlex.join(own)}"] if own else []
+    return " && ".join([*steps, f"runuser -u {quoted} -- {start}"])
+
+
+def _is_private(folder: Path, user: int) -> bool:
+    """Tell whether a folder is this user's alone, so that nothing but the sidecar uses it."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return False
+    return status.st_uid == user and not status.st_mode & 0o077
 
 
 def _other_port(found: Surroundings) -> str:

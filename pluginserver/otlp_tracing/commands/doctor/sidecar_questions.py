@@ -136,7 +136,8 @@ def ask_requests(
     if not total and (counts[REQUESTS_UNTRACED.name].total() or counts[RECORDS_REFUSED.name][_BAD_CONFIGURATION]):
         yield Finding("warn", "requests", "no request is traced: each one so far had no record, or a refused one")
     elif not total:
-        text = "no request yet: send one that an entry covers; an entry of a route or service sees only its requests"
+        text = "no request has reached the sidecar: send one that an entry covers"
+        text = f"{text}; an entry of a route or service sees only its requests"
         yield Finding("note", "requests", text)
     elif decisions["not_sampled"] == total:
         yield _none_kept(total, entries, found.sidecar_environment)

@@ -34,6 +34,7 @@ from otlp_tracing.commands.doctor.discovery import look_around
 from otlp_tracing.commands.doctor.findings import AcceptedExport, Finding
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.processes import Process
+from otlp_tracing.commands.doctor.sidecar_port import ask_port
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar
 from otlp_tracing.handoff.frames import Config, Hello, Record, encode
@@ -677,7 +678,7 @@ def test_an_entry_that_traces_nothing_is_named_until_it_is_corrected(running: Ma
     assert entry["subject"] == "entry 0f4c (global)"
     assert entry["text"].startswith("traces nothing, its requests are refused: endpoint = ")
     assert entry["command"].endswith(f"otlp-tracing check {running.kong_yml}")
-    assert "no request yet" not in texts
+    assert "no request has reached the sidecar" not in texts
     assert "no request is traced: each one so far had no record, or a refused one" in texts
     assert "records that the sidecar refused: 4 bad_configuration" in texts
     assert corrected.of_level("FAIL", "warn") == []
@@ -746,6 +747,63 @@ def test_a_folder_of_another_user_is_found(machine: Machine, examine: Examine) -
 
     assert "belongs to root, and the plugin server runs as nobody" in before[0]["text"]
     assert (after, folder.stat().st_uid) == ([], 65534)
+
+
+@pytest.mark.parametrize(("of_sidecar", "of_worker"), [(0, 65534), (65534, 0), (1, 65534)])
+def test_a_sidecar_of_another_user_is_found(running: Machine, of_sidecar: int, of_worker: int) -> None:
+    """Root's too: the plugin server may not connect, or the sidecar refuses it. Its options and folder are kept."""
+    folder = running.prefix / "otlp-tracing"
+    argv = ("/opt/bin/otlp-tracing", "sidecar", "--listen", f"{folder}/sidecar.sock", "--spool=/data", "")
+    found = replace(
+        look_around(prefix=running.prefix, kong_conf=None, address=Address.parse(running.http), token=None),
+        sidecar=Process(1 << 22, 1, of_sidecar, argv),
+        workers=[Process(2, 1, of_worker, ("otlp-tracing", "worker"))],
+    )
+    (wrong,) = ask_port(found)
+    (same,) = ask_port(replace(found, workers=[Process(2, 1, of_sidecar, ("otlp-tracing", "worker"))]))
+    names = {0: "root", 1: "daemon", 65534: "nobody"}
+    own = f"chown -R {names[of_worker]} {folder} && " if of_sidecar == os.geteuid() else ""
+
+    assert (wrong.level, same.level) == ("FAIL", "ok")
+    assert wrong.text.startswith(f"runs as {names[of_sidecar]}, and the plugin server as {names[of_worker]}: no record")
+    assert wrong.command == (
+        f"kill {1 << 22} && sleep 2 && {own}runuser -u {names[of_worker]} -- /opt/bin/otlp-tracing sidecar "
+        f"--listen {folder}/sidecar.sock --spool=/data --http {running.http}"
+    )
+
+
+def test_a_program_that_changes_the_user_is_no_sidecar() -> None:
+    """It stays as the parent, and still belongs to root."""
+    words = ("/opt/bin/otlp-tracing", "sidecar", "")
+    roles = [
+        Process(1, 1, 0, (*before, *words)).role for before in ((), ("/usr/bin/python3.11", "-P"), ("runuser", "--"))
+    ]
+
+    assert roles == ["sidecar", "sidecar", None]
+
+
+def test_an_option_of_the_sidecar_may_be_a_variable() -> None:
+    """As in the image and in a unit."""
+    environment = {"OTLP_TRACING_LISTEN": "/a", "OTLP_TRACING_SPOOL": "/b"}
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, env=environment) as started:
+        sidecar = Process(started.pid, 1, 0, ("otlp-tracing", "sidecar", "--spool", "/c", ""))
+        wait_for(lambda: sidecar.environment() == environment, 10, "its environment")
+        found = [sidecar.setting(name) for name in ("--listen", "--spool", "--http")]
+        started.communicate()
+
+    assert found == ["/a", "/c", None]
+
+
+def test_the_socket_shows_the_user_of_a_sidecar_that_is_not_seen(running: Machine) -> None:
+    """It may run in another container."""
+    other = os.geteuid() + 1
+    found = look_around(prefix=running.prefix, kong_conf=None, address=Address.parse(running.http), token=None)
+    worker = Process(2, 1, other, ("otlp-tracing", "worker"))
+    (wrong,) = ask_port(replace(found, sidecar=None, workers=[worker]))
+
+    assert wrong.level == "FAIL"
+    assert f"(its socket {running.prefix}/otlp-tracing/sidecar.sock has mode 0600)" in wrong.text
+    assert "sidecar --listen" in wrong.command
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
