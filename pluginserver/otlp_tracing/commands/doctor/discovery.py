@@ -148,7 +148,7 @@ def look_around(
     if prefix is None:
         prefix = next(iter(masters)) if len(masters) == 1 else _default_prefix()
     kong = masters.get(prefix)
-    conf = conf or (running_kong_conf(prefix) if kong else None) or default_kong_conf(os.environ)
+    conf = conf or (running_kong_conf(prefix, os.environ) if kong else None) or default_kong_conf(os.environ)
     server = None if conf is None else server_name(conf)
     sockets = {prefix / _DEFAULT_SOCKET, prefix / SHIPPED_SOCKET}
     if conf is not None and server is not None:

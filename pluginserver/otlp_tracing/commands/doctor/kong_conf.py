@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.paths import typed_command
 
 """Of the plugin, and of its plugin server in the shipped files."""
 DEFAULT_PREFIX = Path("/usr/local/kong")
@@ -28,12 +29,14 @@ class KongConf:
         values: each setting as written.
         file: that a new setting can be appended to; the last line of a setting counts.
         variables: names of the settings that come from KONG_* variables, which win over the file.
+        is_origin_known: file and variables are those of this Kong; a running one does not tell its own.
     """
 
     source: str
     values: Mapping[str, str]
     file: Path | None
     variables: frozenset[str] = frozenset()
+    is_origin_known: bool = True
 
     def get(self, name: str) -> str:
         """Return a setting; empty if it is unset."""
@@ -50,6 +53,8 @@ class KongConf:
 
     def set_command(self, name: str, value: str) -> str:
         """Return the command that sets a setting where Kong will read it."""
+        if not self.is_origin_known:
+            return _with_kong_conf()
         if self.file is None or name in self.variables:
             return f"export KONG_{name.upper()}={shlex.quote(value)}"
         if not self.values:  # `$` is no line of an empty file
@@ -58,6 +63,8 @@ class KongConf:
 
     def append_command(self, name: str, words: str) -> str:
         """Return the command that adds words to the end of a setting; its other words may hold a secret."""
+        if not self.is_origin_known:
+            return _with_kong_conf()
         if self.file is None or name in self.variables:
             return f'export KONG_{name.upper()}="$KONG_{name.upper()} {words}"'
         script = f"/^ *{name} *=/ s/( #.*)?$/ {words}/"  # in front of a comment
@@ -65,6 +72,8 @@ class KongConf:
 
     def unset_command(self, name: str) -> str:
         """Return the command that leaves a setting to its default."""
+        if not self.is_origin_known:
+            return _with_kong_conf()
         if self.file is None or name in self.variables:
             return f"unset KONG_{name.upper()}"
         return f"sed -i {shlex.quote(f'/^ *{name} *=/d')} {shlex.quote(str(self.file))}"
@@ -90,13 +99,19 @@ def read_kong_conf(file: Path, environment: Mapping[str, str]) -> KongConf:
     return KongConf(str(file), {**parse(_read(file)), **variables}, file, frozenset(variables))
 
 
-def running_kong_conf(prefix: Path) -> KongConf | None:
-    """Return the configuration of the Kong that runs in a prefix; None if it cannot be read."""
+def running_kong_conf(prefix: Path, environment: Mapping[str, str]) -> KongConf | None:
+    """Return the configuration of the Kong that runs in a prefix; None if it cannot be read.
+
+    Its origin is known if the configuration that `kong start` would read here has the same prefix.
+    """
     try:
         values = parse(_read(prefix / ".kong_env"))
     except ConfigError:
         return None
-    return KongConf(f"the Kong in {prefix}", values, next((one for one in DEFAULT_FILES if one.is_file()), None))
+    origin, source = default_kong_conf(environment), f"the Kong in {prefix}"
+    if origin is None or origin.prefix != prefix:
+        return KongConf(source, values, None, is_origin_known=False)
+    return KongConf(source, values, origin.file, origin.variables)
 
 
 def default_kong_conf(environment: Mapping[str, str]) -> KongConf | None:
@@ -132,6 +147,11 @@ def parse(text: str) -> dict[str, str]:
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     return {name[5:].lower(): value.strip() for name, value in environment.items() if name.startswith("KONG_")}
+
+
+def _with_kong_conf() -> str:
+    """Return the command that asks again, and then knows where Kong's settings are written."""
+    return typed_command("doctor", "--kong-conf", "KONG_CONF")
 
 
 def _read(file: Path) -> str:

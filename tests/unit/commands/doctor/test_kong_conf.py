@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from otlp_tracing.commands.doctor import kong_conf
 from otlp_tracing.commands.doctor.discovery import look_around, server_name
-from otlp_tracing.commands.doctor.kong_conf import parse, read_kong_conf
+from otlp_tracing.commands.doctor.kong_conf import parse, read_kong_conf, running_kong_conf
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.sidecar_port import ask_port
 from otlp_tracing.commands.doctor.sidecar_questions import ask_folder
+from otlp_tracing.paths import command_line
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=400)
 LINES = st.lists(
@@ -94,6 +97,29 @@ def test_a_command_adds_words_to_a_setting(tmp_path: Path, line: str) -> None:
     subprocess.run(["/bin/sh", "-c", read_kong_conf(file, {}).append_command("start", "--http x:1")], check=True)
 
     assert parse(file.read_text())["start"].split() == [*line.partition("#")[0].split(), "--http", "x:1"]
+
+
+def test_the_place_of_a_setting_is_named_if_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A running Kong tells its settings, and neither its file nor its variables: a command for these may be wrong."""
+    name, file = "pluginserver_otlp_tracing_start_cmd", tmp_path / "kong.conf"
+    (tmp_path / ".kong_env").write_text(f"prefix = {tmp_path}\n{name} = sleep infinity\n")
+
+    def commands(environment: dict[str, str]) -> list[str]:
+        conf = running_kong_conf(tmp_path, environment)
+        assert conf is not None
+        assert conf.get(name) == "sleep infinity"
+        return [conf.set_command(name, "x"), conf.append_command(name, "x"), conf.unset_command(name)]
+
+    again = shlex.join([command_line()[-1], "doctor", "--kong-conf", "KONG_CONF"])
+    monkeypatch.setattr(kong_conf, "DEFAULT_FILES", (file,))
+    assert commands({}) == [again] * 3
+    file.write_text(f"{name} = sleep infinity\n")  # of a Kong in the usual prefix
+    assert commands({}) == [again] * 3
+    file.write_text(f"prefix = {tmp_path}\n{name} = sleep infinity\n")
+    assert all(one.startswith("sed -i ") and one.endswith(f" {file}") for one in commands({}))
+    file.unlink()
+    variables = {"KONG_PREFIX": str(tmp_path), f"KONG_{name.upper()}": "sleep infinity"}
+    assert commands(variables)[2] == f"unset KONG_{name.upper()}"
 
 
 def test_our_server_is_known_by_its_commands(tmp_path: Path) -> None:
