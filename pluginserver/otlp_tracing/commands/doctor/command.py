@@ -77,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
         token=read_token("page", os.environ, options.page_token_file),
     )
     masking.add_variables(found.sidecar_environment)
-    return show(_findings(options, found, masking), masking, reload=found.reload_command, as_json=options.json)
+    findings = _findings(options, found, masking)
+    return show(findings, masking, reload=found.reload_command, restart=found.restart_command, as_json=options.json)
 
 
 def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otlp_tracing.commands.doctor.kong_conf import (
-    DEFAULT_FILES,
     DEFAULT_PREFIX,
     KongConf,
     default_kong_conf,
@@ -110,18 +109,42 @@ class Surroundings:
 
     @property
     def reload_command(self) -> str:
-        """The command by which Kong reads its configuration."""
+        """The command by which Kong reads changed lines of its configuration, and kong.yml.
+
+        Without file and prefix Kong looks at the usual places alone; without file or variable, not at kong.yml.
+        Source: kong/cmd/reload.lua of Kong 3.9.3.
+        """
+        conf = self.conf
+        file = conf.file if conf else None
+        words = ["kong", "reload" if self.kong else "start", *(["-c", str(file)] if file else [])]
+        declaration = conf.get("declarative_config") if conf else ""
+        if self.kong and declaration and file is None:
+            words = ["env", f"KONG_DECLARATIVE_CONFIG={declaration}", *words]
+        return self._as_kongs_owner(*words)
+
+    @property
+    def restart_command(self) -> str:
+        """The command by which Kong forgets a line of its configuration that was removed; a reload keeps it."""
         file = self.conf.file if self.conf else None
-        is_found = file is None or file in DEFAULT_FILES
-        return shlex.join(["kong", "reload" if self.kong else "start", *([] if is_found else ["-c", str(file)])])
+        return self._as_kongs_owner("kong", "restart" if self.kong else "start", *(["-c", str(file)] if file else []))
+
+    def _as_kongs_owner(self, *words: str) -> str:
+        """Return a command of Kong for its prefix; a root shell would leave files that another user cannot change."""
+        command = shlex.join([*words, "-p", str(self.prefix)])
+        return _as_user(self.kong.uid, command) if self.kong else command
 
     def command_of_server(self, *words: str) -> str:
         """Return a command that must run as the user of Kong's workers; a root shell has to change its user."""
         of_kong = self.kong_worker or next(iter(self.workers), None)
         command = typed_command(*words)
-        if of_kong is None or of_kong.uid == 0 or os.geteuid() != 0:
-            return command
-        return f"runuser -u {shlex.quote(user_name(of_kong.uid))} -- {command}"
+        return _as_user(of_kong.uid, command) if of_kong else command
+
+
+def _as_user(uid: int, command: str) -> str:
+    """Return a command that runs as a user, also from a shell of root."""
+    if uid == 0 or os.geteuid() != 0:
+        return command
+    return f"runuser -u {shlex.quote(user_name(uid))} -- {command}"
 
 
 def look_around(

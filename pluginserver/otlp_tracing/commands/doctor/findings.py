@@ -45,6 +45,11 @@ class AcceptedExport(Finding):
     """A destination's answer that is well: it accepts an export."""
 
 
+@dataclass(frozen=True)
+class Removal(Finding):
+    """A finding whose command removes a line of kong.conf."""
+
+
 def unasked(subject: str, reason: str, command: str = "", *, question: str = "") -> Unasked:
     """Return the finding about a question that could not be asked.
 
@@ -83,13 +88,14 @@ class Masking:
 _PUBLIC = frozenset({"bearer", "basic", "authorization", "x-api-key", "api-key", "token"})
 
 
-def show(findings: Iterable[Finding], masking: Masking, *, reload: str, as_json: bool) -> int:
+def show(findings: Iterable[Finding], masking: Masking, *, reload: str, restart: str, as_json: bool) -> int:
     """Print the findings as they come, and return the exit code: 1 with any FAIL.
 
     Args:
         findings: in order.
         masking: of their texts and commands.
         reload: the command by which Kong reads a changed configuration.
+        restart: the command after which it has forgotten a line that was removed.
         as_json: print JSON.
     """
     shown: list[Finding] = []
@@ -103,14 +109,16 @@ def show(findings: Iterable[Finding], masking: Masking, *, reload: str, as_json:
     if as_json:
         print(json.dumps([asdict(one) for one in shown], indent=1))
     else:
-        screen.line(_summary(shown, reload))
+        screen.line(_summary(shown, reload, restart))
     return 1 if any(one.level == "FAIL" for one in shown) else 0
 
 
-def _summary(findings: Sequence[Finding], reload: str) -> str:
+def _summary(findings: Sequence[Finding], reload: str, restart: str) -> str:
     failed, warned = (sum(one.level == level for one in findings) for level in ("FAIL", "warn"))
     if not failed and not warned:
         count = sum(isinstance(one, Unasked) for one in findings)
         return "nothing wrong was found" + (f"; {count} questions could not be asked" if count else "")
     hint = f"; after a change of kong.conf or kong.yml: {reload}" if failed else ""
+    if any(isinstance(one, Removal) for one in findings):
+        hint = f"; after a change of kong.conf or kong.yml, a removed line too: {restart}"
     return f"{failed} failed, {warned} {'warning' if warned == 1 else 'warnings'}{hint}"

@@ -21,7 +21,7 @@ from typing import NoReturn
 from otlp_tracing import __version__
 from otlp_tracing.commands import serve
 from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings
-from otlp_tracing.commands.doctor.findings import Finding, unasked
+from otlp_tracing.commands.doctor.findings import Finding, Removal, unasked
 from otlp_tracing.commands.doctor.kong_conf import KongConf, server_setting
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.options import OptionParser
@@ -130,7 +130,7 @@ def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Fin
             f"{name} is set: GET / of the Admin API of Kong {_dotted(version)}, which decK and Kong Manager ask, "
             "answers 500 in one nginx worker. Start the plugin server by systemd (docs/install.md)"
         )
-        yield Finding("warn", "kong.conf", text, _without_start(found, conf, server))
+        yield Removal("warn", "kong.conf", text, _without_start(found, conf, server))
     try:
         assigned, words = _split(command)
     except ValueError as error:
@@ -252,4 +252,4 @@ def _ask_levels(found: Surroundings, conf: KongConf) -> Iterator[Finding]:
                 f"{name} = {conf.get(name)} binds every plugin server: Kong skips an authentication plugin "
                 "that takes longer"
             )
-            yield Finding("warn", "kong.conf", text, conf.unset_command(name))
+            yield Removal("warn", "kong.conf", text, conf.unset_command(name))

@@ -32,6 +32,7 @@ from otlp_tracing.commands.doctor import kong_questions
 from otlp_tracing.commands.doctor.command import ask_deliveries, joined
 from otlp_tracing.commands.doctor.discovery import look_around
 from otlp_tracing.commands.doctor.findings import AcceptedExport, Finding
+from otlp_tracing.commands.doctor.kong_conf import KongConf
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.processes import Process
 from otlp_tracing.commands.doctor.sidecar_port import ask_port
@@ -560,9 +561,8 @@ def test_each_finding_is_one_line(machine: Machine, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     (failed,) = [line for line in lines if line.startswith("FAIL")]
     assert failed.startswith("FAIL  kong.conf: plugins has no otlp-tracing -- run: sed -i ")
-    assert (
-        lines[-1] == f"1 failed, 0 warnings; after a change of kong.conf or kong.yml: kong start -c {machine.kong_conf}"
-    )
+    command = f"kong start -c {machine.kong_conf} -p {machine.prefix}"
+    assert lines[-1] == f"1 failed, 0 warnings; after a change of kong.conf or kong.yml: {command}"
 
 
 def test_a_file_that_is_not_there_is_bad_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -816,8 +816,43 @@ def test_a_root_shell_starts_the_server_as_kongs_user(machine: Machine) -> None:
     running = replace(found, kong=kong, kong_worker=worker)
     assert running.start_command.startswith("runuser -u nobody -- ")
     assert replace(running, kong_worker=replace(worker, uid=0)).start_command == found.start_command
-    assert running.reload_command == f"kong reload -c {machine.kong_conf}"
-    assert found.reload_command == f"kong start -c {machine.kong_conf}"
+
+
+def test_kong_reads_a_change_by_the_last_command(machine: Machine) -> None:
+    """Kong needs its file and prefix: `kong reload -p PREFIX` alone reads neither kong.conf nor kong.yml again."""
+    found = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
+    running = replace(found, kong=Process(1, 0, os.geteuid(), ("nginx: master process",)))
+    places = f"-c {machine.kong_conf} -p {machine.prefix}"
+    assert running.reload_command == f"kong reload {places}"
+    assert running.restart_command == f"kong restart {places}"
+    assert found.reload_command == found.restart_command == f"kong start {places}"
+
+    of_unknown_file = KongConf("a Kong", {"declarative_config": "/etc/a b.yml"}, None, is_origin_known=False)
+    assert replace(running, conf=of_unknown_file).reload_command == (
+        f"env 'KONG_DECLARATIVE_CONFIG=/etc/a b.yml' kong reload -p {machine.prefix}"
+    )
+    with_database = replace(of_unknown_file, values={})
+    assert replace(running, conf=with_database).reload_command == f"kong reload -p {machine.prefix}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes the user")
+def test_a_root_shell_reloads_as_kongs_user(machine: Machine) -> None:
+    """Files of root in the prefix would stop the next start by Kong's user."""
+    found = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=None, token=None)
+    running = replace(found, kong=Process(1, 0, 65534, ("nginx: master process",)))
+
+    assert running.reload_command.startswith("runuser -u nobody -- kong reload ")
+
+
+def test_a_removed_line_needs_a_restart(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reload keeps the line, on Kong 3.4.2 and 3.9.3."""
+    machine.doctor()
+    assert "a removed line" not in capsys.readouterr().out
+    machine.conf(nginx_proxy_lua_socket_read_timeout="1s")
+    machine.doctor()
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.endswith(f", a removed line too: kong start -c {machine.kong_conf} -p {machine.prefix}")
 
 
 def test_a_server_at_another_socket_is_found(machine: Machine) -> None:
