@@ -9,7 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from otlp_tracing.commands.check.entry_rules import CONSUMERS, inspect
+from otlp_tracing.commands.check.entry_rules import inspect_in_file
 from otlp_tracing.commands.check.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
 from otlp_tracing.commands.check.policy_file import policy_findings
@@ -178,9 +178,7 @@ def _of_document(name: str, document: Document) -> Iterator[Finding]:
     for at, text in document.warnings:
         yield Finding(name, *at, "", text, is_fault=False)
     for entry in document.entries:
-        faults, warnings = inspect(entry.value, is_manifest=entry.manifest is not None, is_deck=document.is_deck)
-        if entry.scope.has_consumer and not any(map(entry.value.get, CONSUMERS)):
-            faults.append(Fault("", "", "cannot belong to a consumer: the plugin runs before the consumer is known"))
+        faults, warnings = inspect_in_file(entry, is_deck=document.is_deck)
         for fault in faults:
             yield Finding(name, *entry.position(fault.field), entry.place, text_of(fault))
         for key in entry.node.all_twice():

@@ -15,6 +15,7 @@ from typing import Any
 
 from otlp_tracing.commands.check.entry_warnings import entry_warnings
 from otlp_tracing.commands.check.vault_references import RESOLVED, literal_references, resolved
+from otlp_tracing.commands.kong_files.documents import Entry
 from otlp_tracing.commands.kong_files.entities import DECK_FIELDS, ENTRY, MANIFEST, PLACEHOLDER, PLUGIN
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
@@ -36,6 +37,20 @@ CONSUMERS = ("consumer", "consumer_group")
 def faults_of(entry: Mapping[str, Any]) -> list[Fault]:
     """Return all faults of one entry; fields of its configuration begin with `config.`."""
     return inspect(entry)[0]
+
+
+def inspect_in_file(entry: Entry, *, is_deck: bool) -> tuple[list[Fault], list[tuple[str, str]]]:
+    """Return the faults and warnings of inspect(), and the faults of the place where an entry stands.
+
+    Args:
+        entry: of a file.
+        is_deck: it is a file for decK.
+    """
+    faults, warnings = inspect(entry.value, is_manifest=entry.manifest is not None, is_deck=is_deck)
+    if entry.scope.has_consumer and not any(map(entry.value.get, CONSUMERS)):
+        # Kong refuses the field `consumer`. It takes an entry inside of a consumer, and never runs it.
+        faults.append(Fault("", "", "cannot belong to a consumer: the plugin runs before the consumer is known"))
+    return faults, warnings
 
 
 def inspect(

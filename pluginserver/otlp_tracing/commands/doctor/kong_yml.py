@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from otlp_tracing.commands.check.entry_rules import inspect
+from otlp_tracing.commands.check.entry_rules import inspect_in_file
 from otlp_tracing.commands.check.findings import text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, is_for_sidecar, queue_findings
 from otlp_tracing.commands.doctor.findings import Finding, unasked
@@ -163,9 +163,9 @@ def _snippet_findings(file: Path, document: Document, functions: list[Entry]) ->
 
 def _configured(file: Path, entry: Entry, *, is_deck: bool) -> ConfiguredEntry | Finding:
     place = f"{file}:{entry.position('')[0]}"
-    faults, _ = inspect(entry.value, is_manifest=entry.manifest is not None, is_deck=is_deck)
+    faults, _ = inspect_in_file(entry, is_deck=is_deck)
     if faults:
-        text = f"the entry ({entry.place}) has faults: {', '.join(fault.field for fault in faults[:3])}"
+        text = f"the entry ({entry.place}) has faults: {', '.join(fault.field or fault.rule for fault in faults[:3])}"
         return Finding("FAIL", place, text)
     try:
         settings = Settings.from_config(entry.value.get("config") or {})

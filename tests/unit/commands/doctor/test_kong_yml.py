@@ -27,6 +27,7 @@ BLOCK = """services:
 """
 FLOW = "plugins:\n- name: otlp-tracing\n  config: {endpoint: 'http://a:4317', protocol: grpc}\n"
 BARE = "plugins:\n- name: otlp-tracing\n- name: cors\n"
+CONSUMER = "consumers:\n- username: bob\n  plugins:\n  - name: otlp-tracing\n"
 EMPTY = "plugins:\n- name: otlp-tracing\n  config: {}\n"
 FIRST = "plugins:\n- config:\n    compression: gzip\n  name: otlp-tracing\n"
 MANIFEST = "apiVersion: configuration.konghq.com/v1\nkind: KongPlugin\nmetadata: {name: t}\nplugin: otlp-tracing\n"
@@ -84,6 +85,7 @@ def test_an_edit_that_is_no_single_line_opens_the_file(tmp_path: Path, text: str
     [
         (HEAD + "plugins:\n- name: otlp-tracing\n  enabled: false\n", "warn", "is switched off", "s|enabled:"),
         (MANIFEST + "disabled: true\n", "warn", "is switched off", "s|disabled:"),
+        (HEAD + CONSUMER, "FAIL", "has faults: cannot belong to a consumer: the plugin runs", "otlp-tracing check"),
         (HEAD + "plugins:\n- name: otlp-tracing\n  confg: {}\n", "FAIL", "has faults: confg", "otlp-tracing check"),
         (HEAD + "plugins:\n- name: cors\n", "FAIL", "no entry of otlp-tracing", "/^plugins:/a"),
         (HEAD, "FAIL", "no entry of otlp-tracing", "printf"),
