@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from otlp_tracing.commands.check.entry_rules import inspect_in_file
@@ -15,6 +13,7 @@ from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
 from otlp_tracing.commands.check.policy_file import policy_findings
 from otlp_tracing.commands.kong_files.documents import Document
 from otlp_tracing.commands.kong_files.entities import PLUGIN
+from otlp_tracing.commands.kong_files.plugin_name import is_meant
 from otlp_tracing.commands.kong_files.reader import SUFFIXES, UnreadableFileError, read_content, read_documents
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, snippet_findings
 from otlp_tracing.commands.option_kinds import choice
@@ -32,7 +31,6 @@ answers of the Admin API, and policy files (serve --policy-file). A finding is
 With --from it converts entries of Kong's bundled opentelemetry and zipkin plugins.
 
 exit codes: 0 no fault, 2 a fault; a warning is no fault."""
-_ALSO_MEANT = frozenset({"otlp", "otlp-trace", "opentelemetry-tracing", "open-telemetry"})
 
 
 def add_options(parser: OptionParser) -> None:
@@ -132,17 +130,7 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
 
 
 def _is_read(name: str) -> bool:
-    return name in {HTTP_LOG, PRE_FUNCTION} or _is_meant(name)
-
-
-def _is_meant(name: str) -> bool:
-    # Another name is another plugin's, unless it is so like ours that Kong would not find it.
-    words = re.sub(r"[^a-z0-9]", "", name.lower())
-    return (
-        words == PLUGIN.replace("-", "")
-        or name.lower() in _ALSO_MEANT
-        or bool(get_close_matches(name, [PLUGIN], 1, 0.85))
-    )
+    return name in {HTTP_LOG, PRE_FUNCTION} or is_meant(name)
 
 
 def _files_in(files: Iterable[Path]) -> Iterator[tuple[Path | None, bool]]:

@@ -24,6 +24,7 @@ from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings
 from otlp_tracing.commands.doctor.findings import Finding, Removal, unasked
 from otlp_tracing.commands.doctor.kong_conf import KongConf, server_setting
 from otlp_tracing.commands.kong_files.entities import PLUGIN
+from otlp_tracing.commands.kong_files.plugin_name import is_meant, is_misspelt
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.paths import typed_command
@@ -50,11 +51,14 @@ def ask_kong_conf(found: Surroundings) -> Iterator[Finding]:
     running = f"Kong runs in {found.prefix} (pid {found.kong.pid})" if found.kong else "Kong does not run here"
     yield Finding("ok" if found.kong else "note", "kong.conf", f"read from {conf.source}; {running}")
     plugins = conf.words("plugins", "bundled")
-    if PLUGIN in plugins:
+    wrong = list(filter(is_misspelt if PLUGIN in plugins else is_meant, plugins))
+    if PLUGIN in plugins and not wrong:
         yield Finding("ok", "kong.conf", f"plugins has {PLUGIN}")
     else:
-        words = ",".join([*(word for word in plugins if word != "off"), PLUGIN])
-        yield Finding("FAIL", "kong.conf", f"plugins has no {PLUGIN}", conf.set_command("plugins", words))
+        words = [word for word in plugins if word not in {"off", PLUGIN, *wrong}]
+        text = f"plugins has {', '.join(wrong)}, and the name is {PLUGIN}: Kong does not start" if wrong else ""
+        command = conf.set_command("plugins", ",".join([*words, PLUGIN]))
+        yield Finding("FAIL", "kong.conf", text or f"plugins has no {PLUGIN}", command)
     yield from _ask_names(conf, found.server)
     if found.server is not None:
         yield from _ask_query(conf, server_setting(found.server, "query_cmd"))

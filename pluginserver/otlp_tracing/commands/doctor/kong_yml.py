@@ -21,6 +21,7 @@ from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.kong_files.documents import Document, Entry
 from otlp_tracing.commands.kong_files.entities import PLUGIN, STREAM_PROTOCOLS
 from otlp_tracing.commands.kong_files.nodes import Node
+from otlp_tracing.commands.kong_files.plugin_name import is_meant
 from otlp_tracing.commands.kong_files.reader import read_documents
 from otlp_tracing.commands.nginx_snippet import PRE_FUNCTION, dump_command, has_snippet, snippet_findings
 from otlp_tracing.config.settings import Settings
@@ -106,7 +107,7 @@ def read_entries(file: Path) -> tuple[list[ConfiguredEntry], list[Finding]]:
     """
     check = typed_command("check", str(file))
     try:
-        read = read_documents(file, {PLUGIN, PRE_FUNCTION, HTTP_LOG}.__contains__)
+        read = read_documents(file, lambda name: name in {PRE_FUNCTION, HTTP_LOG} or is_meant(name))
     except ConfigError as error:
         return [], [Finding("FAIL", str(file), "; ".join(fault.rule for fault in error.faults), check)]
     parted = []

@@ -222,6 +222,14 @@ def no_plugin(machine: Machine, _: contextlib.ExitStack) -> None:
     machine.conf(plugins="bundled,cors")
 
 
+def misspelt_plugin(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(plugins="bundled,otlp_tracing,cors")
+
+
+def misspelt_plugin_beside_the_right_one(machine: Machine, _: contextlib.ExitStack) -> None:
+    machine.conf(plugins="bundled,otlp_tracing,otlp-tracing")
+
+
 def no_name(machine: Machine, _: contextlib.ExitStack) -> None:
     machine.conf(pluginserver_names=None)
 
@@ -418,6 +426,8 @@ def no_quota(machine: Machine, planted: contextlib.ExitStack) -> None:
 FAULTS: list[tuple[Plant, str, str, bool]] = [
     (another_plugin_file, "has version 0.0.9", "pip install --force-reinstall --no-deps CHECKOUT", False),
     (no_plugin, "plugins has no otlp-tracing", "plugins = bundled,cors,otlp-tracing", True),
+    (misspelt_plugin, "plugins has otlp_tracing, and the name is", "plugins = bundled,cors,otlp-tracing", True),
+    (misspelt_plugin_beside_the_right_one, "plugins has otlp_tracing", "plugins = bundled,otlp-tracing", True),
     (no_name, "pluginserver_names is not set", "pluginserver_names = otlp-tracing", True),
     (other_socket, "Kong connects to /usr/local/kong/other.socket", "pluginserver_otlp_tracing_socket = ", True),
     (query_is_gone, "ends with 127", "pluginserver_otlp_tracing_query_cmd = ", True),

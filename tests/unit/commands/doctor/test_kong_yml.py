@@ -85,6 +85,7 @@ def test_an_edit_that_is_no_single_line_opens_the_file(tmp_path: Path, text: str
     [
         (HEAD + "plugins:\n- name: otlp-tracing\n  enabled: false\n", "warn", "is switched off", "s|enabled:"),
         (MANIFEST + "disabled: true\n", "warn", "is switched off", "s|disabled:"),
+        (HEAD + "plugins:\n- name: otlp_tracing\n", "FAIL", "has faults: name", "otlp-tracing check"),
         (HEAD + CONSUMER, "FAIL", "has faults: cannot belong to a consumer: the plugin runs", "otlp-tracing check"),
         (HEAD + "plugins:\n- name: otlp-tracing\n  confg: {}\n", "FAIL", "has faults: confg", "otlp-tracing check"),
         (HEAD + "plugins:\n- name: cors\n", "FAIL", "no entry of otlp-tracing", "/^plugins:/a"),
