@@ -15,6 +15,7 @@ from pathlib import Path
 
 _UCRED = struct.Struct("3i")  # pid, uid, gid: socket(7), SO_PEERCRED
 _OWNER_ONLY = 0o177  # the file's mode becomes 0600
+_OTHERS_WRITE = 0o022
 
 
 def listen_owner_only(path: Path, backlog: int) -> socket.socket:
@@ -86,12 +87,45 @@ def refuse_foreign_peer(peer: socket.socket) -> None:
     """Check that the other end belongs to this process's user or to root.
 
     Raises:
-        PermissionError: to another user.
+        ForeignUserError: to another user.
         OSError: the connection is gone.
     """
     uid = _credentials(peer)[1]
     if uid not in {os.geteuid(), 0}:
-        raise PermissionError(f"the other end belongs to user {uid}, this process to {os.geteuid()}")
+        raise ForeignUserError(uid)
+
+
+def refuse_foreign_server(peer: socket.socket, path: Path) -> None:
+    """Check the other end of a connection that a person's command has made to a path.
+
+    Root may open every socket. So it also speaks to another user, if no third one can have put the socket there.
+
+    Args:
+        peer: the connection.
+        path: of the socket.
+
+    Raises:
+        ForeignUserError: it belongs to another user.
+        OSError: the connection is gone.
+    """
+    uid = _credentials(peer)[1]
+    if uid in {os.geteuid(), 0}:
+        return
+    folder = path.parent.stat()
+    if os.geteuid() != 0 or folder.st_uid != uid or folder.st_mode & _OTHERS_WRITE:
+        raise ForeignUserError(uid)
+
+
+class ForeignUserError(PermissionError):
+    """The process at a socket belongs to another user.
+
+    Args:
+        uid: that user.
+    """
+
+    def __init__(self, uid: int) -> None:
+        super().__init__(f"the other end belongs to user {uid}, this process to {os.geteuid()}")
+        self.uid = uid
 
 
 def _credentials(peer: socket.socket) -> tuple[int, int]:

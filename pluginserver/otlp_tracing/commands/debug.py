@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import socket
 import sys
 import time
@@ -18,8 +19,9 @@ from otlp_tracing.config.policies import read_match
 from otlp_tracing.errors import ConfigError, Fault, WireError
 from otlp_tracing.folders import user_name
 from otlp_tracing.handoff.frames import VERSION, Ack, Debug, Decoder, Hello, encode
+from otlp_tracing.paths import typed_command
 from otlp_tracing.sidecar.tail.rules import check_patterns
-from otlp_tracing.unix_sockets import refuse_foreign_peer
+from otlp_tracing.unix_sockets import ForeignUserError, refuse_foreign_server
 
 EXAMPLE = 'otlp-tracing debug --consumer gold-shop --path "/api/*" --minutes 5 --requests 50'
 _DESCRIPTION = """\
@@ -109,7 +111,7 @@ def debug(path: Path, session: Debug, show: Callable[[str], None] = lambda line:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(path))
-            refuse_foreign_peer(connection)
+            refuse_foreign_server(connection, path)
             connection.sendall(encode(Hello(VERSION, _SENDER)) + encode(session))
             decoder = Decoder()
             while data := connection.recv(4096):
@@ -122,8 +124,7 @@ def debug(path: Path, session: Debug, show: Callable[[str], None] = lambda line:
                         kept = frame.number
     except (OSError, WireError) as error:
         if kept is None:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ConfigError([Fault("--sidecar", str(path), f"no sidecar answers there: {reason}")]) from error
+            raise ConfigError([Fault("--sidecar", str(path), _reason(path, error))]) from error
     except KeyboardInterrupt:
         is_stopped = True
         print(file=sys.stderr)
@@ -133,3 +134,21 @@ def debug(path: Path, session: Debug, show: Callable[[str], None] = lambda line:
     is_early = not is_stopped and kept < session.requests and time.monotonic() - begun < session.seconds - 1
     show(f"the session has ended{', because the sidecar has' if is_early else ''}: {kept} requests kept")
     return 0
+
+
+def _reason(path: Path, error: OSError | WireError) -> str:
+    """Return why no session begins at a socket; for another user's, with the user to be."""
+    if isinstance(error, ForeignUserError):
+        user = user_name(error.uid)
+        command = f"runuser -u {shlex.quote(user)} -- {typed_command('debug')} OPTIONS"
+        return f"the sidecar runs as {user}, and its folder does not belong to this user alone; run: {command}"
+    if isinstance(error, PermissionError):
+        owner, me = user_name(_visible(path).lstat().st_uid), user_name(os.geteuid())
+        also = "" if owner == "root" else " or as root"
+        return f"the socket belongs to {owner}, and this process runs as {me}; run it as {owner}{also}"
+    return f"no sidecar answers there: {getattr(error, 'strerror', None) or error}"
+
+
+def _visible(path: Path) -> Path:
+    """Return the path, or the deepest folder on the way to it that this process sees."""
+    return next(one for one in (path, *path.parents) if os.path.lexists(one))

@@ -77,7 +77,7 @@ def _ask_any(places: Sequence[str], ask: Callable[[str], None]) -> None:
     """Ask at each place until there is an answer.
 
     Raises:
-        WireError: there is none; it names each place and the reason there.
+        WireError: no place has one; it names each place and the reason there.
     """
     reasons = []
     for place in places:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +23,32 @@ SESSION = Debug(b'{"tags": ["a"]}', 300, 2)
 
 
 @contextmanager
-def sidecar(path: Path, *answers: int) -> Iterator[list[Frame]]:
-    """A sidecar that takes one session, answers with these numbers, and closes the connection."""
+def sidecar(path: Path, *answers: int, uid: int | None = None) -> Iterator[list[Frame]]:
+    """A sidecar that takes one session, answers with these numbers, and closes the connection.
+
+    Args:
+        path: of its socket.
+        answers: the numbers.
+        uid: its user; None for this process's.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     frames: list[Frame] = []
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
+        if uid is not None:
+            os.seteuid(uid)  # the kernel remembers the user of this call
         listener.listen()
+        os.seteuid(os.getuid())
         listener.settimeout(10)
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
                 decoder = Decoder()
-                while len(frames) < 2:
-                    frames.extend(decoder.feed(connection.recv(4096)))
-                connection.sendall(b"".join(encode(Ack(number)) for number in answers))
+                with suppress(ConnectionError):
+                    while len(frames) < 2 and (data := connection.recv(4096)):
+                        frames.extend(decoder.feed(data))
+                    connection.sendall(b"".join(encode(Ack(number)) for number in answers))
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -70,6 +81,54 @@ def test_nobody_there_is_one_sentence(tmp_path: Path) -> None:
     """With the path that was tried."""
     with pytest.raises(ConfigError, match=r"--sidecar = .*s\.sock: no sidecar answers there: No such file"):
         debug(tmp_path / "s.sock", SESSION)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
+def test_root_speaks_to_the_sidecar_of_another_user(tmp_path: Path) -> None:
+    """If this user alone can have put the socket there, as in Kong's prefix."""
+    folder = tmp_path / "otlp-tracing"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+    lines: list[str] = []
+    with sidecar(folder / "s.sock", 0, 1, 2, uid=65534):
+        assert debug(folder / "s.sock", SESSION, lines.append) == 0
+
+    assert lines[-1] == "the session has ended: 2 requests kept"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
+@pytest.mark.parametrize(("owner", "mode"), [(0, 0o700), (65534, 0o777), (65534, 0o770), (1, 0o700)])
+def test_a_socket_of_somebody_else_gets_nothing(tmp_path: Path, owner: int, mode: int) -> None:
+    """If others could have put the socket there; the sentence names the user to be."""
+    folder = tmp_path / "otlp-tracing"
+    folder.mkdir()
+    os.chown(folder, owner, owner)
+    folder.chmod(mode)
+    says = r"the sidecar runs as nobody, .*; run: runuser -u nobody -- \S*/otlp-tracing debug OPTIONS"
+    with sidecar(folder / "s.sock", 0, uid=65534) as frames, pytest.raises(ConfigError, match=says):
+        debug(folder / "s.sock", SESSION)
+
+    assert frames == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's place")
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_another_user_is_told_the_owner(mode: int) -> None:
+    """Neither the socket nor, with the usual mode, its folder can be opened by another user."""
+    # Others may enter the parents, unlike those of tmp_path.
+    with tempfile.TemporaryDirectory() as parent, socket.socket(socket.AF_UNIX) as listener:
+        Path(parent).chmod(0o755)
+        folder = Path(parent, "otlp-tracing")
+        folder.mkdir()
+        listener.bind(str(folder / "s.sock"))
+        (folder / "s.sock").chmod(0o600)
+        folder.chmod(mode)
+        os.seteuid(65534)
+        try:
+            with pytest.raises(ConfigError, match=r"belongs to root, and this process runs as nobody; run it as root$"):
+                debug(folder / "s.sock", SESSION)
+        finally:
+            os.seteuid(0)
 
 
 def test_the_options_are_conditions(

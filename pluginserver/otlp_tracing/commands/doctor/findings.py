@@ -47,7 +47,7 @@ class AcceptedExport(Finding):
 
 @dataclass(frozen=True)
 class Removal(Finding):
-    """A finding whose command removes a line of kong.conf."""
+    """A finding with a command that removes a line of kong.conf."""
 
 
 def unasked(subject: str, reason: str, command: str = "", *, question: str = "") -> Unasked:

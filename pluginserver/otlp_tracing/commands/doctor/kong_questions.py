@@ -195,7 +195,7 @@ def _without_start(found: Surroundings, conf: KongConf, server: str) -> str:
     """Return the command that lets another program start the plugin server, and Kong find it there."""
     name = server_setting(server, "start_cmd")
     unset = conf.unset_command(name)
-    # Kong's image, whose entrypoint starts the plugin server; or a command that only stays alive.
+    # In Kong's image the entrypoint starts the plugin server; or a command that only stays alive.
     if conf.file is None or name in conf.variables or conf.get(name).startswith("sleep"):
         return unset
     socket = conf.set_command(server_setting(server, "socket"), str(found.prefix / SHIPPED_SOCKET))

@@ -49,7 +49,7 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
 
 
 def _owner_of_socket(path: Path) -> tuple[int | None, str]:
-    """Return the user of a sidecar whose process is not seen here, from its socket, and the words for it."""
+    """Return the user of a sidecar with a process that is not seen here, from its socket, and the words for it."""
     try:
         status = path.lstat()
     except OSError:
