@@ -31,7 +31,7 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
             text = f"no sidecar answers at {found.address} ({reason}); name another address with --http"
             yield unasked("sidecar", text)
         else:
-            text = f"the plugin server runs, and no sidecar answers at {found.address} ({reason})"
+            text = f"the plugin server runs, and no sidecar answers at {found.address} ({reason}); {_seen(found)}"
             by_hand = found.command_of_server("sidecar", "--listen", str(found.listens), "--http", str(found.address))
             yield Finding("FAIL", "sidecar", text, by_hand)
         return
@@ -46,6 +46,14 @@ def ask_port(found: Surroundings) -> Iterator[Finding]:
     else:
         who = f", runs as {user_name(sidecar.uid)} (pid {sidecar.pid})" if sidecar else ""
         yield Finding("ok", "sidecar", f"answers at http://{found.address}{who}")
+
+
+def _seen(found: Surroundings) -> str:
+    """Return the process that the question is about: it may be that of another Kong on this machine."""
+    if found.workers:
+        worker = found.workers[0]
+        return f"the plugin server has pid {worker.parent} and serves {worker.served_socket}"
+    return f"the sidecar has pid {found.sidecar.pid}" if found.sidecar else ""
 
 
 def _owner_of_socket(path: Path) -> tuple[int | None, str]:

@@ -880,6 +880,19 @@ def test_a_server_at_another_socket_is_found(machine: Machine) -> None:
     assert again.socket == served
 
 
+def test_the_process_without_a_sidecar_is_named(machine: Machine) -> None:
+    """It may be another Kong's plugin server, which a person can tell by its pid and socket."""
+    server = Process(3, 77, os.getuid(), ("otlp-tracing", "worker", json.dumps({"socket": str(machine.socket)})))
+    address = Address("127.0.0.1", free_port())
+    found = look_around(prefix=machine.prefix, kong_conf=machine.kong_conf, address=address, token=None)
+
+    (one,) = ask_port(replace(found, workers=[server]))
+    assert (one.level, one.text.partition("; ")[2]) == (
+        "FAIL",
+        f"the plugin server has pid 77 and serves {machine.socket}",
+    )
+
+
 def test_a_destination_has_one_line_for_its_answer_and_its_state() -> None:
     """A healthy destination is not printed twice; a state that is not well keeps its own line and command."""
     port, answer = (
