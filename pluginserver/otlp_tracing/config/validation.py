@@ -25,6 +25,7 @@ FieldList = Sequence[Mapping[str, Mapping[str, Any]]]
 """Fields in order, as Kong writes them: a list of maps with one entry each, name to definition."""
 
 _MOST_NAMES, _LONGEST_NAME = 300, 100  # of the names that are compared with a misspelt one, for 30 ms at most
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
 _MISSING = object()  # Kong fills in a missing record, and refuses null in its place
 
 _TYPE_NAMES: Mapping[str, tuple[type, ...]] = {
@@ -60,6 +61,15 @@ def complete(fields: FieldList, config: object) -> tuple[dict[str, Any], list[Fa
 def is_vault_reference(value: object) -> bool:
     """Tell whether Kong reads this value from a vault: the whole string is `{vault://…}`."""
     return isinstance(value, str) and value.startswith("{vault://") and value.endswith("}")
+
+
+def variable_hint(value: str) -> str:
+    """Return the end of a rule for a value with a variable of a shell, which Kong does not replace; otherwise empty."""
+    found = _VARIABLE.search(value.rpartition("@")[2].partition("?")[0])  # a password is not shown
+    if found is None:
+        return ""
+    reference = f"{{vault://env/{found[1].lower().replace('_', '-')}}}"
+    return f"; Kong does not replace {found[0]}: write {reference} as the whole value, which Kong reads from {found[1]}"
 
 
 def unresolved_references(config: Mapping[str, Any], place: str = "") -> Iterator[Fault]:

@@ -19,7 +19,7 @@ from otlp_tracing.commands.kong_files.documents import Entry
 from otlp_tracing.commands.kong_files.entities import DECK_FIELDS, ENTRY, MANIFEST, PLACEHOLDER, PLUGIN
 from otlp_tracing.config.schema import SCHEMA
 from otlp_tracing.config.settings import Settings
-from otlp_tracing.config.validation import FieldList, complete
+from otlp_tracing.config.validation import FieldList, complete, variable_hint
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sampling.rules import Rules
 from otlp_tracing.sidecar.access_logs.body import Body
@@ -83,7 +83,9 @@ def inspect(
         found += further
         warnings += more if not found else ()
     for fault in found:
-        faults.append(Fault(f"config.{fault.field}" if fault.field != "config" else "config", fault.value, fault.rule))
+        hint = variable_hint(fault.value) if fault.field.endswith("endpoint") else ""
+        rule = fault.rule if fault.rule.endswith(hint) else f"{fault.rule}{hint}"
+        faults.append(Fault(f"config.{fault.field}" if fault.field != "config" else "config", fault.value, rule))
     return faults, warnings
 
 

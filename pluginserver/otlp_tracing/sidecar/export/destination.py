@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from otlp_tracing.config.loopback import is_loopback
 from otlp_tracing.config.otel_variables import ExporterVariables, Protocol, Signal, signal_path
 from otlp_tracing.config.otlp_ports import OTLP_PORTS
 from otlp_tracing.config.settings import BatchExport, Settings, Tls
-from otlp_tracing.config.validation import is_vault_reference
+from otlp_tracing.config.validation import is_vault_reference, variable_hint
 from otlp_tracing.errors import ConfigError, Fault
 from otlp_tracing.sidecar.export.grpc_metadata import metadata_faults
 from otlp_tracing.sidecar.export.proxies import proxy_of
@@ -241,13 +241,18 @@ def _address(
         text = f"{'http' if variables.insecure else 'https'}://{text}"
     try:
         parts = urlsplit(text)
-        host, port = unquote(parts.hostname or ""), parts.port
+        host = unquote(parts.hostname or "")
     except ValueError:
-        parts, host, port = urlsplit(""), "", None
+        parts, host = urlsplit(""), ""
+    port = _port(parts)
     shown = (variable, "") if variable else ("endpoint", endpoint)
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or port == 0:
         rule = "must be http://host:port or https://host:port"
-        raise ConfigError([Fault(*shown, rule + ("; an IPv6 address stands in []" if text.count(":") > 2 else ""))])
+        if text.count(":") > 2:
+            rule += "; an IPv6 address stands in []"
+        elif port == 0:
+            rule += "; the port must be a number from 1 to 65535"
+        raise ConfigError([Fault(*shown, rule + ("" if variable else variable_hint(endpoint)))])
     if "@" in parts.netloc:
         raise ConfigError([Fault(shown[0], "", "must not have a user and password; use a header")])
     if protocol == "grpc" and parts.path not in {"", "/"}:
@@ -260,6 +265,14 @@ def _address(
     url = urlunsplit((parts.scheme, target, path, parts.query, ""))
     proxy = proxy_of(parts.scheme, host, port, environment)
     return {"target": target, "url": url, "secure": parts.scheme == "https", "proxy": proxy}
+
+
+def _port(parts: SplitResult) -> int | None:
+    """Return the port of a URL; None without one, 0 for one that no URL can have."""
+    try:
+        return parts.port
+    except ValueError:
+        return 0
 
 
 def _host_and_port(target: str) -> tuple[str, int]:
