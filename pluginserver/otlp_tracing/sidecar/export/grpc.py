@@ -27,7 +27,7 @@ from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.grpc_channel import open_channel
 from otlp_tracing.sidecar.export.otlp_response import accepted, printable
 from otlp_tracing.sidecar.export.result import Action, ExportResult
-from otlp_tracing.sidecar.export.status_codes import bounded_delay, grpc_action, proxy_refusal
+from otlp_tracing.sidecar.export.status_codes import TOO_LARGE, bounded_delay, grpc_action, proxy_refusal
 
 _METHODS: Mapping[Signal, str] = {
     "traces": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -118,6 +118,7 @@ class GrpcTransport:
             # A proxy's bound on a request, which a smaller batch keeps.
             is_too_large = (error.details() or "").endswith("http2 header with status: 413")
             action = Action.SPLIT if is_too_large else Action.HOLD_NOT_OTLP
+            cause = Cause(cause.reason, TOO_LARGE) if is_too_large else cause
         if code == "UNAVAILABLE":  # gRPC's own, if it could not speak with the collector
             cause = cause_of(error.details() or "") or cause
             if cause is REFUSED and self._destination.proxy:

@@ -42,7 +42,13 @@ _HTTP: Mapping[int, Action] = {
     **dict.fromkeys((404, 405, 406, 410, 411, 414, 415, 417, 418, 421, 426, 428, 431, 501, 505), Action.HOLD_NOT_OTLP),
     **dict.fromkeys((400, 413, 422), Action.SPLIT),
 }
+TOO_LARGE = (
+    "raise the bound on a request's size at the collector, or at the proxy before it (nginx: `client_max_body_size`); "
+    "a lower `batch_export.send_batch_size` makes smaller requests"
+)
+"""The remedy for 413."""
 _REMEDIES: Mapping[int, tuple[str, Kind]] = {
+    413: (TOO_LARGE, Kind.OTHER),
     402: ("check the plan and the quota of the account at the backend: it wants a payment", Kind.WANTS_PAYMENT),
     415: (
         "check that the endpoint takes OTLP as protobuf; if it takes no gzip, set `compression: none`",

@@ -162,7 +162,10 @@ def test_statuses_with_a_meaning_for_grpc_keep_it() -> None:
 
 def test_a_proxys_bound_on_a_request_asks_for_a_smaller_one() -> None:
     """As over HTTP, 413 is about the size of the batch: nginx has a bound of 1 MiB unless told otherwise."""
-    assert asyncio.run(_export_to(_http2_server([(":status", "413")], b""))).action is Action.SPLIT
+    result = asyncio.run(_export_to(_http2_server([(":status", "413")], b"")))
+
+    assert result.action is Action.SPLIT
+    assert "`batch_export.send_batch_size`" in result.remedy
 
 
 def test_a_port_of_another_protocol_is_held() -> None:

@@ -20,6 +20,7 @@ from otlp_tracing.config.settings import Settings
 from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.http import HttpTransport
 from otlp_tracing.sidecar.export.result import Action, ExportResult
+from otlp_tracing.sidecar.export.status_codes import TOO_LARGE
 
 
 class Collector:
@@ -115,7 +116,7 @@ def test_compression_can_be_off() -> None:
             },
             ExportResult(Action.SPLIT, "HTTP 400: bad span"),
         ),
-        ({"status": 413}, ExportResult(Action.SPLIT, "HTTP 413: ")),
+        ({"status": 413}, ExportResult(Action.SPLIT, "HTTP 413: ", remedy=TOO_LARGE)),
         ({"status": 404, "text": "x" * 5000}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 404: " + "x" * 200)),
         ({"status": 500}, ExportResult(Action.DROP, "HTTP 500: ")),
         ({"status": 304}, ExportResult(Action.HOLD_NOT_OTLP, "HTTP 304: ")),
