@@ -115,7 +115,7 @@ def show(screen: Screen, found: Mapping[str, Any]) -> None:
         screen.line()
     for one in destinations:
         _show_trouble(screen, one, one["reason"] or _MEANINGS.get(one["state"]))
-    for one in found.get("metrics", ()):
+    for one in _told_apart(found.get("metrics", ())):
         since = f"last accepted {_age(one['last_success_s'])} ago" if one["last_success_s"] is not None else "none yet"
         _show_trouble(screen, one, one["reason"] or since)
     _show_warnings(screen, found.get("warnings", ()))
@@ -175,16 +175,34 @@ def _unaccounted(destinations: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _told_apart(destinations: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Add the protocol to an endpoint that has destinations of several protocols."""
-    protocols: dict[str, set[str]] = {}
+    """Add to an endpoint of several destinations the parts in which they differ; a number if all these are the same."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for one in destinations:
-        protocols.setdefault(one["destination"], set()).add(one["protocol"])
-    return [
-        {**one, "destination": f"{one['destination']} ({one['protocol']})"}
-        if len(protocols[one["destination"]]) > 1
-        else one
-        for one in destinations
-    ]
+        groups.setdefault(one["destination"], []).append(one)
+    named = {id(one): _words(one, group) for group in groups.values() for one in group}
+    return [{**one, "destination": f"{one['destination']}{named[id(one)]}"} for one in destinations]
+
+
+def _words(one: Mapping[str, Any], group: Sequence[Mapping[str, Any]]) -> str:
+    """Return the words that tell a destination from the others of its endpoint; empty if it has none."""
+    differing = [trait for trait in _TRAITS if len({trait(other) for other in group}) > 1]
+    words = [trait(one) for trait in differing]
+    same = [other for other in group if [trait(other) for trait in differing] == words]
+    if len(same) > 1:
+        words.append(f"#{1 + next(number for number, other in enumerate(same) if other is one)}")
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _header_names(one: Mapping[str, Any]) -> str:
+    return f"headers {' '.join(one['header_names'])}" if one.get("header_names") else "no headers"
+
+
+# A sidecar of an older version tells the protocol alone.
+_TRAITS: Sequence[Callable[[Mapping[str, Any]], str]] = (
+    lambda one: str(one["protocol"]),
+    lambda one: f"service.name {one.get('service_name') or 'not set'}",
+    _header_names,
+)
 
 
 def _show_warnings(screen: Screen, warnings: Sequence[Mapping[str, Any]]) -> None:

@@ -139,6 +139,22 @@ def test_one_endpoint_with_two_protocols_is_told_apart() -> None:
     assert "http://away:4317 (" not in text
 
 
+def test_destinations_of_one_endpoint_are_told_apart() -> None:
+    """By the parts in which they differ, without the value of a header; by a number if these are the same."""
+    key, shop = {"header_names": ["x-api-key", "x-tenant"]}, {"service_name": "shop"}
+    text = shown({"destinations": [WELL | shop, WELL | shop | key, WELL | {"service_name": "edge"} | key, AWAY]}, 260)
+
+    assert "http://collector:4317 (service.name shop, no headers) " in text
+    assert "http://collector:4317 (service.name shop, headers x-api-key x-tenant) " in text
+    assert "http://collector:4317 (service.name edge, headers x-api-key x-tenant) " in text
+    assert "http://away:4317 (" not in text
+
+    text = shown({"destinations": [WELL | shop, WELL | shop, WELL]}, 260)
+    assert "http://collector:4317 (service.name shop, #1) " in text
+    assert "http://collector:4317 (service.name shop, #2) " in text
+    assert "http://collector:4317 (service.name not set) " in text
+
+
 def test_the_last_warnings_are_shown() -> None:
     """The five newest lines of the log are below the destinations, or below nothing; a traceback is one line."""
     lines = [

@@ -160,6 +160,14 @@ class Destination:
         """Its name on /metrics, in the log and on the page; the address alone is that of traces."""
         return self.address if self.signal == "traces" else f"{self.address} ({self.signal})"
 
+    @property
+    def traits(self) -> dict[str, Any]:
+        """The parts that tell it from another one of the same endpoint; no value of a header is among them."""
+        return {
+            "service_name": dict(self.resource_attributes).get("service.name"),
+            "header_names": sorted(name for name, _ in self.headers),
+        }
+
     @cached_property
     def identity(self) -> bytes:
         """Everything that distinguishes it from other destinations: all but limits and sizes. With its secrets."""

@@ -206,6 +206,7 @@ class Exporter:
             "endpoint": self.destination.address,
             "signal": self.destination.signal,
             "protocol": self.destination.protocol,
+            **self.destination.traits,
             "state": self.state,
             "reason": self.backoff.reason or self._refusals.reason,
             "remedy": self._remedy or self._refusals.remedy,

@@ -107,6 +107,7 @@ class MetricExporter:
             "endpoint": self._destination.address,
             "signal": "metrics",
             "protocol": self._destination.protocol,
+            **self._destination.traits,
             "state": state,
             "reason": self._backoff.reason,
             "remedy": self._remedy,

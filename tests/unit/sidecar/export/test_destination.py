@@ -288,3 +288,14 @@ def test_signals_are_different_destinations() -> None:
     assert b"signal" not in traces.identity
     assert Destination.from_description(logs.description, {}) == (logs, False)
     assert Destination.from_description(traces.description, {}) == (traces, False)
+
+
+def test_its_traits_have_no_secret() -> None:
+    """The names of headers and the name of the service are for every reader; a header's value is not."""
+    entry = {
+        "endpoint": "http://c:1",
+        "headers": ["X-Api-Key: s3cr3t", "a: b"],
+        "resource_attributes": [{"key": "service.name", "value": "shop"}],
+    }
+
+    assert destination(entry).traits == {"service_name": "shop", "header_names": ["a", "x-api-key"]}
