@@ -11,6 +11,7 @@ from otlp_tracing.commands.check.entry_rules import inspect_in_file
 from otlp_tracing.commands.check.findings import PRINTERS, Finding, text_of
 from otlp_tracing.commands.check.http_log_pairs import HTTP_LOG, queue_findings
 from otlp_tracing.commands.check.policy_file import policy_findings
+from otlp_tracing.commands.convert.equivalent import BUNDLED
 from otlp_tracing.commands.kong_files.documents import Document
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.kong_files.plugin_name import is_meant
@@ -20,6 +21,7 @@ from otlp_tracing.commands.option_kinds import choice
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.config.policies import is_policy_file
 from otlp_tracing.errors import ConfigError, Fault
+from otlp_tracing.paths import typed_command
 
 EXAMPLE = "otlp-tracing check kong.yml"
 _DESCRIPTION = """\
@@ -122,7 +124,7 @@ def check(files: Sequence[Path], form: str = "text", hand_over: str = "auto") ->
                 found.append(Finding(name, *entry.position(fault.field), entry.place, text_of(fault), is_fault))
         found = [*_findings(name, documents), *found]
         findings += found
-        summaries.append(_summary(name, documents, found))
+        summaries.append(_summary(name, documents, found) + _bundled_hint(file, documents))
     PRINTERS[form](findings)
     if form == "text" and summaries:
         print(*summaries, sep="\n")
@@ -149,6 +151,17 @@ def _summary(name: str, documents: Sequence[Document], findings: Sequence[Findin
     if not entries:
         return f"{name}: no {PLUGIN} entry"
     return f"{name}: {entries} {PLUGIN} {'entry' if entries == 1 else 'entries'}, {faulty} with faults{more}"
+
+
+def _bundled_hint(file: Path | None, documents: Sequence[Document]) -> str:
+    """Return the end of the summary of a file that has entries of a plugin which --from replaces, and none of ours."""
+    if file is None or any(one.entries for one in documents):
+        return ""
+    others = [entry.value["name"] for one in read_documents(file, BUNDLED.__contains__) for entry in one.entries]
+    if not others:
+        return ""
+    converted = typed_command("check", "--from", str(file))
+    return f"; it has {', '.join(sorted({*others}))}, and this command prints entries that replace it: {converted}"
 
 
 def _findings(name: str, documents: Sequence[Document]) -> Iterator[Finding]:

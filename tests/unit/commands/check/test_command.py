@@ -263,6 +263,22 @@ def test_faults_around_the_entries_are_counted_apart(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out.endswith("1 otlp-tracing entry, 1 with faults, 1 fault around them\n")
 
 
+def test_a_file_of_the_bundled_plugins_is_told_how_to_convert_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command converts it; a file without such a plugin, or with an entry, is told nothing."""
+    ends = []
+    for names in ("opentelemetry", "cors", "opentelemetry, otlp-tracing"):
+        file = tmp_path / "kong.yml"
+        plugins = ", ".join(f"{{name: {name}}}" for name in names.split(", "))
+        file.write_text(f'_format_version: "3.0"\nplugins: [{plugins}]\n')
+        assert check([file]) == 0
+        ends.append(capsys.readouterr().out.rpartition(": ")[2].strip())
+
+    assert ends[0].endswith(f"otlp-tracing check --from {tmp_path / 'kong.yml'}")
+    assert ends[1:] == ["no otlp-tracing entry", "1 otlp-tracing entry, 0 with faults"]
+
+
 def test_findings_are_written_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """JSON, and annotations for a pull request on GitHub."""
     file = tmp_path / "kong.yml"
