@@ -217,6 +217,20 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
         environment: of the sidecar.
         is_embedded: a plugin server with the same environment has started it.
     """
+    remarks = exporter_problems(environment)
+    if not is_embedded:
+        rule = "is read by the plugin server, which has an environment of its own"
+        remarks += [Fault(name, "", rule) for name in _TRACER_NAMES if environment.get(name)]
+    remarks += _unknown(environment)
+    return remarks
+
+
+def exporter_problems(environment: Mapping[str, str]) -> list[Fault]:
+    """Return the problems of the variables that the sidecar reads: each is not used as written.
+
+    Args:
+        environment: of the sidecar.
+    """
     found = {signal: list(_signal_remarks(environment, signal)) for signal in SIGNALS}
     # A variable for all signals may be of use to one of them.
     remarks = [
@@ -226,10 +240,6 @@ def exporter_remarks(environment: Mapping[str, str], *, is_embedded: bool) -> li
     ]
     remarks += resource_variables(environment)[1]
     remarks += MetricVariables.read(environment).problems
-    if not is_embedded:
-        rule = "is read by the plugin server, which has an environment of its own"
-        remarks += [Fault(name, "", rule) for name in _TRACER_NAMES if environment.get(name)]
-    remarks += _unknown(environment)
     return remarks
 
 

@@ -26,6 +26,7 @@ from otlp_tracing.commands.doctor.sidecar_questions import (
     ask_folder,
     ask_requests,
     ask_spool,
+    ask_variables,
     fetch_delivery,
 )
 from otlp_tracing.commands.kong_files.reader import read_content
@@ -87,6 +88,7 @@ def _findings(options: argparse.Namespace, found: Surroundings, masking: Masking
     yield from ask_socket(found)
     yield from ask_folder(found)
     yield from ask_port(found)
+    yield from ask_variables(found)
     kong_yml = options.kong_yml or _declarative_config(found)
     entries, about = read_entries(kong_yml) if kong_yml else ([], [])
     report, reason = fetch_delivery(found)

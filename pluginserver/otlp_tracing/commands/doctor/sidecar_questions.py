@@ -20,10 +20,12 @@ from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.doctor.kong_yml import ConfiguredEntry
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.status import entry_words, faults_of, fetch, fetch_report
+from otlp_tracing.config.otel_variables import TracerVariables, exporter_problems
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.folders import user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 from otlp_tracing.paths import typed_command
+from otlp_tracing.sidecar.export.proxies import proxy_problems
 
 _SAMPLER = "OTEL_TRACES_SAMPLER"
 _BUILD_INFO = "otlp_tracing_build_info"
@@ -94,6 +96,17 @@ def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:
         return fetch_report(found.address, found.token), ""
     except ConfigError as error:
         return None, error.faults[0].rule
+
+
+def ask_variables(found: Surroundings) -> Iterator[Finding]:
+    """Name the variables of the sidecar, and of the plugin server, that are not used as written."""
+    worker = next(iter(found.workers), None)
+    sidecars, servers = (one.environment() if one else {} for one in (found.sidecar, worker))
+    problems = [*exporter_problems(sidecars), *proxy_problems(sidecars), *TracerVariables.read(servers).problems]
+    for fault in dict.fromkeys(problems):
+        is_list = fault.field.endswith("_HEADERS")
+        command = f"export {fault.field}=NAME=VALUE" if is_list else f"unset {fault.field}"
+        yield Finding("warn", "variables", str(fault), command if fault.field.isidentifier() else "")
 
 
 def ask_faulty_entries(report: Mapping[str, Any], kong_yml: Path | None) -> Iterator[Finding]:

@@ -697,6 +697,30 @@ def test_an_entry_that_traces_nothing_is_named_until_it_is_corrected(running: Ma
     )
 
 
+def test_a_variable_that_cannot_be_read_is_named(
+    tmp_path_factory: pytest.TempPathFactory, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A header of the sidecar with a colon, and a sampler; a variable of another program is no warning."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-api-key: {SECRET}")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "sometimes")
+    monkeypatch.setenv("OTEL_OF_ANOTHER_PROGRAM", "1")
+    machine = Machine(tmp_path_factory.mktemp("v"))
+    with serving(machine):
+        found = examine(machine)
+    warned = [one for one in found.of_level("warn") if one["subject"] == "variables"]
+
+    assert [one["text"].partition(":")[0].split(" =")[0] for one in warned] == [
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "OTEL_TRACES_SAMPLER",
+    ]
+    assert "must be name=value" in warned[0]["text"]
+    assert SECRET not in json.dumps(found.findings)
+    assert [one["command"] for one in warned] == [
+        "export OTEL_EXPORTER_OTLP_HEADERS=NAME=VALUE",
+        "unset OTEL_TRACES_SAMPLER",
+    ]
+
+
 def test_a_spool_without_a_disk_is_found(tmp_path_factory: pytest.TempPathFactory, examine: Examine) -> None:
     """A file in the place of the spool's folder: the spans are in memory alone, and the command moves the file away."""
     machine = Machine(tmp_path_factory.mktemp("r"))
