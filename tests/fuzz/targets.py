@@ -82,6 +82,7 @@ def _some_frames() -> list[bytes]:
         frames.Ack(7),
         frames.Rates(key, 0.5, [2.5, 0.0]),
         frames.Warnings([LogLine(1.5, "worker 0", "ERROR", "otlp_tracing.x", "text")]),
+        frames.Refused("id", "route", "", ["endpoint: is no address"]),
     ]
     greeting = frames.encode(kinds[0])
     return [greeting + frames.encode(frame) for frame in kinds]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAX_ENTRIES = 100  # shown; of several thousand, nobody reads more
-_MAX_TEXT = 1000  # characters of a fault
+# Another program may write to the socket, and the schema bounds no number of faults.
+_MAX_FAULTS, _MAX_TEXT, _MAX_ID = 10, 1000, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class FaultyEntries:
 
     def add(self, entry: FaultyEntry) -> None:
         """Note that this is the entry of its scope now; the oldest is dropped if there are too many."""
+        entry = _bounded(entry)
         known = self._entries.get(entry.scope)
         if known is not None and known[0] == entry:
             return
@@ -68,8 +70,14 @@ class FaultyEntries:
                 "route": one.scope[0],
                 "service": one.scope[1],
                 "traces": one.traces,
-                "faults": [fault[:_MAX_TEXT] for fault in one.faults],
+                "faults": list(one.faults),
                 "since_s": max(0.0, round(now - since, 1)),
             }
             for one, since in self._entries.values()
         ]
+
+
+def _bounded(entry: FaultyEntry) -> FaultyEntry:
+    route, service = (one[:_MAX_ID] for one in entry.scope)
+    faults = tuple(fault[:_MAX_TEXT] for fault in entry.faults[:_MAX_FAULTS])
+    return FaultyEntry(entry.name[:_MAX_ID], (route, service), faults, entry.traces)

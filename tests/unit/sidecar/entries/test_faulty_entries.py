@@ -20,11 +20,12 @@ def test_an_entry_is_reported_with_the_age_of_its_fault() -> None:
 
 
 def test_the_report_is_bounded() -> None:
-    """The oldest entries and the ends of long faults are left out."""
+    """The oldest entries, further faults, and the ends of long texts are left out."""
     faulty = FaultyEntries(ManualClock())
     for number in range(101):
-        faulty.add(FaultyEntry(str(number), (str(number), ""), ["x" * 2000]))
+        faulty.add(FaultyEntry(str(number), (str(number), "s" * 100), ["x" * 2000] * 20))
     report = faulty.report()
 
     assert [report[0]["entry"], report[-1]["entry"], len(report)] == ["1", "100", 100]
-    assert report[0]["faults"] == ["x" * 1000]
+    assert report[0]["faults"] == ["x" * 1000] * 10
+    assert report[0]["service"] == "s" * 64
