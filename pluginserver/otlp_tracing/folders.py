@@ -8,6 +8,33 @@ import pwd
 import shlex
 from pathlib import Path
 
+_OURS = frozenset({"otlp-tracing", "otlp-tracing.run"})
+# Folders of all programs, which no command gives to one user. Source: hier(7).
+_OF_THE_SYSTEM = frozenset(
+    Path("/", name)
+    for name in (
+        *(
+            "",
+            "bin",
+            "boot",
+            "dev",
+            "etc",
+            "home",
+            "lib",
+            "lib64",
+            "media",
+            "mnt",
+            "opt",
+            "proc",
+            "root",
+            "run",
+            "sbin",
+        ),
+        *("srv", "sys", "tmp", "usr", "usr/bin", "usr/lib", "usr/local", "usr/local/bin", "usr/share"),
+        *("var", "var/cache", "var/lib", "var/log", "var/run", "var/spool", "var/tmp"),
+    )
+)
+
 
 def make_private(path: Path) -> None:
     """Make a folder and those on the way to it, each with the mode 0700 whatever the umask is.
@@ -39,17 +66,44 @@ def reason(path: Path, error: OSError) -> str:
     obstacle = _obstacle(path, error)
     if obstacle is None:
         return error.strerror or str(error)
-    command = mending_command(path, error)
-    mend = f"run: {command}" if command else "start it as that user"
-    return f"{obstacle} belongs to {_owner(obstacle)}, and this process runs as {user_name(os.geteuid())}; {mend}"
+    command, user = mending_command(path, error), user_name(os.geteuid())
+    otherwise = "start it as that user" if os.geteuid() == 0 else f"name a place that {user} may use"
+    mend = f"run: {command}" if command else otherwise
+    return f"{obstacle} belongs to {_owner(obstacle)}, and this process runs as {user}; {mend}"
+
+
+def reason_in(folder: Path, error: OSError) -> str:
+    """Return a sentence about an error in a folder, or on the way to it, as reason() does.
+
+    Args:
+        folder: that was to be made or used.
+        error: as raised.
+    """
+    named = Path(error.filename or folder)
+    return reason(named if folder in named.parents else folder / named.name, error)
 
 
 def mending_command(path: Path, error: OSError) -> str:
-    """Return the command for a shell of root that mends an error at a path; empty if none is known."""
+    """Return the command for a shell of root that mends an error at a path; empty if none is known.
+
+    It makes the folder of the file if that is missing. It gives the contents of a folder to this process's user only if
+    the folder is the program's own: others have the files of other programs.
+
+    Args:
+        path: of the file that was to be written or read.
+        error: as raised.
+    """
     obstacle = _obstacle(path, error)
     if obstacle is None or os.geteuid() == 0:
         return ""
-    return f"chown -R {user_name(os.geteuid())} {shlex.quote(str(obstacle))}"
+    user = user_name(os.geteuid())
+    is_ours = obstacle.name in _OURS or obstacle.parent.name in _OURS
+    if obstacle not in {path, path.parent} and not is_ours:
+        is_missing = os.access(obstacle, os.X_OK)
+        return f"install -d -m 700 -o {user} {shlex.quote(str(path.parent))}" if is_missing else ""
+    if obstacle in _OF_THE_SYSTEM:
+        return ""
+    return f"chown {'-R ' if is_ours else ''}{user} {shlex.quote(str(obstacle))}"
 
 
 def _existing(path: Path) -> Path:

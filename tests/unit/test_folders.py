@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otlp_tracing import folders
-from otlp_tracing.folders import make_private, mending_command, reason
+from otlp_tracing.folders import make_private, mending_command, reason, reason_in
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o777])
@@ -51,14 +51,53 @@ def test_the_owner_and_the_command_are_named(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(folders, "_owner", lambda _: "root")
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.X_OK or Path(path) != place.parent)
 
-    there = f"{place.parent} belongs to root, and this process runs as 54321; run: chown -R 54321 '{place.parent}'"
+    there = f"{place.parent} belongs to root, and this process runs as 54321; run: chown 54321 '{place.parent}'"
     assert reason(place, denied) == there
-    assert mending_command(place, denied) == f"chown -R 54321 '{place.parent}'"
+    assert mending_command(place, denied) == f"chown 54321 '{place.parent}'"
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != tmp_path)
-    assert reason(place, denied).endswith(f"; run: chown -R 54321 {tmp_path}")
+    assert reason(place, denied).endswith("; name a place that 54321 may use")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert reason(place, denied).endswith("; start it as that user")
     assert mending_command(place, denied) == mending_command(place, OSError(errno.EROFS, "read-only")) == ""
+
+
+@pytest.mark.parametrize(
+    ("existing", "folder", "command"),
+    [
+        ("", "data/spans", "install -d -m 700 -o 54321 {root}/data/spans"),
+        ("otlp-tracing", "otlp-tracing/spool", "chown -R 54321 {root}/otlp-tracing"),
+        ("otlp-tracing/spool", "otlp-tracing/spool", "chown -R 54321 {root}/otlp-tracing/spool"),
+        ("kong", "kong", "chown 54321 {root}/kong"),
+    ],
+)
+def test_no_command_gives_the_files_of_others_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: str, folder: str, command: str
+) -> None:
+    """A missing folder is made; what a folder holds changes its owner only if the folder is the program's own."""
+    (tmp_path / existing).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.X_OK)
+    for filename in (str(tmp_path / folder.partition("/")[0]), str(tmp_path / folder), None):
+        denied = PermissionError(errno.EACCES, "Permission denied", filename)
+
+        assert reason_in(tmp_path / folder, denied).endswith("; run: " + command.format(root=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("folder", "mend"),
+    [
+        ("/missing/spans", "run: install -d -m 700 -o 54321 /missing/spans"),
+        ("/var/lib/missing/spool", "run: install -d -m 700 -o 54321 /var/lib/missing/spool"),
+        ("/var/lib", "name a place that 54321 may use"),
+        ("/", "name a place that 54321 may use"),
+    ],
+)
+def test_a_folder_of_the_system_keeps_its_owner(monkeypatch: pytest.MonkeyPatch, folder: str, mend: str) -> None:
+    """A command that is pasted into a shell of root breaks no machine."""
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.setattr(os, "access", lambda _, mode: mode == os.X_OK)
+
+    assert reason_in(Path(folder), PermissionError(errno.EACCES, "Permission denied")).endswith(f"; {mend}")
 
 
 def test_other_errors_are_the_systems(tmp_path: Path) -> None:

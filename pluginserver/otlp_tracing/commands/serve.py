@@ -35,7 +35,7 @@ from otlp_tracing.commands.variables import unknown_variables
 from otlp_tracing.commands.worker_options import WorkerOptions
 from otlp_tracing.config.otel_variables import tracer_remarks
 from otlp_tracing.errors import ConfigError, Fault
-from otlp_tracing.folders import make_private, reason, user_name
+from otlp_tracing.folders import make_private, reason, reason_in, user_name
 from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.fd_passing import create_inboxes
 from otlp_tracing.kong_server.heartbeat import MAX_SLOTS, HeartbeatTable
@@ -211,7 +211,7 @@ def _sidecar_folder(preferred: Path, socket: Path) -> Path:
             listen_owner_only(probe, 1).close()
             probe.unlink()
         except OSError as error:
-            _log.warning("folder unusable, sidecar socket is elsewhere: %s", reason(folder, error))
+            _log.warning("folder unusable, sidecar socket is elsewhere: %s", reason_in(folder, error))
         else:
             return folder
     return preferred

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from otlp_tracing.errors import TracingError
-from otlp_tracing.folders import reason
+from otlp_tracing.folders import reason_in
 from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.sidecar.spool.batch import StoredDestination
 from otlp_tracing.sidecar.spool.database import Database
@@ -254,7 +254,7 @@ class Writer:
             try:
                 self._folder = SpoolFolder(self._path)
             except OSError as error:
-                raise DiskError(reason(Path(error.filename or self._path), error)) from error
+                raise DiskError(reason_in(self._path, error)) from error
         lost: dict[bytes, int] = {}
         is_new = self._database is None
         if is_new and self._folder.quarantined():
@@ -326,7 +326,7 @@ class Writer:
             old.copy_to(path)
             database = Database(path)
         except OSError as error:
-            raise DiskError(f"its file was deleted: {reason(Path(error.filename or self._path), error)}") from error
+            raise DiskError(f"its file was deleted: {reason_in(self._path, error)}") from error
         self._database = database
         old.close(is_broken=True)
         database.compare_with_tally()

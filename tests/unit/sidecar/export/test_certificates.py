@@ -106,7 +106,7 @@ def test_a_key_of_another_user_has_the_command_that_mends_it(tmp_path: Path) -> 
         os.seteuid(0)
 
     result = ExportResult.unconfigured(raised.value)
-    assert result.command == f"chown -R 54321 {key}"
+    assert result.command == f"chown 54321 {key}"
     assert "belongs to root" in result.reason
 
 
