@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -24,21 +25,30 @@ _REFUSAL = encode_error(0, "there is no method plugin.Probe")
 def answers_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[socket.socket, bytes], None]]:
     """Give a function that answers the first connection of a listener with some bytes, some time."""
     monkeypatch.setattr(probe, "_TIMEOUT_SECONDS", 20.0)
-    listeners = []
+    served: list[tuple[socket.socket, threading.Thread]] = []
 
     def serve(listener: socket.socket, answer: bytes) -> None:
         listener.listen()
-        listeners.append(listener)
 
         def run() -> None:
-            with listener.accept()[0] as connection:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # it was not asked before the end
+            with connection:
                 connection.recv(4096)
                 connection.sendall(answer)
 
-        threading.Thread(target=run, daemon=True).start()
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        served.append((listener, thread))
 
     yield serve
-    for listener in listeners:
+    for listener, thread in served:
+        # A listener that is closed under its thread leaves a number that the next file may get.
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
         listener.close()
 
 
