@@ -6,10 +6,9 @@ acknowledges all of them up to a number. Pure: bytes in, frames out.
 
 Version 2 added Rates, from the sidecar to a gateway that said 2 in its Hello. Version 3 added Warnings, from the
 gateway. Version 4 added Policy, from the sidecar, and Debug, from the command `debug`. Version 5 added Refused, from
-the gateway. A gateway of an older version is
-still served, without them. One of a newer version is served as well: an upgrade replaces one process before the other.
-So a later version may add kinds, and fields at the end of a frame; a reader skips both. Any other change needs another
-kind of greeting, which is refused.
+the gateway. A gateway of an older version is still served, without them. One of a newer version is served as well: an
+upgrade replaces one process before the other. So a later version may add kinds, and fields at the end of a frame; a
+reader skips both. Any other change needs another kind of greeting, which is refused.
 
 Source for the limits: kong's default `large_client_header_buffers 4 8k` bounds a request's head to 32 KiB. A log
 record shows it up to three times (headers, uri, url and querystring), each byte escaped to six at the worst.
