@@ -6,9 +6,10 @@ import errno
 import os
 import pwd
 import shlex
+import sys
 from pathlib import Path
 
-_OURS = frozenset({"otlp-tracing", "otlp-tracing.run"})
+_OWN_NAMES = frozenset({"otlp-tracing", "otlp-tracing.run"})
 # Folders of all programs, which no command gives to one user. Source: hier(7).
 _OF_THE_SYSTEM = frozenset(
     Path("/", name)
@@ -86,8 +87,7 @@ def reason_in(folder: Path, error: OSError) -> str:
 def mending_command(path: Path, error: OSError) -> str:
     """Return the command for a shell of root that mends an error at a path; empty if none is known.
 
-    It makes the folder of the file if that is missing. It gives the contents of a folder to this process's user only if
-    the folder is the program's own: others have the files of other programs.
+    It makes the folder of the file if that is missing, and otherwise changes its owner.
 
     Args:
         path: of the file that was to be written or read.
@@ -97,13 +97,36 @@ def mending_command(path: Path, error: OSError) -> str:
     if obstacle is None or os.geteuid() == 0:
         return ""
     user = user_name(os.geteuid())
-    is_ours = obstacle.name in _OURS or obstacle.parent.name in _OURS
-    if obstacle not in {path, path.parent} and not is_ours:
-        is_missing = os.access(obstacle, os.X_OK)
-        return f"install -d -m 700 -o {user} {shlex.quote(str(path.parent))}" if is_missing else ""
-    if obstacle in _OF_THE_SYSTEM:
+    if obstacle in {path, path.parent} or is_own(obstacle):
+        return give_command(obstacle, user)
+    return make_command(path.parent, user) if os.access(obstacle, os.X_OK) else ""
+
+
+def is_own(path: Path) -> bool:
+    """Tell whether a folder is one that this program makes for its own files, and is not installed in."""
+    installed = Path(sys.prefix)
+    if installed.is_relative_to(path) or path.is_relative_to(installed) or not path.is_dir():
+        return False
+    return path.name in _OWN_NAMES or path.parent.name in _OWN_NAMES
+
+
+def give_command(path: Path, user: str) -> str:
+    """Return the command for a shell of root that gives a path to a user; empty for a folder of the system.
+
+    The contents of a folder are given too only if it is the program's own: others have the files of other programs.
+
+    Args:
+        path: of a file or a folder.
+        user: its name.
+    """
+    if path in _OF_THE_SYSTEM:
         return ""
-    return f"chown {'-R ' if is_ours else ''}{user} {shlex.quote(str(obstacle))}"
+    return f"chown {'-R ' if is_own(path) else ''}{shlex.quote(user)} {shlex.quote(str(path))}"
+
+
+def make_command(folder: Path, user: str) -> str:
+    """Return the command for a shell of root that makes a folder, and those on the way to it, for a user alone."""
+    return f"install -d -m 700 -o {shlex.quote(user)} {shlex.quote(str(folder))}"
 
 
 def _existing(path: Path) -> Path:

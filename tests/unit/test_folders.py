@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from otlp_tracing import folders
-from otlp_tracing.folders import make_private, mending_command, reason, reason_in
+from otlp_tracing.folders import give_command, make_private, mending_command, reason, reason_in
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o777])
@@ -98,6 +99,24 @@ def test_a_folder_of_the_system_keeps_its_owner(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(os, "access", lambda _, mode: mode == os.X_OK)
 
     assert reason_in(Path(folder), PermissionError(errno.EACCES, "Permission denied")).endswith(f"; {mend}")
+
+
+def test_the_contents_of_other_folders_keep_their_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of the folder that the program is installed in, and of those around it."""
+    installed, own = tmp_path / "local" / "otlp-tracing", tmp_path / "kong" / "otlp-tracing.run"
+    for folder in (installed / "bin", own):
+        folder.mkdir(parents=True)
+    (own / "s.sock").touch()
+    monkeypatch.setattr(sys, "prefix", str(installed))
+    commands = [
+        give_command(path, "kong") for path in (installed, installed / "bin", installed.parent, own, own / "s.sock")
+    ]
+
+    assert commands == [
+        f"chown kong {installed}", f"chown kong {installed}/bin", f"chown kong {installed.parent}",
+        f"chown -R kong {own}", f"chown kong {own}/s.sock",
+    ]  # fmt: skip
+    assert [give_command(Path(path), "kong") for path in ("/", "/run", "/var/lib")] == ["", "", ""]
 
 
 def test_other_errors_are_the_systems(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
-from otlp_tracing.folders import user_name
+from otlp_tracing.folders import give_command, is_own, user_name
 
 _SECONDS = 1.0
 # A call that Kong never makes, plugin.GetPluginNames with the sequence 1; a worker answers it in any state.
@@ -62,8 +62,7 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
 
 
 def _change_user(found: Surroundings, path: Path, user: str) -> str:
-    folder = path if path.parent == found.prefix else path.parent
-    own = f"chown -R {shlex.quote(user)} {shlex.quote(str(folder))}"
+    own = give_command(path.parent if is_own(path.parent) else path, user)
     worker = next((one for one in found.workers if one.served_socket == path), None)
     if worker is None or user_name(worker.uid) == user:
         return own

@@ -22,7 +22,7 @@ from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.status import entry_words, faults_of, fetch, fetch_report
 from otlp_tracing.config.otel_variables import TracerVariables, exporter_problems
 from otlp_tracing.errors import ConfigError
-from otlp_tracing.folders import user_name
+from otlp_tracing.folders import give_command, make_command, user_name
 from otlp_tracing.metrics import OPTIONS_REFUSED, RECORDS_REFUSED, REQUESTS, REQUESTS_UNTRACED, Metric
 from otlp_tracing.paths import typed_command
 from otlp_tracing.sidecar.export.proxies import proxy_problems
@@ -49,7 +49,8 @@ def ask_folder(found: Surroundings) -> Iterator[Finding]:
         name = user_name(user or 0)
         text = f"{folder} belongs to {owner}, and the plugin server runs as {name}"
         text = f"{text}: spans and log records are in memory alone"
-        yield Finding("FAIL", "sidecar's folder", text, f"chown -R {shlex.quote(name)} {quoted}")
+        private = f" && chmod 700 {quoted}" if mode & 0o007 else ""
+        yield Finding("FAIL", "sidecar's folder", text, f"{give_command(folder, name)}{private}")
     elif mode & 0o007:
         text = f"{folder} has mode {mode:04o}: other users may enter it"
         yield Finding("FAIL", "sidecar's folder", text, f"chmod 700 {quoted}")
@@ -83,8 +84,9 @@ def _mend_spool(found: Surroundings) -> str:
         return f"mv {quoted} {quoted}.old"
     if os.statvfs(place).f_flag & os.ST_RDONLY:  # its owner and mode cannot be changed
         return f"mount -o remount,rw {quoted}"
-    if sidecar.uid not in {0, status.st_uid}:
-        return f"chown -R {shlex.quote(user_name(sidecar.uid))} {quoted}"
+    user, is_missing = user_name(sidecar.uid), place != folder
+    if sidecar.uid != 0 and (is_missing or sidecar.uid != status.st_uid):
+        return make_command(folder, user) if is_missing else give_command(place, user)
     if not status.st_mode & stat.S_IWUSR:
         return f"chmod u+rwx {quoted}"
     return f"df -h {quoted}"

@@ -36,6 +36,7 @@ from otlp_tracing.commands.doctor.kong_conf import KongConf
 from otlp_tracing.commands.doctor.plugin_server_questions import ask_socket
 from otlp_tracing.commands.doctor.processes import Process
 from otlp_tracing.commands.doctor.sidecar_port import ask_port
+from otlp_tracing.commands.doctor.sidecar_questions import ask_spool
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_plugin_server, ask_sidecar
 from otlp_tracing.handoff.frames import Config, Hello, Record, encode
@@ -781,6 +782,29 @@ def test_a_folder_of_another_user_is_found(machine: Machine, examine: Examine) -
 
     assert "belongs to root, and the plugin server runs as nobody" in before[0]["text"]
     assert (after, folder.stat().st_uid) == ([], 65534)
+
+
+@pytest.mark.parametrize(
+    ("spool", "command"),
+    [
+        ("/missing/spans", "install -d -m 700 -o nobody /missing/spans"),
+        ("/var/lib/missing/spool", "install -d -m 700 -o nobody /var/lib/missing/spool"),
+        ("{prefix}/otlp-tracing", "chown -R nobody {prefix}/otlp-tracing"),
+        ("{prefix}/spans", "chown nobody {prefix}/spans"),
+    ],
+)
+def test_a_spool_that_another_user_has_is_mended_alone(machine: Machine, spool: str, command: str) -> None:
+    """The command makes a missing folder, and gives away no file of other programs."""
+    spool, command = (text.format(prefix=machine.prefix) for text in (spool, command))
+    if "missing" not in spool:
+        Path(spool).mkdir(exist_ok=True)
+    found = replace(
+        look_around(prefix=machine.prefix, kong_conf=None, address=Address.parse(machine.http), token=None),
+        sidecar=Process(1 << 22, 1, 65534, ("otlp-tracing", "sidecar", "--spool", spool)),
+    )
+    (finding,) = ask_spool(found, {"spool_trouble": "no"})
+
+    assert finding.command == command
 
 
 @pytest.mark.parametrize(("of_sidecar", "of_worker"), [(0, 65534), (65534, 0), (1, 65534)])
