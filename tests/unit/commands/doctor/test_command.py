@@ -305,6 +305,11 @@ def open_socket(machine: Machine, planted: contextlib.ExitStack) -> None:
     machine.socket.chmod(0o666)
 
 
+def closed_socket(machine: Machine, planted: contextlib.ExitStack) -> None:
+    planted.enter_context(listening(machine.socket, listens=False))
+    machine.socket.chmod(0)
+
+
 def port_is_taken(machine: Machine, planted: contextlib.ExitStack) -> None:
     machine.http = planted.enter_context(web_server(404, b"<html>"))
 
@@ -446,6 +451,7 @@ FAULTS: list[tuple[Plant, str, str, bool]] = [
     (file_in_the_way, "is not a socket", "mv ", True),
     (hung_plugin_server, "no worker answers", "serve --kong-prefix", False),
     (open_socket, "has mode 0666", "chmod 600 ", True),
+    (closed_socket, " cannot connect", "chmod 600 ", True),
     (port_is_taken, "another program has the port", " --http 127.0.0.1:", False),
     (port_of_start_is_taken, "another program has the port", " --http 127.0.0.1:", False),
     (open_folder, "has mode 0755", "chmod 700 ", True),
