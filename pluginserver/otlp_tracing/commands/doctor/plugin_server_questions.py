@@ -53,7 +53,7 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
     if kong is not None and kong.uid not in {0, status.st_uid}:
         text = f"{path} belongs to {owner}, and Kong's workers run as {user_name(kong.uid)}: they cannot connect"
         yield Finding("FAIL", "socket", text, _change_user(found, path, user_name(kong.uid)))
-    elif mode != 0o600:
+    elif mode & 0o077 or mode & 0o600 != 0o600:
         effect = "other users can send events to the plugin server" if mode & 0o077 else f"{owner} cannot connect"
         text = f"{path} has mode {mode:04o}: {effect}"
         yield Finding("FAIL", "socket", text, f"chmod 600 {quoted}")
