@@ -199,3 +199,26 @@ def test_every_test_is_a_promise() -> None:
     ]
 
     assert silent == []
+
+
+def test_no_compiled_module_joins_an_attribute_and_none() -> None:
+    """As in `return made().attributes, None`: mypyc frees the attribute with its object before it has a reference."""
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted({path for pattern in _compiled() for path in PACKAGE.glob(pattern)})
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Tuple)
+        and any(isinstance(one, ast.Attribute) for one in node.elts)
+        and any(isinstance(one, ast.Constant) and one.value is None for one in node.elts)
+        and isinstance(node.ctx, ast.Load)
+    ]
+
+    assert found == []
+
+
+def _compiled() -> tuple[str, ...]:
+    for node in ast.parse((CHECKOUT / "hatch_build.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMPILED":
+            patterns: tuple[str, ...] = ast.literal_eval(node.value)
+            return patterns
+    raise AssertionError("hatch_build.py has no COMPILED")

@@ -63,7 +63,8 @@ def request_attributes(
 ) -> tuple[Attributes, SharedAttributes | None]:
     """Return the attributes of the SERVER span, and those that it shares; the arguments are those of assemble()."""
     if record.log.session is not None:
-        return connection_span(record, context, rules).attributes, None
+        span = connection_span(record, context, rules)
+        return span.attributes, span.shared  # not None: mypyc 2.4 frees the attributes of a pair with a literal None
     attributes, shared = server_attributes(record, route_of(record, rules.names), _received_call(record, rules), rules)
     _add_context(attributes, context)
     return attributes, shared
