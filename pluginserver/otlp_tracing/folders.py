@@ -11,30 +11,11 @@ from pathlib import Path
 
 _OWN_NAMES = frozenset({"otlp-tracing", "otlp-tracing.run"})
 # Folders of all programs, which no command gives to one user. Source: hier(7).
-_OF_THE_SYSTEM = frozenset(
-    Path("/", name)
-    for name in (
-        *(
-            "",
-            "bin",
-            "boot",
-            "dev",
-            "etc",
-            "home",
-            "lib",
-            "lib64",
-            "media",
-            "mnt",
-            "opt",
-            "proc",
-            "root",
-            "run",
-            "sbin",
-        ),
-        *("srv", "sys", "tmp", "usr", "usr/bin", "usr/lib", "usr/local", "usr/local/bin", "usr/share"),
-        *("var", "var/cache", "var/lib", "var/log", "var/run", "var/spool", "var/tmp"),
-    )
-)
+_SYSTEM = """
+    / /bin /boot /dev /etc /home /lib /lib64 /media /mnt /opt /proc /root /run /sbin /srv /sys /tmp /usr /usr/bin
+    /usr/lib /usr/local /usr/local/bin /usr/share /var /var/cache /var/lib /var/log /var/run /var/spool /var/tmp
+"""
+_OF_THE_SYSTEM = frozenset(map(Path, _SYSTEM.split()))
 
 
 def make_private(path: Path) -> None:
@@ -61,9 +42,9 @@ def reason(path: Path, error: OSError) -> str:
         error: as raised.
     """
     if error.errno == errno.EROFS:
-        return f"{_existing(path)} is on a read-only file system; mount it writable"
+        return f"{existing(path)} is on a read-only file system; mount it writable"
     if error.errno in {errno.ENOTDIR, errno.EEXIST}:
-        return f"{_existing(path)} is not a folder; move it away"
+        return f"{existing(path)} is not a folder; move it away"
     obstacle = _obstacle(path, error)
     if obstacle is None:
         return error.strerror or str(error)
@@ -129,7 +110,7 @@ def make_command(folder: Path, user: str) -> str:
     return f"install -d -m 700 -o {shlex.quote(user)} {shlex.quote(str(folder))}"
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
     """Return the path, or the deepest folder on the way to it that exists."""
     for one in (path, *path.parents):
         if os.path.lexists(one):
@@ -144,7 +125,7 @@ def _obstacle(path: Path, error: OSError) -> Path | None:
     for folder in reversed(path.parents):
         if folder.is_dir() and not os.access(folder, os.X_OK):
             return folder
-    last = _existing(path)
+    last = existing(path)
     return last if not os.access(last, os.W_OK) or last == path else None
 
 

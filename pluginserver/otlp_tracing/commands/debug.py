@@ -17,7 +17,7 @@ from otlp_tracing.commands.option_kinds import absolute_path, integer, text
 from otlp_tracing.commands.options import OptionParser
 from otlp_tracing.config.policies import read_match
 from otlp_tracing.errors import ConfigError, Fault, WireError
-from otlp_tracing.folders import user_name
+from otlp_tracing.folders import existing, user_name
 from otlp_tracing.handoff.frames import VERSION, Ack, Debug, Decoder, Hello, encode
 from otlp_tracing.paths import typed_command
 from otlp_tracing.sidecar.tail.rules import check_patterns
@@ -143,12 +143,7 @@ def _reason(path: Path, error: OSError | WireError) -> str:
         command = f"runuser -u {shlex.quote(user)} -- {typed_command('debug')} OPTIONS"
         return f"the sidecar runs as {user}, and its folder does not belong to this user alone; run: {command}"
     if isinstance(error, PermissionError):
-        owner, me = user_name(_visible(path).lstat().st_uid), user_name(os.geteuid())
+        owner, me = user_name(existing(path).lstat().st_uid), user_name(os.geteuid())
         also = "" if owner == "root" else " or as root"
         return f"the socket belongs to {owner}, and this process runs as {me}; run it as {owner}{also}"
     return f"no sidecar answers there: {getattr(error, 'strerror', None) or error}"
-
-
-def _visible(path: Path) -> Path:
-    """Return the path, or the deepest folder on the way to it that this process sees."""
-    return next(one for one in (path, *path.parents) if os.path.lexists(one))
