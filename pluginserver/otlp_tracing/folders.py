@@ -91,7 +91,7 @@ def is_own(path: Path) -> bool:
     return path.name in _OWN_NAMES or path.parent.name in _OWN_NAMES
 
 
-def give_command(path: Path, user: str) -> str:
+def give_command(path: Path, user: str, *, is_private: bool = False) -> str:
     """Return the command for a shell of root that gives a path to a user; empty for a folder of the system.
 
     The contents of a folder are given too only if it is the program's own: others have the files of other programs.
@@ -99,10 +99,11 @@ def give_command(path: Path, user: str) -> str:
     Args:
         path: of a file or a folder.
         user: its name.
+        is_private: nothing but this program uses the folder, whatever its name.
     """
     if path in _OF_THE_SYSTEM:
         return ""
-    return f"chown {'-R ' if is_own(path) else ''}{shlex.quote(user)} {shlex.quote(str(path))}"
+    return f"chown {'-R ' if is_private or is_own(path) else ''}{shlex.quote(user)} {shlex.quote(str(path))}"
 
 
 def make_command(folder: Path, user: str) -> str:

@@ -13,7 +13,7 @@ from otlp_tracing.commands.doctor.kong_conf import server_setting
 from otlp_tracing.commands.option_kinds import Address
 from otlp_tracing.commands.probe import ask_sidecar
 from otlp_tracing.errors import WireError
-from otlp_tracing.folders import user_name
+from otlp_tracing.folders import give_command, user_name
 from otlp_tracing.paths import typed_command
 
 
@@ -78,9 +78,8 @@ def _change_user(found: Surroundings, before: int, user: str) -> str:
     steps = [f"kill {sidecar.pid} && sleep 2"] if sidecar else []
     folder, spool = found.listens.parent, found.spool
     folders = [folder, *([spool] if spool and not spool.is_relative_to(folder) else [])]
-    own = [str(one) for one in folders if _is_private(one, before)]
-    steps += [f"chown -R {quoted} {shlex.join(own)}"] if own else []
-    return " && ".join([*steps, f"runuser -u {quoted} -- {start}"])
+    steps += [give_command(one, user, is_private=True) for one in folders if _is_private(one, before)]
+    return " && ".join([*filter(None, steps), f"runuser -u {quoted} -- {start}"])
 
 
 def _is_private(folder: Path, user: int) -> bool:

@@ -836,6 +836,18 @@ def test_a_sidecar_of_another_user_is_found(running: Machine, of_sidecar: int, o
     )
 
 
+def test_the_home_of_root_keeps_its_owner(running: Machine) -> None:
+    """A sidecar that root has started there has its socket in a folder that is private, and not its own."""
+    found = replace(
+        look_around(prefix=running.prefix, kong_conf=None, address=Address.parse(running.http), token=None),
+        sidecar=Process(1 << 22, 1, 0, ("/opt/bin/otlp-tracing", "sidecar", "--listen", "/root/sidecar.sock")),
+        workers=[Process(2, 1, 65534, ("otlp-tracing", "worker"))],
+    )
+    (wrong,) = ask_port(found)
+
+    assert wrong.command.startswith(f"kill {1 << 22} && sleep 2 && runuser -u nobody -- ")
+
+
 def test_a_program_that_changes_the_user_is_no_sidecar() -> None:
     """It stays as the parent, and still belongs to root."""
     words = ("/opt/bin/otlp-tracing", "sidecar", "")
