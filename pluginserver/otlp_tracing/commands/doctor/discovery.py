@@ -64,8 +64,7 @@ class Surroundings:
     def socket(self) -> Path:
         """The socket that Kong connects to."""
         if self.conf is not None and self.server is not None:
-            configured = self.conf.get(server_setting(self.server, "socket"))
-            return Path(configured or self.prefix / f"{self.server}.socket")
+            return _configured_socket(self.conf, self.server, self.prefix)
         served = next((one.served_socket for one in self.workers), None)
         return served or self.prefix / _DEFAULT_SOCKET
 
@@ -74,7 +73,7 @@ class Surroundings:
         """The sockets at which the plugin server may listen: the one that Kong connects to, or all usual ones."""
         if self.conf is not None and self.server is not None and self.conf.prefix == self.prefix:
             return [self.socket]
-        return [self.prefix / _DEFAULT_SOCKET, self.prefix / SHIPPED_SOCKET]
+        return _usual_sockets(self.prefix)
 
     @property
     def listens(self) -> Path:
@@ -140,6 +139,14 @@ class Surroundings:
         return _as_user(of_kong.uid, command) if of_kong else command
 
 
+def _usual_sockets(prefix: Path) -> list[Path]:
+    return [prefix / _DEFAULT_SOCKET, prefix / SHIPPED_SOCKET]
+
+
+def _configured_socket(conf: KongConf, server: str, prefix: Path) -> Path:
+    return Path(conf.get(server_setting(server, "socket")) or prefix / f"{server}.socket")
+
+
 def _as_user(uid: int, command: str) -> str:
     """Return a command that runs as a user, also from a shell of root."""
     if uid == 0 or os.geteuid() != 0:
@@ -173,9 +180,9 @@ def look_around(
     kong = masters.get(prefix)
     conf = conf or (running_kong_conf(prefix, os.environ) if kong else None) or default_kong_conf(os.environ)
     server = None if conf is None else server_name(conf)
-    sockets = {prefix / _DEFAULT_SOCKET, prefix / SHIPPED_SOCKET}
+    sockets = _usual_sockets(prefix)
     if conf is not None and server is not None:
-        sockets.add(Path(conf.get(server_setting(server, "socket")) or prefix / f"{server}.socket"))
+        sockets.append(_configured_socket(conf, server, prefix))
     workers = [one for one in everyone if one.served_socket in sockets]
     sidecar = _sidecar(everyone, workers, prefix, is_named)
     address = address or _address(sidecar, conf, server) or _DEFAULT_ADDRESS
