@@ -89,14 +89,27 @@ async def test_a_deleted_socket_is_bound_again(
     listening.close()
 
 
+async def listening_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> service._Listening:
+    """Return a sidecar's socket at a path, without its watch, which would look often."""
+    monkeypatch.setattr(service, "_SOCKET_SECONDS", 0.01)
+    listening = service._Listening(cast(Receiver, SimpleNamespace(connection=asyncio.Protocol)), path)
+    await listening.start()
+    return listening
+
+
+async def logged(text: str, keeping: asyncio.Task[None], caplog: pytest.LogCaptureFixture) -> None:
+    """Wait until the watch of a socket has logged a text."""
+    while text not in caplog.text:
+        assert not keeping.done(), "the watch has ended"
+        await asyncio.sleep(0.001)
+
+
 async def test_a_socket_that_another_sidecar_took_is_bound_again_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the other one listens, the socket is its own; the file that it leaves has no listener."""
-    monkeypatch.setattr(service, "_SOCKET_SECONDS", 0.01)
     path = tmp_path / "sidecar.sock"
-    listening = service._Listening(cast(Receiver, SimpleNamespace(connection=asyncio.Protocol)), path)
-    await listening.start()
+    listening = await listening_at(path, monkeypatch)
     other = listen_owner_only(path, 8)
     taken = identity(path)
     keeping = asyncio.create_task(listening.keep())
@@ -105,9 +118,7 @@ async def test_a_socket_that_another_sidecar_took_is_bound_again_after_it(
         connection.close()
     assert identity(path) == taken
     other.close()
-    while "it is bound again" not in caplog.text:
-        assert not keeping.done(), "the watch has ended"
-        await asyncio.sleep(0.001)
+    await logged("it is bound again", keeping, caplog)
 
     assert listener_pid(path) == os.getpid()
     keeping.cancel()
@@ -130,20 +141,14 @@ async def test_an_internal_error_does_not_end_the_watch_of_the_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A deleted socket is bound once the error is over."""
-    monkeypatch.setattr(service, "_SOCKET_SECONDS", 0.01)
     path = tmp_path / "sidecar.sock"
-    listening = service._Listening(cast(Receiver, SimpleNamespace(connection=asyncio.Protocol)), path)
-    await listening.start()
+    listening = await listening_at(path, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(receiver, "bind", None)  # which cannot be called
         keeping = asyncio.create_task(listening.keep())
         path.unlink()
-        while "internal error, socket not bound" not in caplog.text:
-            assert not keeping.done(), "the watch has ended"
-            await asyncio.sleep(0.001)
-    while "it is bound again" not in caplog.text:
-        assert not keeping.done(), "the watch has ended"
-        await asyncio.sleep(0.001)
+        await logged("internal error, socket not bound", keeping, caplog)
+    await logged("it is bound again", keeping, caplog)
     assert path.exists()
     keeping.cancel()
     listening.close()
