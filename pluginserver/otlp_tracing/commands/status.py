@@ -68,8 +68,8 @@ def status(address: Address, *, as_json: bool, token: str | None = None) -> int:
     else:
         show(Screen(), found)
     policy = found.get("policy") or {}
-    is_well = not found.get("spool_trouble") and not policy.get("fault") and all(one in _WELL for one in states)
-    is_well = is_well and not found.get("faulty_entries")
+    troubles = (found.get("spool_trouble"), policy.get("fault"), found.get("faulty_entries"))
+    is_well = not any(troubles) and all(one in _WELL for one in states)
     return 0 if is_well and not any(one["balance"] for one in destinations) else 1
 
 

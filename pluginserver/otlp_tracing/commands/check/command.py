@@ -154,7 +154,7 @@ def _summary(name: str, documents: Sequence[Document], findings: Sequence[Findin
 
 
 def _bundled_hint(file: Path | None, documents: Sequence[Document]) -> str:
-    """Return the end of the summary of a file that has entries of a plugin which --from replaces, and none of ours."""
+    """Return a hint at --from, for a file without entries of this plugin that has some of Kong's bundled plugins."""
     if file is None or any(one.entries for one in documents):
         return ""
     others = [entry.value["name"] for one in read_documents(file, BUNDLED.__contains__) for entry in one.entries]

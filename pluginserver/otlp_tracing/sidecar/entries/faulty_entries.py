@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_MAX_ENTRIES = 100  # shown; of several thousand, nobody reads more
+_MAX_ENTRIES = 100  # more than a person reads; the next bounds make it a few megabytes at the most
 # Another program may write to the socket, and the schema bounds no number of faults.
 _MAX_FAULTS, _MAX_TEXT, _MAX_ID = 10, 1000, 64
 

@@ -94,7 +94,7 @@ def faults(registry: EntryRegistry) -> list[tuple[str, str, bool, list[str]]]:
 
 
 def test_an_entry_that_traces_nothing_is_reported_until_it_is_corrected() -> None:
-    """Whoever refused it, also where it goes back to a configuration that was announced before."""
+    """Also if the sidecar or a worker refused it, and if its configuration is one that was announced before."""
     registry = Registry().registry
     good, bad = b'{"route_id": "r"}', b'{"__plugin_id": "p", "route_id": "r", "endpoint": "ftp://c"}'
     registry.configure(b"1", bad)
