@@ -838,9 +838,10 @@ def test_a_sidecar_of_another_user_is_found(running: Machine, of_sidecar: int, o
 
 def test_the_home_of_root_keeps_its_owner(running: Machine) -> None:
     """A sidecar that root has started there has its socket in a folder that is private, and not its own."""
+    socket_of_root = Path("/root") / "sidecar.sock"
     found = replace(
         look_around(prefix=running.prefix, kong_conf=None, address=Address.parse(running.http), token=None),
-        sidecar=Process(1 << 22, 1, 0, ("/opt/bin/otlp-tracing", "sidecar", "--listen", "/root/sidecar.sock")),
+        sidecar=Process(1 << 22, 1, 0, ("/opt/bin/otlp-tracing", "sidecar", "--listen", str(socket_of_root))),
         workers=[Process(2, 1, 65534, ("otlp-tracing", "worker"))],
     )
     (wrong,) = ask_port(found)
