@@ -33,6 +33,7 @@ from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.unix_sockets import identity, listen_owner_only, refuse_other_file
 
 _log = logging.getLogger("otlp_tracing.kong_server.supervisor")
+_unreachable = LimitedLog(_log)
 
 _BACKLOG = 4096  # the stock server's backlog; the kernel caps it at net.core.somaxconn
 _RESPAWN_SECONDS = 1.0  # between starts of a worker that keeps ending; Kong's own pace (process.lua)
@@ -242,16 +243,26 @@ def supervise(
         if identity(path) is None and identity(waiting) != bound and not _restore(path):
             break
     _stop(children)
-    kept_path(path, os.getpid()).unlink(missing_ok=True)
+    # In a folder that was closed meanwhile it stays, and the next group removes it.
+    with contextlib.suppress(OSError):
+        kept_path(path, os.getpid()).unlink()
 
 
 def _restore(path: Path) -> bool:
-    """Give a deleted socket its name again, or tell that it has none any more."""
+    """Give a deleted socket its name again, or tell that it has none any more.
+
+    In a folder that this user may not use, the socket is only out of sight: its connections stay, and another process
+    could bind none.
+    """
     try:
         path.hardlink_to(kept_path(path, os.getpid()))
     except FileExistsError:
         return True
     except OSError as error:
+        is_closed = not os.access(path.parent, os.W_OK | os.X_OK)
+        if error.errno in {errno.EACCES, errno.EROFS} or (error.errno == errno.EPERM and is_closed):
+            _unreachable.error("socket unreachable: %s", reason(path, error))
+            return True
         # Whatever started this process starts it again, and it binds another socket.
         _log.error("socket deleted, ending: %s cannot be made again: %s", path, error.strerror)
         return False

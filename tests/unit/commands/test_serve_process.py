@@ -35,10 +35,10 @@ class Served:
         self.process = process
         self._log = log
 
-    def answers(self) -> bool:
+    def answers(self, name: str = "otlp-tracing.socket") -> bool:
         """Tell whether a worker answers at Kong's socket."""
         try:
-            ask_plugin_server(self.prefix / "otlp-tracing.socket")
+            ask_plugin_server(self.prefix / name)
         except (OSError, WireError):
             return False
         return True
@@ -191,6 +191,31 @@ def test_a_socket_that_cannot_be_bound_is_tried_again(open_prefix: Path) -> None
         assert served.process.poll() is None
         os.chown(open_prefix, 12345, 0)
         served.wait()
+
+
+@needs_root
+def test_folders_that_change_their_owner_end_nothing(open_prefix: Path) -> None:
+    """It serves on, says the owner and the command, and looks after its socket again; a stop meanwhile is no error."""
+    name = "otlp-tracing.run/kong.socket"
+    path, folders = open_prefix / name, (open_prefix / "otlp-tracing.run", open_prefix / "otlp-tracing")
+
+    def give(owner: int) -> None:
+        subprocess.run(["/bin/chown", "-R", str(owner), *map(str, folders)], check=True)
+
+    with serve(open_prefix, "--socket-name", name, user=ANOTHER) as served:
+        wait_for(lambda: served.answers(name) and served.report("/delivery"), _SECONDS, "it serves")
+        give(0)
+        obstacle = f"socket unreachable: {folders[0]} belongs to root, and this process runs as 12345"
+        wait_for(lambda: f"{obstacle}; run: chown -R 12345 {folders[0]}" in served.log(), _SECONDS, "it is said")
+        assert served.answers(name)
+        give(12345)
+        path.unlink()
+        wait_for(lambda: served.answers(name), _SECONDS, "its socket is there again")
+        give(0)
+        served.process.terminate()
+
+        assert served.process.wait(60) == 0
+    assert [line for line in served.log().splitlines() if "Traceback" in line or "internal error" in line] == []
 
 
 @needs_root

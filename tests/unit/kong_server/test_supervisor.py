@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -17,9 +18,11 @@ import pytest
 
 from otlp_tracing import log_limit
 from otlp_tracing.errors import ConfigError
+from otlp_tracing.kong_server import supervisor
 from otlp_tracing.kong_server.heartbeat import HeartbeatTable, state_and_cpu_seconds
 from otlp_tracing.kong_server.lifecycle import kept_path, pending_path
-from otlp_tracing.kong_server.supervisor import Child, bind
+from otlp_tracing.kong_server.supervisor import Child, _restore, bind
+from otlp_tracing.log_limit import LimitedLog
 from otlp_tracing.unix_sockets import identity
 
 # A double of a worker: it says its pid, fills its slot for as long as it is not stopped, and serves no request.
@@ -315,6 +318,46 @@ def test_a_group_ends_if_its_socket_cannot_be_made_again(tmp_path: Path) -> None
 
     assert supervisor.wait(30) == 0
     assert not alive(pids(tmp_path / "pids")[-1])
+
+
+def refuse(error: OSError, *_: object) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("number", "may_write", "stays"),
+    [
+        (errno.EACCES, True, True),  # the folder was given back since
+        (errno.EACCES, False, True),
+        (errno.EPERM, False, True),
+        (errno.EPERM, True, False),  # the socket alone was given away: another process can bind one
+        (errno.EROFS, True, True),
+        (errno.ENOENT, False, False),
+    ],
+)
+def test_a_group_stays_while_no_other_could_bind(
+    number: int, may_write: bool, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a closed folder the socket is out of sight, and Kong's connections are served on."""
+    monkeypatch.setattr(Path, "hardlink_to", partial(refuse, OSError(number, os.strerror(number))))
+    monkeypatch.setattr(os, "access", lambda *_: may_write)
+
+    assert _restore(tmp_path / "kong.socket") is stays
+
+
+def test_a_closed_folder_does_not_fill_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its looks of one interval are one line, which names the folder."""
+    monkeypatch.setattr(supervisor, "_unreachable", LimitedLog(supervisor._log, lambda: 100.0))
+    monkeypatch.setattr(Path, "hardlink_to", partial(refuse, PermissionError(errno.EACCES, "Permission denied")))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    for _ in range(3):
+        assert _restore(tmp_path / "kong.socket")
+
+    (line,) = caplog.messages
+    assert line.startswith("socket unreachable: / belongs to root, and this process runs as 54321; ")
 
 
 def test_what_died_waiting_is_cleared_away(tmp_path: Path) -> None:
