@@ -52,8 +52,9 @@ def ask_folder(found: Surroundings) -> Iterator[Finding]:
         private = f" && chmod 700 {quoted}" if mode & 0o007 else ""
         yield Finding("FAIL", "sidecar's folder", text, f"{give_command(folder, name)}{private}")
     elif mode & 0o007:
-        text = f"{folder} has mode {mode:04o}: other users may enter it"
-        yield Finding("FAIL", "sidecar's folder", text, f"chmod 700 {quoted}")
+        may_write = mode & 0o002 or (mode & 0o020 and not is_shared)
+        text = f"{folder} has mode {mode:04o}: other users may {'write to' if may_write else 'enter'} it"
+        yield Finding("FAIL" if may_write else "warn", "sidecar's folder", text, f"chmod 700 {quoted}")
     else:
         yield Finding("ok", "sidecar's folder", f"{folder} belongs to {owner}, mode {mode:04o}")
 

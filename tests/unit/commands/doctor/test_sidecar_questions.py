@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,8 @@ from prometheus_client.samples import Sample
 
 from otlp_tracing import __version__
 from otlp_tracing.commands.doctor.discovery import look_around
-from otlp_tracing.commands.doctor.sidecar_questions import ask_version
+from otlp_tracing.commands.doctor.processes import Process
+from otlp_tracing.commands.doctor.sidecar_questions import ask_folder, ask_version
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,40 @@ def test_a_forgotten_restart_is_found(tmp_path: Path, settings: str, mends: str)
     assert f"runs version 0.0.1, and {__version__} is installed" in finding.text
     assert mends in finding.command
     assert list(ask_version(found, [same])) == list(ask_version(found, [])) == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "level", "words"),
+    [
+        (0o700, "ok", "mode 0700"),
+        (0o750, "ok", "mode 0750"),
+        (0o755, "warn", "mode 0755: other users may enter it"),
+        (0o711, "warn", "mode 0711: other users may enter it"),
+        (0o757, "FAIL", "mode 0757: other users may write to it"),
+        (0o777, "FAIL", "mode 0777: other users may write to it"),
+    ],
+)
+def test_a_folder_that_others_only_see_is_a_warning(tmp_path: Path, mode: int, level: str, words: str) -> None:
+    """Socket and spool have modes of their own: sidecar and plugin server use such a folder."""
+    folder = tmp_path / "otlp-tracing"
+    folder.mkdir()
+    folder.chmod(mode)
+    found = look_around(prefix=tmp_path, kong_conf=None, address=None, token=None)
+    (finding,) = ask_folder(replace(found, workers=[Process(2, 1, os.geteuid(), ("otlp-tracing", "worker"))]))
+
+    assert finding.level == level
+    assert words in finding.text
+    assert finding.command == ("" if level == "ok" else f"chmod 700 {folder}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another group")
+@pytest.mark.parametrize(("group", "level"), [(0, "warn"), (54321, "FAIL")])
+def test_the_group_0_is_the_plugin_servers_own(tmp_path: Path, group: int, level: str) -> None:
+    """OpenShift runs any user of it; another group's users are others."""
+    folder = tmp_path / "otlp-tracing"
+    folder.mkdir()
+    folder.chmod(0o775)
+    os.chown(folder, 0, group)
+    (finding,) = ask_folder(look_around(prefix=tmp_path, kong_conf=None, address=None, token=None))
+
+    assert finding.level == level
