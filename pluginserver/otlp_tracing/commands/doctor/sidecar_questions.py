@@ -83,14 +83,24 @@ def _mend_spool(found: Surroundings) -> str:
     status = place.stat()
     if not place.is_dir():
         return f"mv {quoted} {quoted}.old"
-    if os.statvfs(place).f_flag & os.ST_RDONLY:  # its owner and mode cannot be changed
-        return f"mount -o remount,rw {quoted}"
+    if _is_read_only(place):  # its owner and mode cannot be changed
+        return f"mount -o remount,rw {shlex.quote(str(_mount_point(place.resolve())))}"
     user, is_missing = user_name(sidecar.uid), place != folder
     if sidecar.uid != 0 and (is_missing or sidecar.uid != status.st_uid):
         return make_command(folder, user) if is_missing else give_command(place, user)
     if not status.st_mode & stat.S_IWUSR:
         return f"chmod u+rwx {quoted}"
     return f"df -h {quoted}"
+
+
+def _is_read_only(place: Path) -> bool:
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+
+
+def _mount_point(place: Path) -> Path:
+    """Return the folder at which the read-only volume of a place is mounted: mount(8) knows no other one."""
+    # os.path.ismount does not see a folder that is mounted again on its own disk.
+    return next(one for one in (place, *place.parents) if os.path.ismount(one) or not _is_read_only(one.parent))
 
 
 def fetch_delivery(found: Surroundings) -> tuple[Mapping[str, Any] | None, str]:

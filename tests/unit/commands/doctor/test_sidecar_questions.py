@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from prometheus_client.samples import Sample
 from otlp_tracing import __version__
 from otlp_tracing.commands.doctor.discovery import look_around
 from otlp_tracing.commands.doctor.processes import Process
-from otlp_tracing.commands.doctor.sidecar_questions import ask_folder, ask_version
+from otlp_tracing.commands.doctor.sidecar_questions import ask_folder, ask_spool, ask_version
 
 
 @pytest.mark.parametrize(
@@ -69,3 +71,34 @@ def test_the_group_0_is_the_plugin_servers_own(tmp_path: Path, group: int, level
     (finding,) = ask_folder(look_around(prefix=tmp_path, kong_conf=None, address=None, token=None))
 
     assert finding.level == level
+
+
+@pytest.fixture(params=["a disk", "a folder of this disk"])
+def read_only(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A volume that is read-only, with a folder in it."""
+    volume, source = tmp_path / "a volume", tmp_path / "source"
+    for one in (volume, source):
+        one.mkdir()
+    options = ["-t", "tmpfs", "tmpfs"] if request.param == "a disk" else ["--bind", str(source)]
+    subprocess.run(["/bin/mount", *options, str(volume)], check=True)
+    try:
+        (volume / "data" / "spool").mkdir(parents=True)
+        kind = "remount,ro" if request.param == "a disk" else "remount,bind,ro"
+        subprocess.run(["/bin/mount", "-o", kind, str(volume)], check=True)
+        yield volume
+    finally:
+        subprocess.run(["/bin/umount", str(volume)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a disk")
+@pytest.mark.parametrize("place", ["data/spool", "missing/spool", "link/spool"])
+def test_a_read_only_volume_is_mounted_writable_by_its_command(read_only: Path, tmp_path: Path, place: str) -> None:
+    """The command names the mount point: mount(8) knows no other folder."""
+    (tmp_path / "link").symlink_to(read_only / "data")
+    spool = tmp_path / place if place.startswith("link") else read_only / place
+    sidecar = Process(1 << 22, 1, 0, ("otlp-tracing", "sidecar", "--spool", str(spool), ""))
+    found = replace(look_around(prefix=tmp_path, kong_conf=None, address=None, token=None), sidecar=sidecar)
+    (finding,) = ask_spool(found, {"spool_trouble": "no"})
+    subprocess.run(["/bin/sh", "-c", finding.command], check=True)
+
+    (read_only / "data" / "file").touch()
