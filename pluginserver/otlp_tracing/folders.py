@@ -61,7 +61,7 @@ def reason_in(folder: Path, error: OSError) -> str:
         folder: that was to be made or used.
         error: as raised.
     """
-    named = Path(error.filename or folder)
+    named = Path(error.filename) if isinstance(error.filename, str) else folder  # a descriptor has no path
     return reason(named if folder in named.parents else folder / named.name, error)
 
 

@@ -126,3 +126,8 @@ def test_other_errors_are_the_systems(tmp_path: Path) -> None:
     )
     assert reason(tmp_path, OSError(errno.ENOSPC, "No space left on device")) == "No space left on device"
     assert reason(tmp_path, OSError("AF_UNIX path too long")) == "AF_UNIX path too long"
+
+
+def test_an_error_at_a_descriptor_is_one_in_the_folder(tmp_path: Path) -> None:
+    """fstat(2) and fsync(2) name a number in the place of a path."""
+    assert reason_in(tmp_path, OSError(errno.EIO, "Input/output error", 7)) == "Input/output error"

@@ -208,9 +208,12 @@ def test_folders_that_change_their_owner_end_nothing(open_prefix: Path) -> None:
         obstacle = f"socket unreachable: {folders[0]} belongs to root, and this process runs as 12345"
         wait_for(lambda: f"{obstacle}; run: chown -R 12345 {folders[0]}" in served.log(), _SECONDS, "it is said")
         assert served.answers(name)
+        remedy = f"{folders[1]} belongs to root, and this process runs as 12345; run: chown -R 12345 {folders[1]}"
+        wait_for(lambda: served.report("/delivery")["spool_trouble"] == remedy, _SECONDS, "the spool's is said too")
         give(12345)
         path.unlink()
         wait_for(lambda: served.answers(name), _SECONDS, "its socket is there again")
+        wait_for(lambda: served.report("/delivery")["spool_trouble"] is None, _SECONDS, "the spool is used again")
         give(0)
         served.process.terminate()
 

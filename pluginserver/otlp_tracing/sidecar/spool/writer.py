@@ -229,7 +229,9 @@ class Writer:
             return work()
         except DiskError as error:
             return error
-        except (sqlite3.Error, OSError) as error:
+        except OSError as error:
+            return DiskError(reason_in(self._path, error))
+        except sqlite3.Error as error:
             return DiskError(str(error))
         except Exception as error:
             self._internal_error.warning("internal error in spool", exc_info=True)
