@@ -6,6 +6,7 @@ Source: kong/runloop/plugin_servers/process.lua and kong/conf_loader/init.lua of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from otlp_tracing.commands import serve
 from otlp_tracing.commands.doctor.discovery import SHIPPED_SOCKET, Surroundings
 from otlp_tracing.commands.doctor.findings import Finding, Removal, unasked
 from otlp_tracing.commands.doctor.kong_conf import KongConf, server_setting
+from otlp_tracing.commands.doctor.users import User, owner_and_mode
 from otlp_tracing.commands.kong_files.entities import PLUGIN
 from otlp_tracing.commands.kong_files.plugin_name import is_meant, is_misspelt
 from otlp_tracing.commands.options import OptionParser
@@ -31,6 +33,7 @@ from otlp_tracing.paths import typed_command
 
 _QUERY_SECONDS = 20.0  # Python starts in one; Kong itself waits without end
 _MOST_BYTES = 1 << 20  # of a description; ours has 12 kB
+_MOST_PATH = 4096  # PATH_MAX of Linux
 _LUA_SECONDS = 60  # Kong's default of lua_socket_read_timeout
 _TIMEOUTS = ("nginx_proxy_lua_socket_read_timeout", "nginx_http_lua_socket_read_timeout")
 DEFAULT_STARTS = Path("/usr/local/bin")
@@ -141,9 +144,15 @@ def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Fin
         text = f"{name} is not a command: {str(error).lower()}"
         yield Finding("FAIL", "kong.conf", text, conf.set_command(name, serve_command))
         return
-    if not words or shutil.which(words[0]) is None:
+    program = shutil.which(words[0]) if words else None
+    if program is None:
         text = f"{name} cannot be started: there is no program {words[0] if words else ''}"
         yield Finding("FAIL", "kong.conf", text, conf.set_command(name, serve_command))
+        return
+    if found.kong_worker is not None and (barred := _barred_from(Path(program), found.kong_worker.user)):
+        user = found.kong_worker.user
+        text = f"{name} cannot be started by {user.name}, the user of Kong's workers: {owner_and_mode(barred[0])}"
+        yield Finding("FAIL", "kong.conf", text, " && ".join(map(user.enter_command, barred)))
         return
     if "serve" not in words:
         return  # Kong's own plugin server, or a script
@@ -158,6 +167,17 @@ def _ask_start(found: Surroundings, conf: KongConf, server: str) -> Iterator[Fin
         yield Finding("FAIL", "kong.conf", text, conf.set_command(server_setting(server, "socket"), str(listens)))
     else:
         yield Finding("ok", "kong.conf", f"{name} serves the socket that Kong connects to, {listens}")
+
+
+def _barred_from(program: Path, user: User) -> Sequence[Path]:
+    """Return the folders and files that keep a user from a program, or from the interpreter in its first line."""
+    programs = [program]
+    with contextlib.suppress(OSError), program.open("rb") as file:
+        first = file.readline(_MOST_PATH).decode(errors="replace")
+        if first.startswith("#!") and (words := first[2:].split()):
+            programs.append(Path(words[0]))
+    found = [one for path in programs for one in (*user.barred_from(path), *([] if user.may_enter(path) else [path]))]
+    return list(dict.fromkeys(found))
 
 
 def _ask_without_start(conf: KongConf, server: str, version: tuple[int, int] | None) -> Finding:

@@ -13,6 +13,7 @@ from pathlib import Path
 from otlp_tracing.commands.doctor.discovery import Surroundings
 from otlp_tracing.commands.doctor.findings import Finding, unasked
 from otlp_tracing.commands.doctor.kong_conf import server_setting
+from otlp_tracing.commands.doctor.users import owner_and_mode
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
 from otlp_tracing.folders import give_command, is_own, user_name
@@ -28,12 +29,16 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
     path = found.socket
     serve = found.start_command
     quoted = shlex.quote(str(path))
+    closed = _closed_way(found, path)
     try:
         status = path.lstat()
     except PermissionError:
-        yield unasked("socket", f"{_me()} may not look at {path}", _as_owner(found, path.parent))
+        yield closed or unasked("socket", f"{_me()} may not look at {path}", _as_owner(found, path.parent))
         return
     except OSError:
+        if closed:
+            yield closed
+            return
         served = next((one.served_socket for one in found.workers if one.served_socket != path), None)
         if found.kong and served and found.conf and found.server:
             text = f"Kong connects to {path}, and the plugin server listens at {served}"
@@ -53,6 +58,8 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
     if kong is not None and kong.uid not in {0, status.st_uid}:
         text = f"{path} belongs to {owner}, and Kong's workers run as {user_name(kong.uid)}: they cannot connect"
         yield Finding("FAIL", "socket", text, _change_user(found, path, user_name(kong.uid)))
+    elif closed:
+        yield closed
     elif mode & 0o077 or mode & 0o600 != 0o600:
         effect = "other users can send events to the plugin server" if mode & 0o077 else f"{owner} cannot connect"
         text = f"{path} has mode {mode:04o}: {effect}"
@@ -60,6 +67,22 @@ def ask_socket(found: Surroundings) -> Iterator[Finding]:
     else:
         yield Finding("ok", "socket", f"{path} belongs to {owner}, mode {mode:04o}")
     yield from _ask_answers(found, path, serve)
+
+
+def _closed_way(found: Surroundings, path: Path) -> Finding | None:
+    """Return the finding about folders on the way to the socket that the user of Kong's workers may not enter."""
+    if found.kong_worker is None:
+        return None
+    user = found.kong_worker.user
+    barred = user.barred_from(path)
+    if not barred:
+        return None
+    text = f"Kong's workers run as {user.name} and cannot reach {path}: {owner_and_mode(barred[0])}"
+    commands = [
+        give_command(one, user.name) if is_own(one) and one.stat().st_uid != user.uid else user.enter_command(one)
+        for one in barred
+    ]
+    return Finding("FAIL", "socket", text, " && ".join(commands))
 
 
 def _change_user(found: Surroundings, path: Path, user: str) -> str:

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from otlp_tracing.commands.doctor.users import User
 from otlp_tracing.commands.options import PREFIX
 
 _MASTER = re.compile(r"nginx: master process .* -p (?P<prefix>.+?)(?: -c .*)?")
-_STATUS = re.compile(r"^(State|PPid|Uid):\t(?:\d+\t(?=\d))?(\w+)", re.MULTILINE)  # of Uid, the effective one
+# Of Uid and Gid, the effective one.
+_STATUS = re.compile(r"^(State|PPid|Uid|Gid):\t(?:\d+\t(?=\d))?(\w+)", re.MULTILINE)
+_GROUPS = re.compile(r"^Groups:(.*)$", re.MULTILINE)
 _ROLES = frozenset({"serve", "worker", "sidecar"})
 
 
@@ -27,12 +30,19 @@ class Process:
         parent: its parent's pid.
         uid: its effective user.
         argv: its command line.
+        groups: its groups.
     """
 
     pid: int
     parent: int
     uid: int
     argv: tuple[str, ...]
+    groups: frozenset[int] = frozenset()
+
+    @property
+    def user(self) -> User:
+        """Its user, with its groups."""
+        return User(self.uid, self.groups)
 
     @property
     def kong_prefix(self) -> Path | None:
@@ -96,6 +106,8 @@ def _running() -> Iterator[Process]:
             status = {found[1]: found[2] for found in _STATUS.finditer(text)}
             argv = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if status["State"] not in "ZX":
-                yield Process(int(name), int(status["PPid"]), int(status["Uid"]), tuple(argv))
+                more = _GROUPS.search(text)
+                groups = frozenset(map(int, [status["Gid"], *(more[1].split() if more else [])]))
+                yield Process(int(name), int(status["PPid"]), int(status["Uid"]), tuple(argv), groups)
         except (OSError, ValueError, KeyError):
             continue
