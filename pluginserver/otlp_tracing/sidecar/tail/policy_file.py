@@ -128,7 +128,7 @@ class PolicyFile:
             fault = "cannot be read because of an internal error; the log has it"
         if self._policies is not None:
             return Load(fault=fault)
-        if not os.path.lexists(self._path) and self._path.parent.is_dir():
+        if _is_removed(self._path):
             self._copy.remove()  # the file was removed: no policies are wanted
             return Load(fault=fault)
         return self._restore(fault)
@@ -276,6 +276,17 @@ def _parse(content: bytes) -> tuple[Policies, TailRules]:
 def _sentence(error: ConfigError) -> str:
     more = f" (and {len(error.faults) - 1} more)" if len(error.faults) > 1 else ""
     return f"{error.faults[0]}{more}"
+
+
+def _is_removed(path: Path) -> bool:
+    """Tell whether a file was removed: it is not if its folder is missing, or is one that this user may not enter."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return path.parent.is_dir()
+    except OSError:
+        return False
+    return False
 
 
 def _version(path: Path) -> Version:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ policies:
 """
 
 
+def settle(file: PolicyFile) -> None:
+    """Look until nothing is new."""
+    for _ in range(3):
+        file.apply(file.look())
+
+
 class Watched:
     """A policy file with its watcher; `settle` looks until nothing is new."""
 
@@ -56,8 +63,7 @@ class Watched:
         self.path.chmod(0o644)
 
     def settle(self) -> dict[str, Any]:
-        for _ in range(3):
-            self.file.apply(self.file.look())
+        settle(self.file)
         return dict(self.file.report() or {})
 
     def loads(self, result: str) -> float | None:
@@ -272,6 +278,32 @@ def test_a_file_that_cannot_be_reached_was_not_removed(watched: Watched) -> None
 
     assert watched.restart()["is_restored"]
     assert watched.in_force() == (["health"], ["gold"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_file_in_a_closed_folder_was_not_removed() -> None:
+    """Its folder was given to another user: the last good one is in force, and the copy stays for the next restart."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o777)
+        os.seteuid(54321)
+        try:
+            path, metrics = folder / "policies" / "policies.yml", Metrics()
+            path.parent.mkdir()
+            path.write_text(GOOD)
+            path.chmod(0o644)
+            settle(PolicyFile(path, metrics, lambda _: None, folder=folder))
+            path.parent.chmod(0o000)
+            file = PolicyFile(path, metrics, lambda _: None, folder=folder)
+            settle(file)
+        finally:
+            os.seteuid(0)
+
+        report = file.report()
+        assert report is not None
+        assert report["is_restored"]
+        assert "cannot be read" in str(report["fault"])
+        assert (folder / NAME).exists()
 
 
 def test_an_option_that_is_taken_back_takes_the_copy(watched: Watched) -> None:
