@@ -17,7 +17,8 @@ from otlp_tracing.sidecar.ingest.log_record import LogRecord, Try
 
 _MS: Final = 1_000_000
 _US: Final = 1_000
-_LATEST_NS: Final = 1 << 62  # the year 2116, far below the maximum of OTLP: a record can contain any number
+# The year 2116, far below the maximum of OTLP: a record can contain any number. Compiled, a larger one is an object.
+_LATEST_NS: Final = (1 << 62) - 1
 
 
 class SpanTimes:
