@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from otlp_tracing.commands.doctor.discovery import look_around
 from otlp_tracing.commands.option_kinds import Address, absolute_path, seconds
 from otlp_tracing.commands.options import OptionParser, SidecarOptions, socket_name
 from otlp_tracing.errors import WireError
@@ -69,6 +68,8 @@ def sockets(options: argparse.Namespace) -> Sequence[Path]:
     prefix, name = options.kong_prefix, options.socket_name
     if prefix is not None and name is not None:
         return [prefix / name]
+    from otlp_tracing.commands.doctor.discovery import look_around  # noqa: PLC0415 - seldom needed
+
     found = look_around(prefix=prefix, kong_conf=None, address=None, token=None)
     return [found.prefix / name] if name is not None else found.sockets
 

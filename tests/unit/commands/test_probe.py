@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,3 +183,11 @@ def listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     return listener
+
+
+def test_a_health_check_loads_no_search_for_kong() -> None:
+    """It runs each ten seconds; only a plugin server whose socket is not named has to be found."""
+    code = "import sys, otlp_tracing.commands.probe; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+    assert not [name for name in loaded if name.startswith("otlp_tracing.commands.doctor")]
