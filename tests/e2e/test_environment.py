@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from e2e.client import Caller
@@ -33,7 +34,7 @@ def test_otel_variables_fill_what_is_unset(
 
     def server(prefix: Path) -> PluginServer:
         ours = PluginServer.ours(prefix)
-        return PluginServer(ours.query, ["env", *variables, *ours.start], ours.http_port)
+        return dataclasses.replace(ours, start=["env", *variables, *ours.start])
 
     entry = {"name": "otlp-tracing", "config": {"batch_export": {"timeout": 100}}}
     caller = Caller.new()
