@@ -52,12 +52,12 @@ def echoes() -> Iterator[tuple[int, int]]:
 
 
 def _server(prefix: Path) -> PluginServer:
-    """Return the default; on Kong 3.4, which runs no external plugin for connections, Kong's own queue."""
+    """Return the chosen one; on Kong 3.4, which runs no external plugin for connections, Kong's own queue."""
     ours = PluginServer.ours(prefix)
-    if RealKong.version >= (3, 5):
+    if ours.http_log is None and RealKong.version < (3, 5):
+        ours = PluginServer.with_kongs_queue(ours.start, ours.http_port, prefix, PluginServer.protocol)
+    if ours.http_log is None:
         return ours
-    ours = PluginServer.with_kongs_queue(ours.start, ours.http_port, prefix, PluginServer.protocol)
-    assert ours.http_log is not None
     return dataclasses.replace(ours, http_log={**ours.http_log, "protocols": _PROTOCOLS})
 
 
