@@ -16,6 +16,8 @@ from e2e.upstreams import RecordingUpstream
 from e2e.waiting import wait_for
 from otlp_tracing_devtools.fake_collector import ThreadedOtlpSink
 
+# Kong's queue waits for the sidecar's first 10 s, because the request without the plugin names no entry.
+_SECONDS = 20.0
 _BYTES = bytes(range(0x80, 0x100))
 _LONG = [(f"x-long-{number}", 500 * "y") for number in range(60)]
 _VALID = "00-" + 32 * "a" + "-" + 16 * "b" + "-01"
@@ -71,7 +73,7 @@ def test_the_answer_is_the_same_and_the_request_is_traced(
             for span in spans_at_sink.spans()
             if span.kind == SERVER and span.attributes["url.path"] == f"/traced/{marker}"
         ],
-        10,
+        _SECONDS,
         "the request's span",
     )
 
