@@ -10,6 +10,7 @@ from bench.picture import DARK, LIGHT, draw
 from bench.results import Results
 from bench.subjects import SUBJECTS
 from bench.tables import Table, tables
+from bench.with_kong import LOGGED
 from checkout import DOCS
 
 BENCHMARKS = DOCS / "benchmarks.md"
@@ -31,6 +32,7 @@ def write_document(results: Results, circumstances: Mapping[str, Any], seconds: 
     rates = {
         rate: {name: one for name, one in results.at_rate(rate).items() if not SUBJECTS[name].before}
         for rate in results.with_kong.rates
+        if rate != LOGGED
     }
     machine = f"one nginx worker, {circumstances['cores']} cores, {circumstances['cpu']}"
     note = f"Kong {circumstances['Kong']}, {machine}, {circumstances['date'][:10]}"

@@ -101,9 +101,9 @@ class Gateway:
         self.settle_seconds = _QUEUE_SECONDS if bundled or subject.queued else _EMITTER_SECONDS
         self._declared = declared
 
-    def trace(self, rate: float, routes: int = 1) -> None:
-        """Change the sampling rate and the number of routes, and wait until both are in force."""
-        declaration, probe = self._declared.next(rate, routes)
+    def trace(self, rate: float, routes: int = 1, *, logs: bool = False) -> None:
+        """Change the sampling rate, the number of routes and the access log, and wait until all are in force."""
+        declaration, probe = self._declared.next(rate, routes, logs=logs)
         self.kong.declare(declaration)
         wait_for(lambda: self.kong.answers(probe), _START_SECONDS, f"{probe} answers")
 
@@ -115,7 +115,7 @@ class _Declarations:
         self._subject, self._around, self._ingest, self._more = subject, around, ingest, more
         self._number = 0
 
-    def next(self, rate: float, routes: int = 1) -> tuple[dict[str, Any], str]:
+    def next(self, rate: float, routes: int = 1, *, logs: bool = False) -> tuple[dict[str, Any], str]:
         """Return the declaration, and the path of its own route."""
         self._number += 1
         probe = f"/declared/{self._number}"
@@ -124,10 +124,10 @@ class _Declarations:
         return {
             "_format_version": "3.0",
             "services": [{"name": "answering", "url": self._around.upstream, "routes": entries}],
-            "plugins": [*self._plugins(rate), *self._more],
+            "plugins": [*self._plugins(rate, logs=logs), *self._more],
         }, probe
 
-    def _plugins(self, rate: float) -> Iterator[dict[str, Any]]:
+    def _plugins(self, rate: float, *, logs: bool) -> Iterator[dict[str, Any]]:
         upstream, name = self._around.upstream, self._subject.plugin
         if name == "opentelemetry":
             yield {"name": name, "config": {"traces_endpoint": f"{upstream}/v1/traces", "sampling_rate": rate}}
@@ -136,7 +136,8 @@ class _Declarations:
         elif name == "trivial":
             yield {"name": NAME}
         elif name:
-            yield {"name": NAME, "config": {"endpoint": self._around.collector, "sampling": {"rate": rate}}}
+            config = {"endpoint": self._around.collector, "sampling": {"rate": rate}}
+            yield {"name": NAME, "config": {**config, **({"logs": {"requests": "all"}} if logs else {})}}
         if self._subject.queued:
             yield self._http_log()
 

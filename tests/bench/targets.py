@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bench import subjects, without_kong
 from bench.kills import Kills
 from bench.measurement import Loads, Measurement
+from bench.with_kong import LOGGED
 
 Figures = Mapping[str, Measurement]
 Rates = Mapping[str, Mapping[str, Sequence[Loads]]]
@@ -78,6 +79,9 @@ def _with_kong(rates: Rates) -> Iterator[Target]:
                 for name, bound in bounds.items():
                     text = f"CPU in all at {rate}, {name} / before"
                     yield _at_most(text, _ratio(rates[rate], name, before, _cpu_us), bound)
+    for name in (*_BY_PLUGIN.values(), *_QUEUED.values()):
+        ratio = _sidecar_us(rates[LOGGED][name]) / max(1.0, _sidecar_us(full[name]))
+        yield _at_most(f"sidecar µs at 0 %, {name}, a log record of each request / 100 % without", ratio, 0.7)
     for protocol, bound in {"MessagePack": 1.5, "ProtoBuf": 1.0}.items():
         for name in (_BY_PLUGIN[protocol], _QUEUED[protocol]):
             ratio = _added_p50(full, name) / max(0.001, _added_p50(full, subjects.ZIPKIN))
@@ -94,6 +98,10 @@ def _nginx_us(one: Loads) -> float:
 
 def _server_us(one: Loads) -> float:
     return one.full.server_us or 0.0
+
+
+def _sidecar_us(rounds: Sequence[Loads]) -> float:
+    return statistics.median(one.full.sidecar_us or 0.0 for one in rounds)
 
 
 def _cpu_us(one: Loads) -> float:

@@ -23,8 +23,10 @@ from bench.subjects import (
     surroundings,
 )
 from bench.wrk import ALONE, FULL, Load, Said, half_load, run_wrk
+from e2e.kong_process import NAME
 
-RATES = {"100 %": 1.0, "10 %": 0.1, "1 %": 0.01, "0 %": 0.0}
+LOGGED = "0 %, with a log record of each request"
+RATES = {"100 %": 1.0, LOGGED: 0.0, "10 %": 0.1, "1 %": 0.01, "0 %": 0.0}
 _GROWN = (NO_PLUGIN, MSGPACK, PROTOBUF_QUEUE)  # they have both protocols and both hand-overs
 _GROWTH: Mapping[int, Mapping[str, Load]] = {
     100: {
@@ -121,10 +123,9 @@ class _Run:
             self.found.resident[name] = Resident(gateway.kong.resident(), {}, idle_ms)
 
     def at_rate(self, rate: str) -> None:
-        # The trivial plugin samples nothing.
-        names = [name for name in self._gateways if name != TRIVIAL or RATES[rate] == 1]
+        names = [name for name in self._gateways if _can_run(name, rate)]
         for name in names:
-            self._gateways[name].trace(RATES[rate])
+            self._gateways[name].trace(RATES[rate], logs=rate == LOGGED)
             warm_up(self._gateways[name].kong.port)
         found: dict[str, list[Loads]] = {name: [] for name in names}
         for number in range(self._rounds):
@@ -153,6 +154,13 @@ class _Run:
                 for name, rounds in self.found.growth[kind].items():
                     rounds.append(_measure(self._gateways[name], self._seconds, turn))
                     self.found.grown[kind][name] = sum(self._gateways[name].kong.resident().values())
+
+
+def _can_run(name: str, rate: str) -> bool:
+    """Tell whether a subject can run at a rate: the trivial plugin samples nothing, and only this build writes logs."""
+    if name == TRIVIAL:
+        return RATES[rate] == 1
+    return rate != LOGGED or (SUBJECTS[name].plugin == NAME and not SUBJECTS[name].before)
 
 
 def warm_up(port: int, routes: int = 1) -> None:

@@ -7,7 +7,7 @@ import pytest
 from bench.measurement import Loads, Measurement
 from bench.subjects import MSGPACK_BEFORE, NO_PLUGIN, PROTOBUF_QUEUE, SUBJECTS, ZIPKIN
 from bench.targets import Target, targets
-from bench.with_kong import RATES
+from bench.with_kong import LOGGED, RATES
 
 
 def loads(nginx_us: float, p50_ms: float = 1.0) -> Loads:
@@ -41,6 +41,16 @@ def test_an_added_latency_is_compared_with_that_of_zipkin() -> None:
     target = found[f"added p50 alone, {PROTOBUF_QUEUE} / zipkin"]
     assert target.ratio == pytest.approx(2.0)
     assert not target.met
+
+
+def test_a_log_record_is_compared_with_a_kept_trace() -> None:
+    """The sidecar's CPU time at 0 % with the access log, and at 100 % without it, by the medians of the rounds."""
+    kept, logged = ([Loads(*[Measurement(1_000, 1.0, 9.0, sidecar_us=us)] * 3)] * 3 for us in (200, 150))
+    names = [name for name, subject in SUBJECTS.items() if not subject.before]
+    rates = {rate: dict.fromkeys(names, logged if rate == LOGGED else kept) for rate in RATES}
+    found = [one for one in targets({}, rates, []) if "a log record" in one.text]
+
+    assert [(one.ratio, one.met) for one in found] == [(0.75, False)] * 4
 
 
 def test_another_build_is_compared_only_where_it_ran() -> None:
