@@ -18,8 +18,9 @@ from faults.delivery.sidecar import Sidecar
 from otlp_tracing.sidecar.export.exporter import CONCURRENT_REQUESTS
 
 MAX_REPEATED = 0.01
-IN_FLIGHT_SPANS = CONCURRENT_REQUESTS * 512  # of requests of the size that is the default
-_MANY_FAULTS = 20  # with so many, a fault takes the answers of a hundred spans on an average, and a share says enough
+_REQUEST_SPANS = 512  # of the size that is the default
+IN_FLIGHT_SPANS = CONCURRENT_REQUESTS * _REQUEST_SPANS
+_MANY_FAULTS = 20  # with so many, a fault takes the answer of one request at the most on an average
 
 
 def settle(sidecar: Sidecar, producers: Sequence[Producer], destination: str, seconds: float) -> None:
@@ -64,7 +65,7 @@ def assert_conserved(
     assert counted == given_up, said
     # Spans that had arrived when their answer was lost come twice, rightly. In a short run they are more than a
     # hundredth.
-    under_way = IN_FLIGHT_SPANS * (faults if faults < _MANY_FAULTS else 1) if max_repeated else 0
+    under_way = faults * (IN_FLIGHT_SPANS if faults < _MANY_FAULTS else _REQUEST_SPANS) if max_repeated else 0
     assert ledger.repeated <= max(max_repeated * ledger.distinct(), under_way), said
     assert books.balance, said
 
