@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 import otlp_tracing
 from checkout import CHECKOUT
+from loaded_modules import modules_loaded_by
 
 PACKAGE = Path(otlp_tracing.__file__).parent
 
@@ -151,8 +150,7 @@ def test_every_part_is_in_the_graph() -> None:
 )
 def test_the_request_path_loads_no_sdk(module: str) -> None:
     """Neither OpenTelemetry nor gRPC nor anything of the sidecar is loaded into the plugin server's worker."""
-    code = f"import sys, {module}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = modules_loaded_by(f"import {module}")
 
     heavy = {"opentelemetry", "grpc", "aiohttp", "google", "prometheus_client", "otlp_tracing.sidecar"}
     assert not [name for name in loaded if name in heavy or name.startswith("opentelemetry")]
@@ -161,8 +159,7 @@ def test_the_request_path_loads_no_sdk(module: str) -> None:
 @pytest.mark.parametrize("module", ["otlp_tracing.commands.trace", "otlp_tracing.commands.status"])
 def test_commands_that_a_person_waits_for_load_no_grpc(module: str) -> None:
     """GRPC and aiohttp take half a second to load, and only commands that export need them."""
-    code = f"import sys, {module}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = modules_loaded_by(f"import {module}")
 
     assert not {"grpc", "aiohttp"} & set(loaded)
 

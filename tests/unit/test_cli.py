@@ -13,6 +13,7 @@ from unittest import mock
 
 import pytest
 
+from loaded_modules import modules_loaded_by
 from otlp_tracing.cli import main, parse
 from otlp_tracing.commands.options import PREFIX, OptionParser
 from otlp_tracing.commands.parser import COMMANDS
@@ -141,8 +142,7 @@ def test_the_internal_command_is_not_offered(capsys: pytest.CaptureFixture[str])
 
 def test_the_socket_comes_before_anything_slow() -> None:
     """`serve` reads its options and reaches the socket without having loaded msgpack, greenlet or the plugin."""
-    code = "import sys; from otlp_tracing.cli import parse; parse(['serve']); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = modules_loaded_by("from otlp_tracing.cli import parse; parse(['serve'])")
 
     assert "otlp_tracing.kong_server.supervisor" in loaded
     assert not {"msgpack", "greenlet", "kong_pdk", "gevent", "yaml", "asyncio", "importlib.metadata"} & set(loaded)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from loaded_modules import modules_loaded_by
 from otlp_tracing.cli import main
 from otlp_tracing.commands import probe
 from otlp_tracing.commands.doctor import kong_conf
@@ -187,7 +186,6 @@ def listen(path: Path) -> socket.socket:
 
 def test_a_health_check_loads_no_search_for_kong() -> None:
     """It runs each ten seconds; only a plugin server whose socket is not named has to be found."""
-    code = "import sys, otlp_tracing.commands.probe; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = modules_loaded_by("import otlp_tracing.commands.probe")
 
     assert not [name for name in loaded if name.startswith("otlp_tracing.commands.doctor")]

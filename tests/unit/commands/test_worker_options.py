@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
+from loaded_modules import modules_loaded_by
 from otlp_tracing.commands.worker_options import WorkerOptions
 
 
@@ -17,8 +15,7 @@ def test_a_workers_options_survive_the_command_line() -> None:
 
 def test_a_worker_loads_nothing_of_its_supervisor() -> None:
     """It starts no processes and makes no files: modules for that would only cost its start and its memory."""
-    code = "import sys, otlp_tracing.commands.worker; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    loaded = modules_loaded_by("import otlp_tracing.commands.worker")
 
     assert not {
         "subprocess", "tempfile", "shutil", "greenlet", "gevent", "ssl", "asyncio", "otlp_tracing.commands.serve"
