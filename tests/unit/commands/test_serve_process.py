@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ import pytest
 
 from e2e.ports import accepts, free_port
 from e2e.waiting import wait_for
+from other_users import needs_root, open_folder
 from otlp_tracing.commands.probe import ask_plugin_server
 from otlp_tracing.errors import WireError
 
@@ -145,19 +144,16 @@ def test_the_supervisors_warnings_reach_the_sidecar(prefix: Path) -> None:
 
 ANOTHER = ("--reuid=12345", "--regid=12345")
 ANY_OF_GROUP_0 = ("--reuid=12345", "--regid=0")  # OpenShift gives a container such a user
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
 
 @pytest.fixture
 def open_prefix() -> Iterator[Path]:
     """A prefix that the user 12345 owns, in a folder that every user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="otlp-tracing-"))
-    folder.chmod(0o755)
-    prefix = folder / "kong"
-    prefix.mkdir(mode=0o755)
-    os.chown(prefix, 12345, 0)
-    yield prefix
-    shutil.rmtree(folder)
+    with open_folder() as folder:
+        prefix = folder / "kong"
+        prefix.mkdir(mode=0o755)
+        os.chown(prefix, 12345, 0)
+        yield prefix
 
 
 @needs_root

@@ -8,13 +8,13 @@ import socket
 import stat
 import struct
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from other_users import needs_root, open_folder
 from otlp_tracing.commands.doctor.discovery import Surroundings, look_around
 from otlp_tracing.commands.doctor.findings import Finding
 from otlp_tracing.commands.doctor.kong_questions import ask_kong_conf
@@ -24,20 +24,17 @@ from otlp_tracing.commands.doctor.users import User
 
 NOBODY = 65534
 WORKER = Process(2, 1, NOBODY, ("nginx: worker process",), frozenset({NOBODY}))
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder on a way that every user may enter."""
-    path = Path(tempfile.mkdtemp(prefix="otlp-tracing-"))
-    path.chmod(0o755)
-    yield path
-    shutil.rmtree(path)
+    with open_folder() as path:
+        yield path
 
 
 def kong_in(folder: Path, program: Path) -> Surroundings:
-    """Return a Kong with workers of nobody that starts a program, and has its socket in a prefix."""
+    """Return a Kong whose workers run as the user `nobody`, with a program as its start command."""
     conf = folder / "kong.conf"
     conf.write_text(
         f"prefix = {folder}/kong\nplugins = bundled,otlp-tracing\npluginserver_names = otlp-tracing\n"
@@ -49,7 +46,7 @@ def kong_in(folder: Path, program: Path) -> Surroundings:
 
 
 def starts(program: Path) -> bool:
-    """Tell whether nobody can execute a program."""
+    """Tell whether the user `nobody` can execute a program."""
     try:
         done = subprocess.run([program], check=False, user=NOBODY, group=NOBODY, extra_groups=[])
     except PermissionError:
@@ -158,7 +155,8 @@ def test_owner_group_and_others_have_permissions_of_their_own(folder: Path, mode
 def test_an_access_control_list_is_taken_for_permission(folder: Path) -> None:
     """Its lines are not read: a finding that is wrong would be worse than none."""
     folder.chmod(0o700)
-    # acl(5), the version and then tag, permissions and number of each line: owner, nobody, group, mask, others.
+    # The kernel's format: the version, then tag, permissions and id of each entry (acl(5)). The entries are for the
+    # owner, the user `nobody`, the group, the mask, and others.
     lines = [(1, 7, -1), (2, 1, NOBODY), (4, 0, -1), (16, 1, -1), (32, 0, -1)]
     value = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *line) for line in lines)
     os.setxattr(folder, "system.posix_acl_access", value)

@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from other_users import needs_root, open_folder
 from otlp_tracing.config.policies import parse_policies, read_policies
 from otlp_tracing.errors import ConfigError
 from otlp_tracing.handoff.frames import Ack, Debug, Decoder, Policy
@@ -280,12 +280,10 @@ def test_a_file_that_cannot_be_reached_was_not_removed(watched: Watched) -> None
     assert watched.in_force() == (["health"], ["gold"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@needs_root
 def test_a_file_in_a_closed_folder_was_not_removed() -> None:
     """Its folder was given to another user: the last good one is in force, and the copy stays for the next restart."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        folder.chmod(0o777)
+    with open_folder(0o777) as folder:
         os.seteuid(54321)
         try:
             path, metrics = folder / "policies" / "policies.yml", Metrics()
