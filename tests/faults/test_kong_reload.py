@@ -6,6 +6,7 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,8 @@ def kong(request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path: 
 
     def server(prefix: Path) -> PluginServer:
         ours = PluginServer.ours(prefix)
-        protocol = ("--protocol", request.param)
-        return PluginServer([*ours.query, *protocol], [*ours.start, "--workers", "2"], ours.http_port)
+        query, start = [*ours.query, "--protocol", request.param], [*ours.start, "--workers", "2"]
+        return replace(ours, query=query, start=start)
 
     running = RealKong(tmp_path, _ORIGIN, server)
     try:

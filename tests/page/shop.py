@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,7 @@ def shop_gateway(folder: Path, declared: Mapping[str, Any], *variables: str) -> 
     def server(prefix: Path) -> PluginServer:
         ours = PluginServer.ours(prefix)
         start = ["env", f"OTLP_TRACING_TRACE_URL={TRACE_URL}", *variables, *ours.start]
-        return PluginServer(ours.query, start, ours.http_port)
+        return replace(ours, start=start)
 
     return StandIn(folder, declared, server)
 
