@@ -56,7 +56,7 @@ _RECONNECT_SECONDS = 0.2  # a sidecar that was restarted listens within a few of
 _SAY_LOST_SECONDS = 10.0  # a sidecar that starts beside us, or again, takes less, also on a busy machine
 _TOTALS_SECONDS = 1.0
 _LINES_AT_ONCE = 10  # of the log, in that time
-_BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads at least every 40 ms
+_BLOCKED_SECONDS = 0.005  # the socket was full: look again soon, the sidecar reads often (sidecar/ingest/receiver.py)
 _ACKNOWLEDGED_SECONDS = 0.05
 _BATCH_SECONDS = 0.005  # records are gathered for so long: one write for many, under load
 # Entries with rates that move. Each reload with changes brings new ones. The oldest entry keeps its last rates.

@@ -87,8 +87,8 @@ class Scene:
     def wait_until_noted(self) -> None:
         """Wait until the disk, too, has recorded the deliveries, so that a kill from then on repeats no span.
 
-        A delivered row is deleted with the next transaction, some 40 ms later. A span that is acknowledged now was
-        written after that. It waits for a collector that is away until the test lets it `listen` again.
+        A delivered row is deleted with the spool's next transaction. A span that is acknowledged now was written after
+        that. It waits for a collector that is away until the test lets it `listen` again.
         """
         self.relay.refuse()
         self.send(1)
