@@ -93,7 +93,7 @@ def _records(kept_percent: int) -> list[bytes]:
 
 
 async def _whole(records: list[bytes]) -> tuple[float, float]:
-    """Return the seconds of the process, and those of them that Pipeline.take takes of the loop's thread."""
+    """Return the seconds of the process, and those of them that the pipeline takes of the loop's thread."""
     totals, takes = [], []
     with tempfile.TemporaryDirectory() as folder:
         metrics = Metrics()
@@ -107,8 +107,8 @@ async def _whole(records: list[bytes]) -> tuple[float, float]:
                 batch_begun = time.thread_time()
                 for record in records[start : start + _BATCH]:
                     pipeline.take(_KEY, record, _WORKER)
-                took += time.thread_time() - batch_begun
                 safe = pipeline.flush(_WORKER, number * _REQUESTS + start + _BATCH)
+                took += time.thread_time() - batch_begun
                 await exporters.spool.room()
                 await asyncio.sleep(0)
             if safe is not None:

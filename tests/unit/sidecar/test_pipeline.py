@@ -40,6 +40,12 @@ CONFIG = {"__plugin_id": "entry-1", "sampling": {"budget": {"traces_per_second":
 DROPPED = dataclasses.replace(CONTEXT, flags=2, trace_state="", decided_by="budget", probability=0.1)
 
 
+def take(pipeline: Pipeline, record: dict[str, Any], entry: bytes = KEY) -> None:
+    """Let a pipeline process one record."""
+    pipeline.take(entry, json.dumps(record, separators=(",", ":")).encode())
+    pipeline.flush(b"worker-1", 1)
+
+
 class Stage:
     """A pipeline that exports to a scripted transport."""
 
@@ -59,7 +65,7 @@ class Stage:
             "started_at": 1,
             "otlp_tracing": context.to_log_field(),
         }
-        self.pipeline.take(KEY, json.dumps(record).encode())
+        take(self.pipeline, record)
         (row,) = [dict(row) for row in self.pipeline.sampling.routes() if row["route"] == route]
         return row
 
@@ -122,7 +128,7 @@ def test_a_record_is_read_whole_if_its_entry_needs_that(consumers: list[str], ig
 
     def scene(stage: Stage) -> list[dict[str, Any]]:
         stage.pipeline.configure(entry, json.dumps({"sampling": {"tail_rules": [rule]}}).encode())
-        stage.pipeline.take(entry, json.dumps(record, separators=(",", ":")).encode())
+        take(stage.pipeline, record, entry)
         return [{"ignored": value} for _, value in stage.metrics.samples(RECORD_FIELDS_IGNORED)]
 
     assert sum(one["ignored"] for one in reports(scene)) == ignored
@@ -154,7 +160,7 @@ def test_tail_rules_decide_after_keep_and_before_the_minimum() -> None:
                     "started_at": 1,
                     "otlp_tracing": context.to_log_field(),
                 }
-                stage.pipeline.take(entry, json.dumps(record).encode())
+                take(stage.pipeline, record, entry)
         decisions = ("not_sampled", "dropped_later", "tail_rule", "error", "rate", "rare")
         return [{one: stage.metrics.value(REQUESTS, decision=one) or 0 for one in decisions}]
 
@@ -180,7 +186,7 @@ def test_a_debug_session_keeps_what_matches_and_ends() -> None:
                 "started_at": 1,
                 "otlp_tracing": context.to_log_field(),
             }
-            line.take(entry, json.dumps(record).encode())
+            take(line, record, entry)
         decisions = ("not_sampled", "dropped_later", "tail_rule", "rate")
         return [{one: stage.metrics.value(REQUESTS, decision=one) or 0 for one in decisions}]
 
@@ -194,10 +200,45 @@ def test_an_internal_error_costs_one_record() -> None:
         raise RuntimeError("no clock")
 
     def scene(stage: Stage) -> list[dict[str, Any]]:
-        stage.pipeline.take(KEY, b"{}")
+        take(stage.pipeline, {})
         return [{"refused": stage.metrics.value(RECORDS_REFUSED, reason="bad_record")}]
 
     assert reports(scene, broken) == [{"refused": 1}]
+
+
+def test_an_internal_error_costs_no_record_that_came_with_it() -> None:
+    """Records that arrive together take each step together; the error of one leaves the others on their way."""
+    calls = iter(range(100))
+
+    def broken_once() -> float:
+        if next(calls) == 1:
+            raise RuntimeError("no clock")
+        return 0.0
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        for number in range(3):
+            context = dataclasses.replace(CONTEXT, span_id=bytes([number + 1]) * 8)
+            stage.pipeline.take(KEY, json.dumps(RECORD | {"otlp_tracing": context.to_log_field()}).encode())
+        stage.pipeline.flush(b"worker-1", 3)
+        refused = stage.metrics.value(RECORDS_REFUSED, reason="bad_record")
+        return [{"refused": refused, "kept": stage.metrics.value(REQUESTS, decision="rate")}]
+
+    assert reports(scene, broken_once) == [{"refused": 1, "kept": 2}]
+
+
+def test_at_most_64_records_wait_for_the_flush() -> None:
+    """Decoded records take memory, so a batch of many is processed in parts."""
+
+    def scene(stage: Stage) -> list[dict[str, Any]]:
+        counts = []
+        for number in range(1, 66):
+            context = dataclasses.replace(CONTEXT, span_id=bytes([number]) * 8)
+            stage.pipeline.take(KEY, json.dumps(RECORD | {"otlp_tracing": context.to_log_field()}).encode())
+            counts.append(stage.metrics.value(REQUESTS, decision="rate") or 0)
+        stage.pipeline.flush(b"worker-1", 65)
+        return [{"counts": counts[-3:], "flushed": stage.metrics.value(REQUESTS, decision="rate")}]
+
+    assert reports(scene) == [{"counts": [0, 64, 64], "flushed": 65}]
 
 
 def test_facts_that_are_ignored_are_counted_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
@@ -208,7 +249,7 @@ def test_facts_that_are_ignored_are_counted_with_one_warning(caplog: pytest.LogC
         for number in range(3):
             context = dataclasses.replace(CONTEXT, span_id=bytes([number + 1]) * 8)
             record = RECORD | {"otlp_tracing": context.to_log_field(), "otlp_tracing_nginx": facts}
-            stage.pipeline.take(KEY, json.dumps(record).encode())
+            take(stage.pipeline, record)
         counts = {fact: stage.metrics.value(NGINX_FACTS_IGNORED, fact=fact) for fact in ("connect", "server_name")}
         return [{**counts, "seen": sum(row["seen"] for row in map(dict, stage.pipeline.sampling.routes()))}]
 
@@ -307,11 +348,7 @@ def all_signals(config: dict[str, Any], scene: Signals) -> Collector:
         stage = Pipeline(metrics, {}, exporters, rates, metric_exporters=metric_exporters)
         stage.configure(KEY, json.dumps(config).encode())
 
-        def take(record: dict[str, Any]) -> None:
-            stage.take(KEY, json.dumps(record).encode())
-            stage.flush(b"w", 1)
-
-        await scene(take, collector, exporters)
+        await scene(lambda record: take(stage, record), collector, exporters)
         await exporters.close(1)
         await metric_exporters.close(1)
 
