@@ -32,7 +32,7 @@ _MAX_UNREAD_BYTES = 64 << 10
 # A wake-up of this process costs more than ten records. So the records of so long are read at once, and acknowledged at
 # once, which wakes the worker up. A worker keeps them meanwhile. It writes 64 KiB at once (plugin/emitter.py) and waits
 # if the socket is full: after a read of so many, the next is not put off.
-_GATHER_SECONDS = 0.04
+_GATHER_SECONDS = 0.06
 _FULL_READ_BYTES = 64 << 10
 # A worker writes whole frames; one that is stopped in the middle connects again and repeats.
 _FRAME_SECONDS = 3.0
