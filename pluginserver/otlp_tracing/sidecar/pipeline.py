@@ -1,7 +1,7 @@
 """From a record to its destination, in seven steps: decode, decide, assemble, redact, encode, hand over, observe.
 
 The records that arrive together take each step together. A step's code is then in the processor's cache for all but the
-first of them, which saves a sixth of the CPU of a request.
+first of them, which saves a sixth of the CPU of a request; see docs/decisions/0028-records-take-each-step-together.md.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Request:
         entry: its plugin entry.
         record: of the request.
         worker_id: of the worker that decided; empty if the sidecar does.
-        seed: for the ids of a request without a context; None for random ones.
+        seed: of the ids, if the record has no context; None for random ones.
     """
 
     __slots__ = (
@@ -79,13 +79,18 @@ class _Request:
         "worker_id",
     )  # fmt: skip
     context: RequestContext
+    """The head decision."""
     route: RouteKey
     tail: TailDecision
+    """The final decision."""
     spans: list[SpanRecord]
+    """Empty if the trace is not kept."""
     is_logged: bool
+    """It gets a log record."""
     attributes: Attributes
-    """Of the log record of a request without spans."""
+    """Of the log record; those of the SERVER span if there is one."""
     shared: SharedAttributes | None
+    """The first of the attributes, see SpanRecord."""
 
     def __init__(self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes, seed: bytes | None) -> None:
         self.key: Final = key
@@ -221,7 +226,7 @@ class Pipeline:
             if entry is None:
                 self.reject("bad_configuration")
             else:
-                self._arrive(key, entry, record, worker_id, hashlib.blake2b(seed, digest_size=32).digest())
+                self._arrive(key, entry, record, worker_id, seed)
         except Exception as error:
             self._reject_record(error)
         return None
@@ -294,7 +299,8 @@ class Pipeline:
         context = RequestContext.from_log_field(record.outline.otlp_tracing)
         if context is None:
             # `access` did not run: no route, or a plugin of even higher priority ended the request.
-            context = entry.tracer.begin(_headers(record), lambda: _request_line(record), request.seed)
+            seed = None if request.seed is None else hashlib.blake2b(request.seed, digest_size=32).digest()
+            context = entry.tracer.begin(_headers(record), lambda: _request_line(record), seed)
             request.worker_id = LOCAL
         if self._repetitions is not None and not self._repetitions.is_new(context.span_id):
             self._metrics.add(RECORDS_REPEATED)
