@@ -71,6 +71,9 @@ def test_the_demo_goes_on_until_ctrl_c(demo: RunningDemo) -> None:
     demo.process.send_signal(signal.SIGINT)
 
     assert demo.process.wait(_END_SECONDS) == 0
+    counts = re.search(r"received (\d+), exported (\d+), dropped 0\.", demo.output())
+    assert counts
+    assert counts[1] == counts[2]  # the summary waits for the spans that are on their way
     assert (page.status, "<title>" in page.text()) == (200, True)
     assert len(demo.started) >= 5
     # Workers are killed with their session; the kernel may take a moment for that.

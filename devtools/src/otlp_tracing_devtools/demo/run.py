@@ -21,6 +21,7 @@ from otlp_tracing_devtools.demo.programs import WANTED_PORTS, Programs, running_
 from otlp_tracing_devtools.demo.screen import Screen, Tally
 from otlp_tracing_devtools.demo.services import ORDER_SERVICE, USER_SERVICE
 from otlp_tracing_devtools.demo.signals import STOP_SIGNALS, EarlySignals
+from otlp_tracing_devtools.demo.span_counts import are_settled, span_counts
 from otlp_tracing_devtools.demo.spans import SeenSpan, is_complete
 from otlp_tracing_devtools.demo.traffic import EXAMPLES, GATEWAY, Sent
 
@@ -29,6 +30,8 @@ T = TypeVar("T")
 _PATIENCE_S = 10.0  # for a trace
 _LITTLE_PATIENCE_S = 1.0  # once one has not come
 _STEADY_INTERVAL_S = 1.0
+_SETTLE_S = 2.0  # the sidecar counts a span a moment after the receiver has it
+_SETTLE_INTERVAL_S = 0.05
 
 
 class _StoppedError(Exception):
@@ -82,10 +85,8 @@ class _Demo:
                     await self._unless_stopped(self._send_steadily(programs))
         except _StoppedError:
             interrupted = True
-        metrics = ""
-        with contextlib.suppress(PluginServerError):
-            metrics = await programs.plugin_server.metrics()
-        self._screen.summary(self._tally, programs.book.spans_by_service, metrics, f"{sidecar_url}/metrics")
+        counts = await _settled_counts(programs)
+        self._screen.summary(self._tally, programs.book.spans_by_service, counts, f"{sidecar_url}/metrics")
         return 128 + self._stop.result() if interrupted else self._verdict(programs)
 
     async def _send_rounds(self, programs: Programs, requests: int) -> None:
@@ -146,6 +147,19 @@ class _Demo:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise _StoppedError
+
+
+async def _settled_counts(programs: Programs) -> dict[str, int]:
+    """Return the sidecar's counts once no span is on its way, or after two seconds; empty if it does not answer."""
+    counts: dict[str, int] = {}
+    deadline = asyncio.get_running_loop().time() + _SETTLE_S
+    with contextlib.suppress(PluginServerError):
+        while asyncio.get_running_loop().time() < deadline:
+            counts = span_counts(await programs.plugin_server.metrics())
+            if are_settled(counts):
+                break
+            await asyncio.sleep(_SETTLE_INTERVAL_S)
+    return counts
 
 
 _WHOLE_WAY = {GATEWAY, USER_SERVICE, ORDER_SERVICE}

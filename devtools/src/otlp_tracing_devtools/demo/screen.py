@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from otlp_tracing.paths import typed_command
 from otlp_tracing_devtools.demo.declaration import BATCH_TIMEOUT_MS
 from otlp_tracing_devtools.demo.ports import Port
@@ -123,16 +121,24 @@ class Screen:
         steady = f"One request a second from here on, to be watched at {page_url} as well; Ctrl-C ends it."
         self._say("", steady if page_url else "The same requests again, one line each:")
 
-    def summary(self, tally: Tally, spans_by_service: Mapping[str, int], metrics: str, metrics_url: str) -> None:
-        """Show the totals, and the next steps."""
+    def summary(
+        self, tally: Tally, spans_by_service: Mapping[str, int], counts: Mapping[str, int], metrics_url: str
+    ) -> None:
+        """Show the totals, and the next steps.
+
+        Args:
+            tally: of the requests.
+            spans_by_service: at the receiver.
+            counts: of the sidecar, see span_counts; empty if it does not answer.
+            metrics_url: of the sidecar.
+        """
         untraced = [f", {count} not ({reason})" for reason, count in tally.untraced.items()]
         self._say("", f"{_count(tally.sent, 'request')}: {tally.traces} traced{''.join(untraced)}")
         by_service = ", ".join(f"{plain(name)} {count}" for name, count in sorted(spans_by_service.items()))
         self._say(f"Spans at the OTLP receiver: {by_service or '0'}.")
-        if metrics:
-            names = ("received", "exported", "dropped")
-            counts = ", ".join(f"{name} {_total(metrics, f'otlp_tracing_spans_{name}')}" for name in names)
-            self._say(f"Spans by the sidecar's own count ({metrics_url}): {counts}.")
+        if counts:
+            listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+            self._say(f"Spans by the sidecar's own count ({metrics_url}): {listed}.")
         self._print(
             "Next: put it on your own Kong; the README says how.",
             f"      {typed_command('check', 'kong.yml')} finds every fault of your own file.",
@@ -190,9 +196,3 @@ def _whole_ms(spans: Sequence[SeenSpan]) -> float:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _total(metrics: str, name: str) -> int:
-    """Sum a counter over its labels."""
-    families = [family for family in text_string_to_metric_families(metrics) if family.name == name]
-    return int(sum(sample.value for family in families for sample in family.samples if sample.name.endswith("_total")))
