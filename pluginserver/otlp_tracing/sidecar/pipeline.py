@@ -28,10 +28,12 @@ from otlp_tracing.metrics import (
 )
 from otlp_tracing.paths import typed_command
 from otlp_tracing.sampling.rules import RequestLine
+from otlp_tracing.sidecar.access_logs.access_log import AccessLog
 from otlp_tracing.sidecar.entries.builder import EntryBuilder
 from otlp_tracing.sidecar.entries.entry import Entry
 from otlp_tracing.sidecar.entries.faulty_entries import FaultyEntry
 from otlp_tracing.sidecar.entries.registry import EntryRegistry
+from otlp_tracing.sidecar.export.destination import Destination
 from otlp_tracing.sidecar.export.exporters import ExporterRegistry
 from otlp_tracing.sidecar.export.metric_exporter import MetricExporters
 from otlp_tracing.sidecar.ingest.repeated_requests import RepeatedRequests
@@ -70,36 +72,35 @@ class _Request:
         key: of its entry.
         entry: its plugin entry.
         record: of the request.
-        worker_id: of the worker that decided; empty if the sidecar does.
-        seed: of the ids, if the record has no context; None for random ones.
+        context: the head decision.
+        worker_id: of the worker that decided; empty if the sidecar did.
     """
 
     __slots__ = (
-        "attributes", "context", "entry", "is_logged", "key", "record", "route", "seed", "shared", "spans", "tail",
-        "worker_id",
+        "attributes", "context", "entry", "key", "log", "record", "route", "shared", "spans", "tail", "worker_id",
     )  # fmt: skip
-    context: RequestContext
-    """The head decision."""
     route: RouteKey
     tail: TailDecision
     """The final decision."""
     spans: list[SpanRecord]
     """Empty if the trace is not kept."""
-    is_logged: bool
-    """It gets a log record."""
+    log: tuple[AccessLog, Destination] | None
+    """Its entry's access log; None if the request is not logged."""
     attributes: Attributes
-    """Of the log record; those of the SERVER span if there is one."""
+    """Of the log record of a request without spans."""
     shared: SharedAttributes | None
     """The first of the attributes, see SpanRecord."""
 
-    def __init__(self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes, seed: bytes | None) -> None:
+    def __init__(
+        self, key: bytes, entry: Entry, record: RequestRecord, context: RequestContext, worker_id: bytes
+    ) -> None:
         self.key: Final = key
         self.entry: Final = entry
         self.record: Final = record
-        self.worker_id = worker_id
-        self.seed: Final = seed
+        self.context: Final = context
+        self.worker_id: Final = worker_id
         self.spans = []
-        self.is_logged = False
+        self.log = None
 
 
 class Pipeline:
@@ -275,7 +276,15 @@ class Pipeline:
     def _arrive(
         self, key: bytes, entry: Entry, record: RequestRecord, worker_id: bytes, seed: bytes | None = None
     ) -> None:
-        self._arrived.append(_Request(key, entry, record, worker_id, seed))
+        context = RequestContext.from_log_field(record.outline.otlp_tracing)
+        if context is None:
+            # `access` did not run: no route, or a plugin of even higher priority ended the request.
+            ids = None if seed is None else hashlib.blake2b(seed, digest_size=32).digest()
+            context, worker_id = entry.tracer.begin(_headers(record), lambda: _request_line(record), ids), LOCAL
+        if self._repetitions is not None and not self._repetitions.is_new(context.span_id):
+            self._metrics.add(RECORDS_REPEATED)
+            return
+        self._arrived.append(_Request(key, entry, record, context, worker_id))
         if len(self._arrived) >= _MAX_TOGETHER:
             self._process()
 
@@ -285,56 +294,43 @@ class Pipeline:
             left = []
             for request in requests:
                 try:
-                    if step(request):
-                        left.append(request)
+                    step(request)
                 except Exception as error:
                     # Raised further, an internal error would end the connection, and the worker would send the record
                     # again.
                     self._reject_record(error)
+                else:
+                    left.append(request)
             requests = left
 
-    def _assemble(self, request: _Request) -> bool:
-        """Decide, and assemble the spans or the attributes of the log record; tell whether the record is new."""
-        entry, record = request.entry, request.record
-        context = RequestContext.from_log_field(record.outline.otlp_tracing)
-        if context is None:
-            # `access` did not run: no route, or a plugin of even higher priority ended the request.
-            seed = None if request.seed is None else hashlib.blake2b(request.seed, digest_size=32).digest()
-            context = entry.tracer.begin(_headers(record), lambda: _request_line(record), seed)
-            request.worker_id = LOCAL
-        if self._repetitions is not None and not self._repetitions.is_new(context.span_id):
-            self._metrics.add(RECORDS_REPEATED)
-            return False
+    def _assemble(self, request: _Request) -> None:
+        """Decide, and assemble the spans or the attributes of the log record."""
+        entry, record, context = request.entry, request.record, request.context
         if record.nginx is not None and record.nginx.ignored:
             self._count_ignored(record.nginx.ignored)
-        request.context = context
         request.route = self._routes.key(record.service, record.route)
         tail = request.tail = self._decide(request.key, entry, record, context)
         if tail.is_kept:
             self._route_minimum.kept(request.key, _route_id(record), self._clock())
             request.spans = assemble(record, tail.context, entry.rules, tail.kept_for)
         if entry.log is not None and entry.log[0].wants(record, is_kept=bool(request.spans)):
-            request.is_logged = True
+            request.log = entry.log
             if not request.spans:
                 request.attributes, request.shared = request_attributes(record, context, entry.rules)
-        return True
 
-    def _redact(self, request: _Request) -> bool:
+    def _redact(self, request: _Request) -> None:
         redactor, on_finding = request.entry.redactor, self._on_finding(request.route)
         if request.spans:
             request.spans = [redactor.redact(span, on_finding) for span in request.spans]
-        elif request.is_logged:
+        elif request.log is not None:
             request.attributes, request.shared = redactor.redact_attributes(
                 request.attributes, on_finding, shared=request.shared
             )
-        return True
 
-    def _hand_over(self, request: _Request) -> bool:
+    def _hand_over(self, request: _Request) -> None:
         """Encode the spans and the log record, hand them over, and tell the observers."""
         entry, tail, spans = request.entry, request.tail, request.spans
         encoded = _encode(spans)
-        if spans and request.is_logged:
-            request.attributes, request.shared = dict(spans[0].attributes), spans[0].shared
         outcome = RequestOutcome(
             request.key,
             entry.name,
@@ -346,14 +342,13 @@ class Pipeline:
             kept_for=tail.kept_for,
             is_dropped_later=tail.is_dropped,
             spans=encoded,
-            log_record=self._log(request) if request.is_logged else b"",
+            log_record=self._log(request),
         )
         self._metrics.add(REQUESTS, outcome.decision)
         if spans:
             self._exporters.submit(entry.destination, encoded, len(spans) - len(encoded))
         for observer in self._observers:
             observer.observe(outcome)
-        return True
 
     def _ignore_field(self, field: str) -> None:
         self._metrics.add(RECORD_FIELDS_IGNORED, field)
@@ -368,12 +363,17 @@ class Pipeline:
             self._metrics.add(NGINX_FACTS_IGNORED, fact)
 
     def _log(self, request: _Request) -> bytes:
-        assert request.entry.log is not None
-        access_log, destination = request.entry.log
-        # Without a trace, the log record has the decision that the services behind were told.
-        context = request.tail.context if request.spans else request.context
+        if request.log is None:
+            return b""
+        access_log, destination = request.log
+        if request.spans:
+            span, context = request.spans[0], request.tail.context
+            attributes, shared = dict(span.attributes), span.shared
+        else:
+            # Without a trace, the log record has the decision that the services behind were told.
+            attributes, shared, context = request.attributes, request.shared, request.context
         try:
-            encoded = access_log.encode(request.record, context, request.attributes, request.shared)
+            encoded = access_log.encode(request.record, context, attributes, shared)
         except (ValueError, TypeError) as error:
             _rejected.warning("log record not encoded, dropped: %s", error)
             self._exporters.submit(destination, [], 1)
