@@ -40,9 +40,20 @@ CONFIG = {"__plugin_id": "entry-1", "sampling": {"budget": {"traces_per_second":
 DROPPED = dataclasses.replace(CONTEXT, flags=2, trace_state="", decided_by="budget", probability=0.1)
 
 
+def encoded(record: dict[str, Any]) -> bytes:
+    """Return a record as Kong encodes it."""
+    return json.dumps(record, separators=(",", ":")).encode()
+
+
+def numbered(number: int) -> dict[str, Any]:
+    """Return a record with a span id of its own."""
+    context = dataclasses.replace(CONTEXT, span_id=bytes([number]) * 8)
+    return RECORD | {"otlp_tracing": context.to_log_field()}
+
+
 def take(pipeline: Pipeline, record: dict[str, Any], entry: bytes = KEY) -> None:
     """Let a pipeline process one record."""
-    pipeline.take(entry, json.dumps(record, separators=(",", ":")).encode())
+    pipeline.take(entry, encoded(record))
     pipeline.flush(b"worker-1", 1)
 
 
@@ -217,8 +228,7 @@ def test_an_internal_error_costs_no_record_that_came_with_it() -> None:
 
     def scene(stage: Stage) -> list[dict[str, Any]]:
         for number in range(3):
-            context = dataclasses.replace(CONTEXT, span_id=bytes([number + 1]) * 8)
-            stage.pipeline.take(KEY, json.dumps(RECORD | {"otlp_tracing": context.to_log_field()}).encode())
+            stage.pipeline.take(KEY, encoded(numbered(number + 1)))
         stage.pipeline.flush(b"worker-1", 3)
         refused = stage.metrics.value(RECORDS_REFUSED, reason="bad_record")
         return [{"refused": refused, "kept": stage.metrics.value(REQUESTS, decision="rate")}]
@@ -232,8 +242,7 @@ def test_at_most_64_records_wait_for_the_flush() -> None:
     def scene(stage: Stage) -> list[dict[str, Any]]:
         counts = []
         for number in range(1, 66):
-            context = dataclasses.replace(CONTEXT, span_id=bytes([number]) * 8)
-            stage.pipeline.take(KEY, json.dumps(RECORD | {"otlp_tracing": context.to_log_field()}).encode())
+            stage.pipeline.take(KEY, encoded(numbered(number)))
             counts.append(stage.metrics.value(REQUESTS, decision="rate") or 0)
         stage.pipeline.flush(b"worker-1", 65)
         return [{"counts": counts[-3:], "flushed": stage.metrics.value(REQUESTS, decision="rate")}]
@@ -247,9 +256,7 @@ def test_facts_that_are_ignored_are_counted_with_one_warning(caplog: pytest.LogC
 
     def scene(stage: Stage) -> list[dict[str, Any]]:
         for number in range(3):
-            context = dataclasses.replace(CONTEXT, span_id=bytes([number + 1]) * 8)
-            record = RECORD | {"otlp_tracing": context.to_log_field(), "otlp_tracing_nginx": facts}
-            take(stage.pipeline, record)
+            take(stage.pipeline, numbered(number + 1) | {"otlp_tracing_nginx": facts})
         counts = {fact: stage.metrics.value(NGINX_FACTS_IGNORED, fact=fact) for fact in ("connect", "server_name")}
         return [{**counts, "seen": sum(row["seen"] for row in map(dict, stage.pipeline.sampling.routes()))}]
 
