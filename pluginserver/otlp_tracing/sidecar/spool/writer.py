@@ -31,8 +31,8 @@ _log = logging.getLogger("otlp_tracing.sidecar.spool")
 
 SYNC_SECONDS = 0.05  # the most that a power cut may cost; fsync() for each commit would cost 0.2 ms and more
 # Saves a fifth of the sidecar's CPU under load. Only acknowledgements wait for a transaction, and the plugin server's
-# workers, which keep the records until then, look for acknowledgements every 50 ms. As it is longer than SYNC_SECONDS,
-# every second transaction comes just before a synchronization, which serves two.
+# workers, which keep the records until then, look for acknowledgements every 50 ms. It is longer than SYNC_SECONDS, so
+# every second transaction is synchronized at once, together with the one before it.
 GATHER_SECONDS = 0.06
 _SOUND_CHECK_BYTES = 16 << 20  # checked completely at the start, in some 50 ms; a larger file is checked as it is read
 

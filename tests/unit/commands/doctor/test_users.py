@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 
 def kong_in(folder: Path, program: Path) -> Surroundings:
-    """Return a Kong whose workers run as the user `nobody`, with a program as its start command."""
+    """Return the surroundings of a Kong: the process of a worker, and a kong.conf with this start command."""
     conf = folder / "kong.conf"
     conf.write_text(
         f"prefix = {folder}/kong\nplugins = bundled,otlp-tracing\npluginserver_names = otlp-tracing\n"
@@ -46,7 +46,7 @@ def kong_in(folder: Path, program: Path) -> Surroundings:
 
 
 def starts(program: Path) -> bool:
-    """Tell whether the user `nobody` can execute a program."""
+    """Tell whether the user of Kong's workers can execute a program."""
     try:
         done = subprocess.run([program], check=False, user=NOBODY, group=NOBODY, extra_groups=[])
     except PermissionError:
@@ -156,7 +156,7 @@ def test_an_access_control_list_is_taken_for_permission(folder: Path) -> None:
     """Its lines are not read: a finding that is wrong would be worse than none."""
     folder.chmod(0o700)
     # The kernel's format: the version, then tag, permissions and id of each entry (acl(5)). The entries are for the
-    # owner, the user `nobody`, the group, the mask, and others.
+    # owner, the user of Kong's workers, the group, the mask, and others.
     lines = [(1, 7, -1), (2, 1, NOBODY), (4, 0, -1), (16, 1, -1), (32, 0, -1)]
     value = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *line) for line in lines)
     os.setxattr(folder, "system.posix_acl_access", value)
